@@ -1,4 +1,4 @@
-"""A simulated board on a bench without a bus: a clock moved by hand, a DUT that only takes notes."""
+"""A simulated board without a bus: with a clock that tests advance, and a DUT that records events."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tests of the simulator's outer parts share."""
+"""Fixtures for tests of the simulator: USB/IP server, fake device, simulated host and board."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def bench() -> Iterator[ServerBench]:
-    """A USB/IP server with nothing plugged in."""
+    """A USB/IP server without devices."""
     with serving() as bench:
         yield bench
 
@@ -39,7 +39,10 @@ def port(bench: ServerBench, device: FakeDevice) -> UsbPort:
 
 @pytest.fixture
 def serial(simulator: SimulatorProcess) -> Iterator[str]:
-    """The first board's serial number: freshly plugged in, and without a fault before and after the test."""
+    """The first board's serial number.
+
+    The board is plugged in again, and has no faults before and after the test.
+    """
     serial = simulator.serials()[0]
     simulator.control.clear(serial)
     simulator.control.fault(serial, "replug")

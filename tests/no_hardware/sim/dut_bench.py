@@ -1,4 +1,4 @@
-"""A bench for tests of the simulated DUT: a fake board, a stick in memory, time advanced by hand."""
+"""The simulated DUT with a fake board, a stick in memory, and a clock that tests advance."""
 
 from __future__ import annotations
 

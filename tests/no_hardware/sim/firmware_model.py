@@ -1,4 +1,4 @@
-"""What a board's firmware says and does, by its source alone: nothing of the simulated board is used.
+"""A model of a board's firmware, written only from its source; it uses no code of the simulated board.
 
 The source is github.com/jumpstarter-dev/dutlink-firmware at commit 186facd, folder application/src; each
 fact names its file and line there. Left out: the standard requests, the shell's line editor, and time.

@@ -1,4 +1,4 @@
-"""Peers that connect to a port, or that are connected to, and do no good."""
+"""Hostile peers: clients of a port, or servers that others connect to."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tests of the pyusb backend say again and again."""
+"""Requests and errors that tests of the pyusb backend share."""
 
 from __future__ import annotations
 

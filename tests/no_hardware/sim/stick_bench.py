@@ -1,4 +1,4 @@
-"""A stick on its own: its port, its node, its bytes, and a clock that is advanced by hand."""
+"""A stick with its port, its node, its bytes, and a clock that tests advance."""
 
 from __future__ import annotations
 

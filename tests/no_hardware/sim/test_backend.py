@@ -1,4 +1,4 @@
-"""pyusb on simulated boards: what a program sees that knows nothing of a simulator."""
+"""pyusb on simulated boards: the backend behaves as libusb."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ def test_every_board_is_listed() -> None:
         assert sorted(board.serial_number for board in found) == sorted(simulator.serials())
 
 
-def test_a_board_has_its_place_on_the_bus(board: Any) -> None:
+def test_board_has_its_place_on_the_bus(board: Any) -> None:
     assert (board.bus, board.port_number, board.port_numbers) == (1, 1, (1,))
 
 
-def test_a_board_is_a_full_speed_device(board: Any) -> None:
+def test_board_is_a_full_speed_device(board: Any) -> None:
     assert board.speed == usb.util.SPEED_FULL
 
 
@@ -45,7 +45,7 @@ def test_strings_are_read_from_the_board(board: Any) -> None:
     assert (board.manufacturer, board.product) == ("Red Hat Inc.", "Dutlink")
 
 
-def test_the_control_interface_is_found_by_its_class(board: Any) -> None:
+def test_control_interface_is_found_by_its_class(board: Any) -> None:
     configuration = board.get_active_configuration()
 
     interface = usb.util.find_descriptor(configuration, bInterfaceClass=0xFF, bInterfaceSubClass=1)
@@ -65,25 +65,25 @@ def test_class_descriptors_are_extra_descriptors(board: Any) -> None:
     assert bytes(control.extra_descriptors[:5]) == bytes((5, 0x24, 0, 0x10, 1))
 
 
-def test_a_board_has_no_parent(board: Any) -> None:
+def test_board_has_no_parent(board: Any) -> None:
     assert board.parent is None
 
 
-def test_a_control_request_is_answered(board: Any) -> None:
+def test_control_request_is_answered(board: Any) -> None:
     board.ctrl_transfer(*REFRESH)
 
     assert read_version(board) == b"0.09 git-ref: 1a2b3c4"
 
 
-def test_a_control_transfer_that_writes_returns_its_length(board: Any) -> None:
+def test_control_transfer_that_writes_returns_its_length(board: Any) -> None:
     assert board.ctrl_transfer(0x41, 3, 0, 3, b"bench 7") == 7
 
 
-def test_an_unknown_request_stalls(board: Any) -> None:
+def test_unknown_request_stalls(board: Any) -> None:
     assert error_of(board.ctrl_transfer, 0xC1, 99, 0, 3, 64) == (USB_ERROR, 32, -9)
 
 
-def test_a_read_without_an_answer_times_out(board: Any) -> None:
+def test_read_without_an_answer_times_out(board: Any) -> None:
     usb.util.claim_interface(board, 2)
     board.detach_kernel_driver(0)
     try:
@@ -95,28 +95,28 @@ def test_a_read_without_an_answer_times_out(board: Any) -> None:
     assert error == (usb.core.USBTimeoutError, 110, -7)
 
 
-def test_the_kernel_has_the_consoles_interfaces(board: Any) -> None:
+def test_kernel_driver_is_active_on_the_console_interfaces(board: Any) -> None:
     assert [board.is_kernel_driver_active(number) for number in range(4)] == [True, True, False, False]
 
 
 @pytest.mark.parametrize("interface", [0, 1])
-def test_an_interface_of_the_kernels_cannot_be_claimed(board: Any, interface: int) -> None:
+def test_claim_of_an_interface_with_a_kernel_driver_is_busy(board: Any, interface: int) -> None:
     assert error_of(usb.util.claim_interface, board, interface) == BUSY
 
 
-def test_an_interface_that_is_not_there_cannot_be_claimed(board: Any) -> None:
+def test_claim_of_a_missing_interface_fails(board: Any) -> None:
     assert error_of(usb.util.claim_interface, board, 7) == NOT_FOUND
 
 
-def test_the_configuration_cannot_be_set_under_the_kernels_driver(board: Any) -> None:
+def test_set_configuration_with_a_kernel_driver_is_busy(board: Any) -> None:
     assert error_of(board.set_configuration) == BUSY
 
 
-def test_a_class_request_to_an_interface_of_the_kernels_is_busy(board: Any) -> None:
+def test_class_request_to_an_interface_with_a_kernel_driver_is_busy(board: Any) -> None:
     assert error_of(board.ctrl_transfer, 0xA1, 0x21, 0, 0, 7) == BUSY
 
 
-def test_the_configuration_can_be_set_when_nobody_has_an_interface(board: Any) -> None:
+def test_set_configuration_without_claims_succeeds(board: Any) -> None:
     board.detach_kernel_driver(0)
     try:
         board.set_configuration()
@@ -126,11 +126,11 @@ def test_the_configuration_can_be_set_when_nobody_has_an_interface(board: Any) -
     assert read_version(board) is not None
 
 
-def test_a_driver_that_is_not_there_cannot_be_detached(board: Any) -> None:
+def test_detach_of_a_missing_driver_fails(board: Any) -> None:
     assert error_of(board.detach_kernel_driver, 3) == NOT_FOUND
 
 
-def test_an_interface_that_was_not_claimed_cannot_be_released(host: SimulatedHost) -> None:
+def test_release_of_an_unclaimed_interface_fails(host: SimulatedHost) -> None:
     backend = host.backend()
     handle = backend.open_device(next(iter(backend.enumerate_devices())))
     try:
@@ -141,17 +141,17 @@ def test_an_interface_that_was_not_claimed_cannot_be_released(host: SimulatedHos
     assert error == NOT_FOUND
 
 
-def test_a_halted_endpoint_needs_its_interface(board: Any) -> None:
+def test_clear_halt_needs_a_claimed_interface(board: Any) -> None:
     assert error_of(board.clear_halt, CONSOLE_IN) == BUSY
 
 
-def test_an_alternate_setting_can_be_set(board: Any) -> None:
+def test_alternate_setting_can_be_set(board: Any) -> None:
     board.set_interface_altsetting(interface=3, alternate_setting=0)
 
     assert read_version(board) is not None
 
 
-def test_a_reset_leaves_the_handle_usable(board: Any) -> None:
+def test_reset_leaves_the_handle_usable(board: Any) -> None:
     board.ctrl_transfer(*REFRESH)
 
     board.reset()
@@ -172,7 +172,7 @@ def test_two_handles_share_a_board(host: SimulatedHost, board: Any, serial: str)
     usb.util.dispose_resources(other)
 
 
-def test_a_waiting_read_does_not_hold_up_another_thread(board: Any) -> None:
+def test_waiting_read_does_not_block_another_thread(board: Any) -> None:
     """One handle for two threads: a bulk read waits while control requests go through."""
     board.detach_kernel_driver(0)
     usb.util.claim_interface(board, 1)
@@ -223,7 +223,7 @@ def test_every_request_is_logged_with_its_sender(
     )
 
 
-def test_a_simulator_that_is_gone_is_no_absent_board() -> None:
+def test_ended_simulator_is_an_error_and_no_absent_board() -> None:
     """An empty list would read as "no board", and a crashed simulator as a skip."""
     with SimulatorProcess(boards=1) as simulator:
         backend = simulated_host(simulator.ready).backend()
@@ -233,7 +233,7 @@ def test_a_simulator_that_is_gone_is_no_absent_board() -> None:
 
 
 @pytest.mark.parametrize(("boards", "label"), [(1, "1 simulated board"), (2, "2 simulated boards")])
-def test_a_host_says_that_it_is_simulated(boards: int, label: str) -> None:
+def test_host_label_says_that_it_is_simulated(boards: int, label: str) -> None:
     ready = {"boards": [{}] * boards, "bind": "0.0.0.0", "usbip_port": 1}  # noqa: S104 - as it is told
     ready |= {"dev": "/nowhere", "sys": "/nowhere", "speed": 2.0}
 

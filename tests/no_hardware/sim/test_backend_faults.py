@@ -1,4 +1,4 @@
-"""Every USB fault that was measured on Linux, with the class, errno and libusb code that it had there."""
+"""Each USB fault that was measured on Linux raises the same class, errno and libusb code here."""
 
 from __future__ import annotations
 
@@ -35,44 +35,42 @@ def listed(host: SimulatedHost) -> list[tuple[int, int]]:
     return sorted((one.idVendor, one.idProduct) for one in found)
 
 
-def test_a_stall(control: ManagementClient, serial: str, board: Any) -> None:
+def test_stall_fails_the_given_number_of_requests(control: ManagementClient, serial: str, board: Any) -> None:
     control.fault(serial, "stall", count=2)
 
     assert [error_of(read_version, board), error_of(read_version, board)] == [STALLED, STALLED]
     assert read_version(board) is not None
 
 
-def test_a_stall_is_not_spent_on_what_is_no_vendor_request(
-    control: ManagementClient, serial: str, board: Any
-) -> None:
+def test_stall_applies_to_vendor_requests_only(control: ManagementClient, serial: str, board: Any) -> None:
     control.fault(serial, "stall")
 
     assert board.serial_number == serial
     assert error_of(read_version, board) == STALLED
 
 
-def test_a_line_error(control: ManagementClient, serial: str, board: Any) -> None:
+def test_line_error_fails_one_transfer(control: ManagementClient, serial: str, board: Any) -> None:
     control.fault(serial, "line_error")
 
     assert error_of(read_version, board) == IO_ERROR
     assert read_version(board) is not None
 
 
-def test_a_board_that_hangs(control: ManagementClient, serial: str, board: Any) -> None:
+def test_hang_makes_requests_time_out(control: ManagementClient, serial: str, board: Any) -> None:
     control.fault(serial, "hang")
 
     assert error_of(read_version, board, timeout_ms=50) == LATE
 
 
-def test_a_board_that_hangs_is_still_listed(
-    control: ManagementClient, serial: str, host: SimulatedHost
-) -> None:
+def test_hanging_board_is_listed(control: ManagementClient, serial: str, host: SimulatedHost) -> None:
     control.fault(serial, "hang")
 
     assert listed(host).count((0x2B23, 0x1012)) == 2
 
 
-def test_a_hang_that_ends_in_time(control: ManagementClient, serial: str, board: Any) -> None:
+def test_hang_that_ends_in_time_lets_a_request_succeed(
+    control: ManagementClient, serial: str, board: Any
+) -> None:
     control.fault(serial, "hang")
     end = threading.Timer(0.05, control.fault, (serial, "hang"), {"on": False})
     end.start()
@@ -81,13 +79,15 @@ def test_a_hang_that_ends_in_time(control: ManagementClient, serial: str, board:
     end.join()
 
 
-def test_an_answer_that_comes_too_late(control: ManagementClient, serial: str, board: Any) -> None:
+def test_late_answer_makes_a_request_time_out(control: ManagementClient, serial: str, board: Any) -> None:
     control.fault(serial, "late", seconds=4)  # 0.2 s at this speed
 
     assert error_of(read_version, board, timeout_ms=50) == LATE
 
 
-def test_an_answer_that_comes_late_but_in_time(control: ManagementClient, serial: str, board: Any) -> None:
+def test_late_answer_in_time_lets_a_request_succeed(
+    control: ManagementClient, serial: str, board: Any
+) -> None:
     control.fault(serial, "late", seconds=2)
     began = time.monotonic()
 
@@ -96,14 +96,16 @@ def test_an_answer_that_comes_late_but_in_time(control: ManagementClient, serial
     assert time.monotonic() - began >= 0.1
 
 
-def test_a_board_unplugged_between_two_transfers(control: ManagementClient, serial: str, board: Any) -> None:
+def test_unplug_between_two_transfers_is_no_device(
+    control: ManagementClient, serial: str, board: Any
+) -> None:
     read_version(board)
     control.fault(serial, "unplug")
 
     assert error_of(read_version, board) == GONE
 
 
-def test_a_board_unplugged_during_a_transfer(control: ManagementClient, serial: str, board: Any) -> None:
+def test_unplug_during_a_transfer_is_no_device(control: ManagementClient, serial: str, board: Any) -> None:
     read_version(board)
     control.fault(serial, "hang")
     pull = threading.Timer(0.05, control.fault, (serial, "unplug"))
@@ -113,23 +115,21 @@ def test_a_board_unplugged_during_a_transfer(control: ManagementClient, serial: 
     pull.join()
 
 
-def test_an_old_handle_after_a_replug(control: ManagementClient, serial: str, board: Any) -> None:
+def test_old_handle_after_a_replug_is_no_device(control: ManagementClient, serial: str, board: Any) -> None:
     read_version(board)
     control.fault(serial, "replug")
 
     assert error_of(read_version, board) == GONE
 
 
-def test_a_board_that_is_opened_when_it_has_just_gone(
-    control: ManagementClient, serial: str, board: Any
-) -> None:
+def test_open_of_a_board_that_just_left_fails(control: ManagementClient, serial: str, board: Any) -> None:
     control.fault(serial, "unplug")
     usb.util.dispose_resources(board)
 
     assert error_of(read_version, board) in (IO_ERROR, GONE)  # gone from the list too, a moment later
 
 
-def test_an_old_device_that_is_opened_after_a_replug(
+def test_open_of_an_old_device_after_a_replug_is_no_device(
     control: ManagementClient, serial: str, board: Any
 ) -> None:
     control.fault(serial, "replug")
@@ -138,18 +138,14 @@ def test_an_old_device_that_is_opened_after_a_replug(
     assert error_of(read_version, board) == GONE
 
 
-def test_a_board_that_came_back_is_found_anew(
-    control: ManagementClient, serial: str, host: SimulatedHost
-) -> None:
+def test_replugged_board_is_found_again(control: ManagementClient, serial: str, host: SimulatedHost) -> None:
     control.fault(serial, "unplug")
     control.fault(serial, "replug")
 
     assert usb.core.find(backend=host.backend(), serial_number=serial) is not None
 
 
-def test_an_unplugged_board_leaves_the_list(
-    control: ManagementClient, serial: str, host: SimulatedHost
-) -> None:
+def test_unplugged_board_leaves_the_list(control: ManagementClient, serial: str, host: SimulatedHost) -> None:
     control.fault(serial, "unplug")
     deadline = time.monotonic() + 60
     while len(listed(host)) > 1 and time.monotonic() < deadline:
@@ -158,14 +154,14 @@ def test_an_unplugged_board_leaves_the_list(
     assert listed(host) == [(0x2B23, 0x1012)]
 
 
-def test_a_board_that_is_denied(control: ManagementClient, serial: str, board: Any) -> None:
+def test_denied_board_cannot_be_opened(control: ManagementClient, serial: str, board: Any) -> None:
     usb.util.dispose_resources(board)
     control.fault(serial, "deny")
 
     assert error_of(read_version, board) == DENIED
 
 
-def test_strings_of_a_board_that_is_denied(
+def test_denied_board_has_unreadable_strings(
     control: ManagementClient, serial: str, host: SimulatedHost
 ) -> None:
     control.fault(serial, "deny")
@@ -175,7 +171,7 @@ def test_strings_of_a_board_that_is_denied(
         first.serial_number  # noqa: B018 - reading it is the act
 
 
-def test_a_board_that_is_denied_is_not_found_by_its_serial_number(
+def test_denied_board_is_not_found_by_its_serial_number(
     control: ManagementClient, serial: str, host: SimulatedHost
 ) -> None:
     control.fault(serial, "deny")
@@ -183,14 +179,16 @@ def test_a_board_that_is_denied_is_not_found_by_its_serial_number(
     assert usb.core.find(backend=host.backend(), serial_number=serial) is None
 
 
-def test_no_backend(control: ManagementClient, serial: str, host: SimulatedHost) -> None:
+def test_no_backend_is_raised_by_a_new_backend(
+    control: ManagementClient, serial: str, host: SimulatedHost
+) -> None:
     control.fault(serial, "no_backend")
 
     with pytest.raises(usb.core.NoBackendError):
         host.backend()
 
 
-def test_no_backend_for_a_program_that_has_one(
+def test_no_backend_is_raised_by_an_old_backend(
     control: ManagementClient, serial: str, host: SimulatedHost
 ) -> None:
     backend = host.backend()
@@ -201,7 +199,7 @@ def test_no_backend_for_a_program_that_has_one(
 
 
 @pytest.mark.parametrize("product_id", [0xE012, 0x1012])
-def test_a_board_in_its_boot_loader(
+def test_boot_loader_is_listed_with_its_product_id(
     control: ManagementClient, serial: str, host: SimulatedHost, product_id: int
 ) -> None:
     control.fault(serial, "boot_loader", product_id=product_id)
@@ -212,7 +210,7 @@ def test_a_board_in_its_boot_loader(
     usb.util.dispose_resources(found)
 
 
-def test_a_board_that_is_told_to_detach_comes_back_as_its_boot_loader(
+def test_detach_request_restarts_the_board_as_its_boot_loader(
     control: ManagementClient, serial: str, board: Any
 ) -> None:
     board.ctrl_transfer(0x21, 0, 100, 2)
@@ -231,7 +229,7 @@ def test_settings_survive_a_replug(control: ManagementClient, serial: str, board
     assert control.state(serial)["settings"]["name"] == "survivor"
 
 
-def test_power_does_not_survive_a_replug(control: ManagementClient, serial: str, board: Any) -> None:
+def test_supply_is_off_after_a_replug(control: ManagementClient, serial: str, board: Any) -> None:
     board.ctrl_transfer(0x41, 1, 3, 3)
     board.ctrl_transfer(*REFRESH)
     powered = control.state(serial)["supply"]

@@ -1,4 +1,4 @@
-"""Sticks that lie: what a host process wrote to the node, and what is there when the stick comes back."""
+"""Bad sticks: bytes that a host process wrote to the node, and the bytes when the stick comes back."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def again(stick: StickBench) -> bytes:
     return stick.node.by_id.read_bytes()
 
 
-def test_a_stick_that_flips_bits_says_nothing_until_it_comes_back(stick: StickBench) -> None:
+def test_flipped_bits_show_when_the_stick_comes_back(stick: StickBench) -> None:
     stick.stick.faults.flip_every = 100_000
     stick.move(MuxPosition.HOST, 4)
     write(stick, WRITTEN)
@@ -58,7 +58,7 @@ def test_a_stick_that_flips_bits_says_nothing_until_it_comes_back(stick: StickBe
     assert flips == list(range(99_999, len(WRITTEN), 100_000))
 
 
-def test_a_stick_that_drops_writes_keeps_what_it_held_before(stick: StickBench) -> None:
+def test_dropped_blocks_keep_their_old_content(stick: StickBench) -> None:
     before = flashed(stick, bytes(range(256)) * 4096)
     stick.stick.faults.drop_every = 3
     stick.stick.apply_faults()
@@ -72,7 +72,7 @@ def test_a_stick_that_drops_writes_keeps_what_it_held_before(stick: StickBench) 
     assert all(true[at : at + 512] == WRITTEN[at : at + 512] for at in blocks if at not in dropped)
 
 
-def test_a_counterfeit_stick_keeps_nothing_beyond_its_real_size(stick: StickBench) -> None:
+def test_counterfeit_stick_loses_writes_beyond_its_real_size(stick: StickBench) -> None:
     stick.stick.faults.real_bytes = 300_000
 
     true = flashed(stick, WRITTEN)
@@ -80,7 +80,7 @@ def test_a_counterfeit_stick_keeps_nothing_beyond_its_real_size(stick: StickBenc
     assert true == WRITTEN[:300_000].ljust(len(WRITTEN), b"\0")
 
 
-def test_what_nobody_wrote_stays_as_it_is(stick: StickBench) -> None:
+def test_bad_stick_keeps_bytes_that_were_not_written(stick: StickBench) -> None:
     flashed(stick, WRITTEN, offset=0)
     stick.stick.faults.flip_every = 7
     stick.stick.apply_faults()
@@ -89,7 +89,7 @@ def test_what_nobody_wrote_stays_as_it_is(stick: StickBench) -> None:
     assert again(stick)[: len(WRITTEN)] == WRITTEN
 
 
-def test_a_fault_that_ended_in_time_spoils_nothing(stick: StickBench) -> None:
+def test_fault_that_ended_in_time_spoils_no_bytes(stick: StickBench) -> None:
     stick.stick.faults.flip_every = 7
     stick.move(MuxPosition.HOST, 4)
     write(stick, WRITTEN)
@@ -99,14 +99,14 @@ def test_a_fault_that_ended_in_time_spoils_nothing(stick: StickBench) -> None:
     assert again(stick)[: len(WRITTEN)] == WRITTEN
 
 
-def test_a_stick_is_spoiled_once_for_each_time_it_was_written(stick: StickBench) -> None:
+def test_fault_spoils_written_bytes_once(stick: StickBench) -> None:
     stick.stick.faults.flip_every = 1000
     first = flashed(stick, WRITTEN)
 
     assert again(stick)[: len(WRITTEN)] == first
 
 
-def test_the_dut_gets_what_the_bad_stick_kept(stick: StickBench) -> None:
+def test_dut_reads_the_bytes_that_a_bad_stick_kept(stick: StickBench) -> None:
     stick.stick.faults.drop_every = 1
     stick.move(MuxPosition.HOST, 4)
     write(stick, WRITTEN)
@@ -117,7 +117,7 @@ def test_the_dut_gets_what_the_bad_stick_kept(stick: StickBench) -> None:
     assert stick.dut.read(0, PAGE) == bytes(PAGE)
 
 
-def test_a_process_that_keeps_the_node_open_changes_nothing_of_that(stick: StickBench) -> None:
+def test_fault_applies_also_if_a_process_keeps_the_node_open(stick: StickBench) -> None:
     stick.stick.faults.drop_every = 1
     stick.move(MuxPosition.HOST, 4)
     with stick.node.by_id.open("r+b", buffering=0) as node:
@@ -127,7 +127,7 @@ def test_a_process_that_keeps_the_node_open_changes_nothing_of_that(stick: Stick
     assert stick.file.read(0, PAGE) == bytes(PAGE)
 
 
-def test_a_hole_that_the_host_punched_is_a_change_too(stick: StickBench) -> None:
+def test_punched_hole_counts_as_a_write(stick: StickBench) -> None:
     flashed(stick, WRITTEN)
     stick.stick.faults.drop_every = 1
     stick.stick.apply_faults()
@@ -145,7 +145,7 @@ def test_no_copy_is_kept_for_a_good_stick_or_after_a_bad_one(stick: StickBench, 
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["stick.img"]
 
 
-def test_a_stick_that_is_pulled_out_during_a_write_vanishes_from_the_host(stick: StickBench) -> None:
+def test_stick_that_is_pulled_out_during_a_write_vanishes_from_the_host(stick: StickBench) -> None:
     stick.stick.faults.pull_out(after_bytes=10 * PAGE)
     stick.move(MuxPosition.HOST, 4)
     write(stick, WRITTEN[: 9 * PAGE])
@@ -158,7 +158,7 @@ def test_a_stick_that_is_pulled_out_during_a_write_vanishes_from_the_host(stick:
 
 
 @pytest.mark.parametrize("after_bytes", [512, 10 * PAGE, 10 * PAGE + 1536])
-def test_a_stick_that_was_pulled_out_holds_the_first_bytes_only(stick: StickBench, after_bytes: int) -> None:
+def test_stick_that_was_pulled_out_holds_the_first_bytes_only(stick: StickBench, after_bytes: int) -> None:
     stick.stick.faults.pull_out(after_bytes)
     stick.move(MuxPosition.HOST, 4)
     write(stick, WRITTEN)
@@ -167,7 +167,7 @@ def test_a_stick_that_was_pulled_out_holds_the_first_bytes_only(stick: StickBenc
     assert stick.file.read(0, len(WRITTEN)) == WRITTEN[:after_bytes].ljust(len(WRITTEN), b"\0")
 
 
-def test_it_is_pulled_out_also_when_the_mux_is_faster(stick: StickBench) -> None:
+def test_removal_happens_also_if_the_mux_is_faster(stick: StickBench) -> None:
     stick.stick.faults.pull_out(after_bytes=PAGE)
     stick.move(MuxPosition.HOST, 4)
     write(stick, WRITTEN)
@@ -177,7 +177,7 @@ def test_it_is_pulled_out_also_when_the_mux_is_faster(stick: StickBench) -> None
 
 
 @pytest.mark.parametrize("position", [MuxPosition.HOST, MuxPosition.DUT])
-def test_a_stick_that_is_out_is_with_nobody(stick: StickBench, position: MuxPosition) -> None:
+def test_removed_stick_is_on_neither_host_nor_dut(stick: StickBench, position: MuxPosition) -> None:
     stick.move(position, 4)
     stick.stick.faults.pull_out(after_bytes=0)
     stick.stick.apply_faults()
@@ -187,7 +187,7 @@ def test_a_stick_that_is_out_is_with_nobody(stick: StickBench, position: MuxPosi
     assert stick.stick.state()["removed"]
 
 
-def test_a_stick_that_is_put_back_is_where_the_mux_points(stick: StickBench) -> None:
+def test_reinserted_stick_is_where_the_mux_points(stick: StickBench) -> None:
     stick.stick.faults.pull_out(after_bytes=0)
     stick.move(MuxPosition.HOST, 4)
     out = stick.node.present
@@ -219,7 +219,7 @@ def test_over_usb_a_counterfeit_takes_everything_and_keeps_the_first_bytes(stick
     assert stick.file.read(SIZE_BYTES - 512, 512) == bytes(512)
 
 
-def test_over_usb_a_stick_is_pulled_out_at_the_very_block(stick: StickBench) -> None:
+def test_over_usb_a_stick_is_pulled_out_after_the_exact_block(stick: StickBench) -> None:
     stick.move(MuxPosition.HOST, 4)
     stick.stick.faults.pull_out(after_bytes=1024)
     store = FaultyStore(stick.file, stick.stick.faults)
@@ -231,7 +231,7 @@ def test_over_usb_a_stick_is_pulled_out_at_the_very_block(stick: StickBench) -> 
     assert stick.file.read(0, PAGE) == WRITTEN[:1024].ljust(PAGE, b"\0")
 
 
-def test_what_a_stock_client_wrote_is_not_spoiled_twice(stick: StickBench) -> None:
+def test_over_usb_written_bytes_are_not_spoiled_twice(stick: StickBench) -> None:
     class StockClient:
         def detach(self) -> None: ...
 

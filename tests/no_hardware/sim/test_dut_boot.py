@@ -22,50 +22,50 @@ def bench(tmp_path: Path) -> Bench:
     return Bench(bootable_stick(tmp_path))
 
 
-def test_it_boots_what_is_on_the_stick_to_a_login(bench: Bench) -> None:
+def test_boot_ends_at_the_login_prompt(bench: Bench) -> None:
     log = bench.boot()
 
     assert log.endswith("\r\nhil-dut login: ")
 
 
-def test_the_boot_log_names_the_image(bench: Bench) -> None:
+def test_boot_log_names_the_image(bench: Bench) -> None:
     log = bench.boot()
 
     assert f"image: {bench.dut.state()['image']}\r\n" in log
 
 
-def test_the_boot_log_is_as_long_as_a_small_kernels(bench: Bench) -> None:
+def test_boot_log_is_as_long_as_that_of_a_small_kernel(bench: Bench) -> None:
     log = bench.boot()
 
     assert 60 <= len(STAMP.findall(log)) <= 100
 
 
-def test_stamps_never_go_back(bench: Bench) -> None:
+def test_boot_log_times_never_go_back(bench: Bench) -> None:
     stamps = [float(stamp) for stamp in STAMP.findall(bench.boot())]
 
     assert stamps == sorted(stamps)
 
 
-def test_a_boot_takes_about_two_seconds(bench: Bench) -> None:
+def test_boot_takes_about_two_seconds(bench: Bench) -> None:
     bench.boot()
 
     assert 1.8 < bench.clock.now() < 2.2
 
 
-def test_the_boot_log_never_outruns_the_line(bench: Bench) -> None:
+def test_boot_log_is_never_faster_than_the_line(bench: Bench) -> None:
     bench.dut.supply(on=True)
     bench.clock.advance(0.5)
 
     assert len(bench.printed) <= 0.5 * BYTES_PER_S
 
 
-def test_lines_end_in_cr_lf(bench: Bench) -> None:
+def test_boot_log_lines_end_with_cr_lf(bench: Bench) -> None:
     log = bench.boot()
 
     assert log.count("\n") == log.count("\r\n") > 0
 
 
-def test_what_is_typed_during_the_boot_is_lost(bench: Bench) -> None:
+def test_boot_loses_typed_bytes(bench: Bench) -> None:
     bench.dut.supply(on=True)
     bench.clock.advance(0.5)
     bench.type("root\r")
@@ -73,7 +73,7 @@ def test_what_is_typed_during_the_boot_is_lost(bench: Bench) -> None:
     assert bench.wait_for("login: ", 3.0).count("root\r\n") == 0
 
 
-def test_boots_differ_in_time_when_luck_is_given(tmp_path: Path) -> None:
+def test_boot_times_differ_with_a_random_source(tmp_path: Path) -> None:
     bench = Bench()
     bench.dut = SimulatedDut(bench.clock, Random(7))  # noqa: S311 - luck, no secret
     bench.dut.connect(bench)
@@ -86,7 +86,7 @@ def test_boots_differ_in_time_when_luck_is_given(tmp_path: Path) -> None:
     assert first != second
 
 
-def test_without_a_stick_it_says_so(bench: Bench) -> None:
+def test_boot_prompt_reports_a_missing_stick(bench: Bench) -> None:
     bench.dut.stick(None)
 
     bench.dut.supply(on=True)
@@ -94,7 +94,7 @@ def test_without_a_stick_it_says_so(bench: Bench) -> None:
     assert "sda: no stick\r\n" in bench.wait_for("boot> ")
 
 
-def test_with_nothing_bootable_on_the_stick_it_says_so() -> None:
+def test_boot_prompt_reports_a_stick_without_image() -> None:
     bench = Bench(MemoryStick())
 
     bench.dut.supply(on=True)
@@ -102,7 +102,7 @@ def test_with_nothing_bootable_on_the_stick_it_says_so() -> None:
     assert "sda: no bootable image\r\n" in bench.wait_for("boot> ")
 
 
-def test_with_a_stick_that_errs_it_says_so(tmp_path: Path) -> None:
+def test_boot_prompt_reports_a_stick_that_fails(tmp_path: Path) -> None:
     stick = bootable_stick(tmp_path)
     stick.broken = True
     bench = Bench(stick)
@@ -113,7 +113,7 @@ def test_with_a_stick_that_errs_it_says_so(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("typed", ["\x03", "\x04"], ids=["ctrl-c", "ctrl-d"])
-def test_the_boot_prompt_asks_again(typed: str) -> None:
+def test_boot_prompt_is_printed_again_after_ctrl_c_and_ctrl_d(typed: str) -> None:
     bench = Bench()
     bench.dut.supply(on=True)
     bench.wait_for("boot> ")
@@ -123,7 +123,7 @@ def test_the_boot_prompt_asks_again(typed: str) -> None:
     assert "Press Enter" in bench.wait_for("boot> ")
 
 
-def test_enter_at_the_boot_prompt_tries_again(bench: Bench, tmp_path: Path) -> None:
+def test_boot_prompt_tries_again_on_enter(bench: Bench, tmp_path: Path) -> None:
     bench.dut.stick(None)
     bench.dut.supply(on=True)
     bench.wait_for("boot> ")
@@ -134,7 +134,7 @@ def test_enter_at_the_boot_prompt_tries_again(bench: Bench, tmp_path: Path) -> N
     assert "image: demo-1" in bench.wait_for("login: ")
 
 
-def test_a_stick_that_comes_late_is_not_booted_by_itself(bench: Bench, tmp_path: Path) -> None:
+def test_boot_prompt_does_not_boot_a_late_stick_by_itself(bench: Bench, tmp_path: Path) -> None:
     bench.dut.stick(None)
     bench.dut.supply(on=True)
     bench.wait_for("boot> ")
@@ -145,7 +145,7 @@ def test_a_stick_that_comes_late_is_not_booted_by_itself(bench: Bench, tmp_path:
     assert bench.phase == "boot prompt"
 
 
-def test_a_reset_at_the_boot_prompt_tries_again(bench: Bench, tmp_path: Path) -> None:
+def test_boot_prompt_is_left_by_a_reset(bench: Bench, tmp_path: Path) -> None:
     bench.dut.stick(None)
     bench.dut.supply(on=True)
     bench.wait_for("boot> ")
@@ -157,7 +157,7 @@ def test_a_reset_at_the_boot_prompt_tries_again(bench: Bench, tmp_path: Path) ->
     assert "image: demo-1" in bench.wait_for("login: ")
 
 
-def test_a_stick_taken_from_a_running_system_is_an_error_once(bench: Bench, tmp_path: Path) -> None:
+def test_removed_stick_is_one_error_in_a_running_system(bench: Bench, tmp_path: Path) -> None:
     bench.boot()
 
     bench.dut.stick(None)
@@ -168,7 +168,7 @@ def test_a_stick_taken_from_a_running_system_is_an_error_once(bench: Bench, tmp_
     assert bench.printed.count("sda: I/O error\r\n") == 1
 
 
-def test_a_stick_taken_in_the_middle_of_the_boot_is_the_end_of_it(bench: Bench) -> None:
+def test_removed_stick_ends_a_boot(bench: Bench) -> None:
     bench.dut.supply(on=True)
     bench.wait_for("smp: Bringing up")
 
@@ -179,7 +179,7 @@ def test_a_stick_taken_in_the_middle_of_the_boot_is_the_end_of_it(bench: Bench) 
     assert bench.phase == "hung"
 
 
-def test_a_stick_taken_before_the_rom_looks_is_no_stick(bench: Bench) -> None:
+def test_removed_stick_is_missing_for_the_boot_rom(bench: Bench) -> None:
     bench.dut.supply(on=True)
 
     bench.dut.stick(None)
@@ -187,7 +187,7 @@ def test_a_stick_taken_before_the_rom_looks_is_no_stick(bench: Bench) -> None:
     assert "sda: no stick" in bench.wait_for("boot> ")
 
 
-def test_a_stick_that_is_given_again_is_not_taken(bench: Bench, tmp_path: Path) -> None:
+def test_stick_that_is_given_twice_is_not_removed(bench: Bench, tmp_path: Path) -> None:
     stick = bootable_stick(tmp_path)
     bench.dut.stick(stick)
     bench.boot()
@@ -198,7 +198,7 @@ def test_a_stick_that_is_given_again_is_not_taken(bench: Bench, tmp_path: Path) 
     assert "I/O error" not in bench.printed
 
 
-def test_a_dut_that_hangs_in_boot_stops_half_way(bench: Bench) -> None:
+def test_hang_in_boot_stops_half_way(bench: Bench) -> None:
     bench.dut.fault("hang_in_boot", {})
 
     bench.dut.supply(on=True)
@@ -208,7 +208,7 @@ def test_a_dut_that_hangs_in_boot_stops_half_way(bench: Bench) -> None:
     assert bench.phase == "hung"
 
 
-def test_a_dut_that_hangs_boots_after_fault_and_reset(bench: Bench) -> None:
+def test_hang_in_boot_is_over_after_the_fault_and_a_reset(bench: Bench) -> None:
     bench.dut.fault("hang_in_boot", {"on": True})
     bench.dut.supply(on=True)
     bench.clock.advance(10.0)
@@ -220,7 +220,7 @@ def test_a_dut_that_hangs_boots_after_fault_and_reset(bench: Bench) -> None:
     assert bench.wait_for("login: ")
 
 
-def test_a_dut_that_hangs_stays_so_when_the_fault_ends(bench: Bench) -> None:
+def test_hang_in_boot_outlasts_its_fault(bench: Bench) -> None:
     bench.dut.fault("hang_in_boot", {})
     bench.dut.supply(on=True)
     bench.clock.advance(10.0)

@@ -31,7 +31,7 @@ def _rest(bench: Bench) -> None:
     bench.clock.advance(0.1)
 
 
-def test_reset_low_silences_it(bench: Bench) -> None:
+def test_reset_low_stops_the_output(bench: Bench) -> None:
     bench.boot()
     bench.pin(ControlPin.RESET, PinLevel.LOW)
     bench.printed = ""
@@ -50,7 +50,7 @@ def test_reset_low_draws_little(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("released", [PinLevel.HIGH, PinLevel.FLOATING])
-def test_the_end_of_reset_boots(bench: Bench, released: PinLevel) -> None:
+def test_reset_release_boots(bench: Bench, released: PinLevel) -> None:
     bench.boot()
     bench.pin(ControlPin.RESET, PinLevel.LOW)
     bench.clock.advance(0.1)
@@ -68,7 +68,7 @@ def test_reset_from_floating_to_high_is_no_reset(bench: Bench) -> None:
     assert bench.phase == "idle"
 
 
-def test_a_supply_that_comes_during_reset_waits_for_its_end(bench: Bench) -> None:
+def test_reset_low_delays_the_boot_after_the_supply_comes(bench: Bench) -> None:
     bench.pin(ControlPin.RESET, PinLevel.LOW)
     bench.dut.supply(on=True)
     bench.clock.advance(10.0)
@@ -76,7 +76,7 @@ def test_a_supply_that_comes_during_reset_waits_for_its_end(bench: Bench) -> Non
     assert (bench.phase, bench.printed) == ("reset", "")
 
 
-def test_bytes_typed_during_reset_are_not_received(bench: Bench) -> None:
+def test_reset_low_loses_typed_bytes(bench: Bench) -> None:
     bench.pin(ControlPin.RESET, PinLevel.LOW)
     bench.dut.supply(on=True)
 
@@ -93,7 +93,7 @@ def test_reset_logs_out(bench: Bench) -> None:
     assert bench.dut.state()["logged_in"] is False
 
 
-def test_pin_a_low_when_the_supply_comes_means_rescue_mode(bench: Bench) -> None:
+def test_pin_a_low_when_the_supply_comes_starts_rescue_mode(bench: Bench) -> None:
     bench.pin(ControlPin.A, PinLevel.LOW)
 
     bench.dut.supply(on=True)
@@ -101,7 +101,7 @@ def test_pin_a_low_when_the_supply_comes_means_rescue_mode(bench: Bench) -> None
     assert "rescue mode\r\n" in bench.wait_for("rescue> ")
 
 
-def test_pin_a_low_when_reset_ends_means_rescue_mode(bench: Bench) -> None:
+def test_pin_a_low_when_reset_ends_starts_rescue_mode(bench: Bench) -> None:
     bench.boot()
     bench.pin(ControlPin.A, PinLevel.LOW)
     bench.pin(ControlPin.RESET, PinLevel.LOW)
@@ -111,7 +111,7 @@ def test_pin_a_low_when_reset_ends_means_rescue_mode(bench: Bench) -> None:
     assert bench.wait_for("rescue> ")
 
 
-def test_pin_a_alone_disturbs_no_running_system(bench: Bench) -> None:
+def test_pin_a_low_has_no_effect_on_a_running_system(bench: Bench) -> None:
     bench.boot()
 
     bench.pin(ControlPin.A, PinLevel.LOW)
@@ -120,7 +120,7 @@ def test_pin_a_alone_disturbs_no_running_system(bench: Bench) -> None:
     assert bench.phase == "idle"
 
 
-def test_pin_a_high_is_no_rescue_mode(bench: Bench) -> None:
+def test_pin_a_high_starts_no_rescue_mode(bench: Bench) -> None:
     bench.pin(ControlPin.A, PinLevel.HIGH)
 
     assert bench.boot()
@@ -142,32 +142,32 @@ def rescued(bench: Bench) -> Bench:
         ("fly", "unknown command: fly"),
     ],
 )
-def test_rescue_mode_answers(rescued: Bench, typed: str, answer: str) -> None:
+def test_rescue_mode_answers_commands(rescued: Bench, typed: str, answer: str) -> None:
     rescued.type(f"{typed}\r")
 
     assert answer in rescued.wait_for("rescue> ")
 
 
 @pytest.mark.parametrize("typed", ["\r", "\x03", "\x04"], ids=["enter", "ctrl-c", "ctrl-d"])
-def test_rescue_mode_asks_again(rescued: Bench, typed: str) -> None:
+def test_rescue_mode_prints_its_prompt_again(rescued: Bench, typed: str) -> None:
     rescued.type(typed)
 
     assert rescued.wait_for("rescue> ")
 
 
-def test_rescue_mode_boots_when_told_though_the_pin_is_still_low(rescued: Bench) -> None:
+def test_rescue_mode_boots_on_command_while_the_pin_is_low(rescued: Bench) -> None:
     rescued.type("boot\r")
 
     assert "image: demo-1" in rescued.wait_for("login: ")
 
 
-def test_what_is_typed_behind_boot_is_lost(rescued: Bench) -> None:
+def test_rescue_mode_loses_bytes_typed_after_boot(rescued: Bench) -> None:
     rescued.type("boot\r\x03version\r")
 
     assert "rescue>" not in rescued.wait_for("login: ")
 
 
-def test_the_power_button_shuts_a_running_system_down(bench: Bench) -> None:
+def test_power_button_shuts_a_running_system_down(bench: Bench) -> None:
     bench.boot()
 
     _hold_button(bench, 0.5)
@@ -177,7 +177,7 @@ def test_the_power_button_shuts_a_running_system_down(bench: Bench) -> None:
     assert bench.draws[-1][0] == DRAW_AMPS[DutPhase.STANDBY]
 
 
-def test_a_bounce_of_the_power_button_does_nothing(bench: Bench) -> None:
+def test_power_button_ignores_contact_bounce(bench: Bench) -> None:
     bench.boot()
 
     _hold_button(bench, 0.1)
@@ -186,7 +186,7 @@ def test_a_bounce_of_the_power_button_does_nothing(bench: Bench) -> None:
     assert bench.phase == "idle"
 
 
-def test_the_power_button_does_nothing_while_the_kernel_boots(bench: Bench) -> None:
+def test_power_button_does_nothing_while_the_kernel_boots(bench: Bench) -> None:
     bench.dut.supply(on=True)
 
     _hold_button(bench, 0.5)
@@ -194,7 +194,7 @@ def test_the_power_button_does_nothing_while_the_kernel_boots(bench: Bench) -> N
     assert bench.wait_for("login: ")
 
 
-def test_the_power_button_wakes_it_from_standby(bench: Bench) -> None:
+def test_power_button_wakes_the_dut_from_standby(bench: Bench) -> None:
     _rest(bench)
 
     _hold_button(bench, 0.5)
@@ -202,7 +202,7 @@ def test_the_power_button_wakes_it_from_standby(bench: Bench) -> None:
     assert bench.wait_for("login: ")
 
 
-def test_four_seconds_of_the_power_button_end_even_a_hung_boot(bench: Bench) -> None:
+def test_power_button_held_for_four_seconds_ends_a_hung_boot(bench: Bench) -> None:
     bench.dut.fault("hang_in_boot", {})
     bench.dut.supply(on=True)
     bench.clock.advance(5.0)
@@ -212,7 +212,7 @@ def test_four_seconds_of_the_power_button_end_even_a_hung_boot(bench: Bench) -> 
     assert bench.phase == "standby"
 
 
-def test_four_seconds_of_the_power_button_do_nothing_during_reset(bench: Bench) -> None:
+def test_power_button_held_for_four_seconds_does_nothing_during_reset(bench: Bench) -> None:
     bench.dut.supply(on=True)
     bench.pin(ControlPin.RESET, PinLevel.LOW)
 
@@ -221,7 +221,7 @@ def test_four_seconds_of_the_power_button_do_nothing_during_reset(bench: Bench) 
     assert bench.phase == "reset"
 
 
-def test_a_button_held_before_the_supply_comes_counts_from_then(bench: Bench) -> None:
+def test_power_button_held_before_the_supply_counts_from_the_supply(bench: Bench) -> None:
     bench.pin(ControlPin.B, PinLevel.LOW)
     bench.clock.advance(10.0)
 
@@ -233,7 +233,7 @@ def test_a_button_held_before_the_supply_comes_counts_from_then(bench: Bench) ->
     assert (before, bench.phase) == ("idle", "standby")
 
 
-def test_a_button_forgets_its_press_with_the_supply(bench: Bench) -> None:
+def test_power_button_press_ends_with_the_supply(bench: Bench) -> None:
     bench.boot()
     bench.pin(ControlPin.B, PinLevel.LOW)
     bench.dut.supply(on=False)
@@ -243,7 +243,7 @@ def test_a_button_forgets_its_press_with_the_supply(bench: Bench) -> None:
     assert bench.phase == "off"
 
 
-def test_reset_wakes_it_from_standby(bench: Bench) -> None:
+def test_reset_wakes_the_dut_from_standby(bench: Bench) -> None:
     _rest(bench)
 
     bench.pin(ControlPin.RESET, PinLevel.LOW)
@@ -254,7 +254,7 @@ def test_reset_wakes_it_from_standby(bench: Bench) -> None:
 
 @pytest.mark.parametrize("pin", [ControlPin.C, ControlPin.D])
 @pytest.mark.parametrize("level", [PinLevel.LOW, PinLevel.HIGH])
-def test_pins_c_and_d_lead_nowhere(bench: Bench, pin: ControlPin, level: PinLevel) -> None:
+def test_pins_c_and_d_have_no_effect(bench: Bench, pin: ControlPin, level: PinLevel) -> None:
     bench.boot()
 
     bench.pin(pin, level)

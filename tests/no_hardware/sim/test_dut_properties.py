@@ -60,7 +60,7 @@ def _act(bench: Bench, stick: MemoryStick, what: str, how: object) -> None:
 
 @given(typed=TYPED)
 @settings(max_examples=40, deadline=None)
-def test_nothing_that_is_typed_upsets_it(stick: MemoryStick, typed: list[bytes]) -> None:
+def test_dut_survives_any_typed_bytes(stick: MemoryStick, typed: list[bytes]) -> None:
     bench = Bench(stick)
     bench.boot()
 
@@ -74,7 +74,7 @@ def test_nothing_that_is_typed_upsets_it(stick: MemoryStick, typed: list[bytes])
 
 @given(acts=ACTS)
 @settings(max_examples=60, deadline=None)
-def test_whatever_happened_a_power_cycle_brings_it_up(
+def test_dut_boots_after_a_power_cycle_from_any_state(
     stick: MemoryStick, acts: list[tuple[str, object]]
 ) -> None:
     bench = Bench(stick)
@@ -91,9 +91,7 @@ def test_whatever_happened_a_power_cycle_brings_it_up(
 
 @given(acts=ACTS)
 @settings(max_examples=60, deadline=None)
-def test_whatever_happens_the_line_is_never_outrun(
-    stick: MemoryStick, acts: list[tuple[str, object]]
-) -> None:
+def test_dut_output_is_never_faster_than_the_line(stick: MemoryStick, acts: list[tuple[str, object]]) -> None:
     bench = Bench(stick)
 
     for what, how in acts:
@@ -104,7 +102,7 @@ def test_whatever_happens_the_line_is_never_outrun(
 
 @given(acts=ACTS)
 @settings(max_examples=60, deadline=None)
-def test_whatever_happens_the_draw_told_last_is_the_truth(
+def test_dut_reports_its_true_draw_after_any_events(
     stick: MemoryStick, acts: list[tuple[str, object]]
 ) -> None:
     bench = Bench(stick)

@@ -43,7 +43,7 @@ def _speak(closed: list[str]) -> Steps[str]:
     return "said"
 
 
-def test_it_does_nothing_before_its_start(stage: Stage) -> None:
+def test_script_does_nothing_before_its_start(stage: Stage) -> None:
     stage.script(_speak([]))
 
     stage.clock.advance(5.0)
@@ -51,7 +51,7 @@ def test_it_does_nothing_before_its_start(stage: Stage) -> None:
     assert stage.printed == b""
 
 
-def test_it_prints_and_waits_in_order(stage: Stage) -> None:
+def test_script_prints_and_waits_in_order(stage: Stage) -> None:
     stage.script(_speak([])).start()
 
     stage.clock.advance(0.9)
@@ -61,7 +61,7 @@ def test_it_prints_and_waits_in_order(stage: Stage) -> None:
     assert (early, stage.printed) == (b"one ", b"one two")
 
 
-def test_it_ends_with_its_result(stage: Stage) -> None:
+def test_script_ends_with_its_result(stage: Stage) -> None:
     stage.script(_speak([])).start()
 
     stage.clock.advance(5.0)
@@ -69,7 +69,7 @@ def test_it_ends_with_its_result(stage: Stage) -> None:
     assert stage.results == ["said"]
 
 
-def test_a_script_cancelled_while_it_waits_goes_no_further(stage: Stage) -> None:
+def test_script_cancelled_during_a_wait_stops(stage: Stage) -> None:
     closed: list[str] = []
     script = stage.script(_speak(closed))
     script.start()
@@ -81,7 +81,7 @@ def test_a_script_cancelled_while_it_waits_goes_no_further(stage: Stage) -> None
     assert (stage.printed, stage.results, closed) == (b"one ", [], ["closed"])
 
 
-def test_a_script_cancelled_while_it_prints_goes_no_further(stage: Stage) -> None:
+def test_script_cancelled_during_output_stops(stage: Stage) -> None:
     script = stage.script(_speak([]))
     script.start()
 
@@ -91,7 +91,7 @@ def test_a_script_cancelled_while_it_prints_goes_no_further(stage: Stage) -> Non
     assert (stage.printed, stage.results) == (b"one ", [])
 
 
-def test_a_step_may_end_its_own_script(stage: Stage) -> None:
+def test_script_may_be_cancelled_by_its_own_step(stage: Stage) -> None:
     closed: list[str] = []
 
     def give_up() -> Steps[str]:

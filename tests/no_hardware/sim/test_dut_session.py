@@ -24,7 +24,7 @@ def shell(tmp_path: Path) -> Bench:
     return bench
 
 
-def test_the_right_password_opens_a_shell(booted: Bench) -> None:
+def test_login_with_the_right_password_opens_a_shell(booted: Bench) -> None:
     booted.type("root\r")
     booted.wait_for("Password: ")
     booted.type("hil\r")
@@ -34,7 +34,7 @@ def test_the_right_password_opens_a_shell(booted: Bench) -> None:
 
 
 @pytest.mark.parametrize(("user", "password"), [("root", "guess"), ("guest", "hil"), ("root", "")])
-def test_a_wrong_login_is_refused_and_asked_again(booted: Bench, user: str, password: str) -> None:
+def test_login_with_a_wrong_password_is_refused(booted: Bench, user: str, password: str) -> None:
     booted.type(f"{user}\r")
     booted.wait_for("Password: ")
     booted.type(f"{password}\r")
@@ -43,19 +43,19 @@ def test_a_wrong_login_is_refused_and_asked_again(booted: Bench, user: str, pass
     assert booted.dut.state()["logged_in"] is False
 
 
-def test_an_empty_name_is_asked_again(booted: Bench) -> None:
+def test_login_asks_again_after_an_empty_name(booted: Bench) -> None:
     booted.type("\r")
 
     assert "Password" not in booted.wait_for("login: ")
 
 
-def test_the_name_is_echoed(booted: Bench) -> None:
+def test_login_echoes_the_name(booted: Bench) -> None:
     booted.type("root")
 
     assert booted.wait_for("root") == "root"
 
 
-def test_the_password_is_not_echoed(booted: Bench) -> None:
+def test_login_does_not_echo_the_password(booted: Bench) -> None:
     booted.type("root\r")
     booted.wait_for("Password: ")
     booted.type("hix\x7fl\r")
@@ -63,19 +63,19 @@ def test_the_password_is_not_echoed(booted: Bench) -> None:
     assert booted.wait_for("# ").startswith("\r\nWelcome")
 
 
-def test_name_and_password_may_be_typed_ahead(booted: Bench) -> None:
+def test_login_takes_name_and_password_typed_ahead(booted: Bench) -> None:
     booted.type("root\rhil\r")
 
     assert booted.wait_for("# ")
 
 
-def test_cr_lf_is_enter_twice_as_on_a_tty(booted: Bench) -> None:
+def test_terminal_counts_cr_lf_as_two_lines(booted: Bench) -> None:
     booted.type("root\r\n")
 
     assert "Login incorrect" in booted.wait_for("login: ")
 
 
-def test_ctrl_c_at_the_password_asks_for_the_name(booted: Bench) -> None:
+def test_login_asks_for_the_name_after_ctrl_c_at_the_password(booted: Bench) -> None:
     booted.type("root\r")
     booted.wait_for("Password: ")
 
@@ -84,56 +84,56 @@ def test_ctrl_c_at_the_password_asks_for_the_name(booted: Bench) -> None:
     assert booted.wait_for("login: ")
 
 
-def test_ctrl_d_at_the_login_asks_again(booted: Bench) -> None:
+def test_login_asks_again_after_ctrl_d(booted: Bench) -> None:
     booted.type("\x04")
 
     assert booted.wait_for("login: ")
 
 
-def test_ctrl_d_at_the_prompt_logs_out(shell: Bench) -> None:
+def test_shell_logs_out_on_ctrl_d(shell: Bench) -> None:
     shell.type("\x04")
 
     assert "logout\r\n" in shell.wait_for("login: ")
     assert shell.dut.state()["logged_in"] is False
 
 
-def test_ctrl_d_in_a_line_does_nothing(shell: Bench) -> None:
+def test_terminal_ignores_ctrl_d_in_a_line(shell: Bench) -> None:
     assert shell.run("echo a\x04b") == "ab\r\n"
 
 
 @pytest.mark.parametrize("erase", ["\x7f", "\b"], ids=["delete", "backspace"])
-def test_an_erased_character_is_not_part_of_the_line(shell: Bench, erase: str) -> None:
+def test_terminal_removes_an_erased_character_from_the_line(shell: Bench, erase: str) -> None:
     assert shell.run(f"echo hix{erase}l") == "hil\r\n"
 
 
-def test_an_erased_character_is_wiped_from_the_screen(shell: Bench) -> None:
+def test_terminal_wipes_an_erased_character_from_the_screen(shell: Bench) -> None:
     shell.type("x\x7f")
 
     assert shell.wait_for("x\b \b")
 
 
-def test_nothing_is_erased_in_front_of_the_line(shell: Bench) -> None:
+def test_terminal_erases_nothing_in_front_of_the_line(shell: Bench) -> None:
     shell.type("\x7f\x7f")
     shell.clock.advance(0.1)
 
     assert shell.printed == ""
 
 
-def test_ctrl_u_erases_the_line(shell: Bench) -> None:
+def test_terminal_erases_the_line_on_ctrl_u(shell: Bench) -> None:
     assert shell.run("rm -rf /\x15echo safe") == "safe\r\n"
 
 
-def test_other_control_bytes_are_ignored(shell: Bench) -> None:
+def test_terminal_ignores_other_control_bytes(shell: Bench) -> None:
     assert shell.run("echo\x02\x02\x02\x02\x02 a\x1bb") == "ab\r\n"
 
 
-def test_ctrl_c_gives_a_line_up(shell: Bench) -> None:
+def test_terminal_drops_the_line_on_ctrl_c(shell: Bench) -> None:
     shell.type("reboot\x03")
 
     assert shell.wait_for("# ") == "^C\r\n# "
 
 
-def test_ctrl_c_ends_a_command(shell: Bench) -> None:
+def test_shell_ends_a_command_on_ctrl_c(shell: Bench) -> None:
     shell.type("sleep 100\r")
     shell.clock.advance(1.0)
 
@@ -143,7 +143,7 @@ def test_ctrl_c_ends_a_command(shell: Bench) -> None:
     assert shell.run("echo $?") == "130\r\n"
 
 
-def test_ctrl_c_cuts_long_output(shell: Bench) -> None:
+def test_shell_cuts_long_output_on_ctrl_c(shell: Bench) -> None:
     shell.type("dmesg\r")
     shell.clock.advance(0.1)
 
@@ -152,7 +152,7 @@ def test_ctrl_c_cuts_long_output(shell: Bench) -> None:
     assert "init: running" not in shell.wait_for("# ")
 
 
-def test_what_is_typed_during_a_command_comes_after_it(shell: Bench) -> None:
+def test_terminal_keeps_bytes_typed_during_a_command(shell: Bench) -> None:
     shell.type("sleep 2\r")
     shell.clock.advance(1.0)
     shell.type("echo early\r")
@@ -160,7 +160,7 @@ def test_what_is_typed_during_a_command_comes_after_it(shell: Bench) -> None:
     assert shell.wait_for("\r\nearly\r\n")
 
 
-def test_endless_typing_during_a_command_is_cut(shell: Bench) -> None:
+def test_terminal_limits_bytes_typed_during_a_command(shell: Bench) -> None:
     shell.type("sleep 1\r")
     shell.clock.advance(0.1)
 
@@ -170,21 +170,21 @@ def test_endless_typing_during_a_command_is_cut(shell: Bench) -> None:
     assert shell.printed.count("x") == 1024
 
 
-def test_a_line_has_an_end(shell: Bench) -> None:
+def test_terminal_limits_the_length_of_a_line(shell: Bench) -> None:
     shell.type("y" * 5000)
     shell.clock.advance(5.0)
 
     assert shell.printed.count("y") == 1024
 
 
-def test_many_empty_lines_are_as_many_prompts(shell: Bench) -> None:
+def test_shell_prints_a_prompt_for_each_empty_line(shell: Bench) -> None:
     shell.type("\r" * 900)
     shell.clock.advance(5.0)
 
     assert shell.printed.count("# ") == 900
 
 
-def test_an_error_line_may_come_between_prompt_and_answer(shell: Bench) -> None:
+def test_shell_works_after_a_kernel_line_at_the_prompt(shell: Bench) -> None:
     shell.dut.stick(None)
 
     assert shell.wait_for("sda: I/O error\r\n")
@@ -215,7 +215,7 @@ def test_shell_asks_for_the_rest_of_an_open_quote(shell: Bench) -> None:
     assert shell.run("b'") == "a\nb\r\n"
 
 
-def test_ctrl_c_gives_an_open_quote_up(shell: Bench) -> None:
+def test_shell_drops_an_open_quote_on_ctrl_c(shell: Bench) -> None:
     shell.type("echo 'a\r")
     shell.wait_for("\r\n> ")
     shell.type("\x03")

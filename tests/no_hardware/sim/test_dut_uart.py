@@ -49,7 +49,7 @@ def uart(clock: ManualClock, left: list[bytes]) -> DutTransmitter:
     return DutTransmitter(clock, left.append)
 
 
-def test_a_byte_leaves_when_its_last_bit_does(
+def test_uart_delivers_a_byte_after_its_last_bit(
     clock: ManualClock, uart: DutTransmitter, left: list[bytes]
 ) -> None:
     uart.send(b"x")
@@ -60,7 +60,9 @@ def test_a_byte_leaves_when_its_last_bit_does(
     assert (early, left) == ([], [b"x"])
 
 
-def test_a_second_of_text_takes_a_second(clock: ManualClock, uart: DutTransmitter, left: list[bytes]) -> None:
+def test_uart_sends_a_second_of_text_in_a_second(
+    clock: ManualClock, uart: DutTransmitter, left: list[bytes]
+) -> None:
     uart.send(bytes(2 * BYTES_PER_S))
 
     clock.advance(1.0)
@@ -68,7 +70,7 @@ def test_a_second_of_text_takes_a_second(clock: ManualClock, uart: DutTransmitte
     assert len(b"".join(left)) == pytest.approx(BYTES_PER_S, abs=60)
 
 
-def test_text_leaves_in_chunks_of_five_milliseconds_at_most(
+def test_uart_sends_chunks_of_at_most_five_milliseconds(
     clock: ManualClock, uart: DutTransmitter, left: list[bytes]
 ) -> None:
     uart.send(bytes(1000))
@@ -78,7 +80,7 @@ def test_text_leaves_in_chunks_of_five_milliseconds_at_most(
     assert max(map(len, left)) <= 0.005 * BYTES_PER_S
 
 
-def test_two_texts_leave_in_order(clock: ManualClock, uart: DutTransmitter, left: list[bytes]) -> None:
+def test_uart_sends_two_texts_in_order(clock: ManualClock, uart: DutTransmitter, left: list[bytes]) -> None:
     uart.send(b"one ")
     uart.send(b"two")
 
@@ -87,7 +89,7 @@ def test_two_texts_leave_in_order(clock: ManualClock, uart: DutTransmitter, left
     assert b"".join(left) == b"one two"
 
 
-def test_a_callback_comes_between_what_was_sent_before_and_after(
+def test_uart_callback_comes_between_the_texts_around_it(
     clock: ManualClock, uart: DutTransmitter, left: list[bytes]
 ) -> None:
     uart.send(b"before")
@@ -99,13 +101,13 @@ def test_a_callback_comes_between_what_was_sent_before_and_after(
     assert b"".join(left) == b"before|after"
 
 
-def test_a_callback_on_an_idle_line_comes_at_once(uart: DutTransmitter, left: list[bytes]) -> None:
+def test_uart_callback_on_an_idle_line_comes_at_once(uart: DutTransmitter, left: list[bytes]) -> None:
     uart.then(lambda: left.append(b"|"))
 
     assert left == [b"|"]
 
 
-def test_clearing_forgets_bytes_and_callbacks(
+def test_uart_clear_drops_bytes_and_callbacks(
     clock: ManualClock, uart: DutTransmitter, left: list[bytes]
 ) -> None:
     uart.send(bytes(1000))
@@ -117,7 +119,7 @@ def test_clearing_forgets_bytes_and_callbacks(
     assert left == []
 
 
-def test_a_callback_may_clear_and_send_anew(
+def test_uart_callback_may_clear_and_send(
     clock: ManualClock, uart: DutTransmitter, left: list[bytes]
 ) -> None:
     def start_over() -> None:
@@ -132,7 +134,7 @@ def test_a_callback_may_clear_and_send_anew(
     assert b"".join(left) == b"old new"
 
 
-def test_a_late_process_keeps_the_pace_on_average() -> None:
+def test_uart_keeps_its_average_pace_in_a_late_process() -> None:
     clock = LateClock(late_s=0.002)
     uart = DutTransmitter(clock, lambda _: None)
 
@@ -142,7 +144,7 @@ def test_a_late_process_keeps_the_pace_on_average() -> None:
     assert clock.now() == pytest.approx(1.0, abs=0.02)
 
 
-def test_it_counts_what_has_left(clock: ManualClock, uart: DutTransmitter) -> None:
+def test_uart_counts_sent_bytes(clock: ManualClock, uart: DutTransmitter) -> None:
     uart.send(bytes(1000))
     uart.clear()
     uart.send(bytes(100))

@@ -1,4 +1,4 @@
-"""Peers that say nothing, drip, never end, or come in crowds: at the simulator, and at its clients."""
+"""Peers that are silent, slow, endless or many, for the simulator and for its clients."""
 
 from __future__ import annotations
 
@@ -84,24 +84,24 @@ def is_hung_up_on(peer: socket.socket) -> bool:
 # at the simulator's ports
 
 
-def test_simulator_hangs_up_on_a_client_that_says_nothing(port_number: int) -> None:
+def test_simulator_ends_the_connection_of_a_silent_client(port_number: int) -> None:
     with connect(port_number) as peer:
         assert is_hung_up_on(peer)
 
 
-def test_simulator_hangs_up_on_a_client_that_drips(port_number: int) -> None:
+def test_simulator_ends_the_connection_of_a_slow_client(port_number: int) -> None:
     with connect(port_number) as peer:
         begin = struct.pack(">HH", 0x0111, 0x8003)
 
         assert drip(peer, begin + bytes(1000), SHORT_S / 4) < 1000
 
 
-def test_simulator_takes_no_gigabyte_in_one_message(port_number: int) -> None:
+def test_simulator_refuses_a_gigabyte_in_one_message(port_number: int) -> None:
     with connect(port_number) as peer:
         assert flood(peer, b"[" * 65536, 1 << 30) < 1 << 26
 
 
-def test_simulator_survives_clients_that_hang_up_in_the_middle(port_number: int) -> None:
+def test_simulator_survives_clients_that_leave_in_a_message(port_number: int) -> None:
     for sent in (b"", b"{", struct.pack(">HHI", 0x0111, 0x8003, 0) + b"1-1", HELLO):
         with connect(port_number) as peer:
             peer.sendall(sent)
@@ -111,7 +111,7 @@ def test_simulator_survives_clients_that_hang_up_in_the_middle(port_number: int)
         assert peer.recv(1)
 
 
-def test_simulator_hangs_up_on_the_oldest_guest_of_a_crowd(port_number: int) -> None:
+def test_simulator_ends_the_oldest_guest_if_the_port_is_full(port_number: int) -> None:
     with ExitStack() as crowd:
         peers = [crowd.enter_context(connect(port_number)) for _ in range(100)]
         peers[-1].sendall(OperationHeader(Operation.REQUEST_DEVICE_LIST).format() + b"\n")
@@ -120,7 +120,7 @@ def test_simulator_hangs_up_on_the_oldest_guest_of_a_crowd(port_number: int) -> 
         assert is_hung_up_on(peers[0])
 
 
-def test_control_port_keeps_a_client_with_the_token_whatever_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_management_port_keeps_a_client_with_the_token(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "MOST_CONNECTIONS", 4)
     with control_port() as number, connect(number) as ours, ExitStack() as crowd:
         asked = json.dumps({"do": "hello", "token": TOKEN}).encode() + b"\n"
@@ -159,7 +159,7 @@ def test_usbip_server_lets_a_client_with_a_device_be_silent(
         assert client.reply().seqnum == 1
 
 
-def test_usbip_server_hangs_up_on_a_client_that_drips_a_transfer(
+def test_usbip_server_ends_the_connection_of_a_slow_transfer(
     bench: ServerBench, port: UsbPort, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connections, "LONGEST_MESSAGE_S", SHORT_S)
@@ -171,7 +171,7 @@ def test_usbip_server_hangs_up_on_a_client_that_drips_a_transfer(
 
 
 @pytest.mark.usefixtures("port")
-def test_usbip_server_keeps_few_bytes_of_transfers_that_wait(bench: ServerBench) -> None:
+def test_usbip_server_limits_the_bytes_of_waiting_transfers(bench: ServerBench) -> None:
     with bench.client() as client:
         client.take("1-1")
         with suppress(ConnectionError):
@@ -182,7 +182,7 @@ def test_usbip_server_keeps_few_bytes_of_transfers_that_wait(bench: ServerBench)
 
 
 @pytest.mark.usefixtures("port")
-def test_usbip_server_forgets_the_bytes_of_transfers_that_ended(bench: ServerBench) -> None:
+def test_usbip_server_does_not_count_ended_transfers(bench: ServerBench) -> None:
     with bench.client() as client:
         client.take("1-1")
         for number in range(1, 21):
@@ -191,7 +191,7 @@ def test_usbip_server_forgets_the_bytes_of_transfers_that_ended(bench: ServerBen
             assert client.reply().command == Command.RETURN_UNLINK
 
 
-def test_control_port_answers_others_during_a_flood_of_requests() -> None:
+def test_management_port_answers_others_during_a_flood_of_requests() -> None:
     with control_port() as number, connect(number) as flooding, connect(number) as other:
         ended = threading.Event()
         reading = threading.Thread(target=read_all, args=(flooding,))
@@ -254,14 +254,14 @@ def garbled(peer: socket.socket) -> None:
 
 @pytest.mark.usefixtures("short_limit")
 @pytest.mark.parametrize("act", [silent, dripping, endless, cut, garbled])
-def test_host_list_tells_that_a_peer_is_no_simulator(act: Callable[[socket.socket], None]) -> None:
+def test_host_list_reports_a_peer_that_is_no_simulator(act: Callable[[socket.socket], None]) -> None:
     with listening(act) as number, pytest.raises(SimulatorError, match="does not answer as simulated boards"):
         host_list(("127.0.0.1", number))
 
 
 @pytest.mark.usefixtures("short_limit")
 @pytest.mark.parametrize("act", [silent, dripping, endless, cut, garbled])
-def test_control_client_tells_that_a_peer_is_no_simulator(act: Callable[[socket.socket], None]) -> None:
+def test_management_client_reports_a_peer_that_is_no_simulator(act: Callable[[socket.socket], None]) -> None:
     with listening(act) as number, pytest.raises(SimulatorError, match="does not answer"):
         ManagementClient(number)
 
@@ -269,7 +269,7 @@ def test_control_client_tells_that_a_peer_is_no_simulator(act: Callable[[socket.
 @pytest.mark.parametrize(
     "answer", [b'{"ok": false}', b'{"ok": false, "error": 7}', b'{"ok": 1}', b"[" * 100_000]
 )
-def test_control_client_refuses_an_answer_of_no_use(answer: bytes) -> None:
+def test_management_client_refuses_a_malformed_answer(answer: bytes) -> None:
     with (
         listening(lambda peer: peer.sendall(answer + b"\n")) as number,
         pytest.raises(SimulatorError, match="is no simulator"),
@@ -285,7 +285,7 @@ def answering(peer: socket.socket, before: Callable[[str], None] = lambda _reque
         peer.sendall(json.dumps({"ok": True, "boards": [], "disks": {"asked": asked}}).encode() + b"\n")
 
 
-def test_control_client_of_a_simulator_that_ended_raises_the_same_error_at_each_request() -> None:
+def test_management_client_raises_the_same_error_at_each_request_after_the_end() -> None:
     with listening(answering) as number:
         client = ManagementClient(number, token=TOKEN)
         client.states()
@@ -296,7 +296,7 @@ def test_control_client_of_a_simulator_that_ended_raises_the_same_error_at_each_
             client.states()
 
 
-def test_control_client_that_was_closed_raises_a_simulator_error() -> None:
+def test_management_client_raises_after_close() -> None:
     with listening(answering) as number:
         client = ManagementClient(number, token=TOKEN)
         client.close()
@@ -306,7 +306,7 @@ def test_control_client_that_was_closed_raises_a_simulator_error() -> None:
                 client.states()
 
 
-def test_control_client_gives_no_request_the_answer_of_one_that_was_interrupted() -> None:
+def test_management_client_never_mixes_up_answers_after_an_interrupt() -> None:
     def interrupt_the_first(asked: str) -> None:
         if asked == "state":
             signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
@@ -411,7 +411,7 @@ def test_device_channel_sends_nothing_after_a_message_that_was_interrupted() -> 
         pytest.param(Reply(Command.RETURN_SUBMIT, 99, 0, 0), id="an answer to nothing"),
     ],
 )
-def test_device_channel_hangs_up_on_a_peer_that_answers_something_else(reply: Reply) -> None:
+def test_device_channel_closes_on_an_answer_to_no_request(reply: Reply) -> None:
     def answer(peer: socket.socket) -> None:
         peer.recv(HEADER_BYTES, socket.MSG_WAITALL)
         peer.sendall(reply.format())

@@ -35,19 +35,19 @@ def test_each_of_three_signatures_makes_a_stick_bootable(offset: int, signature:
     assert image is not None
 
 
-def test_an_empty_stick_is_not_bootable() -> None:
+def test_empty_stick_is_not_bootable() -> None:
     assert read_image(MemoryStick(bytes(2 * MIB))) is None
 
 
-def test_a_stick_of_no_size_is_not_bootable() -> None:
+def test_stick_of_no_size_is_not_bootable() -> None:
     assert read_image(MemoryStick(b"")) is None
 
 
-def test_a_signature_at_the_wrong_place_is_not_bootable() -> None:
+def test_signature_at_the_wrong_place_is_not_bootable() -> None:
     assert read_image(_stick_with(511, b"\x55\xaa")) is None
 
 
-def test_an_image_from_elsewhere_is_known_by_its_digest_alone() -> None:
+def test_foreign_image_is_identified_by_its_digest_only() -> None:
     stick = _stick_with(510, b"\x55\xaa")
 
     image = read_image(stick)
@@ -56,7 +56,7 @@ def test_an_image_from_elsewhere_is_known_by_its_digest_alone() -> None:
     assert image.identity == hashlib.sha256(stick.content[:MIB]).hexdigest()[:16]
 
 
-def test_a_built_image_is_known_by_its_name_and_digest(tmp_path: Path) -> None:
+def test_built_image_is_known_by_its_name_and_digest(tmp_path: Path) -> None:
     stick = bootable_stick(tmp_path, "release-1.2")
 
     image = read_image(stick)
@@ -65,7 +65,7 @@ def test_a_built_image_is_known_by_its_name_and_digest(tmp_path: Path) -> None:
     assert image.identity == f"release-1.2 {hashlib.sha256(stick.content[:MIB]).hexdigest()[:16]}"
 
 
-def test_building_tells_the_identity_that_reading_finds(tmp_path: Path) -> None:
+def test_build_image_returns_the_identity_that_read_image_finds(tmp_path: Path) -> None:
     built = build_image(tmp_path / "a.img", "demo")
 
     found = read_image(MemoryStick((tmp_path / "a.img").read_bytes()))
@@ -73,7 +73,7 @@ def test_building_tells_the_identity_that_reading_finds(tmp_path: Path) -> None:
     assert found == built
 
 
-def test_a_built_image_takes_less_room_than_its_size(tmp_path: Path) -> None:
+def test_built_image_takes_less_room_than_its_size(tmp_path: Path) -> None:
     path = tmp_path / "a.img"
 
     build_image(path, "demo")
@@ -82,7 +82,7 @@ def test_a_built_image_takes_less_room_than_its_size(tmp_path: Path) -> None:
     assert path.stat().st_blocks * 512 < IMAGE_SIZE_BYTES // 4
 
 
-def test_a_built_image_replaces_a_longer_file(tmp_path: Path) -> None:
+def test_built_image_replaces_a_longer_file(tmp_path: Path) -> None:
     path = tmp_path / "a.img"
     path.write_bytes(b"x" * (4 * MIB))
 
@@ -98,13 +98,13 @@ def test_two_names_make_two_payloads(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "two words", "a" * 65, "-dash", "new\nline"])
-def test_a_name_that_would_not_survive_the_console_is_refused(tmp_path: Path, name: str) -> None:
+def test_name_that_would_not_survive_the_console_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(ValueError, match="not an image's name"):
         build_image(tmp_path / "a.img", name)
 
 
 @pytest.mark.parametrize("size_bytes", [0, MIB, 2 * MIB + 1])
-def test_a_size_without_room_or_of_broken_sectors_is_refused(tmp_path: Path, size_bytes: int) -> None:
+def test_size_without_room_or_of_broken_sectors_is_refused(tmp_path: Path, size_bytes: int) -> None:
     with pytest.raises(ValueError, match="not an image's size"):
         build_image(tmp_path / "a.img", "demo", size_bytes)
 
@@ -121,7 +121,7 @@ def test_every_allowed_name_is_read_back(tmp_path_factory: pytest.TempPathFactor
 
 
 @given(st.binary(max_size=1024))
-def test_no_start_of_a_stick_upsets_the_reader(start: bytes) -> None:
+def test_read_image_survives_any_bytes(start: bytes) -> None:
     image = read_image(MemoryStick(start))
 
     assert image is None or image.name == ""

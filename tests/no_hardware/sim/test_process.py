@@ -1,4 +1,4 @@
-"""A simulator in a process of its own: started, ended, and never left behind."""
+"""A simulator in a child process: its start and its end."""
 
 from __future__ import annotations
 
@@ -55,14 +55,14 @@ def finish(process: subprocess.Popen[bytes]) -> int:
             process.kill()
 
 
-def test_a_process_that_is_closed_is_gone() -> None:
+def test_close_ends_the_process() -> None:
     simulator = SimulatorProcess(boards=1)
     simulator.close()
 
     assert not is_running(simulator.pid)
 
 
-def test_it_leaves_no_folder_behind() -> None:
+def test_close_leaves_no_folder() -> None:
     with SimulatorProcess(boards=1) as simulator:
         root = Path(simulator.ready["dev"]).parent
         there = root.is_dir()
@@ -70,31 +70,31 @@ def test_it_leaves_no_folder_behind() -> None:
     assert (there, root.exists()) == (True, False)
 
 
-def test_it_is_at_the_speed_that_was_asked_for() -> None:
+def test_speed_is_the_requested_one() -> None:
     with SimulatorProcess(boards=1, speed=2.5) as simulator:
         assert simulator.control.hello()["speed"] == 2.5
 
 
-def test_two_simulators_share_no_serial_number() -> None:
+def test_serials_of_two_simulators_differ() -> None:
     with SimulatorProcess(boards=2) as one, SimulatorProcess(boards=2) as other:
         assert not set(one.serials()) & set(other.serials())
 
 
-def test_a_state_folder_keeps_serial_numbers_and_settings(tmp_path: Path) -> None:
+def test_state_folder_keeps_serial_numbers_and_settings(tmp_path: Path) -> None:
     with SimulatorProcess(boards=1, state=tmp_path) as first:
         serials = first.serials()
     with SimulatorProcess(boards=1, state=tmp_path) as again:
         assert again.serials() == serials
 
 
-def test_only_settings_and_sticks_survive_in_a_state_folder(tmp_path: Path) -> None:
+def test_state_folder_keeps_only_settings_and_sticks(tmp_path: Path) -> None:
     with SimulatorProcess(boards=1, state=tmp_path):
         pass
 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["lock", "settings", "sticks"]
 
 
-def test_a_state_folder_is_for_one_simulator(tmp_path: Path) -> None:
+def test_state_folder_is_locked_for_one_simulator(tmp_path: Path) -> None:
     with (
         SimulatorProcess(boards=1, state=tmp_path),
         pytest.raises(SimulatorError, match="is in use"),
@@ -102,14 +102,14 @@ def test_a_state_folder_is_for_one_simulator(tmp_path: Path) -> None:
         SimulatorProcess(boards=1, state=tmp_path)
 
 
-def test_a_state_folder_that_cannot_be_is_told(tmp_path: Path) -> None:
+def test_state_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
 
     with pytest.raises(SimulatorError, match=r"cannot be used: Not a directory"):
         SimulatorProcess(boards=1, state=tmp_path / "file" / "state")
 
 
-def test_a_state_folder_keeps_what_is_not_the_simulators(tmp_path: Path) -> None:
+def test_state_folder_keeps_files_of_other_programs(tmp_path: Path) -> None:
     (tmp_path / "dev").mkdir()
     (tmp_path / "dev" / "precious").touch()
     with SimulatorProcess(boards=1, state=tmp_path):
@@ -118,17 +118,17 @@ def test_a_state_folder_keeps_what_is_not_the_simulators(tmp_path: Path) -> None
     assert (tmp_path / "dev" / "precious").exists()
 
 
-def test_why_it_did_not_start_is_told() -> None:
+def test_start_failure_quotes_standard_error() -> None:
     with pytest.raises(SimulatorError, match=r"ended at once.*--boards"):
         SimulatorProcess(boards=0)
 
 
-def test_sticks_have_the_size_that_was_asked_for() -> None:
+def test_sticks_have_the_requested_size() -> None:
     with SimulatorProcess(boards=1, stick_bytes=16 << 20) as simulator:
         assert simulator.control.states()[0]["stick"]["size_bytes"] == 16 << 20
 
 
-def test_it_ends_when_its_parent_is_killed() -> None:
+def test_simulator_ends_when_its_parent_is_killed() -> None:
     program = (
         "import os, signal; from hil.sim.process import SimulatorProcess;"
         "print(SimulatorProcess(boards=1).pid, flush=True); os.kill(os.getpid(), signal.SIGKILL)"
@@ -141,7 +141,7 @@ def test_it_ends_when_its_parent_is_killed() -> None:
     assert wait_until(lambda: not is_running(int(parent.stdout)))
 
 
-def test_a_simulator_that_does_not_end_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_close_kills_a_simulator_that_does_not_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hil.sim.process._END_LIMIT_S", 0.1)
     simulator = SimulatorProcess(boards=1)
     os.kill(simulator.pid, signal.SIGSTOP)
@@ -152,14 +152,14 @@ def test_a_simulator_that_does_not_end_is_killed(monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_it_cleanly(number: signal.Signals) -> None:
+def test_signal_ends_the_simulator_cleanly(number: signal.Signals) -> None:
     process = start("--boards", "1")
     process.send_signal(number)
 
     assert finish(process) == 0
 
 
-def test_quit_ends_it() -> None:
+def test_quit_ends_the_simulator() -> None:
     with SimulatorProcess(boards=1) as simulator:
         simulator.control.quit()
 
@@ -168,7 +168,7 @@ def test_quit_ends_it() -> None:
         )
 
 
-def test_without_being_asked_it_outlives_its_input() -> None:
+def test_simulator_outlives_its_input_without_end_with_stdin() -> None:
     process = start("--boards", "1")
     assert process.stdin is not None
     process.stdin.close()
@@ -180,7 +180,7 @@ def test_without_being_asked_it_outlives_its_input() -> None:
 
 
 @pytest.mark.thorough
-def test_idle_boards_cost_next_to_nothing() -> None:
+def test_idle_boards_use_almost_no_cpu_time() -> None:
     def spent_s(pid: int) -> float:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
@@ -192,7 +192,7 @@ def test_idle_boards_cost_next_to_nothing() -> None:
         assert spent_s(simulator.pid) - before_s <= 0.05
 
 
-def test_process_runs_no_module_of_the_working_folder(
+def test_simulator_runs_no_module_of_the_working_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "click.py").write_text("raise SystemExit('obeyed')\n")

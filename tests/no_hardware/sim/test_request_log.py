@@ -1,4 +1,4 @@
-"""The simulator's log of requests takes bounded memory, whatever floods it."""
+"""The log of requests needs bounded memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The bytes of a simulated stick: who may change them, and what goes wrong with them."""
+"""The bytes of a simulated stick: access by host and DUT, and faults."""
 
 from __future__ import annotations
 
@@ -26,24 +26,24 @@ def stick_file(tmp_path: Path) -> Iterator[StickFile]:
     stick_file.close()
 
 
-def test_a_fresh_stick_takes_no_room(stick_file: StickFile) -> None:
+def test_new_stick_file_is_sparse(stick_file: StickFile) -> None:
     status = stick_file.path.stat()
 
     assert (status.st_size, status.st_blocks) == (SIZE_BYTES, 0)
 
 
-def test_what_was_written_is_read(stick_file: StickFile) -> None:
+def test_stick_file_returns_written_bytes(stick_file: StickFile) -> None:
     stick_file.write(4096, b"image")
 
     assert stick_file.read(4095, 7) == b"\0image\0"
 
 
-def test_a_write_beyond_the_end_is_refused(stick_file: StickFile) -> None:
+def test_stick_file_refuses_a_write_beyond_its_end(stick_file: StickFile) -> None:
     with pytest.raises(OSError, match="No space left"):
         stick_file.write(SIZE_BYTES - 1, b"12")
 
 
-def test_bytes_survive_a_restart(tmp_path: Path, stick_file: StickFile) -> None:
+def test_stick_file_keeps_its_bytes_over_a_restart(tmp_path: Path, stick_file: StickFile) -> None:
     stick_file.write(0, b"kept")
     again = StickFile(tmp_path / "stick.img", SIZE_BYTES)
 
@@ -51,7 +51,7 @@ def test_bytes_survive_a_restart(tmp_path: Path, stick_file: StickFile) -> None:
     again.close()
 
 
-def test_what_the_host_wrote_is_there_after_it_lost_the_stick(stick_file: StickFile) -> None:
+def test_stick_file_keeps_bytes_that_the_host_wrote(stick_file: StickFile) -> None:
     with stick_file.path.open("r+b") as host:
         host.write(b"flashed")
 
@@ -60,7 +60,7 @@ def test_what_the_host_wrote_is_there_after_it_lost_the_stick(stick_file: StickF
     assert stick_file.read(0, 7) == b"flashed"
 
 
-def test_a_host_that_kept_the_file_open_cannot_change_it_any_more(stick_file: StickFile) -> None:
+def test_stick_file_ignores_writes_of_a_host_that_kept_it_open(stick_file: StickFile) -> None:
     with stick_file.path.open("r+b", buffering=0) as host:
         host.write(b"flashed")
         stick_file.revoke_host_access()
@@ -70,7 +70,7 @@ def test_a_host_that_kept_the_file_open_cannot_change_it_any_more(stick_file: St
     assert stick_file.read(0, 8) == b"flashed\0"
 
 
-def test_a_host_that_let_go_costs_no_copy(stick_file: StickFile) -> None:
+def test_stick_file_is_not_copied_if_no_host_process_has_it_open(stick_file: StickFile) -> None:
     before = stick_file.path.stat().st_ino
 
     stick_file.revoke_host_access()
@@ -78,7 +78,7 @@ def test_a_host_that_let_go_costs_no_copy(stick_file: StickFile) -> None:
     assert stick_file.path.stat().st_ino == before
 
 
-def test_holes_stay_holes_when_the_file_is_handed_over(stick_file: StickFile) -> None:
+def test_stick_file_keeps_holes_in_a_copy(stick_file: StickFile) -> None:
     with stick_file.path.open("r+b", buffering=0) as host:
         host.seek(SIZE_BYTES // 2)
         host.write(b"middle")
@@ -89,7 +89,7 @@ def test_holes_stay_holes_when_the_file_is_handed_over(stick_file: StickFile) ->
 
 
 @pytest.mark.parametrize("length", [0, SIZE_BYTES * 2])
-def test_a_host_cannot_change_the_sticks_size(stick_file: StickFile, length: int) -> None:
+def test_stick_file_keeps_its_size(stick_file: StickFile, length: int) -> None:
     os.truncate(stick_file.path, length)
 
     stick_file.revoke_host_access()
@@ -97,7 +97,7 @@ def test_a_host_cannot_change_the_sticks_size(stick_file: StickFile, length: int
     assert stick_file.path.stat().st_size == SIZE_BYTES
 
 
-def test_a_stick_that_fails_reads_nothing(stick_file: StickFile) -> None:
+def test_failing_stick_refuses_reads(stick_file: StickFile) -> None:
     faults = StickFaults()
     faults.failing = True
 
@@ -105,7 +105,7 @@ def test_a_stick_that_fails_reads_nothing(stick_file: StickFile) -> None:
         FaultyStore(stick_file, faults).read(0, 512)
 
 
-def test_a_stick_may_fail_after_a_while(stick_file: StickFile) -> None:
+def test_failing_stick_fails_after_some_bytes(stick_file: StickFile) -> None:
     faults = StickFaults()
     store = FaultyStore(stick_file, faults)
     faults.failing, faults.after_bytes = True, 1024

@@ -1,4 +1,4 @@
-"""What the simulated host's kernel tells about a stick, held against the layout of Linux' own `/sys`."""
+"""The `/sys`-like folder, compared with Linux' own `/sys`."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def everything(sys: Path) -> list[Path]:
     return [path for path in sys.rglob("*") if path.is_symlink() or path.is_file()]
 
 
-def test_a_disk_is_told_about_as_a_removable_usb_disk(sys: Path, disk: SysDisk, file: Path) -> None:
+def test_sysfs_lists_a_removable_usb_disk(sys: Path, disk: SysDisk, file: Path) -> None:
     disk.show(file)
 
     facts = [told(sys, name) for name in ("size", "removable", "ro", "queue/logical_block_size")]
@@ -55,7 +55,7 @@ def test_a_disk_is_told_about_as_a_removable_usb_disk(sys: Path, disk: SysDisk, 
     assert (usb / "serial").read_text() == "AB12\n"
 
 
-def test_a_disk_is_found_by_what_stands_for_its_number(sys: Path, disk: SysDisk, file: Path) -> None:
+def test_sysfs_finds_a_disk_by_its_number_text(sys: Path, disk: SysDisk, file: Path) -> None:
     disk.show(file)
 
     status = file.stat()
@@ -64,7 +64,7 @@ def test_a_disk_is_found_by_what_stands_for_its_number(sys: Path, disk: SysDisk,
     assert (sys / "dev/block" / identity).resolve() == (sys / "block/sda").resolve()
 
 
-def test_its_partitions_are_told_about(sys: Path, disk: SysDisk, file: Path) -> None:
+def test_sysfs_lists_partitions(sys: Path, disk: SysDisk, file: Path) -> None:
     disk.show(file)
 
     assert [told(sys, f"sda1/{name}") for name in ("partition", "start", "size")] == ["1", "2048", "14336"]
@@ -72,7 +72,7 @@ def test_its_partitions_are_told_about(sys: Path, disk: SysDisk, file: Path) -> 
     assert (sys / "dev/block" / number).resolve() == (sys / "class/block/sda1").resolve()
 
 
-def test_what_is_hidden_leaves_nothing(sys: Path, disk: SysDisk, file: Path) -> None:
+def test_sysfs_entry_leaves_no_file_when_hidden(sys: Path, disk: SysDisk, file: Path) -> None:
     before = everything(sys)
     disk.show(file)
 
@@ -81,7 +81,7 @@ def test_what_is_hidden_leaves_nothing(sys: Path, disk: SysDisk, file: Path) -> 
     assert everything(sys) == before
 
 
-def test_a_disk_that_comes_again_has_another_sequence_number(sys: Path, disk: SysDisk, file: Path) -> None:
+def test_disk_that_appears_again_has_another_sequence_number(sys: Path, disk: SysDisk, file: Path) -> None:
     disk.show(file)
     first = told(sys, "diskseq")
     disk.show(file)
@@ -93,13 +93,13 @@ def test_a_disk_that_comes_again_has_another_sequence_number(sys: Path, disk: Sy
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="this machine has no /sys/block")
-def test_no_name_of_ours_is_a_name_that_linux_gives() -> None:
+def test_sysfs_number_text_is_no_name_of_linux() -> None:
     names = [path.name for path in Path("/sys/dev/block").iterdir()]
 
     assert [name for name in names if name.startswith("file-")] == []
 
 
-def test_the_disks_of_this_machine_have_the_same_files() -> None:
+def test_disks_of_this_machine_have_the_same_files() -> None:
     disks = [disk for disk in REAL.iterdir() if (disk / "size").exists()] if REAL.is_dir() else []
     wanted = ("dev", "size", "removable", "ro", "holders", "queue/logical_block_size", "subsystem")
 
@@ -112,7 +112,7 @@ def gpt(*parts: tuple[int, int]) -> bytes:
     return (mbr + b"EFI PART".ljust(512, b"\0") + entries).ljust(PARTITION_TABLE_BYTES, b"\0")
 
 
-def test_the_partitions_of_a_gpt_are_found() -> None:
+def test_partitions_of_a_gpt_are_found() -> None:
     assert find_partitions(gpt((2048, 4095), (4096, 8191)), 8 * MIB) == [
         Partition(1, 2048, 2048),
         Partition(2, 4096, 4096),
@@ -120,9 +120,9 @@ def test_the_partitions_of_a_gpt_are_found() -> None:
 
 
 @pytest.mark.parametrize("start", [b"", bytes(PARTITION_TABLE_BYTES), b"\xff" * PARTITION_TABLE_BYTES])
-def test_a_disk_without_a_table_has_no_partitions(start: bytes) -> None:
+def test_disk_without_a_table_has_no_partitions(start: bytes) -> None:
     assert find_partitions(start, 8 * MIB) == []
 
 
-def test_a_partition_that_ends_behind_the_disk_is_left_out() -> None:
+def test_partition_beyond_the_end_of_the_disk_is_left_out() -> None:
     assert find_partitions(gpt((2048, 1 << 40)), 8 * MIB) == []

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.usefixtures("port")
-def test_an_interface_that_a_kernel_driver_has_cannot_be_claimed(bench: ServerBench) -> None:
+def test_claim_of_an_interface_with_a_kernel_driver_is_busy(bench: ServerBench) -> None:
     with bench.client() as client:
         client.take("1-1", sharer=1)
 
@@ -23,7 +23,7 @@ def test_an_interface_that_a_kernel_driver_has_cannot_be_claimed(bench: ServerBe
 
 
 @pytest.mark.usefixtures("port")
-def test_an_interface_that_another_process_has_cannot_be_claimed(bench: ServerBench) -> None:
+def test_claim_of_an_interface_of_another_process_is_busy(bench: ServerBench) -> None:
     with bench.client() as first, bench.client() as second:
         first.take("1-1", sharer=1)
         second.take("1-1", sharer=2)
@@ -33,7 +33,7 @@ def test_an_interface_that_another_process_has_cannot_be_claimed(bench: ServerBe
 
 
 @pytest.mark.usefixtures("port")
-def test_a_claim_ends_with_its_process(bench: ServerBench) -> None:
+def test_claim_ends_with_its_process(bench: ServerBench) -> None:
     with bench.client() as second:
         second.take("1-1", sharer=2)
         with bench.client() as first:
@@ -46,7 +46,7 @@ def test_a_claim_ends_with_its_process(bench: ServerBench) -> None:
 
 
 @pytest.mark.usefixtures("port")
-def test_a_driver_that_was_detached_is_detached_for_every_process(bench: ServerBench) -> None:
+def test_detached_driver_is_detached_for_all_processes(bench: ServerBench) -> None:
     with bench.client() as first, bench.client() as second:
         first.take("1-1", sharer=1)
         second.take("1-1", sharer=2)
@@ -56,7 +56,7 @@ def test_a_driver_that_was_detached_is_detached_for_every_process(bench: ServerB
 
 
 @pytest.mark.usefixtures("port")
-def test_a_stock_client_that_makes_host_calls_is_left(bench: ServerBench) -> None:
+def test_host_call_of_a_stock_client_ends_its_connection(bench: ServerBench) -> None:
     with bench.client() as client:
         client.take("1-1")
         client.send(Call(1, HostCall.CLAIM, 0).format())

@@ -1,4 +1,4 @@
-"""What the USB/IP server lists and lets import, with a fake device and a raw client."""
+"""Listings and imports of the USB/IP server, with a fake device and a raw client."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ def hosts_list(bench: ServerBench) -> list[DeviceRecord]:
 
 
 @pytest.mark.usefixtures("port")
-def test_a_device_list_names_what_is_plugged_in(bench: ServerBench) -> None:
+def test_device_list_names_the_plugged_devices(bench: ServerBench) -> None:
     records = listed(bench)
 
     assert [(record.busid, record.busnum, record.identity) for record in records] == [("1-1", 1, IDENTITY)]
 
 
 @pytest.mark.usefixtures("port")
-def test_a_device_list_is_answered_as_a_stock_client_expects(bench: ServerBench) -> None:
+def test_device_list_is_answered_as_a_stock_client_expects(bench: ServerBench) -> None:
     with bench.client() as client:
         client.send(struct.pack(">HHI", 0x0111, 0x8005, 0))
         raw = client.rest()
@@ -55,7 +55,7 @@ def test_a_device_list_is_answered_as_a_stock_client_expects(bench: ServerBench)
 
 
 @pytest.mark.usefixtures("port")
-def test_a_host_listing_carries_the_descriptors(bench: ServerBench) -> None:
+def test_host_listing_carries_the_descriptors(bench: ServerBench) -> None:
     (record,) = hosts_list(bench)
 
     assert record.descriptors == DEVICE_DESCRIPTOR + CONFIGURATION
@@ -67,14 +67,14 @@ def test_plugging_in_configures_the_device(bench: ServerBench, device: FakeDevic
     assert device.setups[-1] == bytes((0x00, 0x09, 1, 0, 0, 0, 0, 0))
 
 
-def test_a_port_that_is_not_there_cannot_be_imported(bench: ServerBench) -> None:
+def test_import_of_a_missing_port_is_refused(bench: ServerBench) -> None:
     with bench.client() as client:
         status = client.take("9-9")
 
     assert status == NO_DEVICE
 
 
-def test_a_stock_import_resets_the_device(bench: ServerBench, device: FakeDevice, port: UsbPort) -> None:
+def test_stock_import_resets_the_device(bench: ServerBench, device: FakeDevice, port: UsbPort) -> None:
     before = device.resets
 
     with bench.client() as client:
@@ -84,7 +84,7 @@ def test_a_stock_import_resets_the_device(bench: ServerBench, device: FakeDevice
 
 
 @pytest.mark.usefixtures("port")
-def test_a_stock_import_is_exclusive(bench: ServerBench) -> None:
+def test_stock_import_is_exclusive(bench: ServerBench) -> None:
     with bench.client() as first, bench.client() as second:
         first.take("1-1")
 
@@ -92,7 +92,7 @@ def test_a_stock_import_is_exclusive(bench: ServerBench) -> None:
 
 
 @pytest.mark.usefixtures("port")
-def test_a_device_is_free_again_when_its_stock_connection_ends(bench: ServerBench) -> None:
+def test_device_is_free_after_its_stock_connection_ends(bench: ServerBench) -> None:
     with bench.client() as first:
         first.take("1-1")
         first.socket.shutdown(1)
@@ -103,7 +103,7 @@ def test_a_device_is_free_again_when_its_stock_connection_ends(bench: ServerBenc
 
 
 @pytest.mark.usefixtures("port")
-def test_an_imported_device_has_left_both_lists(bench: ServerBench) -> None:
+def test_imported_device_has_left_both_lists(bench: ServerBench) -> None:
     with bench.client() as client:
         client.take("1-1")
 
@@ -120,7 +120,7 @@ def test_processes_share_a_device(bench: ServerBench) -> None:
 
 
 @pytest.mark.usefixtures("port")
-def test_a_shared_import_is_refused_while_a_stock_client_has_the_device(bench: ServerBench) -> None:
+def test_shared_import_is_refused_while_a_stock_client_has_the_device(bench: ServerBench) -> None:
     with bench.client() as stock, bench.client() as sharer:
         stock.take("1-1")
 
@@ -128,7 +128,7 @@ def test_a_shared_import_is_refused_while_a_stock_client_has_the_device(bench: S
 
 
 @pytest.mark.usefixtures("port")
-def test_a_stock_import_ends_the_shared_ones(bench: ServerBench) -> None:
+def test_stock_import_ends_the_shared_ones(bench: ServerBench) -> None:
     with bench.client() as sharer, bench.client() as stock:
         sharer.take("1-1", sharer=1)
         stock.take("1-1")
@@ -136,14 +136,14 @@ def test_a_stock_import_ends_the_shared_ones(bench: ServerBench) -> None:
         assert sharer.rest() == b""
 
 
-def test_a_shared_import_that_is_denied_says_so(bench: ServerBench, port: UsbPort) -> None:
+def test_denied_shared_import_has_its_status(bench: ServerBench, port: UsbPort) -> None:
     port.denied = True
 
     with bench.client() as client:
         assert client.take("1-1", sharer=1) == DENIED
 
 
-def test_a_host_listing_without_a_backend_says_so(bench: ServerBench) -> None:
+def test_host_listing_without_backend_has_its_status(bench: ServerBench) -> None:
     bench.bus.no_backend = True
 
     with bench.client() as client:
@@ -158,13 +158,13 @@ def test_unplugging_ends_the_connection(bench: ServerBench, port: UsbPort) -> No
         assert client.rest() == b""
 
 
-def test_an_unplugged_device_leaves_the_stock_list_at_once(bench: ServerBench, port: UsbPort) -> None:
+def test_unplugged_device_leaves_the_stock_list_at_once(bench: ServerBench, port: UsbPort) -> None:
     bench.do(port.unplug)
 
     assert listed(bench) == []
 
 
-def test_an_unplugged_device_is_still_in_the_hosts_list_for_a_moment() -> None:
+def test_unplugged_device_stays_in_the_host_list_for_a_moment() -> None:
     with serving(speed=1.0) as bench:
         port = bench.plug("1-1", FakeDevice())
         bench.do(port.unplug)
@@ -172,7 +172,7 @@ def test_an_unplugged_device_is_still_in_the_hosts_list_for_a_moment() -> None:
         assert [record.busid for record in hosts_list(bench)] == ["1-1"]
 
 
-def test_a_device_that_comes_back_has_another_address(
+def test_device_that_comes_back_has_another_address(
     bench: ServerBench, device: FakeDevice, port: UsbPort
 ) -> None:
     (before,) = listed(bench)

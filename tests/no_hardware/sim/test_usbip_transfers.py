@@ -24,7 +24,7 @@ GET_STATUS = bytes((0x80, 0, 0, 0, 0, 0, 2, 0))
 
 
 @pytest.mark.usefixtures("port")
-def test_a_control_transfer_returns_its_bytes(bench: ServerBench) -> None:
+def test_control_transfer_returns_its_bytes(bench: ServerBench) -> None:
     with bench.client() as client:
         client.take("1-1")
         client.submit(Submit(5, True, 0, 6, bytes((0xC1, 4, 0, 0, 3, 0, 6, 0))))
@@ -34,7 +34,7 @@ def test_a_control_transfer_returns_its_bytes(bench: ServerBench) -> None:
 
 
 @pytest.mark.usefixtures("port")
-def test_an_out_transfer_tells_how_much_it_took(bench: ServerBench) -> None:
+def test_out_transfer_returns_its_length(bench: ServerBench) -> None:
     with bench.client() as client:
         client.take("1-1")
         client.submit(Submit(5, False, ECHO_ENDPOINT, 3), b"abc")
@@ -43,7 +43,7 @@ def test_an_out_transfer_tells_how_much_it_took(bench: ServerBench) -> None:
 
 
 @pytest.mark.usefixtures("port")
-def test_a_stall_is_status_32(bench: ServerBench) -> None:
+def test_stall_is_status_32(bench: ServerBench) -> None:
     with bench.client() as client:
         client.take("1-1")
         client.submit(Submit(5, True, STALLED_ENDPOINT, 64))
@@ -52,7 +52,7 @@ def test_a_stall_is_status_32(bench: ServerBench) -> None:
 
 
 @pytest.mark.usefixtures("port")
-def test_a_transfer_that_waits_blocks_nothing_else(bench: ServerBench) -> None:
+def test_waiting_transfer_blocks_no_other(bench: ServerBench) -> None:
     with bench.client() as client:
         client.take("1-1")
         client.submit(Submit(1, True, SILENT_ENDPOINT, 64))
@@ -72,7 +72,7 @@ def test_messages_that_arrive_byte_by_byte_are_understood(bench: ServerBench) ->
 
 
 @pytest.mark.usefixtures("port")
-def test_unlinking_a_transfer_that_waits_is_answered_by_econnreset_alone(bench: ServerBench) -> None:
+def test_unlink_of_a_waiting_transfer_is_answered_by_econnreset_alone(bench: ServerBench) -> None:
     with bench.client() as client:
         client.take("1-1")
         client.submit(Submit(1, True, SILENT_ENDPOINT, 64))
@@ -84,7 +84,7 @@ def test_unlinking_a_transfer_that_waits_is_answered_by_econnreset_alone(bench: 
 
 
 @pytest.mark.usefixtures("port")
-def test_unlinking_a_transfer_that_is_done_is_answered_by_0(bench: ServerBench) -> None:
+def test_unlink_of_a_finished_transfer_is_answered_by_0(bench: ServerBench) -> None:
     with bench.client() as client:
         client.take("1-1")
         client.submit(Submit(1, True, ECHO_ENDPOINT, 4))
@@ -95,7 +95,7 @@ def test_unlinking_a_transfer_that_is_done_is_answered_by_0(bench: ServerBench) 
         assert client.reply() == Reply(Command.RETURN_UNLINK, 2, 0)
 
 
-def test_a_transfer_that_completes_after_its_unlink_is_not_answered(
+def test_transfer_that_completes_after_its_unlink_is_not_answered(
     bench: ServerBench, device: FakeDevice, port: UsbPort
 ) -> None:
     with bench.client() as client:
@@ -127,7 +127,7 @@ def test_transfers_of_a_client_that_left_are_cancelled(
     assert device.waiting == []
 
 
-def test_a_reset_that_a_program_asks_for_resets_and_configures(
+def test_port_reset_resets_and_configures_the_device(
     bench: ServerBench, device: FakeDevice, port: UsbPort
 ) -> None:
     with bench.client() as client:
@@ -140,7 +140,7 @@ def test_a_reset_that_a_program_asks_for_resets_and_configures(
         assert device.setups[-1][1] == 9
 
 
-def test_the_sender_of_a_shared_transfer_is_its_process(
+def test_sender_of_a_shared_transfer_is_its_process(
     bench: ServerBench, device: FakeDevice, port: UsbPort
 ) -> None:
     with bench.client() as client:
@@ -151,7 +151,7 @@ def test_the_sender_of_a_shared_transfer_is_its_process(
         assert device.senders[-1] == "pid 4711"
 
 
-def test_the_sender_of_a_stock_transfer_is_its_address(
+def test_sender_of_a_stock_transfer_is_its_address(
     bench: ServerBench, device: FakeDevice, port: UsbPort
 ) -> None:
     with bench.client() as client:
@@ -184,7 +184,7 @@ def test_malformed_input_closes_that_connection_only(bench: ServerBench, garbage
 
 @pytest.mark.usefixtures("port")
 @pytest.mark.parametrize("first", [bytes(HEADER_BYTES), b"\xff" * HEADER_BYTES])
-def test_a_malformed_command_closes_the_connection(bench: ServerBench, first: bytes) -> None:
+def test_malformed_command_closes_the_connection(bench: ServerBench, first: bytes) -> None:
     with bench.client() as client:
         client.take("1-1")
         client.send(first)
@@ -193,7 +193,7 @@ def test_a_malformed_command_closes_the_connection(bench: ServerBench, first: by
 
 
 @pytest.mark.usefixtures("port")
-def test_a_number_that_is_used_twice_closes_the_connection(bench: ServerBench) -> None:
+def test_sequence_number_used_twice_closes_the_connection(bench: ServerBench) -> None:
     with bench.client() as client:
         client.take("1-1")
         client.submit(Submit(1, True, SILENT_ENDPOINT, 64))

@@ -1,4 +1,4 @@
-"""A bench for tests of the USB/IP server: a fake device on a real server, and a raw client."""
+"""A real USB/IP server with a fake device, and a raw client."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""One simulated board with its DUT, in a process of its own and ten times as fast as a real one.
+"""Fixtures for the stories: a simulated board with its DUT, ten times as fast as a real one.
 
-The stories know this DUT: what it prints, what it takes for a password, what its pins do. They tell the
-driver's whole way from an image file to a logged-in system, without any USB of this machine.
+The stories use the output, the password and the pins of this DUT. They test the driver from an image file to
+a logged-in system, without USB hardware.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def opened(simulator: SimulatorProcess) -> Iterator[Board]:
 
 @pytest.fixture
 def board(opened: Board, simulator: SimulatorProcess) -> Iterator[Board]:
-    """The board: safe, nothing on its console yet, and without settings or faults afterwards."""
+    """The board, safe and with an empty console; afterwards without settings and faults."""
     opened.make_safe()
     opened.console.discard()
     yield opened
@@ -55,6 +55,6 @@ def _stick_with_image(opened: Board, image: Path) -> None:
 
 @pytest.fixture
 def bootable(board: Board, _stick_with_image: None) -> Board:
-    """A board whose DUT has a stick with the image on it, and no power yet."""
+    """The board; its DUT has a stick with the image, and no power yet."""
     board.storage.dut()
     return board

@@ -1,4 +1,4 @@
-"""What happens in most stories: an image goes onto the stick, the DUT boots, somebody logs in."""
+"""Steps that most stories share: write an image to the stick, boot the DUT, log in."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 SPEED = 10.0
 IMAGE_BYTES = 8 << 20
-"""Of the stick and of every image here, so that one is the other byte for byte."""
+"""Size of the stick and of each image here, so that both have the same bytes."""
 
 IMAGE_NAME = "story-1"
 PROMPT = r"\r\n# "
 LIMIT_S = 60.0
-"""For anything that the DUT does: far longer than it takes, on a machine that is busy."""
+"""Limit for any act of the DUT; long, because the machine may be busy."""
 
 
 def put_on_stick(storage: Storage, image: Path) -> None:

@@ -1,4 +1,4 @@
-"""From an image file to a DUT that boots it, or says why not."""
+"""From an image file to a DUT that boots it or reports why it cannot."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def with_second_image(bootable: Board, image: Path, tmp_path: Path) -> Iterator[
     put_on_stick(bootable.storage, image)
 
 
-def test_a_dut_boots_the_image_that_was_written_and_names_it(bootable: Board) -> None:
+def test_boot_prints_the_name_of_the_written_image(bootable: Board) -> None:
     bootable.power.on()
 
     boot_log = bootable.console.expect("login: ", LIMIT_S).before
@@ -37,7 +37,7 @@ def test_a_dut_boots_the_image_that_was_written_and_names_it(bootable: Board) ->
     assert f"image: {IMAGE_NAME} ".encode() in boot_log
 
 
-def test_a_second_image_replaces_the_first(with_second_image: Board) -> None:
+def test_boot_uses_a_second_image_that_replaced_the_first(with_second_image: Board) -> None:
     with_second_image.power.on()
 
     boot_log = with_second_image.console.expect("login: ", LIMIT_S).before
@@ -45,7 +45,7 @@ def test_a_second_image_replaces_the_first(with_second_image: Board) -> None:
     assert b"image: story-2 " in boot_log
 
 
-def test_a_dut_whose_stick_nobody_gave_it_says_so(board: Board) -> None:
+def test_boot_without_the_stick_is_reported_by_the_dut(board: Board) -> None:
     board.storage.off()
 
     board.power.on()
@@ -53,7 +53,7 @@ def test_a_dut_whose_stick_nobody_gave_it_says_so(board: Board) -> None:
     assert board.console.expect("no stick.*boot> ", LIMIT_S)
 
 
-def test_a_dut_boots_on_enter_once_it_has_its_stick(bootable: Board) -> None:
+def test_boot_prompt_boots_on_enter_with_the_stick(bootable: Board) -> None:
     bootable.storage.off()
     bootable.power.on()
     bootable.console.expect("boot> ", LIMIT_S)
@@ -64,7 +64,9 @@ def test_a_dut_boots_on_enter_once_it_has_its_stick(bootable: Board) -> None:
     assert bootable.console.expect(f"running {IMAGE_NAME} .*login: ", LIMIT_S)
 
 
-def test_a_boot_that_hangs_is_told_by_what_did_not_come(bootable: Board, simulator: SimulatorProcess) -> None:
+def test_expect_reports_a_hanging_boot_with_the_missing_pattern(
+    bootable: Board, simulator: SimulatorProcess
+) -> None:
     simulator.control.fault(bootable.serial, "hang_in_boot")
     bootable.power.on()
     bootable.console.expect("Linux version", LIMIT_S)
@@ -73,7 +75,7 @@ def test_a_boot_that_hangs_is_told_by_what_did_not_come(bootable: Board, simulat
         bootable.console.expect("login: ", timeout_s=1.0)
 
 
-def test_a_boot_that_is_waited_for_on_a_dut_that_was_on_already_leads_to_power_cycle(bootable: Board) -> None:
+def test_expect_on_a_dut_that_was_on_suggests_power_cycle(bootable: Board) -> None:
     bootable.power.on()
     bootable.console.expect("login: ", LIMIT_S)
     bootable.power.on()
@@ -84,7 +86,7 @@ def test_a_boot_that_is_waited_for_on_a_dut_that_was_on_already_leads_to_power_c
     assert "power.cycle()" in waited.value.remedy
 
 
-def test_a_running_system_complains_when_its_stick_is_taken_away(bootable: Board) -> None:
+def test_running_system_reports_a_removed_stick(bootable: Board) -> None:
     bootable.power.on()
     log_in(bootable.console)
 
@@ -93,7 +95,7 @@ def test_a_running_system_complains_when_its_stick_is_taken_away(bootable: Board
     assert bootable.console.expect("sda: I/O error", LIMIT_S)
 
 
-def test_the_transcript_has_the_whole_boot_log_in_order(bootable: Board) -> None:
+def test_transcript_has_the_whole_boot_log_in_order(bootable: Board) -> None:
     before = len(bootable.console.transcript)
     bootable.power.on()
     bootable.console.expect("login: ", LIMIT_S)

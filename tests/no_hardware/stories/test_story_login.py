@@ -1,4 +1,4 @@
-"""What somebody who has logged in does on the DUT."""
+"""Commands of a logged-in user on the DUT."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ def root(bootable: Board) -> Console:
     return boot_and_log_in(bootable)
 
 
-def test_the_system_says_what_it_is(root: Console) -> None:
+def test_uname_names_the_system(root: Console) -> None:
     assert answer(root, "uname -a").startswith("Linux hil-dut ")
 
 
-def test_the_system_knows_which_image_it_runs(root: Console) -> None:
+def test_etc_image_names_the_booted_image(root: Console) -> None:
     assert answer(root, "cat /etc/image").startswith(f"{IMAGE_NAME} ")
 
 
-def test_the_stick_has_the_bytes_of_the_image(root: Console, image: Path) -> None:
+def test_sha256sum_of_the_stick_is_that_of_the_image(root: Console, image: Path) -> None:
     digest = hashlib.sha256(image.read_bytes()).hexdigest()
 
     assert answer(root, "sha256sum /dev/sda") == f"{digest}  /dev/sda"
 
 
-def test_a_command_that_is_not_there_fails_with_a_status(root: Console) -> None:
+def test_unknown_command_fails_with_a_status(root: Console) -> None:
     answer(root, "no-such-command")
 
     assert answer(root, "echo $?") == "127"
@@ -52,7 +52,7 @@ def test_ctrl_c_ends_a_command(root: Console) -> None:
     assert root.expect(r"\^C\r\n# ", LIMIT_S)
 
 
-def test_a_reboot_ends_at_the_login_prompt_again(root: Console) -> None:
+def test_reboot_ends_at_the_login_prompt_again(root: Console) -> None:
     root.sendline("reboot")
     root.expect("Restarting system", LIMIT_S)
 
@@ -61,13 +61,13 @@ def test_a_reboot_ends_at_the_login_prompt_again(root: Console) -> None:
     assert answer(root, "echo back") == "back"
 
 
-def test_a_load_raises_the_current(bootable: Board, root: Console) -> None:
+def test_load_raises_the_current(bootable: Board, root: Console) -> None:
     root.sendline("load 60 1.4")
 
     assert comes_to_draw(bootable.power, 1.35, 1.45)
 
 
-def test_the_end_of_a_load_lowers_the_current_again(bootable: Board, root: Console) -> None:
+def test_end_of_a_load_lowers_the_current_again(bootable: Board, root: Console) -> None:
     root.sendline("load 60 1.4")
     comes_to_draw(bootable.power, 1.35, 1.45)
 
@@ -76,7 +76,7 @@ def test_the_end_of_a_load_lowers_the_current_again(bootable: Board, root: Conso
     assert comes_to_draw(bootable.power, 0.3, 0.4)
 
 
-def test_a_system_that_was_powered_off_rests_on_little_current(bootable: Board, root: Console) -> None:
+def test_poweroff_leaves_the_dut_with_little_current(bootable: Board, root: Console) -> None:
     root.sendline("poweroff")
     root.expect("reboot: Power down", LIMIT_S)
 

@@ -15,7 +15,7 @@ FLOATING = dict.fromkeys(("reset", "a", "b", "c", "d"), "floating")
 SIMULATOR = {"boards": 1, "speed": SPEED, "stick_bytes": IMAGE_BYTES}
 
 
-def test_a_reset_pulse_boots_again(bootable: Board) -> None:
+def test_reset_pulse_boots_again(bootable: Board) -> None:
     console = boot_and_log_in(bootable)
 
     bootable.pins.pulse_reset(0.1)
@@ -23,7 +23,7 @@ def test_a_reset_pulse_boots_again(bootable: Board) -> None:
     assert console.expect("hil boot ROM.*login: ", LIMIT_S)
 
 
-def test_pin_a_low_while_the_supply_comes_means_rescue_mode(bootable: Board) -> None:
+def test_pin_a_low_while_the_supply_comes_starts_rescue_mode(bootable: Board) -> None:
     bootable.pins.low("a")
 
     bootable.power.on()
@@ -31,7 +31,7 @@ def test_pin_a_low_while_the_supply_comes_means_rescue_mode(bootable: Board) -> 
     assert bootable.console.expect("rescue mode.*rescue> ", LIMIT_S)
 
 
-def test_a_rescue_sequence_reaches_rescue_mode_and_lets_go_of_the_pin(
+def test_rescue_sequence_starts_rescue_mode_and_releases_the_pin(
     bootable: Board, simulator: SimulatorProcess
 ) -> None:
     bootable.settings.write(power_rescue="p1,rL,aL,w2,rZ,w5,aZ")
@@ -43,7 +43,7 @@ def test_a_rescue_sequence_reaches_rescue_mode_and_lets_go_of_the_pin(
     assert simulator.control.state(bootable.serial)["pins"]["a"] == "floating"
 
 
-def test_a_pin_that_a_sequence_drives_before_p1_is_let_go_by_p1(bootable: Board) -> None:
+def test_pin_driven_before_p1_is_released_by_p1(bootable: Board) -> None:
     bootable.settings.write(power_rescue="aL,p1")
 
     bootable.power.rescue(wait=True)
@@ -51,7 +51,7 @@ def test_a_pin_that_a_sequence_drives_before_p1_is_let_go_by_p1(bootable: Board)
     assert bootable.console.expect("login: ", LIMIT_S)
 
 
-def test_a_system_boots_from_rescue_mode_when_told(bootable: Board) -> None:
+def test_rescue_mode_boots_on_command(bootable: Board) -> None:
     bootable.pins.low("a")
     bootable.power.on()
     bootable.console.expect("rescue> ", LIMIT_S)
@@ -62,7 +62,7 @@ def test_a_system_boots_from_rescue_mode_when_told(bootable: Board) -> None:
     assert bootable.console.is_open
 
 
-def test_the_power_button_shuts_a_system_down_in_order(bootable: Board) -> None:
+def test_power_button_shuts_a_system_down_in_order(bootable: Board) -> None:
     console = boot_and_log_in(bootable)
 
     bootable.pins.low("b")
@@ -70,7 +70,7 @@ def test_the_power_button_shuts_a_system_down_in_order(bootable: Board) -> None:
     assert console.expect("The system is going down.*Power down", LIMIT_S)
 
 
-def test_a_power_off_sequence_may_press_the_button_and_leave_the_supply_on(
+def test_power_off_sequence_may_press_the_button_and_leave_the_supply_on(
     bootable: Board, simulator: SimulatorProcess
 ) -> None:
     bootable.settings.write(power_off="bL,w5,bZ,w20")
@@ -91,7 +91,7 @@ def test_on_returns_when_the_boards_sequence_is_over(bootable: Board) -> None:
     assert time.monotonic() - began_s >= 2.0 / SPEED
 
 
-def test_a_sequence_that_never_switches_the_supply_leaves_the_dut_off(
+def test_sequence_that_never_switches_the_supply_leaves_the_dut_off(
     bootable: Board, simulator: SimulatorProcess
 ) -> None:
     bootable.settings.write(power_on="rL,w1,rZ")
@@ -101,7 +101,7 @@ def test_a_sequence_that_never_switches_the_supply_leaves_the_dut_off(
     assert simulator.control.state(bootable.serial)["supply"] is False
 
 
-def test_a_pin_set_high_reaches_the_dut_only_with_its_supply(
+def test_pin_set_high_reaches_the_dut_only_with_its_supply(
     bootable: Board, simulator: SimulatorProcess
 ) -> None:
     bootable.pins.high("c")
@@ -112,9 +112,7 @@ def test_a_pin_set_high_reaches_the_dut_only_with_its_supply(
     assert (before, simulator.control.state(bootable.serial)["pins"]["c"]) == ("floating", "high")
 
 
-def test_a_board_that_is_made_safe_cuts_everything_in_truth(
-    bootable: Board, simulator: SimulatorProcess
-) -> None:
+def test_make_safe_switches_supply_and_pins_off(bootable: Board, simulator: SimulatorProcess) -> None:
     bootable.pins.low("b")
     bootable.pins.high("d")
     bootable.power.force_on()

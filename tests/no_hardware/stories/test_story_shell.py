@@ -1,4 +1,4 @@
-"""What the board's own shell does to the DUT's console and to long answers."""
+"""The board's own shell: effects on the DUT's console, and long answers."""
 
 from __future__ import annotations
 
@@ -35,23 +35,23 @@ def metering(bootable: Board) -> Iterator[Console]:
     console.shell("meter off")
 
 
-def test_an_answer_that_was_cut_says_so(talkative: Console) -> None:
+def test_shell_answer_says_that_it_was_cut(talkative: Console) -> None:
     assert talkative.shell("get-config").cut
 
 
-def test_a_cut_answer_leaves_the_console_as_usable_as_before(talkative: Console) -> None:
+def test_shell_answer_that_was_cut_leaves_the_console_usable(talkative: Console) -> None:
     talkative.shell("get-config")
 
     assert talkative.shell("version").endswith("git-ref: 1a2b3c4")
 
 
-def test_the_meter_writes_power_between_the_lines_of_the_dut(metering: Console) -> None:
+def test_meter_writes_power_between_the_lines_of_the_dut(metering: Console) -> None:
     metering.sendline("dmesg")
 
     assert metering.expect(r"\r\d+\.\d\dW> ", LIMIT_S)
 
 
-def test_a_login_outlives_a_visit_to_the_shell(bootable: Board) -> None:
+def test_login_outlives_a_visit_to_the_shell(bootable: Board) -> None:
     console = boot_and_log_in(bootable)
 
     console.shell("version")
@@ -61,7 +61,7 @@ def test_a_login_outlives_a_visit_to_the_shell(bootable: Board) -> None:
     assert answer(console, "echo here") == "here"
 
 
-def test_the_board_is_in_console_mode_after_a_visit_to_the_shell(
+def test_console_mode_is_restored_after_a_visit_to_the_shell(
     board: Board, simulator: SimulatorProcess
 ) -> None:
     board.console.shell("status")

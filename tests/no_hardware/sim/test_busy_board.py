@@ -1,4 +1,4 @@
-"""While the board waits, everything waits."""
+"""While a power sequence waits, the board does nothing else."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def busy_bench(program: bytes = b"p1,w20") -> Bench:
     return bench
 
 
-def test_no_control_request_is_answered_until_the_program_ends() -> None:
+def test_busy_board_answers_no_control_request() -> None:
     bench = busy_bench()
     waiting = bench.control(IN, READ, 0, data=64)
 
@@ -25,7 +25,7 @@ def test_no_control_request_is_answered_until_the_program_ends() -> None:
     assert (early, waiting.status, waiting.ended_at_s) == (None, 0, pytest.approx(2.0))
 
 
-def test_no_console_byte_moves_until_the_program_ends() -> None:
+def test_busy_board_moves_no_console_byte() -> None:
     bench = Bench()
     bench.set_config(3, b"w20")
     bench.board.uart_from_dut(b"before")
@@ -39,7 +39,7 @@ def test_no_console_byte_moves_until_the_program_ends() -> None:
     assert [transfer.status for transfer in transfers] == [0, 0]
 
 
-def test_what_waited_is_done_in_order() -> None:
+def test_busy_board_executes_waiting_requests_in_order_afterwards() -> None:
     bench = busy_bench()
     ended: list[int] = []
     transfers = [bench.control(OUT, REFRESH) for _ in range(3)]
@@ -53,7 +53,7 @@ def test_what_waited_is_done_in_order() -> None:
     assert ended == [0, 1, 2]
 
 
-def test_a_request_cancelled_while_it_waits_is_never_done() -> None:
+def test_request_cancelled_while_it_waits_is_never_executed() -> None:
     bench = busy_bench()
     force_off = bench.control(OUT, POWER, 2)
 
@@ -63,14 +63,14 @@ def test_a_request_cancelled_while_it_waits_is_never_done() -> None:
     assert (cancelled, force_off.ends, bench.state["supply"]) == (True, 0, True)
 
 
-def test_a_finished_transfer_cannot_be_cancelled() -> None:
+def test_finished_transfer_cannot_be_cancelled() -> None:
     bench = Bench()
     finished = bench.control(OUT, REFRESH)
 
     assert not bench.board.cancel(finished.urb)
 
 
-def test_a_second_program_waits_for_the_first() -> None:
+def test_second_program_waits_for_the_first() -> None:
     bench = busy_bench(b"w10,p1")
     second = bench.control(OUT, POWER, POWER_ON)
 
@@ -80,7 +80,7 @@ def test_a_second_program_waits_for_the_first() -> None:
     assert bench.state["busy_s"] == pytest.approx(0.5)
 
 
-def test_a_bus_reset_waits_too() -> None:
+def test_bus_reset_waits_for_the_program() -> None:
     bench = busy_bench()
     bench.control(0x00, 9, 1, 0)
 
@@ -90,7 +90,7 @@ def test_a_bus_reset_waits_too() -> None:
     assert bench.control(0x80, 8, 0, 0, 1).data == b"\x00"
 
 
-def test_unplugging_ends_what_waits() -> None:
+def test_unplugging_ends_waiting_transfers() -> None:
     bench = busy_bench()
     waiting = [
         bench.control(OUT, REFRESH),
@@ -104,7 +104,7 @@ def test_unplugging_ends_what_waits() -> None:
     assert [(transfer.status, transfer.ends) for transfer in waiting] == [(-108, 1)] * 4
 
 
-def test_a_board_without_power_ends_every_transfer_at_once() -> None:
+def test_board_without_power_ends_every_transfer_at_once() -> None:
     bench = Bench()
 
     bench.board.power_loss()
@@ -112,7 +112,7 @@ def test_a_board_without_power_ends_every_transfer_at_once() -> None:
     assert bench.control(OUT, REFRESH).status == -108
 
 
-def test_a_program_of_the_shell_waits_in_the_same_way() -> None:
+def test_program_of_the_shell_waits_in_the_same_way() -> None:
     bench = Bench()
     bench.set_config(3, b"p1,w20")
     bench.enter_shell()
@@ -125,7 +125,7 @@ def test_a_program_of_the_shell_waits_in_the_same_way() -> None:
     assert bench.drain().endswith(b"power on\r\nDevice powered on\r\n#> ")
 
 
-def test_a_shell_that_nobody_reads_blocks_the_board() -> None:
+def test_unread_shell_output_blocks_the_board() -> None:
     bench = Bench()
     bench.enter_shell()
 
@@ -135,7 +135,7 @@ def test_a_shell_that_nobody_reads_blocks_the_board() -> None:
     assert bench.state["blocked"]
 
 
-def test_reading_lets_a_blocked_board_go_on() -> None:
+def test_reading_unblocks_the_board() -> None:
     bench = Bench()
     bench.enter_shell()
     bench.send(b"help\rhelp\r")
@@ -158,7 +158,7 @@ def test_dut_output_is_lost_while_the_board_waits_for_the_host_to_read() -> None
     assert b"lost" not in bench.drain()
 
 
-def test_a_host_that_answers_each_transfer_with_the_next_one_is_served() -> None:
+def test_host_that_answers_each_transfer_with_the_next_one_is_served() -> None:
     bench = Bench()
     versions: list[bytes] = []
 
@@ -176,7 +176,7 @@ def test_a_host_that_answers_each_transfer_with_the_next_one_is_served() -> None
     assert versions == [b"0.09"] * 2000
 
 
-def test_a_board_unplugged_by_an_answer_does_no_more_work() -> None:
+def test_board_unplugged_by_an_answer_does_no_more_work() -> None:
     bench = Bench()
     urb = bench.control(OUT, POWER, 2).urb
     assert urb is not None

@@ -35,7 +35,7 @@ CTRL_B = b"\x02"
 SIMULATOR = {"boards": 2, "speed": 20}
 
 
-def test_an_empty_folder_has_the_by_id_folders(tmp_path: Path) -> None:
+def test_new_dev_folder_has_the_by_id_folders(tmp_path: Path) -> None:
     DevFolder(tmp_path / "dev")
 
     assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("by-id")) == [
@@ -49,7 +49,7 @@ def test_disks_are_named_as_linux_names_them(tmp_path: Path, index: int, name: s
     assert DevFolder(tmp_path / "dev").disk(index, "AB", "2-1").path.name == name
 
 
-def test_a_by_id_name_is_a_relative_link_to_its_node(tmp_path: Path) -> None:
+def test_by_id_name_is_a_relative_link_to_its_node(tmp_path: Path) -> None:
     node = DevFolder(tmp_path / "dev").tty(0, "5a1c0e01")
     node.show_link("/dev/null")
 
@@ -57,7 +57,7 @@ def test_a_by_id_name_is_a_relative_link_to_its_node(tmp_path: Path) -> None:
     assert node.by_id.name == "usb-Red_Hat_Inc._Dutlink_5a1c0e01-if00"
 
 
-def test_a_node_that_is_hidden_leaves_nothing(tmp_path: Path) -> None:
+def test_hidden_node_leaves_no_file(tmp_path: Path) -> None:
     node = DevFolder(tmp_path / "dev").tty(0, "5a1c0e01")
     node.show_link("/dev/null")
     node.hide()
@@ -65,7 +65,7 @@ def test_a_node_that_is_hidden_leaves_nothing(tmp_path: Path) -> None:
     assert [path for path in tmp_path.rglob("*") if path.is_symlink()] == []
 
 
-def test_hiding_twice_is_harmless(tmp_path: Path) -> None:
+def test_hiding_a_node_twice_does_nothing(tmp_path: Path) -> None:
     node = DevFolder(tmp_path / "dev").tty(0, "5a1c0e01")
     node.hide()
     node.hide()
@@ -73,7 +73,7 @@ def test_hiding_twice_is_harmless(tmp_path: Path) -> None:
     assert not node.present
 
 
-def test_a_file_that_cannot_be_linked_is_shown_by_a_symbolic_link(
+def test_file_that_cannot_be_linked_is_shown_by_a_symbolic_link(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: Any) -> None:
@@ -87,7 +87,7 @@ def test_a_file_that_cannot_be_linked_is_shown_by_a_symbolic_link(
     assert node.by_id.read_bytes() == b"bytes"
 
 
-def test_a_disk_has_a_name_by_its_place_that_no_other_one_takes(tmp_path: Path) -> None:
+def test_disk_has_a_by_path_link_of_its_own(tmp_path: Path) -> None:
     dev = DevFolder(tmp_path / "dev")
     (tmp_path / "stick.img").write_bytes(b"bytes")
     nodes = [dev.disk(0, "AB", "2-1"), dev.disk(1, "AB", "2-3.1")]
@@ -148,14 +148,14 @@ def test_every_board_has_a_tty(simulator: SimulatorProcess, host: SimulatedHost,
     assert all(stat.S_ISCHR(path.stat().st_mode) for path in ttys)
 
 
-def test_the_duts_output_comes_out_of_the_tty(host: SimulatedHost, serial: str, board: Any) -> None:
+def test_tty_shows_the_duts_output(host: SimulatedHost, serial: str, board: Any) -> None:
     with opened(host, serial) as fd:
         board.ctrl_transfer(*FORCE_ON)
 
         assert PROMPT in read_until(fd, PROMPT)
 
 
-def test_what_is_typed_reaches_the_dut(host: SimulatedHost, serial: str, board: Any) -> None:
+def test_tty_passes_typed_bytes_to_the_dut(host: SimulatedHost, serial: str, board: Any) -> None:
     with opened(host, serial) as fd:
         board.ctrl_transfer(*FORCE_ON)
         read_until(fd, PROMPT)
@@ -164,14 +164,14 @@ def test_what_is_typed_reaches_the_dut(host: SimulatedHost, serial: str, board: 
         assert PROMPT in read_until(fd, PROMPT)
 
 
-def test_the_boards_shell_answers(host: SimulatedHost, serial: str) -> None:
+def test_tty_reaches_the_boards_shell(host: SimulatedHost, serial: str) -> None:
     with opened(host, serial) as fd:
         os.write(fd, CTRL_B * 5)
 
         assert b"Exiting console mode" in read_until(fd, b"#> ")
 
 
-def test_old_output_waits_for_the_next_one_to_open(
+def test_tty_gives_old_output_to_the_next_program(
     simulator: SimulatorProcess, host: SimulatedHost, serial: str, board: Any
 ) -> None:
     board.ctrl_transfer(*FORCE_ON)
@@ -183,7 +183,7 @@ def test_old_output_waits_for_the_next_one_to_open(
         assert PROMPT in read_until(fd, PROMPT)
 
 
-def test_what_one_reader_left_is_not_for_the_next(host: SimulatedHost, serial: str) -> None:
+def test_tty_drops_bytes_that_a_program_left_unread(host: SimulatedHost, serial: str) -> None:
     with opened(host, serial) as fd:
         os.write(fd, CTRL_B * 5)
         read_until(fd, b"#> ")
@@ -198,9 +198,7 @@ def test_what_one_reader_left_is_not_for_the_next(host: SimulatedHost, serial: s
         assert b"Jumpstarter" not in read_until(fd, b"0.09")
 
 
-def test_a_fresh_tty_echoes_as_on_linux(
-    host: SimulatedHost, serial: str, simulator: SimulatorProcess
-) -> None:
+def test_new_tty_echoes_as_on_linux(host: SimulatedHost, serial: str, simulator: SimulatorProcess) -> None:
     simulator.control.fault(serial, "replug")
 
     with opened(host, serial, raw=False) as fd:
@@ -209,7 +207,7 @@ def test_a_fresh_tty_echoes_as_on_linux(
     assert local_modes & termios.ECHO
 
 
-def test_a_second_opener_is_served_too(host: SimulatedHost, serial: str) -> None:
+def test_tty_serves_a_second_program(host: SimulatedHost, serial: str) -> None:
     with opened(host, serial) as first:
         os.write(first, CTRL_B * 5)
         read_until(first, b"#> ")
@@ -219,7 +217,7 @@ def test_a_second_opener_is_served_too(host: SimulatedHost, serial: str) -> None
         assert b"0.09" in read_until(second, b"0.09")
 
 
-def test_unplugging_hangs_up_the_tty(simulator: SimulatorProcess, host: SimulatedHost, serial: str) -> None:
+def test_unplugging_ends_the_tty(simulator: SimulatorProcess, host: SimulatedHost, serial: str) -> None:
     with opened(host, serial) as fd:
         simulator.control.fault(serial, "unplug")
 
@@ -228,21 +226,19 @@ def test_unplugging_hangs_up_the_tty(simulator: SimulatorProcess, host: Simulate
             os.write(fd, b"x")
 
 
-def test_unplugging_takes_the_tty_away(simulator: SimulatorProcess, host: SimulatedHost, serial: str) -> None:
+def test_unplugging_removes_the_tty(simulator: SimulatorProcess, host: SimulatedHost, serial: str) -> None:
     simulator.control.fault(serial, "unplug")
 
     assert not os.path.lexists(path_of(host, serial))
 
 
-def test_a_boot_loader_has_no_tty(simulator: SimulatorProcess, host: SimulatedHost, serial: str) -> None:
+def test_boot_loader_has_no_tty(simulator: SimulatorProcess, host: SimulatedHost, serial: str) -> None:
     simulator.control.fault(serial, "boot_loader")
 
     assert not os.path.lexists(path_of(host, serial))
 
 
-def test_a_tty_that_is_denied_is_for_root_alone(
-    simulator: SimulatorProcess, host: SimulatedHost, serial: str
-) -> None:
+def test_denied_tty_is_for_root_only(simulator: SimulatorProcess, host: SimulatedHost, serial: str) -> None:
     before = path_of(host, serial).stat().st_mode & 0o777
     simulator.control.fault(serial, "deny_tty")
     denied = path_of(host, serial).stat().st_mode & 0o777
@@ -251,9 +247,7 @@ def test_a_tty_that_is_denied_is_for_root_alone(
     assert (before, denied, path_of(host, serial).stat().st_mode & 0o777) == (0o660, 0, 0)
 
 
-def test_detaching_the_kernels_driver_takes_the_tty_away(
-    host: SimulatedHost, serial: str, board: Any
-) -> None:
+def test_detaching_the_kernel_driver_removes_the_tty(host: SimulatedHost, serial: str, board: Any) -> None:
     board.detach_kernel_driver(1)
     away = os.path.lexists(path_of(host, serial))
     board.attach_kernel_driver(1)
@@ -273,7 +267,7 @@ def test_opening_raises_dtr(simulator: SimulatorProcess, host: SimulatedHost, se
 
 
 @pytest.mark.parametrize("fault", ["garble", "drop"])
-def test_console_bytes_can_be_spoilt(
+def test_tty_shows_garbled_and_dropped_bytes(
     simulator: SimulatorProcess, host: SimulatedHost, serial: str, board: Any, fault: str
 ) -> None:
     simulator.control.fault(serial, fault, every=3)
@@ -284,7 +278,7 @@ def test_console_bytes_can_be_spoilt(
         assert PROMPT not in read_until(fd, PROMPT, limit_s=0.5)
 
 
-def test_closing_a_full_tty_while_the_board_takes_nothing_lowers_dtr(
+def test_closing_a_full_tty_lowers_dtr_while_the_board_takes_no_bytes(
     host: SimulatedHost, simulator: SimulatorProcess, serial: str
 ) -> None:
     _, since = simulator.control.log(serial)
@@ -302,7 +296,7 @@ def test_closing_a_full_tty_while_the_board_takes_nothing_lowers_dtr(
     assert until(lambda: 0 in line_states(), LIMIT_S)
 
 
-def test_a_reader_that_does_not_read_holds_up_no_other_board(
+def test_reader_that_does_not_read_blocks_no_other_board(
     host: SimulatedHost, simulator: SimulatorProcess, serial: str
 ) -> None:
     other = usb.core.find(backend=host.backend(), serial_number=simulator.serials()[1])

@@ -1,4 +1,4 @@
-"""What a board says about itself, against what `lsusb` shows of a real one."""
+"""The descriptors of a board, compared with `lsusb` output of a real one."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ def descriptor(kind: int, index: int = 0, language: int = 0, length: int = 255) 
     return Bench().control(0x80, GET_DESCRIPTOR, kind << 8 | index, language, length).data
 
 
-def test_the_device_descriptor_is_the_boards() -> None:
+def test_device_descriptor_is_the_boards() -> None:
     expected = "12 01 1002 00 00 00 40 232b 1210 0900 01 02 03 01"
 
     assert descriptor(1) == bytes.fromhex(expected)
 
 
-def test_the_configuration_has_four_interfaces_and_no_association() -> None:
+def test_configuration_has_four_interfaces_and_no_association() -> None:
     expected = """
         09 02 5e00 04 01 00 80 7d
         09 04 00 00 01 02 02 00 00  05 24 00 10 01  04 24 02 00  05 24 06 00 01  05 24 01 00 01
@@ -33,7 +33,7 @@ def test_the_configuration_has_four_interfaces_and_no_association() -> None:
     assert descriptor(2) == bytes.fromhex(expected)
 
 
-def test_the_object_store_has_the_usb_2_extension_with_nothing_switched_on() -> None:
+def test_object_store_has_the_usb_2_extension_with_nothing_switched_on() -> None:
     assert descriptor(15) == bytes.fromhex("05 0f 0c00 01  07 10 02 00000000")
 
 
@@ -58,32 +58,32 @@ def test_string_zero_lists_the_one_language_whatever_is_asked() -> None:
     [(0x0301, 0x0407), (0x0301, 0), (0x0304, 0x0409), (0x0600, 0), (0x2100, 0), (0x0400, 0), (0, 0)],
     ids=["German", "no language", "string 4", "qualifier", "DFU", "interface", "nothing"],
 )
-def test_what_is_not_there_stalls(value: int, language: int) -> None:
+def test_missing_descriptor_stalls(value: int, language: int) -> None:
     assert Bench().control(0x80, GET_DESCRIPTOR, value, language, 255).status == -32
 
 
-def test_a_descriptor_is_cut_to_what_was_asked_for() -> None:
+def test_descriptor_is_cut_to_what_was_asked_for() -> None:
     assert descriptor(2, length=9) == bytes.fromhex("09 02 5e00 04 01 00 80 7d")
 
 
-def test_a_descriptor_index_other_than_zero_makes_no_difference() -> None:
+def test_descriptor_index_other_than_zero_makes_no_difference() -> None:
     assert descriptor(1, index=5) == descriptor(1)
 
 
 @pytest.mark.parametrize(
     ("version", "bcd"), [("0.09", 0x0009), ("0.07", 0x0007), ("1.10", 0x0110), ("12.34", 0x1234), ("0.0", 0)]
 )
-def test_a_version_becomes_bcd_digit_by_digit(version: str, bcd: int) -> None:
+def test_version_becomes_bcd_digit_by_digit(version: str, bcd: int) -> None:
     assert version_bcd(version) == bcd
 
 
-def test_the_version_is_told_as_the_devices_release() -> None:
+def test_version_is_told_as_the_devices_release() -> None:
     board = Bench(version="0.08").board
 
     assert board.identity.bcd_device == 0x0008
 
 
-def test_the_identity_agrees_with_the_descriptors() -> None:
+def test_identity_agrees_with_the_descriptors() -> None:
     identity = Bench().board.identity
 
     assert (identity.vendor_id, identity.product_id, identity.speed) == (0x2B23, 0x1012, 2)

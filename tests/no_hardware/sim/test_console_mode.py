@@ -1,4 +1,4 @@
-"""Console mode: the port is the DUT's UART, as long as nobody presses Ctrl-B five times."""
+"""Console mode: the port is the DUT's UART until five Ctrl-B come in a row."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_bytes_from_the_dut_reach_the_host() -> None:
     assert bench.drain() == b"login: "
 
 
-def test_a_waiting_read_ends_with_the_first_byte() -> None:
+def test_waiting_read_ends_with_the_first_byte() -> None:
     bench = Bench()
     waiting = bench.receive()
 
@@ -35,7 +35,7 @@ def test_a_waiting_read_ends_with_the_first_byte() -> None:
     assert (waiting.status, waiting.data) == (0, b"x")
 
 
-def test_a_long_read_gathers_full_packets_until_a_short_one() -> None:
+def test_long_read_gathers_full_packets_until_a_short_one() -> None:
     bench = Bench()
     bench.board.uart_from_dut(b"!" + b"x" * 200)
     first = bench.receive(512)
@@ -63,7 +63,7 @@ def test_after_ten_full_packets_comes_one_of_63_bytes() -> None:
     assert sizes == [1, *[64] * 10, 63, 64]
 
 
-def test_a_read_without_room_for_a_packet_overflows() -> None:
+def test_read_without_room_for_a_packet_overflows() -> None:
     bench = Bench()
     bench.board.uart_from_dut(b"!" + b"x" * 64)
     bench.receive(64)
@@ -71,7 +71,7 @@ def test_a_read_without_room_for_a_packet_overflows() -> None:
     assert bench.receive(10).status == -75
 
 
-def test_a_host_that_does_not_read_loses_the_newest_output() -> None:
+def test_host_that_does_not_read_loses_the_newest_output() -> None:
     bench = Bench()
     output = bytes(index % 251 for index in range(3000))
 
@@ -89,7 +89,7 @@ def test_old_output_waits_for_a_host_that_comes_late() -> None:
     assert bench.drain() == b"long ago"
 
 
-def test_a_bus_reset_drops_output_that_nobody_read() -> None:
+def test_bus_reset_drops_unread_output() -> None:
     bench = Bench()
     bench.board.uart_from_dut(b"long ago")
 
@@ -107,7 +107,7 @@ def test_five_ctrl_b_in_a_row_leave_for_the_shell() -> None:
     assert not bench.state["console_mode"]
 
 
-def test_the_five_ctrl_b_and_the_rest_of_their_read_go_to_the_dut() -> None:
+def test_five_ctrl_b_and_the_rest_of_their_read_go_to_the_dut() -> None:
     bench = Bench()
 
     bench.send(CTRL_B * 5 + b"version\r")
@@ -126,7 +126,7 @@ def test_ctrl_b_counts_across_transfers() -> None:
     assert bench.drain() == LEFT
 
 
-def test_any_other_byte_begins_the_count_again() -> None:
+def test_other_byte_restarts_the_count_of_ctrl_b() -> None:
     bench = Bench()
 
     bench.send(CTRL_B * 4 + b"x" + CTRL_B * 4)
@@ -164,7 +164,7 @@ def test_leaving_console_mode_switches_the_monitor_off() -> None:
     assert not bench.state["monitor"]
 
 
-def test_in_the_shell_the_duts_output_is_dropped() -> None:
+def test_shell_drops_the_duts_output() -> None:
     bench = Bench()
     bench.enter_shell()
 
@@ -173,7 +173,7 @@ def test_in_the_shell_the_duts_output_is_dropped() -> None:
     assert bench.drain() == b""
 
 
-def test_with_the_monitor_on_the_shell_shows_the_duts_output() -> None:
+def test_monitor_shows_the_duts_output_in_the_shell() -> None:
     bench = Bench()
     bench.enter_shell()
     bench.shell("monitor on")
@@ -183,7 +183,7 @@ def test_with_the_monitor_on_the_shell_shows_the_duts_output() -> None:
     assert bench.drain() == b"seen"
 
 
-def test_with_the_meter_on_each_return_is_followed_by_a_reading() -> None:
+def test_meter_puts_a_reading_after_each_return() -> None:
     bench = Bench()
     bench.enter_shell()
     bench.shell("meter on")
@@ -194,7 +194,7 @@ def test_with_the_meter_on_each_return_is_followed_by_a_reading() -> None:
     assert bench.drain() == b"one\r0.00W> \ntwo\r0.00W> \n"
 
 
-def test_the_mode_outlives_a_bus_reset_and_ends_with_the_power() -> None:
+def test_console_mode_outlives_a_bus_reset_and_ends_with_the_power() -> None:
     bench = Bench()
     bench.enter_shell()
     bench.board.reset()
@@ -215,7 +215,7 @@ def test_plugging_in_a_board_that_has_power_changes_nothing() -> None:
     assert not bench.state["console_mode"]
 
 
-def test_a_filter_set_while_unplugged_counts_afterwards() -> None:
+def test_filter_set_while_unplugged_counts_afterwards() -> None:
     bench = Bench()
     bench.board.power_loss()
     bench.board.console_filter = bytes.upper
@@ -226,7 +226,7 @@ def test_a_filter_set_while_unplugged_counts_afterwards() -> None:
     assert bench.drain() == b"GARBLED"
 
 
-def test_an_unplugged_board_tells_that_everything_is_off() -> None:
+def test_unplugged_board_tells_that_everything_is_off() -> None:
     bench = Bench()
     bench.control(OUT, 2, 1)
 
@@ -237,7 +237,7 @@ def test_an_unplugged_board_tells_that_everything_is_off() -> None:
     assert set(state["pins"].values()) == {"floating"}
 
 
-def test_a_filter_sees_every_byte_towards_the_host() -> None:
+def test_filter_sees_every_byte_to_the_host() -> None:
     bench = Bench()
     bench.board.console_filter = bytes.upper
 
@@ -254,7 +254,7 @@ def test_more_than_the_board_can_hold_waits_at_the_host() -> None:
     assert transfer.status is None
 
 
-def test_what_waited_is_taken_as_the_uart_empties_the_queue() -> None:
+def test_waiting_bytes_are_taken_as_the_uart_empties_the_queue() -> None:
     bench = Bench()
     transfer = bench.send(b"p" * 4096)
 
@@ -263,7 +263,7 @@ def test_what_waited_is_taken_as_the_uart_empties_the_queue() -> None:
     assert transfer.status == 0
 
 
-def test_the_last_bytes_of_a_flood_wait_for_the_next_transfer() -> None:
+def test_last_bytes_of_a_flood_wait_for_the_next_transfer() -> None:
     bench = Bench()
     bench.send(b"p" * 1500)
     bench.clock.advance(1.0)
@@ -277,7 +277,7 @@ def test_the_last_bytes_of_a_flood_wait_for_the_next_transfer() -> None:
 
 
 @pytest.mark.parametrize("taken", [0, 0.05])
-def test_a_transfer_that_waits_can_be_cancelled(taken: float) -> None:
+def test_transfer_that_waits_can_be_cancelled(taken: float) -> None:
     bench = Bench()
     transfer = bench.send(b"p" * 4096)
     bench.clock.advance(taken)

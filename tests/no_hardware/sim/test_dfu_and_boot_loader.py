@@ -1,4 +1,4 @@
-"""The way into the boot loader, and the boot loader."""
+"""The DFU interface, which starts the boot loader, and the boot loader."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ def ask(loader: BootLoader, setup: str, endpoint: int = 0) -> Transfer:
     return transfer
 
 
-def test_the_running_board_is_idle() -> None:
+def test_dfu_of_a_running_board_is_idle() -> None:
     assert Bench().control(0xA1, GET_STATUS, 0, 2, 6).data == bytes(6)
 
 
-def test_after_detach_the_board_says_that_it_will_leave() -> None:
+def test_dfu_reports_detaching_after_detach() -> None:
     bench = Bench()
 
     bench.control(0x21, DETACH, 500, 2)
@@ -44,7 +44,7 @@ def test_after_detach_the_board_says_that_it_will_leave() -> None:
 @pytest.mark.parametrize(
     ("timeout_ms", "after_s"), [(500, 0.5), (0, 0.01), (1, 0.01), (10, 0.01), (11, 0.02)]
 )
-def test_the_board_leaves_when_its_ticks_have_counted_the_time_down(timeout_ms: int, after_s: float) -> None:
+def test_dfu_detaches_after_the_requested_ticks(timeout_ms: int, after_s: float) -> None:
     bench = Bench()
     times = left(bench)
 
@@ -54,7 +54,7 @@ def test_the_board_leaves_when_its_ticks_have_counted_the_time_down(timeout_ms: 
     assert times == [pytest.approx(after_s)]
 
 
-def test_ticks_are_not_counted_while_a_program_waits() -> None:
+def test_dfu_counts_no_ticks_while_a_program_waits() -> None:
     bench = Bench()
     times = left(bench)
     bench.set_config(3, b"w10")
@@ -66,7 +66,7 @@ def test_ticks_are_not_counted_while_a_program_waits() -> None:
     assert times == [pytest.approx(1.49)]
 
 
-def test_leaving_lets_go_of_the_supply() -> None:
+def test_dfu_detach_switches_the_supply_off() -> None:
     bench = Bench()
     bench.control(OUT, POWER, 3)
 
@@ -78,25 +78,25 @@ def test_leaving_lets_go_of_the_supply() -> None:
 
 
 @pytest.mark.parametrize(("kind", "number"), [(0xA1, 5), (0xA1, 2), (0x21, 1), (0x21, 6)])
-def test_the_running_board_knows_no_other_dfu_request(kind: int, number: int) -> None:
+def test_dfu_of_a_running_board_stalls_other_requests(kind: int, number: int) -> None:
     assert Bench().control(kind, number, 0, 2, 6 if kind >= 0x80 else b"").status == STALL
 
 
-def test_a_boot_loader_shows_the_product_id_it_was_given() -> None:
+def test_boot_loader_has_the_given_product_id() -> None:
     loader = BootLoader("5a1c0e01", 0x1012)
 
     assert (loader.identity.product_id, loader.identity.bcd_device) == (0x1012, 0x0001)
     assert loader.identity.interfaces == ((0xFE, 1, 2),)
 
 
-def test_a_boot_loader_describes_one_interface_in_dfu_mode() -> None:
+def test_boot_loader_has_one_interface_in_dfu_mode() -> None:
     answer = ask(BootLoader("5a1c0e01"), "80 06 0002 0000 ff00")
 
     expected = "09 02 1b00 01 01 00 80 7d  09 04 00 00 00 fe 01 02 04  09 21 09 fa00 0001 1a01"
     assert answer.data == bytes.fromhex(expected)
 
 
-def test_a_boot_loader_tells_the_boards_serial_number() -> None:
+def test_boot_loader_has_the_boards_serial_number() -> None:
     loader = BootLoader("5a1c0e01")
 
     product, serial = (ask(loader, f"80 06 0{index}03 0904 ff00").data for index in (2, 3))
@@ -105,7 +105,7 @@ def test_a_boot_loader_tells_the_boards_serial_number() -> None:
     assert serial[2:].decode("utf-16-le") == "5a1c0e01"
 
 
-def test_a_boot_loader_is_idle_and_can_be_told_so() -> None:
+def test_boot_loader_is_idle_and_accepts_abort() -> None:
     loader = BootLoader("5a1c0e01")
 
     assert ask(loader, "a1 03 0000 0000 0600").data == bytes((0, 0, 0, 0, 2, 0))
@@ -114,11 +114,11 @@ def test_a_boot_loader_is_idle_and_can_be_told_so() -> None:
 
 
 @pytest.mark.parametrize("setup", ["c1 04 0000 0300 4000", "41 01 0300 0300 0000", "21 01 0000 0000 0000"])
-def test_a_boot_loader_refuses_what_a_running_board_does(setup: str) -> None:
+def test_boot_loader_refuses_requests_of_a_running_board(setup: str) -> None:
     assert ask(BootLoader("5a1c0e01"), setup).status == STALL
 
 
-def test_an_unplugged_boot_loader_is_gone() -> None:
+def test_boot_loader_without_power_is_gone() -> None:
     loader = BootLoader("5a1c0e01")
 
     loader.power_loss()
@@ -126,7 +126,7 @@ def test_an_unplugged_boot_loader_is_gone() -> None:
     assert ask(loader, "80 06 0001 0000 1200").status == -108
 
 
-def test_a_boot_loader_plugged_in_again_answers() -> None:
+def test_boot_loader_answers_after_it_is_plugged_in_again() -> None:
     loader = BootLoader("5a1c0e01")
     loader.power_loss()
 
@@ -136,12 +136,12 @@ def test_a_boot_loader_plugged_in_again_answers() -> None:
     assert ask(loader, "80 00 0000 0000 0200").data == b"\0\0"
 
 
-def test_nothing_ever_waits_in_a_boot_loader() -> None:
+def test_boot_loader_has_no_waiting_transfer() -> None:
     loader = BootLoader("5a1c0e01")
     urb = Urb(0, True, bytes(8), b"", 0, "test", lambda _status, _data: None)
 
     assert not loader.cancel(urb)
 
 
-def test_a_boot_loader_has_no_other_endpoint() -> None:
+def test_boot_loader_has_only_endpoint_zero() -> None:
     assert ask(BootLoader("5a1c0e01"), "00 00 0000 0000 0000", endpoint=1).status == -71

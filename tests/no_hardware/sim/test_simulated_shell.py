@@ -22,17 +22,17 @@ def bench() -> Bench:
     return bench
 
 
-def test_an_empty_line_gives_a_new_prompt(bench: Bench) -> None:
+def test_empty_line_gives_a_new_prompt(bench: Bench) -> None:
     assert bench.shell("") == PROMPT
 
 
-def test_what_is_typed_is_echoed_but_the_return_is_not(bench: Bench) -> None:
+def test_shell_echoes_typed_bytes_except_the_return(bench: Bench) -> None:
     bench.send(b"version\r")
 
     assert bench.drain() == b"version\r\n0.09 git-ref: 1a2b3c4\r\n#> "
 
 
-def test_the_first_byte_of_an_echo_leaves_alone(bench: Bench) -> None:
+def test_first_byte_of_an_echo_leaves_alone(bench: Bench) -> None:
     bench.send(b"version")
 
     assert [bench.receive().data for _ in range(2)] == [b"v", b"ersion"]
@@ -77,16 +77,16 @@ def test_the_first_byte_of_an_echo_leaves_alone(bench: Bench) -> None:
         ("set-config   tags   a   b", "Set tags to a"),
     ],
 )
-def test_a_command_answers_in_the_firmwares_words(bench: Bench, line: str, answer: str) -> None:
+def test_command_answers_in_the_firmwares_words(bench: Bench, line: str, answer: str) -> None:
     assert bench.shell(line) == f"\r\n{answer}{PROMPT}"
 
 
 @pytest.mark.parametrize("line", ["foo", "Help", "powered on", "helpme"])
-def test_an_unknown_command_is_named_unsupported(bench: Bench, line: str) -> None:
+def test_unknown_command_is_named_unsupported(bench: Bench, line: str) -> None:
     assert bench.shell(line) == f"\r\nunsupported command\r\n{PROMPT}"
 
 
-def test_a_leading_space_makes_an_empty_command(bench: Bench) -> None:
+def test_leading_space_makes_an_empty_command(bench: Bench) -> None:
     assert bench.shell(" version") == PROMPT
 
 
@@ -150,13 +150,13 @@ def test_console_goes_back_without_a_prompt(bench: Bench) -> None:
     assert bench.state["console_mode"]
 
 
-def test_what_follows_console_in_the_same_read_is_still_a_command(bench: Bench) -> None:
+def test_bytes_after_console_in_the_same_read_are_a_command(bench: Bench) -> None:
     bench.send(b"console\rversion\rfor the")
 
     assert bench.drain().endswith(b"exit\r\nversion\r\n0.09 git-ref: 1a2b3c4\r\nfor the")
 
 
-def test_a_line_begun_before_console_is_ended_after_it(bench: Bench) -> None:
+def test_line_begun_before_console_is_ended_after_it(bench: Bench) -> None:
     bench.send(b"console\rver")
     bench.enter_shell()
 
@@ -174,7 +174,7 @@ def test_settings_are_shown_one_by_one_and_together(bench: Bench) -> None:
     )
 
 
-def test_a_setting_cleared_by_no_value_is_empty(bench: Bench) -> None:
+def test_setting_cleared_by_no_value_is_empty(bench: Bench) -> None:
     bench.shell("set-config name bob")
 
     bench.shell("set-config name")
@@ -188,7 +188,7 @@ def test_only_the_shell_reaches_the_json_setting(bench: Bench) -> None:
     assert bench.state["settings"]["json"] == '{"a":1}'
 
 
-def test_an_answer_of_512_bytes_ends_without_a_prompt(bench: Bench) -> None:
+def test_answer_of_512_bytes_ends_without_a_prompt(bench: Bench) -> None:
     bench.shell("set-config json " + "j" * 496)
 
     answer = bench.shell("get-config")
@@ -197,7 +197,7 @@ def test_an_answer_of_512_bytes_ends_without_a_prompt(bench: Bench) -> None:
     assert answer == "\r\nname: \r\ntags: \r\njson: " + "j" * 488
 
 
-def test_an_answer_too_long_for_its_prompt_keeps_its_line_break(bench: Bench) -> None:
+def test_answer_too_long_for_its_prompt_keeps_its_line_break(bench: Bench) -> None:
     answer = bench.shell("set-config json " + "j" * 494)
 
     assert answer == "\r\nSet json to " + "j" * 494 + "\r\n"
@@ -224,7 +224,7 @@ def test_several_commands_in_one_read_are_answered_in_order(bench: Bench) -> Non
     )
 
 
-def test_an_answer_in_the_way_of_its_first_long_piece_takes_shorter_ones() -> None:
+def test_full_answer_takes_shorter_pieces_after_a_long_one() -> None:
     answer = AnswerBuffer()
 
     answer.write("x" * 509)
@@ -234,7 +234,7 @@ def test_an_answer_in_the_way_of_its_first_long_piece_takes_shorter_ones() -> No
     assert bytes(answer) == b"\r\n" + b"x" * 509 + b"y"
 
 
-def test_a_piece_that_does_not_fit_ends_its_write() -> None:
+def test_piece_that_does_not_fit_ends_its_write() -> None:
     answer = AnswerBuffer()
 
     answer.write("a", "x" * 511, "b")

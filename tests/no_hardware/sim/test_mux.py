@@ -1,4 +1,4 @@
-"""The stick and its mux: who sees it, and when."""
+"""The stick and its mux: when the stick appears on host and DUT."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def stick(tmp_path: Path) -> Iterator[StickBench]:
     bench.stick.close()
 
 
-def test_at_first_nobody_sees_the_stick(stick: StickBench) -> None:
+def test_stick_is_off_at_first(stick: StickBench) -> None:
     stick.clock.advance(10)
 
     assert (stick.port.device, stick.node.present, stick.dut) == (None, False, None)
 
 
-def test_the_host_lists_the_stick_a_second_after_it_got_it(stick: StickBench) -> None:
+def test_host_lists_the_stick_a_second_after_it_got_it(stick: StickBench) -> None:
     stick.move(MuxPosition.HOST, 0.9)
     too_early = stick.bus.stock_list()
     stick.clock.advance(0.2)
@@ -35,7 +35,7 @@ def test_the_host_lists_the_stick_a_second_after_it_got_it(stick: StickBench) ->
     assert (too_early, [record.busid for record in stick.bus.stock_list()]) == ([], ["2-1"])
 
 
-def test_its_node_appears_after_three_and_a_half_seconds(stick: StickBench) -> None:
+def test_node_appears_after_three_and_a_half_seconds(stick: StickBench) -> None:
     stick.move(MuxPosition.HOST, 3.39)
     too_early = stick.node.present
     stick.clock.advance(0.32)
@@ -43,14 +43,14 @@ def test_its_node_appears_after_three_and_a_half_seconds(stick: StickBench) -> N
     assert (too_early, stick.node.present) == (False, True)
 
 
-def test_its_node_has_the_sticks_size(stick: StickBench) -> None:
+def test_node_has_the_sticks_size(stick: StickBench) -> None:
     stick.move(MuxPosition.HOST, 4)
 
     assert stick.node.by_id.stat().st_size == SIZE_BYTES
 
 
 @pytest.mark.parametrize("position", [MuxPosition.DUT, MuxPosition.OFF])
-def test_the_host_loses_the_stick_at_once_and_its_node_a_little_later(
+def test_host_loses_the_stick_at_once_and_its_node_a_little_later(
     stick: StickBench, position: MuxPosition
 ) -> None:
     stick.move(MuxPosition.HOST, 4)
@@ -61,14 +61,14 @@ def test_the_host_loses_the_stick_at_once_and_its_node_a_little_later(
     assert (stick.port.device, lingering, stick.node.present) == (None, True, False)
 
 
-def test_a_mux_that_moves_on_in_time_never_shows_the_node(stick: StickBench) -> None:
+def test_node_never_appears_if_the_mux_moves_on_in_time(stick: StickBench) -> None:
     stick.move(MuxPosition.HOST, 3)
     stick.move(MuxPosition.DUT, 10)
 
     assert (stick.node.present, stick.port.device) == (False, None)
 
 
-def test_the_dut_has_the_stick_at_once(stick: StickBench) -> None:
+def test_dut_has_the_stick_at_once(stick: StickBench) -> None:
     stick.move(MuxPosition.DUT)
 
     assert stick.dut is not None
@@ -76,14 +76,14 @@ def test_the_dut_has_the_stick_at_once(stick: StickBench) -> None:
 
 
 @pytest.mark.parametrize("position", [MuxPosition.HOST, MuxPosition.OFF])
-def test_the_dut_loses_the_stick_at_once(stick: StickBench, position: MuxPosition) -> None:
+def test_dut_loses_the_stick_at_once(stick: StickBench, position: MuxPosition) -> None:
     stick.move(MuxPosition.DUT)
     stick.move(position)
 
     assert stick.dut is None
 
 
-def test_the_dut_reads_what_the_host_wrote(stick: StickBench) -> None:
+def test_dut_reads_what_the_host_wrote(stick: StickBench) -> None:
     stick.move(MuxPosition.HOST, 4)
     with stick.node.by_id.open("r+b") as node:
         node.write(b"flashed")
@@ -94,7 +94,7 @@ def test_the_dut_reads_what_the_host_wrote(stick: StickBench) -> None:
     assert stick.dut.read(0, 7) == b"flashed"
 
 
-def test_a_host_that_opens_the_lingering_node_writes_to_nowhere(stick: StickBench) -> None:
+def test_write_to_the_lingering_node_has_no_effect(stick: StickBench) -> None:
     stick.move(MuxPosition.HOST, 4)
     stick.move(MuxPosition.DUT)
     with stick.node.by_id.open("r+b") as node:
@@ -104,7 +104,7 @@ def test_a_host_that_opens_the_lingering_node_writes_to_nowhere(stick: StickBenc
     assert stick.dut.read(0, 8) == bytes(8)
 
 
-def test_a_path_that_was_resolved_is_gone_with_the_node(stick: StickBench) -> None:
+def test_resolved_path_vanishes_with_the_node(stick: StickBench) -> None:
     stick.move(MuxPosition.HOST, 4)
     resolved = stick.node.by_id.resolve()
     stick.move(MuxPosition.DUT, 1)
@@ -112,21 +112,21 @@ def test_a_path_that_was_resolved_is_gone_with_the_node(stick: StickBench) -> No
     assert not resolved.exists()
 
 
-def test_a_second_order_for_the_same_position_changes_nothing(stick: StickBench) -> None:
+def test_second_move_to_the_same_position_changes_nothing(stick: StickBench) -> None:
     stick.move(MuxPosition.HOST, 2)
     stick.move(MuxPosition.HOST, 1.8)
 
     assert stick.node.present
 
 
-def test_a_stick_that_is_missing_never_appears(stick: StickBench) -> None:
+def test_stick_that_is_missing_never_appears(stick: StickBench) -> None:
     stick.stick.faults.missing = True
     stick.move(MuxPosition.HOST, 10)
 
     assert (stick.node.present, stick.port.device) == (False, None)
 
 
-def test_a_stick_that_is_found_again_appears(stick: StickBench) -> None:
+def test_stick_that_is_found_again_appears(stick: StickBench) -> None:
     stick.stick.faults.missing = True
     stick.move(MuxPosition.HOST, 10)
     stick.stick.faults.missing = False
@@ -136,7 +136,7 @@ def test_a_stick_that_is_found_again_appears(stick: StickBench) -> None:
     assert stick.node.present
 
 
-def test_the_node_leaves_while_a_stock_client_has_the_stick(stick: StickBench) -> None:
+def test_node_leaves_while_a_stock_client_has_the_stick(stick: StickBench) -> None:
     class StockClient:
         def detach(self) -> None: ...
 
@@ -149,7 +149,7 @@ def test_the_node_leaves_while_a_stock_client_has_the_stick(stick: StickBench) -
     assert (away, stick.node.present) == (False, True)
 
 
-def test_the_truth_about_a_stick(stick: StickBench) -> None:
+def test_state_of_a_stick(stick: StickBench) -> None:
     stick.move(MuxPosition.HOST, 4)
 
     truth = stick.stick.state()

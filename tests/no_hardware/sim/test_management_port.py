@@ -1,4 +1,4 @@
-"""The management port: the truth about every board, and its faults."""
+"""The management port: the true state of each board, and faults."""
 
 from __future__ import annotations
 
@@ -43,31 +43,31 @@ def ask(wire: socket.socket, line: bytes) -> dict[str, Any]:
     return answer
 
 
-def test_hello_is_the_ready_line(simulator: SimulatorProcess, wire: socket.socket) -> None:
+def test_hello_returns_the_ready_line(simulator: SimulatorProcess, wire: socket.socket) -> None:
     answer = ask(wire, b'{"do": "hello"}')
 
     assert answer == {"ok": True} | {key: value for key, value in simulator.ready.items() if key != "token"}
 
 
-def test_the_ready_line_names_every_board(simulator: SimulatorProcess) -> None:
+def test_ready_line_names_every_board(simulator: SimulatorProcess) -> None:
     places = [(board["busid"], board["stick_busid"]) for board in simulator.ready["boards"]]
 
     assert places == [("1-1", "2-1"), ("1-2", "2-2")]
 
 
-def test_the_truth_has_every_promised_part(simulator: SimulatorProcess, serial: str) -> None:
+def test_state_has_every_documented_key(simulator: SimulatorProcess, serial: str) -> None:
     truth = simulator.control.state(serial)
 
     assert truth.keys() >= TRUTH
 
 
-def test_the_truth_about_all_boards(simulator: SimulatorProcess) -> None:
+def test_state_without_a_board_returns_all_boards(simulator: SimulatorProcess) -> None:
     truths = simulator.control.states()
 
     assert [truth["serial"] for truth in truths] == simulator.serials()
 
 
-def test_the_truth_follows_a_request(simulator: SimulatorProcess, serial: str, board: Any) -> None:
+def test_state_shows_the_effect_of_a_request(simulator: SimulatorProcess, serial: str, board: Any) -> None:
     board.ctrl_transfer(0x41, 1, 3, 3)
     board.ctrl_transfer(0x41, 2, 1, 3)
 
@@ -95,7 +95,7 @@ def test_the_truth_follows_a_request(simulator: SimulatorProcess, serial: str, b
         ),
     ],
 )
-def test_the_truth_names_the_faults_that_are_on(
+def test_state_names_the_active_faults(
     simulator: SimulatorProcess, serial: str, fault: str, arguments: dict[str, Any], told: dict[str, Any]
 ) -> None:
     simulator.control.fault(serial, fault, **arguments)
@@ -103,7 +103,7 @@ def test_the_truth_names_the_faults_that_are_on(
     assert simulator.control.state(serial)["faults"] == told
 
 
-def test_clear_ends_every_fault(simulator: SimulatorProcess, serial: str) -> None:
+def test_clear_ends_all_faults(simulator: SimulatorProcess, serial: str) -> None:
     for fault in ("hang", "deny", "no_backend", "stick_missing", "hang_in_boot", "sag", "unplug"):
         simulator.control.fault(serial, fault)
     simulator.control.clear(serial)
@@ -113,13 +113,13 @@ def test_clear_ends_every_fault(simulator: SimulatorProcess, serial: str) -> Non
     assert (truth["faults"], truth["plugged"]) == ({}, True)
 
 
-def test_a_fault_is_one_boards(simulator: SimulatorProcess, serial: str) -> None:
+def test_fault_applies_to_one_board(simulator: SimulatorProcess, serial: str) -> None:
     simulator.control.fault(serial, "unplug")
 
     assert simulator.control.state(simulator.serials()[1])["plugged"]
 
 
-def test_the_log_goes_on_where_it_was_left(simulator: SimulatorProcess, serial: str, board: Any) -> None:
+def test_log_continues_at_the_given_index(simulator: SimulatorProcess, serial: str, board: Any) -> None:
     _, since = simulator.control.log(serial)
     board.ctrl_transfer(0x41, 0, 0, 3)
 
@@ -129,7 +129,7 @@ def test_the_log_goes_on_where_it_was_left(simulator: SimulatorProcess, serial: 
     assert following == since + 1
 
 
-def test_a_request_that_waits_has_no_status_in_the_log(
+def test_log_has_no_status_for_a_waiting_request(
     simulator: SimulatorProcess, serial: str, board: Any
 ) -> None:
     _, since = simulator.control.log(serial)
@@ -160,7 +160,7 @@ def test_a_request_that_waits_has_no_status_in_the_log(
         ),
     ],
 )
-def test_what_is_wrong_with_a_request_is_told(
+def test_wrong_request_is_answered_with_an_error(
     simulator: SimulatorProcess, wire: socket.socket, line: bytes, what: str
 ) -> None:
     answer = ask(wire, line.replace(b"TOKEN", simulator.ready["token"].encode()))
@@ -191,7 +191,7 @@ def test_what_is_wrong_with_a_request_is_told(
         ),
     ],
 )
-def test_what_is_wrong_with_a_fault_is_told(
+def test_wrong_fault_is_answered_with_an_error(
     simulator: SimulatorProcess, serial: str, fault: str, arguments: dict[str, Any], what: str
 ) -> None:
     with pytest.raises(SimulatorError) as raised:
@@ -201,13 +201,15 @@ def test_what_is_wrong_with_a_fault_is_told(
     assert raised.value.remedy
 
 
-def test_a_connection_survives_a_wrong_request(wire: socket.socket) -> None:
+def test_connection_survives_a_wrong_request(wire: socket.socket) -> None:
     ask(wire, b"nonsense")
 
     assert ask(wire, b'{"do": "hello"}')["ok"]
 
 
-def test_a_log_index_is_a_number(simulator: SimulatorProcess, wire: socket.socket, serial: str) -> None:
+def test_log_refuses_an_index_that_is_no_number(
+    simulator: SimulatorProcess, wire: socket.socket, serial: str
+) -> None:
     request = {"do": "log", "board": serial, "since": "now", "token": simulator.ready["token"]}
     answer = ask(wire, json.dumps(request).encode())
 
@@ -216,7 +218,7 @@ def test_a_log_index_is_a_number(simulator: SimulatorProcess, wire: socket.socke
 
 @pytest.mark.parametrize("token", [None, "", 7, "0" * 32, "\u3164"])
 @pytest.mark.parametrize("verb", ["state", "fault", "clear", "log", "quit"])
-def test_control_port_refuses_a_request_without_its_token(
+def test_management_port_refuses_a_request_without_its_token(
     wire: socket.socket, serial: str, verb: str, token: object
 ) -> None:
     answer = ask(wire, json.dumps({"do": verb, "board": serial, "fault": "hang", "token": token}).encode())
@@ -224,7 +226,7 @@ def test_control_port_refuses_a_request_without_its_token(
     assert answer["error"]["what"] == "this request lacks the simulator's token"
 
 
-def test_control_port_is_not_ended_by_a_web_page(wire: socket.socket) -> None:
+def test_management_port_is_not_ended_by_a_web_page(wire: socket.socket) -> None:
     wire.sendall(b'POST / HTTP/1.1\r\nContent-Length: 15\r\n\r\n{"do": "quit"}\n')
     with wire.makefile("rb") as lines:
         answers = [json.loads(lines.readline())["ok"] for _ in range(4)]
@@ -233,7 +235,7 @@ def test_control_port_is_not_ended_by_a_web_page(wire: socket.socket) -> None:
     assert ask(wire, b'{"do": "hello"}')["ok"]
 
 
-def test_control_port_answers_a_client_that_reads_late_in_order(
+def test_management_port_answers_a_client_that_reads_late_in_order(
     simulator: SimulatorProcess, wire: socket.socket, serial: str
 ) -> None:
     request = {"do": "log", "board": serial, "token": simulator.ready["token"]}
@@ -247,16 +249,14 @@ def test_control_port_answers_a_client_that_reads_late_in_order(
     assert oks == [True] * 201
 
 
-def test_control_client_reads_the_token_of_its_own_users_simulator(
-    simulator: SimulatorProcess, serial: str
-) -> None:
+def test_client_reads_the_token_of_its_own_users_simulator(simulator: SimulatorProcess, serial: str) -> None:
     with ManagementClient(simulator.ready["control_port"]) as client:
         state = client.state(serial)
 
     assert state["serial"] == serial
 
 
-def test_the_token_file_is_for_its_user_alone(simulator: SimulatorProcess) -> None:
+def test_token_file_is_readable_by_its_user_only(simulator: SimulatorProcess) -> None:
     file = Path(simulator.ready["state"]) / "hil-token"
 
     assert (file.stat().st_mode & 0o777, file.read_text()) == (0o600, simulator.ready["token"])
@@ -264,7 +264,7 @@ def test_the_token_file_is_for_its_user_alone(simulator: SimulatorProcess) -> No
 
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"), reason="only root can be two users")
 @pytest.mark.parametrize("address", ["127.0.0.1", "0.0.0.0", "::"])  # noqa: S104 - a stranger's
-def test_control_client_refuses_another_users_simulator(address: str) -> None:
+def test_client_refuses_another_users_simulator(address: str) -> None:
     listen = """
 import socket, sys
 family = socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET
@@ -304,7 +304,7 @@ sys.stdin.read()
 @pytest.mark.parametrize(
     ("owner", "mode", "why"), [(60001, 0o755, "another user"), (0, 0o757, "write to it")]
 )
-def test_control_client_refuses_folders_of_others(tmp_path: Path, owner: int, mode: int, why: str) -> None:
+def test_client_refuses_folders_of_other_users(tmp_path: Path, owner: int, mode: int, why: str) -> None:
     with SimulatorProcess(boards=1, state=tmp_path / "state") as simulator:
         folder = Path(simulator.ready["sys"])
         os.chown(folder, owner, -1)
@@ -322,14 +322,14 @@ def test_two_requests_in_one_packet_get_two_answers(wire: socket.socket) -> None
     assert answers == [True, False]
 
 
-def test_a_line_that_never_ends_ends_the_connection(wire: socket.socket) -> None:
+def test_endless_line_ends_the_connection(wire: socket.socket) -> None:
     with pytest.raises(ConnectionError):  # noqa: PT012 - reset by either call
         wire.sendall(b"x" * (3 << 20))
         if not wire.recv(1):
             raise ConnectionError
 
 
-def test_nobody_at_the_control_port_is_told() -> None:
+def test_client_without_a_simulator_is_an_error() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # and does not listen
         port = taken.getsockname()[1]
@@ -338,7 +338,7 @@ def test_nobody_at_the_control_port_is_told() -> None:
             ManagementClient(port)
 
 
-def test_the_port_of_usbip_is_told_from_the_control_port(simulator: SimulatorProcess) -> None:
+def test_client_at_the_usbip_port_is_an_error(simulator: SimulatorProcess) -> None:
     with pytest.raises(SimulatorError, match="it closed the connection") as caught:
         ManagementClient(simulator.ready["usbip_port"])
 

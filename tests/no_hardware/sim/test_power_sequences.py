@@ -1,4 +1,4 @@
-"""Supply and pins: what programs do, in their surprising cases too."""
+"""Supply and pins: power sequences, with their surprising cases."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ def power(bench: Bench, action: int, program: bytes | None = None, key: int = ON
     bench.clock.advance(bench.state["busy_s"])
 
 
-def test_the_supply_is_off_when_the_board_gets_power() -> None:
+def test_supply_is_off_when_the_board_gets_power() -> None:
     bench = Bench()
 
     assert (bench.state["supply"], bench.dut.supplies) == (False, [])
 
 
 @pytest.mark.parametrize("action", [POWER_ON, FORCE_ON, RESCUE])
-def test_without_a_program_on_and_rescue_switch_the_supply_on(action: int) -> None:
+def test_on_and_rescue_without_a_program_switch_the_supply_on(action: int) -> None:
     bench = Bench()
 
     power(bench, action)
@@ -48,7 +48,7 @@ def test_without_a_program_on_and_rescue_switch_the_supply_on(action: int) -> No
 
 
 @pytest.mark.parametrize("action", [POWER_OFF, FORCE_OFF])
-def test_without_a_program_off_switches_the_supply_off(action: int) -> None:
+def test_off_without_a_program_switches_the_supply_off(action: int) -> None:
     bench = Bench()
     power(bench, POWER_ON)
 
@@ -57,7 +57,7 @@ def test_without_a_program_off_switches_the_supply_off(action: int) -> None:
     assert bench.dut.supplies == [True, False]
 
 
-def test_switching_on_twice_is_one_change() -> None:
+def test_on_twice_is_one_change() -> None:
     bench = Bench()
 
     power(bench, POWER_ON)
@@ -66,7 +66,7 @@ def test_switching_on_twice_is_one_change() -> None:
     assert bench.dut.supplies == [True]
 
 
-def test_a_program_without_p1_never_switches_the_supply() -> None:
+def test_program_without_p1_never_switches_the_supply() -> None:
     bench = Bench()
 
     power(bench, POWER_ON, b"aL,w1,aZ")
@@ -77,7 +77,7 @@ def test_a_program_without_p1_never_switches_the_supply() -> None:
     )
 
 
-def test_after_a_program_without_p1_the_board_believes_the_dut_on() -> None:
+def test_program_without_p1_makes_the_board_consider_the_dut_on() -> None:
     bench = Bench()
     power(bench, POWER_ON, b"w1")
 
@@ -86,7 +86,7 @@ def test_after_a_program_without_p1_the_board_believes_the_dut_on() -> None:
     assert bench.state["pins"]["a"] == "high"
 
 
-def test_an_off_program_without_p0_leaves_the_supply_on() -> None:
+def test_off_program_without_p0_leaves_the_supply_on() -> None:
     bench = Bench()
     power(bench, POWER_ON)
 
@@ -95,7 +95,7 @@ def test_an_off_program_without_p0_leaves_the_supply_on() -> None:
     assert bench.state["supply"]
 
 
-def test_forcing_ignores_the_programs() -> None:
+def test_force_on_and_force_off_ignore_the_programs() -> None:
     bench = Bench()
     bench.set_config(ON_KEY, b"w100")
     bench.set_config(OFF_KEY, b"w100")
@@ -115,7 +115,7 @@ def test_rescue_runs_its_own_program() -> None:
     assert bench.state["supply"]
 
 
-def test_a_high_pin_is_only_remembered_while_the_dut_is_off() -> None:
+def test_high_pin_is_only_remembered_while_the_dut_is_off() -> None:
     bench = Bench()
 
     bench.control(OUT, SET_PIN, 2, data=HIGH)
@@ -123,7 +123,7 @@ def test_a_high_pin_is_only_remembered_while_the_dut_is_off() -> None:
     assert (bench.state["pins"]["b"], bench.state["pins_set"]["b"]) == ("floating", "high")
 
 
-def test_a_remembered_high_pin_is_driven_when_the_dut_goes_on() -> None:
+def test_remembered_high_pin_is_driven_when_the_dut_goes_on() -> None:
     bench = Bench()
     bench.control(OUT, SET_PIN, 2, data=HIGH)
 
@@ -143,7 +143,7 @@ def test_off_floats_the_pins_last_set_high_and_keeps_low_ones_low() -> None:
     assert (bench.state["pins"]["a"], bench.state["pins"]["b"]) == ("floating", "low")
 
 
-def test_a_pin_that_a_program_drove_high_stays_high_after_off() -> None:
+def test_pin_that_a_program_drove_high_stays_high_after_off() -> None:
     bench = Bench()
 
     power(bench, POWER_OFF, b"cH,p0", OFF_KEY)
@@ -168,7 +168,7 @@ def test_p1_restores_the_pins_as_they_were_set() -> None:
     assert bench.dut.pins == [(ControlPin.A, PinLevel.LOW), (ControlPin.A, PinLevel.FLOATING)]
 
 
-def test_a_program_takes_the_time_of_its_waits() -> None:
+def test_program_takes_the_time_of_its_waits() -> None:
     bench = Bench()
     bench.set_config(ON_KEY, b"p1,w5,rL,w10,rZ")
 
@@ -177,7 +177,7 @@ def test_a_program_takes_the_time_of_its_waits() -> None:
     assert bench.state["busy_s"] == pytest.approx(1.5)
 
 
-def test_a_program_acts_between_its_waits() -> None:
+def test_program_acts_between_its_waits() -> None:
     bench = Bench()
     bench.set_config(ON_KEY, b"p1,w5,rL,w10,rZ")
     bench.control(OUT, POWER, POWER_ON)
@@ -188,7 +188,7 @@ def test_a_program_acts_between_its_waits() -> None:
     assert bench.state["busy_s"] == pytest.approx(0.9)
 
 
-def test_losing_power_ends_a_program() -> None:
+def test_power_loss_ends_a_program() -> None:
     bench = Bench()
     bench.set_config(ON_KEY, b"p1,w50,aL")
     bench.control(OUT, POWER, POWER_ON)
@@ -226,11 +226,11 @@ def test_losing_power_ends_a_program() -> None:
         (b"w4294967297", [Wait(pytest.approx(0.1))]),
     ],
 )
-def test_a_program_is_read_as_the_firmware_reads_it(program: bytes, expected: list[object]) -> None:
+def test_program_is_parsed_as_by_the_firmware(program: bytes, expected: list[object]) -> None:
     assert list(parse_program(program)) == expected
 
 
-def test_an_order_on_the_last_of_32_bytes_is_never_seen() -> None:
+def test_instruction_on_the_last_of_32_bytes_is_ignored() -> None:
     bench = Bench()
 
     power(bench, POWER_ON, b"," * 30 + b"p1")

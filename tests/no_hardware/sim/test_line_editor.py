@@ -35,7 +35,7 @@ def typist() -> Typist:
     return Typist()
 
 
-def test_a_line_ends_with_a_return(typist: Typist) -> None:
+def test_line_ends_with_a_return(typist: Typist) -> None:
     echo = typist.type(b"power on\r")
 
     assert (echo, typist.lines) == (b"power on", ["power on"])
@@ -59,19 +59,19 @@ def test_there_is_nothing_to_rub_out_at_the_beginning(typist: Typist) -> None:
     assert typist.type(b"\x7f") == BELL
 
 
-def test_a_character_is_inserted_at_the_cursor(typist: Typist) -> None:
+def test_character_is_inserted_at_the_cursor(typist: Typist) -> None:
     echo = typist.type(b"ac" + LEFT + b"b\r")
 
     assert (echo, typist.lines) == (b"ac\x1b[Db\x1b[s\x1b[Kc\x1b[u", ["abc"])
 
 
-def test_a_character_is_deleted_before_the_cursor(typist: Typist) -> None:
+def test_character_is_deleted_before_the_cursor(typist: Typist) -> None:
     echo = typist.type(b"abc" + LEFT + b"\x7f\r")
 
     assert (echo, typist.lines) == (b"abc\x1b[D\x1b[D\x1b[s\x1b[Kc\x1b[u", ["ac"])
 
 
-def test_the_cursor_stays_within_the_line(typist: Typist) -> None:
+def test_cursor_stays_within_the_line(typist: Typist) -> None:
     echo = typist.type(b"a" + RIGHT + LEFT + LEFT + RIGHT)
 
     assert echo == b"a" + BELL + LEFT + BELL + RIGHT
@@ -108,13 +108,13 @@ def test_history_needs_the_cursor_at_the_end(typist: Typist) -> None:
     assert typist.type(UP) == BELL
 
 
-def test_a_line_typed_again_moves_to_the_front(typist: Typist) -> None:
+def test_line_typed_again_moves_to_the_front(typist: Typist) -> None:
     typist.type(b"one\rtwo\rone\r" + UP + UP + b"\r")
 
     assert typist.lines[-1] == "two"
 
 
-def test_the_eleventh_line_pushes_the_oldest_out(typist: Typist) -> None:
+def test_eleventh_line_pushes_the_oldest_out(typist: Typist) -> None:
     typist.type(b"".join(b"%d\r" % number for number in range(11)))
 
     typist.type(UP * 10 + b"\r")
@@ -133,7 +133,7 @@ def test_the_eleventh_line_pushes_the_oldest_out(typist: Typist) -> None:
         (b"\t", b"\x07", ""),
     ],
 )
-def test_a_tab_completes_the_first_command_that_fits(
+def test_tab_completes_the_first_command_that_fits(
     typist: Typist, typed: bytes, echo: bytes, line: str
 ) -> None:
     assert typist.type(typed) == echo
@@ -142,19 +142,19 @@ def test_a_tab_completes_the_first_command_that_fits(
     assert typist.lines == [line]
 
 
-def test_a_tab_cuts_off_what_stands_behind_the_cursor(typist: Typist) -> None:
+def test_tab_drops_the_text_after_the_cursor(typist: Typist) -> None:
     typist.type(b"po tail" + LEFT * 5 + b"\t\r")
 
     assert typist.lines == ["power"]
 
 
-def test_a_full_line_rings(typist: Typist) -> None:
+def test_full_line_rings(typist: Typist) -> None:
     echo = typist.type(b"x" * 513)
 
     assert echo == b"x" * 512 + BELL
 
 
-def test_a_full_line_is_overwritten_at_the_cursor(typist: Typist) -> None:
+def test_full_line_is_overwritten_at_the_cursor(typist: Typist) -> None:
     typist.type(b"x" * 512 + LEFT * 2)
 
     assert typist.type(b"y") == b"y"
@@ -162,7 +162,7 @@ def test_a_full_line_is_overwritten_at_the_cursor(typist: Typist) -> None:
     assert typist.lines == ["x" * 510 + "yx"]
 
 
-def test_a_line_that_is_not_utf_8_cannot_be_ended_before_it_is_mended(typist: Typist) -> None:
+def test_line_that_is_not_utf_8_cannot_be_ended_before_it_is_mended(typist: Typist) -> None:
     typist.type(b"a\xff\r\r")
     stuck = list(typist.lines)
 
@@ -171,7 +171,7 @@ def test_a_line_that_is_not_utf_8_cannot_be_ended_before_it_is_mended(typist: Ty
     assert (stuck, typist.lines) == ([], ["a"])
 
 
-def test_a_tab_behind_half_a_character_does_nothing(typist: Typist) -> None:
+def test_tab_after_half_a_character_does_nothing(typist: Typist) -> None:
     assert typist.type(b"\xc3\t") == b"\xc3"
 
 

@@ -32,7 +32,7 @@ def quiet_meter(offset_steps: int = 0) -> tuple[ManualClock, Ticker, Meter]:
     return clock, ticker, Meter(ticker, Quiet(offset_steps), Quiet())
 
 
-def test_a_reading_settles_after_two_seconds() -> None:
+def test_reading_settles_after_two_seconds() -> None:
     clock, _, meter = quiet_meter()
     meter.set_input(1.0, 5.0)
 
@@ -42,7 +42,7 @@ def test_a_reading_settles_after_two_seconds() -> None:
     assert meter.read().volts == pytest.approx(5.0, abs=VOLTS_PER_STEP / 2)
 
 
-def test_half_way_a_reading_is_half_of_the_change() -> None:
+def test_reading_after_one_second_is_half_of_the_change() -> None:
     clock, _, meter = quiet_meter()
     meter.set_input(1.0, 5.0)
 
@@ -51,7 +51,7 @@ def test_half_way_a_reading_is_half_of_the_change() -> None:
     assert meter.read().amps == pytest.approx(0.5, abs=AMPS_PER_STEP)
 
 
-def test_a_short_pulse_counts_with_its_samples() -> None:
+def test_short_pulse_counts_with_its_samples() -> None:
     clock, _, meter = quiet_meter()
     clock.advance(5.0)
     meter.set_input(1.0, 0.0)
@@ -63,7 +63,7 @@ def test_a_short_pulse_counts_with_its_samples() -> None:
     assert meter.read().amps == pytest.approx(10 / 200, abs=AMPS_PER_STEP)
 
 
-def test_between_two_samples_nothing_changes() -> None:
+def test_reading_changes_only_with_a_sample() -> None:
     clock, _, meter = quiet_meter()
     meter.set_input(1.0, 5.0)
     clock.advance(0.01)
@@ -83,7 +83,7 @@ def test_power_is_the_product_of_the_averages() -> None:
     assert meter.read().watts == pytest.approx(meter.read().amps * meter.read().volts, rel=1e-6)
 
 
-def test_a_current_is_measured_in_steps_of_3_05_milliamperes() -> None:
+def test_current_is_measured_in_steps_of_3_05_milliamperes() -> None:
     clock, _, meter = quiet_meter()
     meter.set_input(0.004, 0.0)
 
@@ -92,7 +92,7 @@ def test_a_current_is_measured_in_steps_of_3_05_milliamperes() -> None:
     assert meter.read().amps == pytest.approx(0.00305, abs=1e-5)
 
 
-def test_what_is_beyond_the_converter_is_clipped() -> None:
+def test_reading_beyond_the_converter_is_clipped() -> None:
     clock, _, meter = quiet_meter()
     meter.set_input(100.0, 100.0)
 
@@ -102,7 +102,7 @@ def test_what_is_beyond_the_converter_is_clipped() -> None:
     assert meter.read().volts == pytest.approx(20.15, abs=0.01)
 
 
-def test_an_offset_can_make_a_reading_negative() -> None:
+def test_offset_can_make_a_reading_negative() -> None:
     clock, _, meter = quiet_meter(offset_steps=-2)
 
     clock.advance(3.0)
@@ -110,7 +110,7 @@ def test_an_offset_can_make_a_reading_negative() -> None:
     assert meter.read().amps_text() == "-0.01A"
 
 
-def test_a_small_negative_reading_keeps_its_sign() -> None:
+def test_small_negative_reading_keeps_its_sign() -> None:
     assert Reading(amps=-0.003, watts=-0.0).amps_text() == "-0.00A"
 
 
@@ -132,11 +132,11 @@ def averaged(*values: float) -> Reading:
         ((1.005, 2.345, 0.0), "-0.00A"),
     ],
 )
-def test_an_average_drifts_as_a_running_sum_of_single_precision(values: tuple[float, ...], text: str) -> None:
+def test_average_drifts_as_a_running_sum_of_single_precision(values: tuple[float, ...], text: str) -> None:
     assert averaged(*values).amps_text() == text
 
 
-def test_a_board_without_current_may_say_minus_zero() -> None:
+def test_reading_without_current_may_be_minus_zero() -> None:
     bench = Bench(rng=Quiet())
     said = set()
     for amps in (1.4, 0.35, 0.62, 2.0, 0.02):
@@ -149,7 +149,7 @@ def test_a_board_without_current_may_say_minus_zero() -> None:
     assert said == {b"0.00W", b"-0.00W"}
 
 
-def test_two_boards_have_offsets_of_their_own_that_stay() -> None:
+def test_offset_differs_between_boards_and_stays() -> None:
     def offset(serial: str) -> float:
         bench = Bench(serial=serial, rng=Quiet())
         bench.clock.advance(3.0)
@@ -159,7 +159,7 @@ def test_two_boards_have_offsets_of_their_own_that_stay() -> None:
     assert offset("5a1c0e03") == offset("5a1c0e03")
 
 
-def test_the_power_request_writes_watts_volts_and_amperes() -> None:
+def test_power_request_writes_watts_volts_and_amperes() -> None:
     bench = Bench(rng=Quiet())
     bench.board.draw_changed(1.05, 5.1)
     bench.clock.advance(3.0)
@@ -180,7 +180,7 @@ def test_readings_stay_as_they_were_at_the_refresh() -> None:
     assert bench.control(IN, READ, 2, data=64).data == b"0.00V"
 
 
-def test_the_meter_stands_still_while_a_program_waits() -> None:
+def test_meter_takes_no_samples_while_a_program_waits() -> None:
     bench = Bench(rng=Quiet())
     bench.set_config(3, b"w200")
     bench.clock.advance(3.0)
@@ -192,7 +192,7 @@ def test_the_meter_stands_still_while_a_program_waits() -> None:
     assert float(bench.read(READ, 2).rstrip(b"V")) == pytest.approx(5.0 / 200, abs=0.02)
 
 
-def test_the_meter_begins_at_zero_after_the_power_was_gone() -> None:
+def test_meter_starts_at_zero_after_power_loss() -> None:
     bench = Bench()
     bench.board.draw_changed(1.0, 5.0)
     bench.clock.advance(3.0)

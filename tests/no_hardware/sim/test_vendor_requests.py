@@ -1,4 +1,4 @@
-"""The board's own control requests."""
+"""Vendor requests to the board's control interface."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from board_bench import (
 from hil.sim.interfaces import ControlPin, MuxPosition, PinLevel
 
 
-def test_the_version_is_told_without_a_refresh() -> None:
+def test_version_is_read_without_a_refresh() -> None:
     bench = Bench(version="0.09", git_ref="abc1234-dirty")
 
     assert bench.control(IN, READ, 0, data=64).data == b"0.09 git-ref: abc1234-dirty"
@@ -40,12 +40,12 @@ def test_readings_are_zero_before_the_first_refresh(key: int, text: bytes) -> No
     assert bench.control(IN, READ, key, data=64).data == text
 
 
-def test_a_reply_is_cut_to_what_was_asked_for() -> None:
+def test_reply_is_cut_to_the_requested_length() -> None:
     assert Bench().control(IN, READ, 0, data=4).data == b"0.09"
 
 
 @pytest.mark.parametrize(("key", "size"), [(0, 64), (1, 256), (2, 64), (3, 32), (4, 32), (5, 32)], ids=str)
-def test_a_setting_reads_back_padded_to_its_whole_field(key: int, size: int) -> None:
+def test_setting_reads_back_padded_to_its_field(key: int, size: int) -> None:
     bench = Bench()
 
     bench.set_config(key, b"value")
@@ -53,7 +53,7 @@ def test_a_setting_reads_back_padded_to_its_whole_field(key: int, size: int) -> 
     assert bench.read(CONFIG, key) == b"value".ljust(size, b"\0")
 
 
-def test_a_setting_reads_back_old_until_the_next_refresh() -> None:
+def test_setting_reads_back_old_until_the_next_refresh() -> None:
     bench = Bench()
     bench.control(OUT, REFRESH)
 
@@ -63,7 +63,7 @@ def test_a_setting_reads_back_old_until_the_next_refresh() -> None:
     assert bench.state["settings"]["name"] == "new"
 
 
-def test_no_data_clear_a_setting() -> None:
+def test_setting_is_cleared_by_no_data() -> None:
     bench = Bench()
     bench.set_config(0, b"old")
 
@@ -72,7 +72,7 @@ def test_no_data_clear_a_setting() -> None:
     assert bench.read(CONFIG, 0) == bytes(64)
 
 
-def test_a_value_longer_than_its_field_is_cut_without_a_word() -> None:
+def test_setting_longer_than_its_field_is_cut_without_an_error() -> None:
     bench = Bench()
 
     transfer = bench.set_config(3, b"x" * 40)
@@ -81,7 +81,7 @@ def test_a_value_longer_than_its_field_is_cut_without_a_word() -> None:
     assert bench.read(CONFIG, 3) == b"x" * 32
 
 
-def test_256_bytes_are_the_most_that_a_request_takes() -> None:
+def test_request_with_256_bytes_is_accepted() -> None:
     bench = Bench()
 
     transfer = bench.set_config(1, b"t" * 256)
@@ -91,7 +91,7 @@ def test_256_bytes_are_the_most_that_a_request_takes() -> None:
 
 
 @pytest.mark.parametrize("length", [257, 512])
-def test_more_than_256_bytes_are_refused_and_stop_usb_until_power_goes(length: int) -> None:
+def test_request_with_more_than_256_bytes_stops_usb_until_power_goes(length: int) -> None:
     bench = Bench()
     refused = bench.set_config(1, b"t" * length)
     asked, typed = bench.control(IN, READ, 0, data=64), bench.send(b"x")
@@ -120,34 +120,34 @@ def test_more_than_256_bytes_are_refused_and_stop_usb_until_power_goes(length: i
         (POWER, 256, b""),
     ],
 )
-def test_what_is_not_defined_stalls(number: int, value: int, data: bytes) -> None:
+def test_undefined_request_stalls(number: int, value: int, data: bytes) -> None:
     assert Bench().control(OUT, number, value, data=data).status == STALL
 
 
 @pytest.mark.parametrize(
     ("number", "value"), [(REFRESH, 0), (POWER, 0), (STORAGE, 0), (CONFIG, 6), (READ, 4), (SET_PIN, 0)]
 )
-def test_what_cannot_be_read_stalls(number: int, value: int) -> None:
+def test_undefined_read_stalls(number: int, value: int) -> None:
     assert Bench().control(IN, number, value, data=64).status == STALL
 
 
 @pytest.mark.parametrize(
     ("index", "status"), [(3, 0), (0x0103, 0), (0xFF03, 0), (0, STALL), (2, STALL), (0x0300, STALL)]
 )
-def test_only_the_low_byte_of_the_interface_number_counts(index: int, status: int) -> None:
+def test_interface_number_counts_by_its_low_byte_only(index: int, status: int) -> None:
     assert Bench().control(OUT, REFRESH, 0, index).status == status
 
 
-def test_the_value_of_a_refresh_does_not_matter() -> None:
+def test_refresh_ignores_its_value() -> None:
     assert Bench().control(OUT, REFRESH, 99, data=b"noise").status == 0
 
 
 @pytest.mark.parametrize("kind", [0x40, 0x42, 0x43, 0x5F])
-def test_a_request_to_anything_but_an_interface_stalls(kind: int) -> None:
+def test_request_to_another_recipient_than_an_interface_stalls(kind: int) -> None:
     assert Bench().control(kind, REFRESH, 0, 3).status == STALL
 
 
-def test_an_empty_read_succeeds_with_nothing() -> None:
+def test_read_of_no_bytes_succeeds() -> None:
     transfer = Bench().control(IN, READ, 0, data=0)
 
     assert (transfer.status, transfer.data) == (0, b"")
@@ -162,7 +162,7 @@ def test_storage_requests_move_the_stick() -> None:
     assert bench.positions == [MuxPosition.HOST, MuxPosition.DUT, MuxPosition.OFF]
 
 
-def test_a_position_that_is_there_already_changes_nothing() -> None:
+def test_storage_request_for_the_same_position_changes_nothing() -> None:
     bench = Bench()
 
     bench.control(OUT, STORAGE, 1)
@@ -176,7 +176,7 @@ def test_a_position_that_is_there_already_changes_nothing() -> None:
     [(0, ControlPin.RESET), (1, ControlPin.A), (2, ControlPin.B), (3, ControlPin.C), (4, ControlPin.D)],
     ids=str,
 )
-def test_pin_requests_drive_the_pin_that_they_name(value: int, pin: ControlPin) -> None:
+def test_pin_requests_drive_the_named_pin(value: int, pin: ControlPin) -> None:
     bench = Bench()
     bench.control(OUT, POWER, FORCE_ON)
 
@@ -185,7 +185,7 @@ def test_pin_requests_drive_the_pin_that_they_name(value: int, pin: ControlPin) 
     assert bench.dut.pins == [(pin, PinLevel.HIGH)]
 
 
-def test_only_the_first_byte_of_a_pin_request_counts() -> None:
+def test_pin_request_uses_only_its_first_byte() -> None:
     bench = Bench()
 
     bench.control(OUT, SET_PIN, 1, data=b"\0\7\7")
@@ -193,7 +193,7 @@ def test_only_the_first_byte_of_a_pin_request_counts() -> None:
     assert bench.dut.pins == [(ControlPin.A, PinLevel.LOW)]
 
 
-def test_a_request_is_accepted_before_it_is_done() -> None:
+def test_request_is_accepted_before_it_is_executed() -> None:
     bench = Bench()
     bench.set_config(3, b"w10,p1")
 
@@ -203,7 +203,7 @@ def test_a_request_is_accepted_before_it_is_done() -> None:
     assert not bench.state["supply"]
 
 
-def test_each_config_request_uses_a_block_even_for_the_same_value() -> None:
+def test_config_request_uses_a_block_even_for_the_same_value() -> None:
     bench = Bench()
 
     for _ in range(3):

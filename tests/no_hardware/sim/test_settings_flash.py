@@ -1,4 +1,4 @@
-"""The settings in flash: blocks, wear, and files that are not what was written."""
+"""The settings in flash: blocks, wear, and damaged files."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_fresh_flash_holds_empty_settings() -> None:
     assert flash.blocks_used == 0
 
 
-def test_a_block_is_laid_out_as_the_firmware_lays_it_out() -> None:
+def test_block_is_laid_out_as_the_firmware_lays_it_out() -> None:
     block = Block()
     for field in Field:
         block = block.with_field(field, field.label.encode())
@@ -63,7 +63,7 @@ def test_each_write_takes_the_next_block() -> None:
     assert flash.current() == named(b"two")
 
 
-def test_the_seventeenth_write_erases_the_sector_first() -> None:
+def test_seventeenth_write_erases_the_sector_first() -> None:
     sector, flash = written(*(b"%d" % number for number in range(17)))
 
     assert (flash.blocks_used, flash.erases) == (1, 1)
@@ -87,7 +87,7 @@ def test_settings_survive_an_unplugged_board() -> None:
     assert bench.state["settings"]["name"] == "bob"
 
 
-def test_a_foreign_block_makes_the_board_erase_the_sector_at_start() -> None:
+def test_foreign_block_makes_the_board_erase_the_sector_at_start() -> None:
     sector, flash = written(b"one")
     sector[-4:] = b"junk"
 
@@ -96,7 +96,7 @@ def test_a_foreign_block_makes_the_board_erase_the_sector_at_start() -> None:
     assert (flash.blocks_used, flash.erases) == (0, 1)
 
 
-def test_a_file_that_ends_early_reads_as_erased_from_there(tmp_path: Path) -> None:
+def test_file_that_ends_early_reads_as_erased_from_there(tmp_path: Path) -> None:
     path = tmp_path / "flash"
     path.write_bytes(written(b"one", b"two")[0][: BLOCK_BYTES + 100])
     flash = SettingsFlash(path)
@@ -106,7 +106,7 @@ def test_a_file_that_ends_early_reads_as_erased_from_there(tmp_path: Path) -> No
     assert flash.current() == named(b"one")
 
 
-def test_a_torn_block_is_written_over_and_clears_more_bits() -> None:
+def test_torn_block_is_written_over_and_clears_more_bits() -> None:
     sector, flash = written(b"\x0f")
     sector[BLOCK_BYTES] = 0xF0
 
@@ -115,7 +115,7 @@ def test_a_torn_block_is_written_over_and_clears_more_bits() -> None:
     assert flash.current().text(Field.NAME) == b"\x30"
 
 
-def test_a_write_into_a_gap_changes_nothing_that_is_read() -> None:
+def test_settings_flash_write_into_a_gap_changes_no_setting() -> None:
     sector, flash = written(b"one", b"two", b"three")
     sector[BLOCK_BYTES : 2 * BLOCK_BYTES] = b"\xff" * BLOCK_BYTES
 
@@ -124,7 +124,7 @@ def test_a_write_into_a_gap_changes_nothing_that_is_read() -> None:
     assert flash.current() == named(b"three")
 
 
-def test_garbage_ends_as_an_empty_sector(tmp_path: Path) -> None:
+def test_settings_flash_with_garbage_becomes_empty(tmp_path: Path) -> None:
     path = tmp_path / "flash"
     path.write_bytes(b"not flash " * 9000)
 
@@ -135,7 +135,7 @@ def test_garbage_ends_as_an_empty_sector(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("field", list(Field), ids=lambda field: field.label)
-def test_a_value_is_cut_at_its_field(field: Field) -> None:
+def test_settings_flash_cuts_a_value_to_its_field(field: Field) -> None:
     block = Block().with_field(field, b"y" * 600)
 
     assert block.text(field) == b"y" * field.size_bytes
@@ -143,7 +143,7 @@ def test_a_value_is_cut_at_its_field(field: Field) -> None:
 
 
 @given(st.lists(st.tuples(st.sampled_from(Field), st.binary(max_size=600)), max_size=40))
-def test_what_was_written_last_is_what_is_read(changes: list[tuple[Field, bytes]]) -> None:
+def test_settings_flash_returns_the_last_written_settings(changes: list[tuple[Field, bytes]]) -> None:
     flash = SettingsFlash(bytearray())
     expected = {field: bytes(field.size_bytes) for field in Field}
 

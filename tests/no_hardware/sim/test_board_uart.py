@@ -1,4 +1,4 @@
-"""The UART's pace, its escapes, and what is lost."""
+"""The board's UART: its pace, its escapes, and lost bytes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from board_bench import OUT, POWER, POWER_ON, Bench
 FRAME_S = 10 / 115200
 
 
-def test_a_byte_takes_ten_bits_at_115200_baud() -> None:
+def test_byte_takes_ten_bits_at_115200_baud() -> None:
     bench = Bench()
 
     bench.send(b"x")
@@ -67,7 +67,7 @@ def test_send_knows_escapes(typed: str, sent: bytes) -> None:
     assert bench.dut.received == sent
 
 
-def test_a_wait_in_send_delays_what_follows_by_a_second() -> None:
+def test_wait_in_send_delays_what_follows_by_a_second() -> None:
     bench = Bench()
     bench.enter_shell()
     began_s = bench.clock.now()
@@ -81,7 +81,7 @@ def test_a_wait_in_send_delays_what_follows_by_a_second() -> None:
     assert times == pytest.approx([FRAME_S, 1 + FRAME_S], abs=0.005)
 
 
-def test_a_wait_in_send_keeps_nobody_else_waiting() -> None:
+def test_wait_in_send_blocks_no_other_task() -> None:
     bench = Bench()
     bench.enter_shell()
 
@@ -90,7 +90,7 @@ def test_a_wait_in_send_keeps_nobody_else_waiting() -> None:
     assert bench.shell("status") == "\r\nMonitor: false, Meter: false\r\n#> "
 
 
-def test_a_wait_at_the_end_of_send_delays_what_comes_next() -> None:
+def test_wait_at_the_end_of_send_delays_what_comes_next() -> None:
     bench = Bench()
     bench.enter_shell()
     bench.shell(r"send \w")
@@ -104,7 +104,7 @@ def test_a_wait_at_the_end_of_send_delays_what_comes_next() -> None:
     assert (early, bench.dut.received) == (b"", b"x")
 
 
-def test_a_wait_in_send_becomes_longer_by_a_program_that_waits() -> None:
+def test_wait_in_send_becomes_longer_by_a_program_that_waits() -> None:
     bench = Bench()
     bench.enter_shell()
     bench.set_config(3, b"w10")
@@ -118,7 +118,7 @@ def test_a_wait_in_send_becomes_longer_by_a_program_that_waits() -> None:
     assert (at_s - began_s, data) == (pytest.approx(2.0, abs=0.005), b"x")
 
 
-def test_what_does_not_fit_the_queue_is_lost() -> None:
+def test_bytes_that_do_not_fit_the_queue_are_lost() -> None:
     bench = Bench()
     bench.enter_shell()
     for letter in "abc":
@@ -129,7 +129,7 @@ def test_what_does_not_fit_the_queue_is_lost() -> None:
     assert bench.dut.received == b"a" * 500 + b"b" * 500 + b"c" * 26
 
 
-def test_a_program_that_waits_lets_only_the_registers_run_empty() -> None:
+def test_program_that_waits_lets_only_the_registers_run_empty() -> None:
     bench = Bench()
     bench.set_config(3, b"w10")
     bench.send(b"abcdefgh")
@@ -154,7 +154,7 @@ def test_dut_output_is_lost_while_a_program_waits() -> None:
     assert bench.drain() == b"seen"
 
 
-def test_a_single_byte_survives_a_program_that_waits() -> None:
+def test_single_byte_survives_a_program_that_waits() -> None:
     bench = Bench()
     bench.set_config(3, b"w10")
     bench.control(OUT, POWER, POWER_ON)

@@ -1,4 +1,4 @@
-"""The stick as a USB disk: Bulk-Only Transport and SCSI, as Linux' usb-storage speaks them."""
+"""The stick as a USB disk: bulk-only transport and SCSI, as used by Linux' usb-storage."""
 
 from __future__ import annotations
 
@@ -86,42 +86,42 @@ def disk() -> Disk:
     return Disk()
 
 
-def test_a_stick_is_a_high_speed_disk(disk: Disk) -> None:
+def test_usb_stick_is_a_high_speed_disk(disk: Disk) -> None:
     assert (disk.stick.identity.speed, disk.stick.identity.interfaces) == (3, ((8, 6, 0x50),))
 
 
-def test_its_bulk_packets_have_512_bytes(disk: Disk) -> None:
+def test_usb_stick_has_bulk_packets_of_512_bytes(disk: Disk) -> None:
     _, configuration = disk.control(bytes((0x80, 6, 0, 2, 0, 0, 255, 0))) or (0, b"")
 
     assert configuration[22:24] == configuration[29:31] == (512).to_bytes(2, "little")
 
 
-def test_its_serial_number_is_a_string_descriptor(disk: Disk) -> None:
+def test_usb_stick_has_its_serial_number_as_string_descriptor(disk: Disk) -> None:
     _, string = disk.control(bytes((0x80, 6, 3, 3, 9, 4, 255, 0))) or (0, b"")
 
     assert string[2:].decode("utf-16-le") == "0123456789AB"
 
 
-def test_it_says_who_it_is(disk: Disk) -> None:
+def test_usb_stick_answers_inquiry(disk: Disk) -> None:
     data, status = disk.read(bytes((INQUIRY, 0, 0, 0, 36, 0)), 36)
 
     assert (data[8:16], data[16:32], status) == (b"HIL     ", b"Simulated Stick ", 0)
 
 
-def test_it_says_how_large_it_is(disk: Disk) -> None:
+def test_usb_stick_answers_read_capacity(disk: Disk) -> None:
     data, _ = disk.read(bytes((READ_CAPACITY,)) + bytes(9), 8)
 
     assert data == (SIZE_BYTES // 512 - 1).to_bytes(4, "big") + (512).to_bytes(4, "big")
 
 
-def test_what_was_written_is_read(disk: Disk) -> None:
+def test_usb_stick_returns_written_bytes(disk: Disk) -> None:
     written = disk.write(blocks(WRITE_10, 3, 2), b"a" * 1024)
 
     assert written == 0
     assert disk.read(blocks(READ_10, 3, 2), 1024) == (b"a" * 1024, 0)
 
 
-def test_a_read_that_fails_is_a_medium_error(disk: Disk) -> None:
+def test_read_that_fails_is_a_medium_error(disk: Disk) -> None:
     disk.store.broken = True
     _, status = disk.read(blocks(READ_10, 0, 1), 512)
 
@@ -130,7 +130,7 @@ def test_a_read_that_fails_is_a_medium_error(disk: Disk) -> None:
     assert (status, sense[2], sense[12]) == (1, MEDIUM_ERROR, 0x11)
 
 
-def test_a_write_that_fails_is_a_medium_error(disk: Disk) -> None:
+def test_write_that_fails_is_a_medium_error(disk: Disk) -> None:
     disk.store.broken = True
     status = disk.write(blocks(WRITE_10, 0, 1), bytes(512))
 
@@ -139,7 +139,7 @@ def test_a_write_that_fails_is_a_medium_error(disk: Disk) -> None:
     assert (status, sense[2], sense[12]) == (1, MEDIUM_ERROR, 0x0C)
 
 
-def test_it_works_again_after_an_error(disk: Disk) -> None:
+def test_usb_stick_works_again_after_an_error(disk: Disk) -> None:
     disk.store.broken = True
     disk.write(blocks(WRITE_10, 0, 1), bytes(512))
     disk.store.broken = False
@@ -147,19 +147,19 @@ def test_it_works_again_after_an_error(disk: Disk) -> None:
     assert disk.write(blocks(WRITE_10, 0, 1), bytes(512)) == 0
 
 
-def test_a_command_of_no_bytes_is_ignored(disk: Disk) -> None:
+def test_usb_stick_ignores_a_command_without_bytes(disk: Disk) -> None:
     disk.command(b"", 0, is_in=False)
 
     assert disk.read(bytes((INQUIRY, 0, 0, 0, 36, 0)), 36)[1] == 0
 
 
-def test_a_read_that_waits_can_be_cancelled(disk: Disk) -> None:
+def test_read_that_waits_can_be_cancelled(disk: Disk) -> None:
     waiting = disk.transfer(IN, True, b"", 13)
 
     assert (waiting, disk.stick.cancel(disk.last), disk.stick.cancel(disk.last)) == (None, True, False)
 
 
-def test_a_bus_reset_forgets_a_command_half_way_through(disk: Disk) -> None:
+def test_bus_reset_drops_an_unfinished_command(disk: Disk) -> None:
     disk.command(blocks(WRITE_10, 0, 2), 1024, is_in=False)
     disk.transfer(OUT, False, bytes(512), 512)
 

@@ -1,4 +1,4 @@
-"""USB/IP's structures: parse and format are inverses, and their sizes are the kernel's."""
+"""USB/IP messages: parse and format are inverses, and the sizes are those of the kernel."""
 
 from __future__ import annotations
 
@@ -35,28 +35,28 @@ RECORDS = st.builds(
 
 
 @given(RECORDS)
-def test_a_device_record_has_the_kernels_312_bytes(record: messages.DeviceRecord) -> None:
+def test_device_record_has_the_kernels_312_bytes(record: messages.DeviceRecord) -> None:
     raw = record.format()
 
     assert len(raw) == 312
 
 
 @given(st.lists(RECORDS, max_size=4))
-def test_a_host_listing_is_read_back_as_it_was_written(records: list[messages.DeviceRecord]) -> None:
+def test_host_listing_round_trip(records: list[messages.DeviceRecord]) -> None:
     raw = messages.format_list(records, for_host=True)
 
     assert messages.parse_list(raw, for_host=True) == records
 
 
 @given(st.lists(RECORDS, max_size=4))
-def test_a_stock_list_has_no_descriptors(records: list[messages.DeviceRecord]) -> None:
+def test_stock_list_has_no_descriptors(records: list[messages.DeviceRecord]) -> None:
     raw = messages.format_list(records)
 
     assert len(raw) == 4 + sum(312 + 4 * len(record.identity.interfaces) for record in records)
 
 
 @given(st.lists(RECORDS, min_size=1, max_size=3), st.data())
-def test_a_list_that_is_cut_is_refused(records: list[messages.DeviceRecord], data: st.DataObject) -> None:
+def test_cut_list_is_refused(records: list[messages.DeviceRecord], data: st.DataObject) -> None:
     raw = messages.format_list(records, for_host=True)
     cut = raw[: data.draw(st.integers(0, len(raw) - 1))]
 
@@ -65,21 +65,21 @@ def test_a_list_that_is_cut_is_refused(records: list[messages.DeviceRecord], dat
 
 
 @given(BUSIDS, st.none() | st.integers(1, 1 << 22))
-def test_an_import_request_is_read_back_as_it_was_written(busid: str, sharer: int | None) -> None:
+def test_import_request_round_trip(busid: str, sharer: int | None) -> None:
     request = messages.ImportRequest(busid, sharer)
 
     assert messages.ImportRequest.parse(request.format()) == request
 
 
 @given(BUSIDS)
-def test_a_stock_server_sees_a_plain_bus_id_in_a_shared_import(busid: str) -> None:
+def test_stock_server_sees_a_plain_bus_id_in_a_shared_import(busid: str) -> None:
     raw = messages.ImportRequest(busid, 4711).format()
 
     assert len(raw) == 32
     assert raw.partition(b"\0")[0].decode() == busid
 
 
-def test_an_import_request_that_ends_in_garbage_is_a_stock_import() -> None:
+def test_import_request_with_garbage_is_a_stock_import() -> None:
     raw = b"1-1\0hil:no number".ljust(32, b"\0")
 
     assert messages.ImportRequest.parse(raw) == messages.ImportRequest("1-1")
@@ -108,7 +108,7 @@ CALLS = st.builds(Call, seqnum=U32, what=st.sampled_from(HostCall), interface=U3
 
 
 @given(SUBMITS | UNLINKS | CALLS)
-def test_a_command_is_read_back_as_it_was_written(command: Any) -> None:
+def test_command_round_trip(command: Any) -> None:
     raw = command.format()
 
     assert urbs.parse_command(raw) == command
@@ -120,7 +120,7 @@ def test_a_command_is_read_back_as_it_was_written(command: Any) -> None:
     st.integers(-4095, 0),
     st.integers(0, urbs.LIMIT_BYTES),
 )
-def test_a_reply_is_read_back_as_it_was_written(command: Any, seqnum: int, status: int, actual: int) -> None:
+def test_reply_round_trip(command: Any, seqnum: int, status: int, actual: int) -> None:
     reply = Reply(command, seqnum, status, actual)
 
     assert Reply.parse(reply.format()) == reply
@@ -137,7 +137,7 @@ def test_any_48_bytes_are_a_command_or_a_wire_error(raw: bytes) -> None:
 
 
 @pytest.mark.parametrize("packets", [0, 0xFFFFFFFF])
-def test_a_transfer_that_is_not_isochronous_says_so_in_either_way(packets: int) -> None:
+def test_non_isochronous_transfer_has_either_packet_count(packets: int) -> None:
     raw = bytearray(Submit(7, True, 2, 64).format())
     raw[32:36] = packets.to_bytes(4, "big")
 
@@ -154,7 +154,7 @@ def test_a_transfer_that_is_not_isochronous_says_so_in_either_way(packets: int) 
         pytest.param((32, 8), id="isochronous packets"),
     ],
 )
-def test_what_no_device_here_could_answer_is_refused(change: tuple[int, int]) -> None:
+def test_command_that_no_device_can_answer_is_refused(change: tuple[int, int]) -> None:
     at, value = change
     raw = bytearray(Submit(7, True, 2, 64).format())
     raw[at : at + 4] = value.to_bytes(4, "big")

@@ -1,4 +1,4 @@
-"""The simulated board, held against a model that was written from the firmware's source alone."""
+"""The simulated board, compared with a model that was written only from the firmware's source."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from board_bench import Bench
 from firmware_model import Firmware, MovingAverage, raw_amps, raw_volts, words_of
-from test_firmware_meter import Quiet
+from test_simulated_meter import Quiet
 
 from hil.sim.board.meter import AMPS_PER_STEP, VOLTS_PER_STEP
 
@@ -187,7 +187,7 @@ class Pair:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_a_board_says_and_does_what_its_firmware_does(seed: int) -> None:
+def test_board_behaves_as_the_model_of_its_firmware(seed: int) -> None:
     pair = Pair(seed)
 
     for _ in range(100):
@@ -196,7 +196,7 @@ def test_a_board_says_and_does_what_its_firmware_does(seed: int) -> None:
 
 @pytest.mark.thorough
 @pytest.mark.timeout(600)
-def test_a_board_says_and_does_what_its_firmware_does_ten_thousand_times_over() -> None:
+def test_board_behaves_as_the_model_of_its_firmware_ten_thousand_times() -> None:
     for seed in range(100, 200):
         pair = Pair(seed)
         for _ in range(300):
@@ -204,7 +204,7 @@ def test_a_board_says_and_does_what_its_firmware_does_ten_thousand_times_over() 
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_a_meter_says_what_the_firmware_says_after_any_readings(seed: int) -> None:
+def test_meter_reads_as_the_model_of_the_firmware(seed: int) -> None:
     rng = random.Random(seed)  # noqa: S311 - no secret
     bench = Bench(serial=WITHOUT_OFFSET, rng=Quiet())
     volts, amps = MovingAverage(), MovingAverage()

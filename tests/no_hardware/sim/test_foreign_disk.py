@@ -15,7 +15,7 @@ LIMIT_S = 30.0
 SIMULATOR = {"boards": 1, "speed": 50.0}
 
 
-def test_a_stranger_s_disk_comes_and_goes_and_what_is_written_to_it_is_counted(
+def test_foreign_disk_appears_vanishes_and_counts_changed_bytes(
     simulator: SimulatorProcess,
 ) -> None:
     control, sys = simulator.control, Path(simulator.ready["sys"])
@@ -45,14 +45,14 @@ def test_a_stranger_s_disk_comes_and_goes_and_what_is_written_to_it_is_counted(
         pytest.param("one", {"socket": "2-1", "serial": "../../x"}, id="a serial number that is a path"),
     ],
 )
-def test_strangers_refuses_a_disk_of_odd_facts(
+def test_foreign_disk_refuses_wrong_values(
     simulator: SimulatorProcess, name: str, facts: dict[str, Any]
 ) -> None:
     with pytest.raises(SimulatorError, match="no disk can be"):
         simulator.control.plug_disk(name, **facts)
 
 
-def test_a_socket_takes_one_disk(simulator: SimulatorProcess) -> None:
+def test_foreign_disk_is_refused_at_a_taken_socket(simulator: SimulatorProcess) -> None:
     simulator.control.plug_disk("two", socket="2-8", size_bytes=1 << 20)
 
     with pytest.raises(SimulatorError, match="nothing can be plugged in"):
