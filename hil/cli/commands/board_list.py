@@ -161,7 +161,7 @@ class BoardList:
         row.tags = sorted(self._lab.tags_of(serial).union(kept.tag_list))
         row.watts = reading.watts
         row.power = "on" if abs(reading.amps) >= OFF_AMPS else "off"
-        if self._lab.unlike(serial, kept):
+        if self._lab.differing_sequences(serial, kept):
             row.add_trouble("other power sequences", f"hil settings apply --board {serial}")
 
 

@@ -170,7 +170,7 @@ class Enrolling:
         known = sorted(lab.tags_of(board.serial).union(settings.tag_list))
         tags = split_words(self._answer("Its tags, with commas between", wishes.tags, ",".join(known)))
         wanted = self._wanted_on_board(name, tags, settings.name, settings.tag_list)
-        changes = {**wanted, **lab.unlike(board.serial, settings)}
+        changes = {**wanted, **lab.differing_sequences(board.serial, settings)}
         shown = ", ".join(f"{key} = {value!r}" for key, value in changes.items())
         if changes and self._agreed(f"Store on board {board.serial}: {shown}? It keeps them wherever it is"):
             row["stored"] = changes

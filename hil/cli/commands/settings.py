@@ -67,7 +67,7 @@ def apply(asked: Asked) -> Answer:
     lab = lab_here()
     with using(asked, "hil settings apply") as board:
         before = board.settings.read()
-        changes = lab.unlike(board.serial, before)
+        changes = lab.differing_sequences(board.serial, before)
         board.settings.write(**changes)
     changed = {name: {"was": getattr(before, name), "is": text} for name, text in changes.items()}
     lines = [

@@ -1,1 +1,1 @@
-"""The lab file: its places, their values, and errors in it by line."""
+"""The lab file: its places, their values, and its errors by line."""

@@ -1,40 +1,46 @@
-"""Tells what is wrong with a lab file: file, line, what is allowed there, and what was probably meant."""
+"""Say what is wrong with a lab file: file, line, what is allowed there, and what was probably meant."""
 
 from __future__ import annotations
 
+import difflib
 import re
 import tomllib
 from typing import TYPE_CHECKING, Any
 
+from pydantic import ValidationError
+
 from hil.errors import UsageError
+from hil.lab.config.place import LabContent, LoginEntry, Place
+from hil.lab.config.toml_lines import line_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from pydantic import BaseModel
     from pydantic.fields import FieldInfo
     from pydantic_core import ErrorDetails
 
-__all__ = ["invalid", "not_toml", "wrong"]
+__all__ = ["lab_file_error", "toml_error", "validation_error"]
 
 _SEE = "see docs/lab-file.md"
 _WHERE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 _ASSIGNMENT = re.compile(r"""\s*(?P<key>[\w.-]+)\s*(?P<sign>[=:])\s*(?P<value>.*?)\s*(?:#[^"']*)?$""")
 _HEADING = re.compile(r"\s*\[+\s*(?P<name>[^\]]*?)\s*\]*\s*(?:#.*)?$")
 _PASSWORD = re.compile(r"(\b[\w.-]*(?:passw|secret|pwd)[\w-]*[\"']?\s*[=:]\s*)[^\s,}].*", re.IGNORECASE)
-"""A password, and what stands after it in its line: neither is repeated in an error."""
+"""A password and the rest of its line: neither is repeated in an error."""
 
 _LOCATED = 50
-"""How many mistakes are looked for in the text, at most; who has more begins with the first anyway."""
+"""How many mistakes are located in the text, at most."""
 
 _SEARCHED_CHARACTERS = 400_000
-"""How much text is searched for them: to find one takes longer the longer the text is."""
+"""How much text is searched for mistakes, in total: locating one takes longer in a longer text."""
 
 _LONGEST_LINE = 1000
-"""A longer line is not mended: to take it apart would take minutes."""
+"""For a longer line no correction is suggested: parsing it would take minutes."""
 
 _IN_PLACE = 3
-"""How long the path of a key of a place is: place, its name, the key."""
+"""The length of the path of a place's key: place, its name, the key."""
 
 _MUST_BE = {
     "string_type": "a string, that is text in quotes",
@@ -45,40 +51,79 @@ _MUST_BE = {
     "model_type": "a table",
 }
 
+_MODELS: dict[int, type[BaseModel]] = {1: LabContent, 3: Place, 4: LoginEntry}
+"""By the length of a key's path: `place`; place, its name, key; place, its name, login, key."""
 
-def wrong(file: Path, line: int, what: str, why: str, remedy: str) -> UsageError:
-    """Say what is wrong in a line."""
+_OTHER_WORDS = {
+    "baud": "baud_rate",
+    "speed": "baud_rate",
+    "rate": "baud_rate",
+    "tty": "console",
+    "port": "console",
+    "uart": "console",
+    "device": "console",
+    "disk": "stick",
+    "storage": "stick",
+    "usb": "stick",
+    "sd": "stick",
+    "labels": "tags",
+    "id": "serial",
+    "board": "serial",
+    "dutlink": "serial",
+    "serial_number": "serial",
+    "ready": "up",
+    "booted": "up",
+    "boot": "up",
+    "timeout": "up_timeout_s",
+    "boot_timeout": "up_timeout_s",
+    "safe_state": "safe",
+    "on": "power_on",
+    "off": "power_off",
+    "rescue": "power_rescue",
+    "user": "login",
+    "username": "user",
+    "password": "login",
+    "credentials": "login",
+    "secret": "password",
+    "shell": "prompt",
+    "boards": "place",
+    "dut": "place",
+    "slot": "place",
+}
+"""What other tools, and people, call the keys."""
+
+
+def lab_file_error(file: Path, line: int, what: str, why: str, remedy: str) -> UsageError:
+    """Return the error for a line."""
     what, why, remedy = (_PASSWORD.sub(r"\1***", text) for text in (what, why, remedy))
     return UsageError(f"{file}:{line}: {what}", why=why, remedy=remedy)
 
 
-def not_toml(file: Path, text: str, error: tomllib.TOMLDecodeError) -> UsageError:
-    """Say where a text stops being TOML, and how the line was probably meant."""
+def toml_error(file: Path, text: str, error: tomllib.TOMLDecodeError) -> UsageError:
+    """Return the error for a text that is not TOML: the line, and how it was probably meant."""
     where = _WHERE.search(str(error))
     lines = text.removesuffix("\n").split("\n")
     number = int(where[1]) if where and where[1] else len(lines)
     line = lines[number - 1].strip() if number <= len(lines) else ""
     what = f"this is not TOML: {_WHERE.sub('', str(error))}"
-    return wrong(file, number, what, f"the line is: {line[:80]}", _mended(line) or _SEE)
+    return lab_file_error(file, number, what, f"the line is: {line[:80]}", _corrected(line) or _SEE)
 
 
-def invalid(file: Path, text: str, mistakes: Sequence[ErrorDetails]) -> UsageError:
-    """Tell the first mistake whole, and where the others are."""
-    from hil.lab.config.toml_lines import line_of  # noqa: PLC0415 - only for a wrong file
-
+def validation_error(file: Path, text: str, mistakes: Sequence[ErrorDetails]) -> UsageError:
+    """Return the error for wrong values: the first in full, and the lines of the others."""
     located = mistakes[: max(1, min(_LOCATED, _SEARCHED_CHARACTERS // len(text)))]
     in_lines = [(line_of(text, _path(mistake)), mistake) for mistake in located]
-    # A key that is missing may be one that is misspelt elsewhere: that goes first.
+    # A missing key may be misspelt in another line, so that line goes first.
     in_lines.sort(key=lambda pair: (pair[1]["type"] == "missing", pair[0]))
     number, first = in_lines[0]
-    what, why, remedy = _told(first, text.split("\n")[number - 1][:_LONGEST_LINE])
+    what, why, remedy = _describe(first, text.split("\n")[number - 1][:_LONGEST_LINE])
     others = ", ".join(str(line) for line, _mistake in in_lines[1:9])
     more = f"; {len(mistakes) - 1} more in line {others}" if others else ""
-    return wrong(file, number, what, why + more, remedy)
+    return lab_file_error(file, number, what, why + more, remedy)
 
 
-def _mended(line: str) -> str:
-    """How a line that is not TOML was probably meant; empty where that is anybody's guess."""
+def _corrected(line: str) -> str:
+    """Return how a line that is not TOML was probably meant, or an empty string if that is unclear."""
     if len(line) > _LONGEST_LINE:
         return ""
     assigned, heading = _ASSIGNMENT.match(line), _HEADING.match(line)
@@ -94,7 +139,7 @@ def _mended(line: str) -> str:
 
 
 def _good_line(key: str, written: str) -> str:
-    """Return a line that a place may have, with a value as somebody wrote it; empty where there is none."""
+    """Return a valid line for a place's key, with the value that the user wrote; empty if there is none."""
     bare = written.strip("\"'[] ")
     if bare in {"true", "false"} or "{" in bare:
         return ""
@@ -106,10 +151,6 @@ def _good_line(key: str, written: str) -> str:
 
 
 def _is_good(line: str) -> bool:
-    from pydantic import ValidationError  # noqa: PLC0415 - only for a wrong file
-
-    from hil.lab.config.place import Place  # noqa: PLC0415 - as above
-
     try:
         Place.model_validate({"serial": "00000000"} | tomllib.loads(line))
     except (tomllib.TOMLDecodeError, ValidationError):
@@ -126,15 +167,15 @@ def _parses(line: str) -> bool:
 
 
 def _path(mistake: ErrorDetails) -> tuple[str | int, ...]:
-    """Where in the file: without pydantic's own word for a key that is wrong itself."""
+    """Return a mistake's path in the file, without the part that pydantic adds for a wrong key."""
     return tuple(part for part in mistake["loc"] if part != "[key]")
 
 
-def _told(mistake: ErrorDetails, line: str) -> tuple[str, str, str]:
-    """What, why and what next, of one mistake in a line."""
+def _describe(mistake: ErrorDetails, line: str) -> tuple[str, str, str]:
+    """Return what is wrong in a line, why, and the remedy."""
     path = _path(mistake)
     where = _place_of(path)
-    what = f"{_shown(path, mistake['input'], line)} cannot be{where}"
+    what = f"{_excerpt(path, mistake['input'], line)} cannot be{where}"
     match mistake["type"]:
         case "extra_forbidden":
             return _unknown_key(path, mistake["input"], where)
@@ -147,7 +188,7 @@ def _told(mistake: ErrorDetails, line: str) -> tuple[str, str, str]:
             return what, why, f"did you mean {meant}" if meant else _SEE
         case kind:
             must_be = _MUST_BE.get(kind) or mistake["msg"][0].lower() + mistake["msg"][1:]
-            return what, f"it must be {must_be}{_described(path)}", _retyped(path, line) or _SEE
+            return what, f"it must be {must_be}{_meaning(path)}", _retyped(path, line) or _SEE
 
 
 def _place_of(path: Sequence[str | int]) -> str:
@@ -156,22 +197,18 @@ def _place_of(path: Sequence[str | int]) -> str:
 
 
 def _unknown_key(path: Sequence[str | int], value: Any, where: str) -> tuple[str, str, str]:  # noqa: ANN401 - any TOML value
-    from hil.lab.config.key_hints import hint, known_keys  # noqa: PLC0415 - only for a wrong file
-
     level = [str(part) for part in path]
-    meant = hint(level) or (f"[place.{path[0]}]" if len(path) == 1 and isinstance(value, dict) else _SEE)
-    return f"unknown key {path[-1]}{where}", f"known are {', '.join(known_keys(level))}", meant
+    meant = _hint(level) or (f"[place.{path[0]}]" if len(path) == 1 and isinstance(value, dict) else _SEE)
+    return f"unknown key {path[-1]}{where}", f"known are {', '.join(_known_keys(level))}", meant
 
 
-def _described(path: Sequence[str | int]) -> str:
-    """What the key at `path` means, with an example."""
-    from hil.lab.config.key_hints import field_of  # noqa: PLC0415 - only for a wrong file
-
-    field: FieldInfo | None = field_of([str(part) for part in path if isinstance(part, str)])
+def _meaning(path: Sequence[str | int]) -> str:
+    """Return the description of the key at `path`, in parentheses."""
+    field: FieldInfo | None = _field_of([str(part) for part in path if isinstance(part, str)])
     return f" ({field.description.rstrip('.')})" if field is not None and field.description else ""
 
 
-def _shown(path: Sequence[str | int], value: Any, line: str) -> str:  # noqa: ANN401 - any TOML value
+def _excerpt(path: Sequence[str | int], value: Any, line: str) -> str:  # noqa: ANN401 - any TOML value
     key = str(path[-1]) if isinstance(path[-1], str) else f"{path[-2]}[{path[-1]}]"
     if key == value:
         return key or '""'
@@ -181,10 +218,42 @@ def _shown(path: Sequence[str | int], value: Any, line: str) -> str:  # noqa: AN
 
 
 def _retyped(path: Sequence[str | int], line: str) -> str:
-    """How a value of the wrong type was probably meant; empty where that is anybody's guess."""
+    """Return how a value of the wrong type was probably meant, or an empty string if that is unclear."""
     assigned = _ASSIGNMENT.match(line)
     if len(path) < _IN_PLACE:
         return "[place.NAME], and its keys below"
     if assigned is None or assigned["key"] != path[2]:
         return ""
     return _good_line(assigned["key"], assigned["value"])
+
+
+def _known_keys(path: Sequence[str]) -> list[str]:
+    """Return the keys that are allowed where `path` ends."""
+    model = _MODELS.get(len(path))
+    return list(model.model_fields) if model is not None else []
+
+
+def _field_of(path: Sequence[str]) -> FieldInfo | None:
+    """Return the field at `path`, or None if there is none."""
+    model = _MODELS.get(len(path))
+    return model.model_fields.get(path[-1]) if model is not None else None
+
+
+def _hint(path: Sequence[str]) -> str:
+    """Return what the unknown key at the end of `path` probably means, or an empty string."""
+    key, known = path[-1], _known_keys(path)
+    folded = key.lower().replace("-", "_")
+    near = difflib.get_close_matches(folded, known, n=1, cutoff=0.7)
+    meant = next(iter(near), None) or _OTHER_WORDS.get(folded)
+    if meant in known:
+        return f"did you mean {meant}?"
+    if len(path) == 1 and (folded in Place.model_fields or _OTHER_WORDS.get(folded) in Place.model_fields):
+        return "put it under a [place.NAME]"
+    if folded in LoginEntry.model_fields:
+        return f'login = {{ {folded} = "..." }}'
+    if folded in Place.model_fields:
+        return f"put {folded} into the place, outside of its login"
+    if folded == "name":
+        return "a place's name stands in its heading: [place.NAME]"
+    near = difflib.get_close_matches(folded, known, n=1, cutoff=0.5)
+    return f"did you mean {near[0]}?" if near else ""

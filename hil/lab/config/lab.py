@@ -1,4 +1,4 @@
-"""What this lab says of its places, as far as a run needs it. A lab that says nothing is a lab, too."""
+"""The places of a lab file, as far as a run needs them."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ SEQUENCES = ("power_on", "power_off", "power_rescue")
 
 @dataclass(frozen=True, slots=True)
 class Lab:
-    """The places of a lab file. Boards that it does not name are places as well: they are what they store.
+    """The places of a lab file; a board that the file does not name is a place without a name.
 
     Attributes:
-        file: Where it was read; None: there is none.
+        file: The lab file; None if there is none.
         places: Each place by its name.
     """
 
@@ -33,21 +33,21 @@ class Lab:
     places: Mapping[str, Place] = field(default_factory=dict)
 
     def serial_of(self, board: str) -> str:
-        """Return the serial number of the place called `board`; where there is none, `board` itself."""
+        """Return the serial number of the place called `board`, or `board` itself if there is none."""
         place = self.places.get(board)
         return place.serial if place is not None else board
 
     def name_of(self, serial: str) -> str:
-        """Return the name of the place of the board `serial`; empty where the file does not name it."""
+        """Return the name of a board's place, or an empty string if the file does not name the board."""
         return next((name for name, place in self.places.items() if place.serial == serial), "")
 
     def tags_of(self, serial: str) -> frozenset[str]:
-        """Return the tags that the file adds to those stored on the board."""
+        """Return the tags that the file adds to those that the board stores."""
         place = self._place_of(serial)
         return frozenset(place.tags) if place is not None else frozenset()
 
     def wiring_of(self, serial: str) -> Wiring:
-        """Return what the board cannot know: paths on the host, and words of its DUT."""
+        """Return what the board cannot know: paths on the host, and the DUT's login and prompts."""
         place = self._place_of(serial)
         if place is None:
             return Wiring()
@@ -63,45 +63,45 @@ class Lab:
         return wiring if place.baud_rate is None else replace(wiring, baud_rate=place.baud_rate)
 
     def watch_of(self, serial: str) -> tuple[str, ...]:
-        """Return the place's own patterns of trouble on the console, beside those that hil knows."""
+        """Return the place's own patterns of console errors, besides those that hil knows."""
         place = self._place_of(serial)
         return tuple(place.watch) if place is not None else ()
 
     def sequences_of(self, serial: str) -> dict[str, str]:
         """Return the power sequences that the board should store, by the name of their setting.
 
-        Nothing writes them but `hil settings apply` and `hil enroll`: a board's flash wears, and what a board
-        does when it is told "on" must not change behind anybody's back.
+        Only `hil settings apply` and `hil enroll` write them: a board's settings memory wears, and a run must
+        not change what a board does on "on".
         """
         place = self._place_of(serial)
         wanted = {name: getattr(place, name, None) for name in SEQUENCES}
         return {name: text for name, text in wanted.items() if text is not None}
 
-    def unlike(self, serial: str, stored: Settings) -> dict[str, str]:
-        """Return the place's power sequences that the board does not store; `hil settings apply` does."""
-        from hil.dutlink.settings import differing_sequences  # noqa: PLC0415 - a board's meter is read without
+    def differing_sequences(self, serial: str, stored: Settings) -> dict[str, str]:
+        """Return the place's power sequences that the board does not store."""
+        from hil.dutlink.settings import differing_sequences  # noqa: PLC0415 - only to compare settings
 
         return differing_sequences(self.sequences_of(serial), stored)
 
     def policy_of(self, serial: str) -> str:
-        """Return what the place calls safe; see `hil.lab.safe_state.policy.Safety.policy`."""
+        """Return the place's policy; see `hil.lab.safe_state.policy.Safety.policy`."""
         from hil.lab.safe_state.policy import FORCE_OFF  # noqa: PLC0415 - as above
 
         place = self._place_of(serial)
         return place.safe if place is not None else FORCE_OFF
 
     def leaves_alone(self, serial: str) -> bool:
-        """Whether the board's DUT is to be left as it is, whatever happens."""
+        """Return True if the board's DUT is never to be made safe."""
         from hil.lab.safe_state.policy import LEAVE  # noqa: PLC0415 - as above
 
         return self.policy_of(serial) == LEAVE
 
     def safety_of(self, serial: str, safety: Safety) -> Safety:
-        """Return `safety` as the place wants it."""
+        """Return `safety` with the place's policy."""
         return replace(safety, policy=self.policy_of(serial))
 
     def missing(self, board: str) -> str:
-        """Say which place is meant by a board that is not there; empty where the file does not know it."""
+        """Return a sentence about the place of an absent board, or an empty string if the file has none."""
         name = board if board in self.places else self.name_of(board)
         return f"{self.file} has place {name} with board {self.places[name].serial}" if name else ""
 

@@ -1,4 +1,4 @@
-"""Finds the lab file, reads it, and tells what is wrong with one that is wrong."""
+"""Find and read the lab file."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ INSTEAD = f"run it as the lab's owner, or let root own file and folder ({SYSTEM_
 
 _NONE = "none"
 _LARGEST_BYTES = 256 << 10
-"""Some 600 places. To find a mistake in a larger file would take minutes."""
+"""Enough for some 600 places. Locating a mistake in a larger file would take minutes."""
 
 _PROJECT_ROOTS = (".git", "pyproject.toml")
 
 
 def find_lab(asked: str | None, folder: Path, environ: Mapping[str, str] = os.environ) -> Lab:
-    """Read the lab file that counts here: the one asked for, the project's, the user's, the machine's.
+    """Read the lab file that applies: the named one, else the project's, the user's, or the machine's.
 
     Args:
-        asked: A path, taken from `folder`; "none" for no file at all; None or empty: `HIL_LAB` decides, and
-            without that the first of the other three that exists.
+        asked: A path, relative to `folder`; "none" for no lab file; None or empty for `HIL_LAB`, or, without
+            that variable, for the first of the other three that exists.
         folder: Where to look for the project.
         environ: The environment.
 
     Raises:
-        UsageError: The file asked for is not there, or the one that counts is wrong.
-        UntrustedFileError: This is root, and other users decide what the file says.
+        UsageError: The named file does not exist, or the file that applies is wrong.
+        UntrustedFileError: This user is root, and other users control the file.
     """
     named = asked or environ.get("HIL_LAB", "")
     if named == _NONE:
@@ -53,9 +53,9 @@ def read_lab(file: Path) -> Lab:
     """Read a lab file.
 
     Raises:
-        UsageError: It cannot be read, or something in it is wrong: which line, what is allowed there and what
-            was probably meant.
-        UntrustedFileError: This is root, and other users decide what the file says.
+        UsageError: The file cannot be read or is wrong; the error names the line, what is allowed there, and
+            what was probably meant.
+        UntrustedFileError: This user is root, and other users control the file.
     """
     from hil.lab.files.trusted_path import refuse_untrusted  # noqa: PLC0415 - only for runs that have a lab file
 
@@ -64,28 +64,31 @@ def read_lab(file: Path) -> Lab:
 
 
 def parse_lab(file: Path, text: str) -> Lab:
-    """Read the text of a lab file; raises what `read_lab` raises for one that is wrong.
+    """Read the text of a lab file.
 
     Args:
-        file: What to call it in errors.
-        text: All of it.
+        file: The file's name in errors.
+        text: The whole text.
+
+    Raises:
+        UsageError: As `read_lab`.
     """
     import tomllib  # noqa: PLC0415 - only for runs that have a lab file
 
-    from hil.lab.config.toml_depth import DEEPEST, first_too_deep  # noqa: PLC0415 - the same
+    from hil.lab.config.toml_lines import DEEPEST, first_too_deep  # noqa: PLC0415 - the same
 
     if (line := first_too_deep(text)) is not None:
-        from hil.lab.config.errors import wrong  # noqa: PLC0415 - only for a wrong file
+        from hil.lab.config.errors import lab_file_error  # noqa: PLC0415 - only for a wrong file
 
-        raise wrong(
+        raise lab_file_error(
             file, line, "a key of too many parts", f"at most {DEEPEST} are known", "see docs/lab-file.md"
         )
     try:
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        from hil.lab.config.errors import not_toml  # noqa: PLC0415 - only for a wrong file
+        from hil.lab.config.errors import toml_error  # noqa: PLC0415 - only for a wrong file
 
-        raise not_toml(file, text, error) from error
+        raise toml_error(file, text, error) from error
     except (RecursionError, ValueError) as error:  # arrays in arrays without end, a number of 10,000 digits
         why = "its values are nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise UsageError(f"{file} is no lab file", why=why, remedy="see docs/lab-file.md") from error
@@ -96,16 +99,16 @@ def parse_lab(file: Path, text: str) -> Lab:
     try:
         places = LabContent.model_validate(content).place
     except ValidationError as error:
-        from hil.lab.config.errors import invalid  # noqa: PLC0415 - the same
+        from hil.lab.config.errors import validation_error  # noqa: PLC0415 - the same
 
-        raise invalid(file, text, error.errors()) from error
+        raise validation_error(file, text, error.errors()) from error
     lab = Lab(file, places)
     _check_serials(file, text, lab)
     return lab
 
 
 def project_folder(folder: Path) -> Path:
-    """Return the folder where the project begins that `folder` is in: its lab file belongs there."""
+    """Return the root folder of the project that `folder` is in, where the project's lab file belongs."""
     roots = (
         each for each in (folder, *folder.parents) if any((each / root).exists() for root in _PROJECT_ROOTS)
     )
@@ -114,7 +117,7 @@ def project_folder(folder: Path) -> Path:
 
 def _usual_files(folder: Path, environ: Mapping[str, str]) -> Iterable[Path]:
     for parent in (folder, *folder.parents):
-        if parent == folder or not _is_for_everybody(parent):
+        if parent == folder or not _is_world_writable(parent):
             yield parent / FILE_NAME
         if any((parent / root).exists() for root in _PROJECT_ROOTS):
             break
@@ -138,12 +141,12 @@ def _with_home(named: str) -> Path:
 def _is_file(file: Path) -> bool:
     try:
         return file.is_file()
-    except OSError:  # in a folder that this user may not enter, as in another user's HOME
+    except OSError:  # the folder may be closed to this user, as another user's HOME
         return False
 
 
-def _is_for_everybody(folder: Path) -> bool:
-    """Whether anybody may put a file there, as in /tmp: what lies there belongs to no project."""
+def _is_world_writable(folder: Path) -> bool:
+    """Return True if every user may make files in a folder, as in /tmp: such a file is no project's."""
     try:
         return bool(folder.stat().st_mode & stat.S_IWOTH)
     except OSError:
@@ -167,12 +170,12 @@ def _text(file: Path) -> str:
             remedy="name the right file",
         )
     try:
-        return read.decode("utf-8-sig")  # an editor's byte order mark is no mistake
+        return read.decode("utf-8-sig")  # some editors write a byte order mark
     except UnicodeDecodeError as error:
         line = read.count(b"\n", 0, error.start) + 1
-        from hil.lab.config.errors import wrong  # noqa: PLC0415 - the same
+        from hil.lab.config.errors import lab_file_error  # noqa: PLC0415 - the same
 
-        raise wrong(file, line, "the text is not UTF-8", "TOML is", "save it as UTF-8") from error
+        raise lab_file_error(file, line, "the text is not UTF-8", "TOML is", "save it as UTF-8") from error
 
 
 def _check_serials(file: Path, text: str, lab: Lab) -> None:
@@ -182,9 +185,9 @@ def _check_serials(file: Path, text: str, lab: Lab) -> None:
     for name, place in lab.places.items():
         other = owners.setdefault(place.serial, name)
         if other != name:
-            from hil.lab.config.errors import wrong  # noqa: PLC0415 - the same
+            from hil.lab.config.errors import lab_file_error  # noqa: PLC0415 - the same
 
-            raise wrong(
+            raise lab_file_error(
                 file,
                 line_of(text, ("place", name, "serial")),
                 f"board {place.serial} is in place {name}",

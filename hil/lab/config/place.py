@@ -5,34 +5,37 @@ from __future__ import annotations
 import difflib
 import re
 import termios
+import warnings
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 
+from hil.dutlink.dut.secret import Secret
+from hil.dutlink.patterns.incremental_match import compile_pattern
 from hil.dutlink.patterns.search import compile_user_pattern
 from hil.dutlink.power.sequence import PowerSequence
 from hil.dutlink.wiring import UP_TIMEOUT_S
 from hil.errors import SequenceError
-from hil.lab.config.dut_values import LoginEntry, PatternText, SequenceText
 from hil.lab.safe_state.policy import FORCE_OFF, LEAVE, OFF
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
-__all__ = ["NAME", "LabContent", "Place", "schema"]
+__all__ = ["NAME", "LabContent", "LoginEntry", "Place", "schema"]
 
 _POLICIES = (FORCE_OFF, OFF, LEAVE)
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,30}")
 _SERIAL = re.compile(r"[0-9a-f]{8}")
 _WORD = re.compile(r"[^\s,]+")
 _LONGEST_UP_S = 86_400
+_LITERALLY = "put \\ before . * + ? [ ] ( ) that mean themselves"
 _BAUD_RATES = sorted(
     int(name[1:]) for name in dir(termios) if re.fullmatch(r"B[1-9][0-9]+", name) and int(name[1:]) > 0
 )
 
 
 def _in_schema(**rules: JsonValue) -> FieldInfo:
-    """Tell editors a part of what a validator here checks, and says better."""
+    """Return a field whose JSON Schema has a part of what its validator checks, for editors."""
     rule: FieldInfo = Field(json_schema_extra=rules)
     return rule
 
@@ -100,8 +103,67 @@ def _policy(text: str) -> str:
     return text
 
 
+def _pattern(text: str) -> str:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # syntax that Python will change
+        try:
+            found = compile_pattern(text).search(b"")
+        except Warning as error:
+            raise ValueError(f"it is no regular expression: {error}; {_LITERALLY}") from None
+        except ValueError as error:
+            raise ValueError(f"{error}; {_LITERALLY}") from None
+    if found:
+        raise ValueError("this pattern is there before the DUT has said a word; write what it says")
+    return text
+
+
+def _sequence(text: str) -> str:
+    try:
+        PowerSequence.parse(text)
+    except SequenceError as error:
+        meant = f"; did you mean {error.remedy}?" if error.remedy.startswith("'") else ""
+        raise ValueError(
+            f"{error.why}; it is a power sequence such as p1,aL,w5,aZ, or empty{meant}"
+        ) from None
+    return text
+
+
+def _user(text: str) -> str:
+    if not text or not text.isprintable() or text.isspace():
+        raise ValueError("a user is a name on one line")
+    return text
+
+
+def _password(text: str) -> Secret:
+    if not all(letter.isprintable() for letter in text):
+        raise ValueError("a password is one line, without control characters")
+    return Secret(text)
+
+
+PatternText = Annotated[str, AfterValidator(_pattern)]
+SequenceText = Annotated[str, AfterValidator(_sequence)]
+
+
+class LoginEntry(BaseModel):
+    """How to log in to the DUT; `console.login()` uses it."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    user: Annotated[str, AfterValidator(_user)] = Field(
+        description="The user's name on the DUT.", examples=["root"], json_schema_extra={"minLength": 1}
+    )
+    password: Annotated[str, AfterValidator(_password)] = Field(
+        default="", description="Sent if the DUT asks for it. Every user who may read this file can read it."
+    )
+    prompt: PatternText | None = Field(
+        default=None,
+        description="The shell's prompt, a regular expression. Default: `# ` or `$ `.",
+        examples=["pi@rack:.*[$] "],
+    )
+
+
 class Place(BaseModel):
-    """One place: a board, and what it cannot know about the bench around it."""
+    """A place: a board, and what the board cannot know about its surroundings."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
@@ -135,7 +197,7 @@ class Place(BaseModel):
     )
     login: LoginEntry | None = Field(
         default=None,
-        description="How one logs in to the DUT.",
+        description="How to log in to the DUT.",
         examples=[{"user": "root", "password": "secret"}],
     )
     up: PatternText | None = Field(
@@ -172,7 +234,7 @@ def _place_name(text: str) -> str:
 
 
 class LabContent(BaseModel):
-    """A lab file: what the boards of a bench cannot know about it."""
+    """A lab file: what boards cannot know about their surroundings."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 

@@ -1,1 +1,1 @@
-"""Making a place of a board: what its stick and its console are, and what the lab file then says."""
+"""`hil enroll`: find a board's stick and console, and write its place into the lab file."""

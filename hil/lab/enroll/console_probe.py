@@ -1,4 +1,4 @@
-"""Which console speaks when power comes on: the board's own, or one of the DUT's."""
+"""Find the console that prints when the DUT gets power: the board's own, or one of the DUT's."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ __all__ = ["ConsoleProbe"]
 
 _ENOUGH_BYTES: Final = 16
 _READABLE: Final = 0.8
-"""Share of printable bytes; an open line's noise, or another baud rate, has less."""
+"""The least share of printable bytes; noise of an open line, or a wrong baud rate, has less."""
 
 _GRACE_S: Final = 2.0
 _PRINTABLE: Final = frozenset(range(0x20, 0x7F)) | {0x07, 0x08, 0x09, 0x0A, 0x0D, 0x1B}
 
 
 class ConsoleProbe:
-    """Listens to every console that may be the DUT's: not to those of other boards, nor to those in use.
+    """Listen to every console that may be the DUT's, except consoles of other boards and consoles in use.
 
-    One that speaks while the DUT has no power is not the DUT's.
+    A console that prints while the DUT has no power is not the DUT's.
 
     Args:
         dev: The host's device folder.
         serial: The board's serial number.
-        sys: The folder where the host's kernel tells about devices.
+        sys: The host's folder of kernel devices.
     """
 
     def __init__(self, dev: Path, serial: str, sys: Path) -> None:
@@ -58,7 +58,7 @@ class ConsoleProbe:
             self._ports.popitem()[1].close()
 
     def mark_power_on(self) -> None:
-        """Count from now on; what has spoken until now is not the DUT's, but for the board's own console."""
+        """Count output from now on; another console than the board's that printed before is not the DUT's."""
         self._not_the_duts = {
             path for path, heard in self._heard.items() if heard.position and path != self._own
         }
@@ -66,9 +66,9 @@ class ConsoleProbe:
             self._heard[path].mark("power")
 
     def wait_for_speaker(self, limit_s: float) -> Path | None:
-        """Wait until one speaks, and return it; None where none did in time.
+        """Wait until a console prints text, and return it; None if none did in time.
 
-        The board's own goes first: where it and another speak, the other may be a copy.
+        Prefers the board's own console: if another prints as well, that may be a copy.
         """
         deadline = Deadline(limit_s)
         if until(lambda: self._speaking() or None, limit_s) is None:
@@ -78,11 +78,11 @@ class ConsoleProbe:
         return self._own if self._own in speaking else max(speaking, key=lambda path: len(self._said(path)))
 
     def _speaking(self) -> list[Path]:
-        self._open_what_is_there()  # a DUT may bring its console along
+        self._open_what_is_there()  # a DUT may have a console of its own
         return [path for path in self._heard if path not in self._not_the_duts and _is_text(self._said(path))]
 
     def _said(self, path: Path) -> bytes:
-        """What came since power came."""
+        """Return the output since the DUT got power."""
         heard = self._heard[path]
         marks = heard.marks
         return heard.between(marks[0].position if marks else 0)
@@ -92,7 +92,7 @@ class ConsoleProbe:
             if path not in self._ports:
                 heard = Transcript()
                 tty = Tty(path, UART_BAUD, is_board=path == self._own)
-                with suppress(ConsoleError):  # in use, or not for us: not the one that is looked for
+                with suppress(ConsoleError):  # in use, or forbidden: not the DUT's
                     self._ports[path] = ConsolePort(tty, self._serial, heard)
                     self._heard[path] = heard
 

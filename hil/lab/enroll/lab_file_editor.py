@@ -1,4 +1,4 @@
-"""Changes to a lab file that leave everything else in it as it is: comments, order, other places."""
+"""Edit a lab file and keep everything else in it: comments, order, other places."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ _HEADING = "The places of this lab; docs/lab-file.md says what they may have."
 
 
 class LabFileEditor:
-    """A lab file that is being changed.
+    """An editor for a lab file.
 
     Args:
-        file: Where it is; one that is not there is made.
+        file: The file; `write` makes it if it does not exist.
 
     Raises:
-        UsageError: It cannot be read, or is wrong already: then it is not touched.
-        UntrustedFileError: This is root, and other users decide what the file says.
+        UsageError: The file cannot be read, or is wrong.
+        UntrustedFileError: This user is root, and other users control the file.
     """
 
     def __init__(self, file: Path) -> None:
@@ -49,22 +49,22 @@ class LabFileEditor:
 
     @property
     def text(self) -> str:
-        """The file as it would be."""
+        """The edited text."""
         return tomlkit.dumps(self._document)
 
     @property
     def diff(self) -> str:
-        """What would change; empty where nothing would."""
+        """The changes as a unified diff; empty if there are none."""
         lines = difflib.unified_diff(
             self._before.splitlines(), self.text.splitlines(), str(self.file), str(self.file), lineterm=""
         )
         return "\n".join(lines) if self.text != self._before and self._has_places() else ""
 
     def add(self, name: str, serial: str, found: Survey, tags: list[str]) -> None:
-        """Add a board's place, or bring it up to date: with what was found, unless the file says the same.
+        """Add a board's place, or update it with what the survey found, unless the file says the same.
 
         Raises:
-            UsageError: The board is in another place already, or the place has another board.
+            UsageError: The board is in another place, or the place has another board.
         """
         self._check_free(name, serial)
         now = self.lab.places.get(name)
@@ -78,10 +78,10 @@ class LabFileEditor:
         self.set_place(name, keys)
 
     def set_place(self, name: str, keys: Mapping[str, object]) -> None:
-        """Give a place these keys; None takes a key out. Keys that say the same already stay as written.
+        """Set keys of a place; None removes a key. A key that has the value already stays as it is written.
 
         Raises:
-            UsageError: The lab file would be wrong; it is as it was before the call.
+            UsageError: The lab file would be wrong; the edited text is unchanged.
         """
         kept = self.text
         place = self._place(name)
@@ -100,7 +100,7 @@ class LabFileEditor:
         """Replace the file.
 
         Raises:
-            UsageError: It cannot be written, or somebody else changed it meanwhile; it is as it was.
+            UsageError: The file cannot be written, or was changed since it was read; it is unchanged.
         """
         if _read(self.file) != self._before:
             raise UsageError(
@@ -130,9 +130,9 @@ class LabFileEditor:
             raise UsageError(f"board {serial} cannot become place {name}", why=why, remedy=remedy)
 
     def _says_so(self, name: str, stick: Path) -> bool:
-        """Whether the file need not name a stick: it does already, or another place has one of that name.
+        """Return True if the file need not name a stick: it names it, or another place has that name.
 
-        Sticks without serial numbers of their own share a name; then only following the mux tells them apart.
+        Sticks without serial numbers share a name; then only the mux tells them apart.
         """
         now = self.lab.places.get(name)
         if now is not None and now.stick and _same_node(now.stick, stick):
@@ -151,7 +151,7 @@ class LabFileEditor:
 
 
 def _same_node(written: str, found: Path) -> bool:
-    """Whether two paths lead to one device; a by-path link says the same as a by-id link."""
+    """Return True if two paths lead to one device, such as a by-path link and a by-id link."""
     path = Path(written)
     return path == found or (path.exists() and found.exists() and path.samefile(found))
 

@@ -1,4 +1,4 @@
-"""Names and tags of places, as people type them."""
+"""Names and tags of places, as users type them."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ __all__ = ["default_name", "split_words"]
 
 
 def split_words(text: str) -> list[str]:
-    """Take words apart that have commas or white space between them; each once, in their order."""
+    """Split a text at commas and white space; return each word once, in order."""
     return list(dict.fromkeys(re.findall(r"[^\s,]+", text)))
 
 
 def default_name(lab: Lab, serial: str, stored: str) -> str:
-    """Return a name for a new place: the one that its board stores, if it can be one and is free."""
+    """Return a name for a new place: the name that the board stores, if it is valid and free."""
     usable = NAME.fullmatch(stored) and stored not in lab.places
     return stored if usable else f"board-{serial}"

@@ -1,4 +1,4 @@
-"""What a board's stick and console are, found by moving its mux and switching its DUT on."""
+"""Find a board's stick and console by turning its mux and switching its DUT on."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
 __all__ = ["LISTEN_S", "Survey", "survey"]
 
 LISTEN_S: Final = 15.0
-"""How long a DUT may take to say its first words, in seconds."""
+"""How long a DUT may take until it prints, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What was found.
+    """What `survey` found.
 
     Attributes:
-        stick: The disk that follows the mux; None: none came.
-        console: The console that spoke, where it is not the board's own; None: the board's own, or none.
-        spoke: Whether any did.
-        remarks: What went wrong on the way, for people.
+        stick: The disk that follows the mux; None if none appeared.
+        console: The console that printed; None if it is the board's own, or if none printed.
+        spoke: Whether a console printed.
+        remarks: What went wrong, for the user.
     """
 
     stick: Path | None
@@ -38,14 +38,14 @@ class Survey:
 
 
 def survey(board: Board, listen_s: float = LISTEN_S) -> Survey:
-    """Find out; the DUT is switched off, on, and off again, and the board is safe afterwards.
+    """Find a board's stick and console; switches the DUT off, on, and off again, and makes the board safe.
 
     Args:
-        board: Open, without wiring: what a lab file says of its stick is what is to be found out.
+        board: The open board, without a lab file's wiring, which is to be found.
         listen_s: How long to listen; 0 leaves the DUT off.
 
     Raises:
-        BoardFaultError, BoardLostError: The board did not take a request.
+        BoardFaultError, BoardLostError: The board refused a request, or did not answer.
     """
     board.make_safe()
     try:
@@ -54,15 +54,15 @@ def survey(board: Board, listen_s: float = LISTEN_S) -> Survey:
     finally:
         board.make_safe()
     own = board.console.tty.path
-    quiet = "no console spoke when power came on" if listen_s > 0 and speaker is None else ""
+    quiet = "no console printed anything when power came on" if listen_s > 0 and speaker is None else ""
     console = speaker if speaker not in {None, own} else None
     return Survey(stick, console, speaker is not None, tuple(filter(None, (remark, quiet))))
 
 
 def _stick(board: Board) -> tuple[Path | None, str]:
-    """Return a name of the stick that lasts: by its place, which no other disk takes, else by what it is.
+    """Return a path of the stick that lasts, by its USB port or else by its id, and a remark.
 
-    The kernel's own name is the next disk's after a moment, and is worth nothing in a file.
+    The kernel's own name, such as sda, may be another disk's in a moment, so a file must not have it.
     """
     try:
         board.storage.learn()
@@ -71,16 +71,16 @@ def _stick(board: Board) -> tuple[Path | None, str]:
         board.storage.off()
         board.storage.wait_until_gone()
     except StickMissingError:
-        return None, "no stick came when the mux was turned to the host"
+        return None, "no stick appeared when the mux was turned to the host"
     except HilError as error:
         return None, f"{error.what}: {error.why}"
     return next((name for name in names if name is not None and name.parent != board.host.dev), None), ""
 
 
 def _speaker(board: Board, listen_s: float) -> Path | None:
-    with suppress(FlashError):  # an image that is not proven is not booted
-        board.storage.dut()  # most DUTs say more when they find something to boot
-    with ConsoleProbe(board.host.dev, board.serial, board.host.sys) as hunt:
-        hunt.mark_power_on()
+    with suppress(FlashError):  # an unverified image is not booted
+        board.storage.dut()  # most DUTs print more if they find something to boot
+    with ConsoleProbe(board.host.dev, board.serial, board.host.sys) as probe:
+        probe.mark_power_on()
         board.power.on()
-        return hunt.wait_for_speaker(listen_s)
+        return probe.wait_for_speaker(listen_s)

@@ -218,7 +218,7 @@ def test_a_stick_that_does_not_come_is_told(
     finally:
         simulator.control.clear(serial)
 
-    assert (status, "no stick came" in answer["boards"][0]["problems"][0]) == (1, True)
+    assert (status, "no stick appeared" in answer["boards"][0]["problems"][0]) == (1, True)
     assert read_lab(lab).wiring_of(serial).stick is None
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from hil.errors import UsageError
 from hil.lab.config.lab_file import read_lab
-from hil.lab.config.toml_depth import first_too_deep
+from hil.lab.config.toml_lines import first_too_deep
 
 if TYPE_CHECKING:
     from collections.abc import Callable

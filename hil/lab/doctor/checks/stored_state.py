@@ -62,7 +62,7 @@ def left_safe(context: BoardContext) -> Findings:
 def power_sequences(context: BoardContext) -> Findings:
     """Check whether the stored power sequences are valid, and whether they are those of the lab file."""
     serial, stored, well = context.serial, asdict(context.settings), True
-    for name, wanted in context.doctor.lab.unlike(serial, context.settings).items():
+    for name, wanted in context.doctor.lab.differing_sequences(serial, context.settings).items():
         well = False
         says = f"board {serial} stores {name} = {stored[name]!r}, the lab file has {wanted!r}"
         fix = f"hil settings apply --board {serial}"
