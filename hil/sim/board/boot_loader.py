@@ -63,7 +63,7 @@ class BootLoader:
 
     def __init__(self, serial: str, product_id: int = PRODUCT_ID) -> None:
         self.serial = serial
-        self._pipe = EndpointZero(boot_loader_descriptors(serial, product_id), (_DfuMode(),))
+        self._endpoint_zero = EndpointZero(boot_loader_descriptors(serial, product_id), (_DfuMode(),))
         self._product_id = product_id
         self._powered = True
 
@@ -79,7 +79,7 @@ class BootLoader:
         if not self._powered:
             urb.complete(ESHUTDOWN, b"")
         elif urb.endpoint == 0:
-            urb.complete(*self._pipe.transfer(urb.setup, urb.data))
+            urb.complete(*self._endpoint_zero.transfer(urb.setup, urb.data))
         else:
             urb.complete(_EPROTO, b"")
 
@@ -89,7 +89,7 @@ class BootLoader:
 
     def reset(self) -> None:
         """Handle a bus reset."""
-        self._pipe.reset()
+        self._endpoint_zero.reset()
 
     def power_loss(self) -> None:
         """Lose power."""
@@ -98,4 +98,4 @@ class BootLoader:
     def power_up(self) -> None:
         """Get power again."""
         self._powered = True
-        self._pipe.reset()
+        self._endpoint_zero.reset()

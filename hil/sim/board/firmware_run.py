@@ -1,7 +1,6 @@
 """The running firmware: its tasks and the order in which they get the processor (firmware: main.rs).
 
-`pump` runs tasks until no work is left. Each event (a transfer, bytes from the DUT, the end of a delay) is
-queued, and then `pump` is called.
+`pump` runs tasks until no work is left. A transfer, DUT output or the end of a delay is queued first.
 """
 
 from __future__ import annotations
@@ -40,7 +39,6 @@ _NOTIFY_IN: Final = 0x81
 _CONSOLE_IN: Final = 0x82
 _CTRL_B: Final = 0x02
 _LEAVE_COUNT: Final = 5
-_CARRIAGE_RETURN: Final = b"\r"
 _EPROTO: Final = -71
 """Status of a transfer to an endpoint that does not exist."""
 
@@ -79,7 +77,7 @@ class FirmwareRun:
         self._environment = environment
         self._stopped = self._pumping = False
         self._order = 0
-        self._controls: deque[tuple[int, Urb | None]] = deque()
+        self._control_queue: deque[tuple[int, Urb | None]] = deque()
         self._from_dut: deque[bytes] = deque()
         self._receiver = ReceiveRegister()
         self._ctrl_b_count = 0
@@ -96,7 +94,7 @@ class FirmwareRun:
         self.meter = Meter(self._ticker, random.Random(environment.offset_seed), environment.noise)  # noqa: S311  # no secret
         self.pins = PowerPins(environment.dut.pin, environment.dut.supply)
         self._to_dut = BoardTransmitter(
-            environment.clock, environment.dut.uart_to_dut, self._escapes, self.pump
+            environment.clock, environment.dut.uart_to_dut, lambda: not self.status.console_mode, self.pump
         )
 
     def _build_usb(self) -> None:
@@ -107,8 +105,10 @@ class FirmwareRun:
         functions = BoardFunctions(
             self.pins, environment.flash, self.meter, self._switch_storage, environment.version
         )
-        self._control = VendorRequests(functions)
-        self._pipe = EndpointZero(environment.descriptors, (self._port, self._dfu, self._control))
+        self._vendor_requests = VendorRequests(functions)
+        self._endpoint_zero = EndpointZero(
+            environment.descriptors, (self._port, self._dfu, self._vendor_requests)
+        )
         self._shell = Shell(self._port, self.status, Commands(functions, self.status, self._to_dut.enqueue))
 
     def submit(self, urb: Urb) -> None:
@@ -116,7 +116,7 @@ class FirmwareRun:
         self._order += 1
         address = urb.endpoint | (0x80 if urb.is_in else 0)
         if urb.endpoint == _CONTROL:
-            self._controls.append((self._order, urb))
+            self._control_queue.append((self._order, urb))
         elif address == _CONSOLE_OUT:
             self._from_host.add(urb, self._order)
         elif address == _CONSOLE_IN:
@@ -129,16 +129,16 @@ class FirmwareRun:
 
     def cancel(self, urb: Urb) -> bool:
         """Cancel a transfer; return True if it was waiting."""
-        for entry in self._controls:
+        for entry in self._control_queue:
             if entry[1] is urb:
-                self._controls.remove(entry)
+                self._control_queue.remove(entry)
                 return True
         return any(endpoint.cancel(urb) for endpoint in (self._notify, self.to_host, self._from_host))
 
     def bus_reset(self) -> None:
         """Queue a bus reset."""
         self._order += 1
-        self._controls.append((self._order, None))
+        self._control_queue.append((self._order, None))
         self.pump()
 
     def uart_from_dut(self, data: bytes) -> None:
@@ -152,8 +152,8 @@ class FirmwareRun:
         self.cpu.halt()
         self._dfu.stop()
         self._to_dut.stop()
-        urbs = [urb for _, urb in self._controls if urb is not None]
-        self._controls.clear()
+        urbs = [urb for _, urb in self._control_queue if urb is not None]
+        self._control_queue.clear()
         for endpoint in (self._notify, self.to_host, self._from_host):
             urbs += endpoint.drain()
         self.pins.lose_power()
@@ -192,7 +192,7 @@ class FirmwareRun:
     @property
     def usb_stopped(self) -> bool:
         """Whether USB has stopped until the next power loss."""
-        return self._pipe.stopped
+        return self._endpoint_zero.stopped
 
     def _begin_usb_task(self) -> bool:
         if self.to_host.hand_over():
@@ -201,8 +201,8 @@ class FirmwareRun:
             if self._from_host.packet is None:
                 self._from_host.accept()
             self.cpu.run(self._usb_task())
-        elif self._controls:
-            _, urb = self._controls.popleft()
+        elif self._control_queue:
+            _, urb = self._control_queue.popleft()
             self.cpu.run(self._reset_task() if urb is None else self._control_task(urb))
         else:
             return False
@@ -217,7 +217,7 @@ class FirmwareRun:
         order = self._from_host.first_order
         if order is None or (self._from_host.packet is not None and not self._to_dut.room_bytes):
             return False
-        return not self._controls or order < self._controls[0][0]
+        return not self._control_queue or order < self._control_queue[0][0]
 
     def _refuse_halted(self) -> bool:
         for address, endpoint in (
@@ -225,12 +225,12 @@ class FirmwareRun:
             (_CONSOLE_IN, self.to_host),
             (_CONSOLE_OUT, self._from_host),
         ):
-            if address in self._pipe.halted and endpoint.stall():
+            if address in self._endpoint_zero.halted and endpoint.stall():
                 return True
         return False
 
     def _control_task(self, urb: Urb) -> Task:
-        status, data = self._pipe.transfer(urb.setup, urb.data)
+        status, data = self._endpoint_zero.transfer(urb.setup, urb.data)
         urb.complete(status, data)
         if not self._stopped:
             yield from self._usb_task()
@@ -238,7 +238,7 @@ class FirmwareRun:
     def _usb_task(self, first: Callable[[], None] | None = None) -> Task:
         if first is not None:
             first()
-        yield from self._control.work()
+        yield from self._vendor_requests.work()
         if self.status.console_mode:
             yield from self._console_work()
         else:
@@ -247,7 +247,7 @@ class FirmwareRun:
     def _reset_task(self) -> Task:
         """Empty buffers and packet memories after a bus reset."""
         self.to_host.packet = self._from_host.packet = None
-        self._pipe.reset()
+        self._endpoint_zero.reset()
         yield from ()
 
     def _console_work(self) -> Task:
@@ -278,12 +278,9 @@ class FirmwareRun:
         """
         if self.status.meter:
             trace = f"{self.meter.read().watts_text()}> ".encode()
-            data = data.replace(_CARRIAGE_RETURN, _CARRIAGE_RETURN + trace)
+            data = data.replace(b"\r", b"\r" + trace)
         self._port.write(data[:1])
         self._port.write(data[1:])
-
-    def _escapes(self) -> bool:
-        return not self.status.console_mode
 
     def _switch_storage(self, position: MuxPosition) -> None:
         if position is not self.position:
