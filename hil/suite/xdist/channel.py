@@ -8,6 +8,7 @@ xdist carries node ids and results. This carries what a schedule by boards needs
                             busy: another process holds this board, which was not waited for
                             fault: what is wrong with a board that answers
                             returned: this test has not begun, for want of the board that it was given
+                            mistake: what pytest refuses in the arguments, such as a file that is not there
     controller -> worker    waited: so long for boards, before it had any to give out
                             words: the names and tags of boards
                             board: this test runs on that one, which is to be had in this way
@@ -59,6 +60,7 @@ class ControllerChannel:
         self._busy: list[str] = []
         self._faults: list[dict[str, Any]] = []
         self._returned: set[tuple[str, str]] = set()
+        self._mistakes: list[str] = []
         self._waited_s = 0.0
         self._words: dict[str, Any] = {}
         self._news = threading.Condition()
@@ -138,6 +140,12 @@ class ControllerChannel:
             self._returned.discard((worker, nodeid))
             return found
 
+    def mistakes(self) -> list[str]:
+        """What workers refused in the run's arguments."""
+        for line in list(self._lines.values()):
+            line.drain()
+        return self._mistakes
+
     def close(self) -> None:
         """End all lines and remove the folder."""
         with contextlib.suppress(OSError):
@@ -164,11 +172,7 @@ class ControllerChannel:
             match message["say"]:
                 case "hello":
                     caller.worker, caller.pid = message["worker"], message["pid"]
-                    self._lines[caller.worker] = caller.line
-                    if self._waited_s:
-                        caller.line.send({"say": "waited", "seconds": self._waited_s})
-                    for known in filter(None, (self._words, *self._faults)):
-                        caller.line.send(known)
+                    self._greet(caller)
                 case "wishes":
                     self._requirements[caller.worker] = [_requirement(plain) for plain in message["wishes"]]
                 case "lost" | "busy" as how:
@@ -178,9 +182,19 @@ class ControllerChannel:
                     for worker, line in list(self._lines.items()):
                         if worker != caller.worker:
                             line.send(message)
+                case "mistake":
+                    self._mistakes.append(message["text"])
                 case "returned":
                     self._returned.add((caller.worker, message["test"]))
             self._news.notify_all()
+
+    def _greet(self, caller: _Caller) -> None:
+        """Tell a worker that has just connected what the others know already."""
+        self._lines[caller.worker] = caller.line
+        if self._waited_s:
+            caller.line.send({"say": "waited", "seconds": self._waited_s})
+        for known in filter(None, (self._words, *self._faults)):
+            caller.line.send(known)
 
 
 class _Caller:
@@ -298,6 +312,10 @@ class WorkerChannel:
         """By which words boards can be asked for, as the controller knows."""
         self._line.drain()
         return self._words
+
+    def send_mistake(self, text: str) -> None:
+        """Say what is wrong with the arguments; to be said before xdist says that nothing was collected."""
+        self._line.send({"say": "mistake", "text": text})
 
     def give_test_back(self, nodeid: str) -> None:
         """Say that a test has not begun; to be said before xdist says that it is over."""

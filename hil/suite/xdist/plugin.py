@@ -122,6 +122,17 @@ class BoardScheduling:
         give_back = partial(self._suite.give_back, config)
         return HardwareScheduling(config, infos, give_back, self._channel, self._durations)
 
+    @pytest.hookimpl(wrapper=True)
+    def pytest_collection(self, session: pytest.Session) -> Generator[None, object, object]:
+        """In a worker: tell the controller what pytest refuses in the arguments; xdist would say nothing."""
+        try:
+            return (yield)
+        except pytest.UsageError as error:
+            channel = worker_channel(session.config)
+            if channel is not None:
+                channel.send_mistake("\n".join(map(str, error.args)))
+            raise
+
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """In a worker: say what each test wants, before xdist says what was collected."""

@@ -133,6 +133,8 @@ class HardwareScheduling:
         worker = node.gateway.id
         del self._nodes[worker]
         if self._plan is None:
+            if mistakes := self._channel.mistakes():
+                raise pytest.UsageError(mistakes[0])
             self._collections.pop(worker, None)
             return None
         crashed = self._plan.leave(worker)

@@ -248,6 +248,20 @@ def test_without_dist_the_schedule_is_ours(suite: Suite) -> None:
     result.stdout.fnmatch_lines(["*scheduling tests via HardwareScheduling*"])
 
 
+@pytest.mark.parametrize(
+    ("argument", "told"),
+    [
+        ("nope.py", "ERROR: file or directory not found: nope.py"),
+        ("test_it.py::nope", "ERROR: not found: *::nope"),
+    ],
+)
+def test_misspelt_argument_is_told_as_without_xdist(suite: Suite, argument: str, told: str) -> None:
+    result = suite.run(MIXED_FILE, "-n", "2", argument)
+
+    result.stderr.fnmatch_lines([told])
+    assert (result.ret, "INTERNALERROR" in result.stdout.str()) == (pytest.ExitCode.USAGE_ERROR, False)
+
+
 def test_auto_means_boards_plus_cores(suite: Suite) -> None:
     suite.boards(["a", "one"], ["b", "two"])
     result = suite.run(MIXED_FILE, "-n", "auto")
