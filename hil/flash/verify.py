@@ -161,7 +161,7 @@ class _BodyComparison:
 
     def _check_boot_region_of_image(self, chunk: ImageChunk) -> None:
         if not self.result.boot_region.matches(chunk.offset, chunk.data):
-            raise self._changed("its first MiB is another one than before")
+            raise self._changed("its first MiB has changed")
 
     def _changed(self, why: str) -> ImageError:
         return ImageError(
@@ -173,7 +173,7 @@ class _BodyComparison:
 
 def _wrong(image: Image, why: str) -> FlashError:
     return FlashError(
-        f"{image.label} is not on the stick as it should be",
+        f"{image.label} is not on the stick",
         why=why,
         remedy="flash it again, then try another stick: this one loses or changes what is written to it",
     )

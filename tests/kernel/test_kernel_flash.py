@@ -235,7 +235,7 @@ def test_nobody_mounts_a_disk_while_it_is_open_to_be_written(
 
 
 def test_a_partition_is_refused(populated: Path) -> None:
-    assert refusal(populated) == "it is a partition, and no whole disk"
+    assert refusal(populated) == "it is a partition, not a whole disk"
 
 
 @pytest.mark.usefixtures("bench")
@@ -259,13 +259,13 @@ def test_a_loop_device_is_refused(image: Path) -> None:
         subprocess.run(["losetup", "--detach", loop], check=True)
 
     assert (why, image.read_bytes() == before) == (
-        "there is no device behind it: it is a loop device or the like",
+        "it is a virtual disk, such as a loop device",
         True,
     )
 
 
 def test_a_plain_file_is_refused(image: Path) -> None:
-    assert refusal(image) == "it is no disk that the kernel lists"
+    assert refusal(image) == "the kernel lists no such disk"
 
 
 def test_another_boards_stick_is_refused_where_it_is_wired(
@@ -286,7 +286,7 @@ def test_another_boards_stick_is_refused_where_it_is_wired(
 def test_a_disk_that_was_there_while_the_storage_was_off_is_refused(other_node: Path) -> None:
     before = frozenset(disk.key for disk in list_disks(SYS))
 
-    assert "it was there while the storage was off" in refusal(other_node, before)
+    assert "it was on the host while the storage was off" in refusal(other_node, before)
 
 
 # what fails

@@ -167,7 +167,7 @@ class SameStick:
             disk = self._claim(
                 to_write=self._to_write, usb_names=self._usb_names, written=self.written, held=held
             )
-        self._held = disk.hold()
+        self._held = disk.keep_locked()
         self._usb_names = disk.usb_names
         self._given.append(disk)
         return disk

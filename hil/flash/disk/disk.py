@@ -186,7 +186,7 @@ class Disk:
         if self._device.key != self._key:
             raise self._lost()
 
-    def hold(self) -> OwnDescriptors:
+    def keep_locked(self) -> OwnDescriptors:
         """Return a duplicate descriptor that keeps other programs from the disk after `close`.
 
         It refers to the same open file. Until it is closed, the lock and the exclusive use of the disk last,

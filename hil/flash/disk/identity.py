@@ -174,9 +174,11 @@ def _verified_device(expected: ExpectedDisk, descriptor: int, *, to_write: bool)
     status = os.fstat(descriptor)
     device = block_device(expected.sys, identity_of(status))
     if device is None:
-        raise _refused(expected, DiskRefusal("it is no disk that the kernel lists"))
+        raise _refused(expected, DiskRefusal("the kernel lists no such disk"))
     if stat.S_ISBLK(status.st_mode) and file_system_of(expected.sys) != "sysfs":
-        raise _refused(expected, DiskRefusal(f"{expected.sys} is not the kernel's", "mount sysfs there"))
+        raise _refused(
+            expected, DiskRefusal(f"{expected.sys} is no sysfs of the kernel", "mount sysfs there")
+        )
     for refusal in _refusals(expected, descriptor, device, to_write=to_write):
         raise _refused(expected, refusal)
     return device
@@ -187,9 +189,9 @@ def _refusals(
 ) -> Iterator[DiskRefusal]:
     """Yield the reasons not to use the disk."""
     if device.is_partition:
-        yield DiskRefusal("it is a partition, and no whole disk", "name the whole disk, or none: it is found")
+        yield DiskRefusal("it is a partition, not a whole disk", "name the whole disk, or none: it is found")
     if device.is_virtual:
-        yield DiskRefusal("there is no device behind it: it is a loop device or the like")
+        yield DiskRefusal("it is a virtual disk, such as a loop device")
     if device.usb_device is None:
         yield DiskRefusal("it is not on USB")
     if not device.is_removable:
@@ -197,19 +199,21 @@ def _refusals(
     if to_write and device.is_read_only:
         yield _WRITE_PROTECTED
     if not 0 < device.size_bytes == os.lseek(descriptor, 0, os.SEEK_END):
-        yield DiskRefusal("its size is not the one that the kernel tells")
+        yield DiskRefusal("its size differs from the one in sysfs")
     yield from iter_users(device, expected.sys)
     yield from _mux_refusals(expected, device)
     if not _leads_to(expected.node, descriptor):
-        yield DiskRefusal("its name leads elsewhere by now")
+        yield DiskRefusal("its name points to another disk by now")
 
 
 def _mux_refusals(expected: ExpectedDisk, device: BlockDevice) -> Iterator[DiskRefusal]:
     """Yield the reasons to doubt that the disk is the one that followed the mux."""
     if device.key in expected.before:
-        yield DiskRefusal("it was there while the storage was off, so it does not follow the mux")
+        yield DiskRefusal("it was on the host while the storage was off, so it does not follow the mux")
     if expected.attachment not in {None, device.attachment}:
-        yield DiskRefusal("it is not the disk that came with the mux: that is another one, or came again")
+        yield DiskRefusal(
+            "it is not the disk that the mux attached: it is another one, or was plugged in again"
+        )
     for other in list_disks(expected.sys):
         if (
             other.key not in expected.before
@@ -217,12 +221,12 @@ def _mux_refusals(expected: ExpectedDisk, device: BlockDevice) -> Iterator[DiskR
             and _is_rival(expected, other, device)
         ):
             yield DiskRefusal(
-                f"{other.name} came at the same time, so that neither can be called the stick",
+                f"{other.name} came at the same time, so the stick cannot be identified",
                 "pull the other one out, or wait until it stays, then do it again",
             )
     if expected.usb_names and device.usb_names != expected.usb_names:
         yield DiskRefusal(
-            "it is not the one that was there a moment ago", "leave the stick in, and do it again"
+            "it is not the disk that was opened a moment ago", "leave the stick in, and do it again"
         )
 
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import grp
 import os
-import pwd
 import stat
 from typing import TYPE_CHECKING, Final, NamedTuple
+
+from hil.login_name import login_name
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,7 +50,7 @@ def explain_denied(node: Path | None) -> Denial:
             "no permission to open it",
             f"install the udev rule: {INSTALL_RULE}; hil doctor tells more",
         )
-    user = _user()
+    user = login_name(os.geteuid()) or str(os.geteuid())
     if group.gr_gid in {*os.getgroups(), os.getegid()}:
         return Denial(
             f"{node} is for the group {group.gr_name}, {user} is in it, and the kernel refuses",
@@ -75,10 +76,3 @@ def _group_of(node: Path) -> grp.struct_group | None:
         return None
     may_use = facts.st_mode & stat.S_IRGRP and facts.st_mode & stat.S_IWGRP
     return group if may_use and group.gr_gid != 0 else None
-
-
-def _user() -> str:
-    try:
-        return pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:  # no entry in the password database, as in containers
-        return str(os.geteuid())

@@ -143,7 +143,7 @@ def _unsigned(start: bytes, size_bytes: int) -> Content:
     if not any(start):
         return Content(ContentKind.UNKNOWN, f"nothing but zeros in its first {len(start)} bytes")
     return Content(
-        ContentKind.UNKNOWN, "no disk that is known: it has no MBR, no GPT, no ISO 9660, no known boot sector"
+        ContentKind.UNKNOWN, "no known disk: it has no MBR, no GPT, no ISO 9660, no known boot sector"
     )
 
 

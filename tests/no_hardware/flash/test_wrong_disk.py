@@ -73,7 +73,7 @@ def attempt(why: str) -> Callable[[Callable[[Attempt], None]], Callable[[Attempt
     return keep
 
 
-NOT_LISTED = "it is no disk that the kernel lists"
+NOT_LISTED = "the kernel lists no such disk"
 
 
 @attempt(NOT_LISTED)
@@ -177,7 +177,7 @@ def a_link_to_itself(one: Attempt) -> None:
     one.lead_to(one.bench.node)
 
 
-@attempt("it is a partition, and no whole disk")
+@attempt("it is a partition, not a whole disk")
 def a_partition(one: Attempt) -> None:
     one.tell("partition", "1")
 
@@ -195,7 +195,7 @@ def a_disk_below_something_that_is_no_usb_device(one: Attempt) -> None:
         vendor.unlink()
 
 
-@attempt("there is no device behind it: it is a loop device or the like")
+@attempt("it is a virtual disk, such as a loop device")
 def a_loop_device(one: Attempt) -> None:
     one.bench.listing.hide()
     listed = one.bench.sys / "devices/virtual/block/loop0"
@@ -221,17 +221,17 @@ def a_disk_that_takes_no_writes(one: Attempt) -> None:
     one.tell("ro", "1")
 
 
-@attempt("its size is not the one that the kernel tells")
+@attempt("its size differs from the one in sysfs")
 def a_disk_without_a_medium(one: Attempt) -> None:
     one.tell("size", "0")
 
 
-@attempt("its size is not the one that the kernel tells")
+@attempt("its size differs from the one in sysfs")
 def a_disk_of_another_size(one: Attempt) -> None:
     one.tell("size", "7")
 
 
-@attempt("its size is not the one that the kernel tells")
+@attempt("its size differs from the one in sysfs")
 def a_disk_whose_size_is_no_number(one: Attempt) -> None:
     one.tell("size", "-512")
 
@@ -247,12 +247,12 @@ def a_disk_with_a_partition_in_a_raid(one: Attempt) -> None:
     (one.bench.sys / "block/sda/sda2/partition").write_text("2")
 
 
-@attempt("it was there while the storage was off, so it does not follow the mux")
+@attempt("it was on the host while the storage was off, so it does not follow the mux")
 def a_disk_that_was_there_before(one: Attempt) -> None:
     one.before = one.bench.keys()
 
 
-@attempt("it was there while the storage was off, so it does not follow the mux")
+@attempt("it was on the host while the storage was off, so it does not follow the mux")
 def a_link_to_another_usb_disk_that_was_there_before(one: Attempt) -> None:
     node, listing = one.rival()
     listing.show(node)
@@ -260,20 +260,20 @@ def a_link_to_another_usb_disk_that_was_there_before(one: Attempt) -> None:
     one.lead_to(node)
 
 
-@attempt("sdb came at the same time, so that neither can be called the stick")
+@attempt("sdb came at the same time, so the stick cannot be identified")
 def a_second_stick_at_the_same_time(one: Attempt) -> None:
     node, listing = one.rival()
     listing.show(node)
 
 
-@attempt("sda came at the same time, so that neither can be called the stick")
+@attempt("sda came at the same time, so the stick cannot be identified")
 def a_link_to_a_second_stick_that_came_at_the_same_time(one: Attempt) -> None:
     node, listing = one.rival()
     listing.show(node)
     one.lead_to(node)
 
 
-@attempt("sdb came at the same time, so that neither can be called the stick")
+@attempt("sdb came at the same time, so the stick cannot be identified")
 def a_second_stick_that_still_spins_up(one: Attempt) -> None:
     node, listing = one.rival()
     listing.show(node)
@@ -286,7 +286,7 @@ def a_disk_behind_a_loop_device(one: Attempt) -> None:
     (one.bench.sys / "block/loop3/loop/backing_file").write_text(f"{one.bench.node}\n")
 
 
-@attempt("it is not the one that was there a moment ago")
+@attempt("it is not the disk that was opened a moment ago")
 def another_stick_in_the_same_socket(one: Attempt) -> None:
     one.usb_names = (*NAMES.vendor_id, "somebody else's")
 
@@ -396,7 +396,7 @@ def test_a_block_device_is_not_believed_to_a_tree_that_is_not_the_kernels(
     own = SimpleNamespace(**{**vars(os), "fstat": lambda _descriptor: block})
     monkeypatch.setattr(proof, "os", own)
 
-    assert tried(one).why == f"{one.bench.sys} is not the kernel's"
+    assert tried(one).why == f"{one.bench.sys} is no sysfs of the kernel"
 
 
 def test_there_are_a_hundred_attempts() -> None:
