@@ -25,7 +25,7 @@ def merge_history(history: History, other: Path) -> int:
         HistoryError: The other file is no history, or this one cannot be written: nothing was merged.
     """
     if not other.exists():
-        raise HistoryError(f"{other} is not there", remedy="give the path of another history")
+        raise HistoryError(f"{other} does not exist", remedy="give the path of another history")
     with tempfile.TemporaryDirectory(prefix="hil-merge-") as folder:
         copied = Path(folder) / "theirs.db"
         copy_database(other, copied)
@@ -42,8 +42,8 @@ def _merge_copy(history: History, copied: Path, other: Path) -> int:
             for table, is_wrong in WRONG_ROWS.items():
                 if execute(f"SELECT 1 FROM theirs.{table} WHERE {is_wrong} LIMIT 1").fetchone():
                     raise HistoryError(
-                        f"the history {other} is not taken in",
-                        why=f"its table {table} has values that no hil writes",
+                        f"the history {other} cannot be merged",
+                        why=f"its table {table} has values that hil never writes",
                         remedy="ask where it comes from",
                     )
             (before,) = execute(_COUNT).fetchone()

@@ -199,7 +199,7 @@ class History:
         if foreign:
             raise HistoryError(
                 f"{self._label} is no history of hil",
-                why=f"its {foreign} is not as hil makes it",
+                why=f"its {foreign} is not one that hil creates",
                 remedy="ask where the file comes from, or name another one",
             )
         if version == 0:
@@ -210,7 +210,7 @@ class History:
             raise HistoryError(
                 f"{self._label} is a history of version {version}, this hil knows {VERSION}",
                 why="another hil wrote it",
-                remedy="use that one's `hil history`, or name another file with --hil-history",
+                remedy="use the other hil's `hil history`, or name another file with --hil-history",
             )
 
     def _upgrade(self) -> None:
@@ -271,10 +271,10 @@ class History:
                 raise HistoryError(
                     f"the history {self.path} cannot be used",
                     why=f"it is damaged: {error}",
-                    remedy="rename it to begin a new one, as the next night does by itself",
+                    remedy="rename it to start a new one, as the next night does automatically",
                 ) from error
             raise HistoryError(
                 f"the history {self.path} cannot be used",
                 why=str(error),
-                remedy="see to free space and permissions there, or name another file with --hil-history",
+                remedy="check free space and permissions there, or name another file with --hil-history",
             ) from error

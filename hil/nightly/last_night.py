@@ -76,7 +76,7 @@ def _last(parent: Path, now_s: float) -> tuple[dict[str, Any], RunFacts | None]:
     path = parent / "history.db"
     told: dict[str, Any] = {}
     if aside := list_damaged(path):
-        told["damaged"] = f"an older history was damaged; it is kept in {aside[-1]}"
+        told["damaged"] = f"an older history was damaged; it was renamed to {aside[-1]}"
     if not path.is_file():
         return told, None
     try:

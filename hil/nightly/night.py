@@ -73,7 +73,7 @@ def run_night(
     boards = simulated_boards(more, os.environ)
     record = NightRecord(began=_now(), command=command, folder=str(folder), simulated=boards)
     if boards:
-        tell(f"SIMULATED boards ({boards}): this night says nothing about real ones")
+        tell(f"SIMULATED boards ({boards}): this night tells nothing about real ones")
     _keep(record, tell)
     tell(f"this night is kept in {folder}")
     _replace_damaged_history(folder.parent / "history.db", tell)
@@ -145,7 +145,7 @@ def _begin(parent: Path) -> Path:
         raise UsageError(
             f"no night can be kept in {parent}",
             why=str(error.strerror),
-            remedy="see to free space and permissions there, or give another --folder",
+            remedy="check free space and permissions there, or give another --folder",
         ) from error
 
 
@@ -159,7 +159,7 @@ def _keep(record: NightRecord, tell: Callable[[str], None]) -> None:
             shown = console.read_text(encoding="utf-8", errors="replace")
             (folder / "ledger.txt").write_text(ledger_in(shown), encoding="utf-8")
     except OSError as error:
-        tell(f"{folder} does not say how the night went: {error}")
+        tell(f"{folder} has no record of the night: {error}")
 
 
 def _environ() -> dict[str, str]:
@@ -172,9 +172,9 @@ def _replace_damaged_history(path: Path, tell: Callable[[str], None]) -> None:
     if damage := find_damage(path):
         try:
             kept = rename_damaged(path)
-            tell(f"the history {path} is damaged ({damage}): it is kept in {kept}, and a new one is begun")
+            tell(f"the history {path} is damaged ({damage}): renamed to {kept}; a new one is started")
         except OSError as error:
-            tell(f"the history {path} is damaged ({damage}), and cannot be put aside: {error}")
+            tell(f"the history {path} is damaged ({damage}), and cannot be renamed: {error}")
 
 
 def _enter(folder: Path, key: str, tell: Callable[[str], None]) -> None:
@@ -197,7 +197,7 @@ def _end(folder: Path, key: str, status: int, tell: Callable[[str], None]) -> No
         with History(folder.parent / "history.db") as history:
             history.close_run(key, time.time(), status)
     except HilError as error:
-        tell(f"how this night ended is not in the history: {error}")
+        tell(f"this night's end is not in the history: {error}")
 
 
 def _report(parent: Path, tell: Callable[[str], None], *, simulated: bool) -> None:
@@ -209,7 +209,7 @@ def _report(parent: Path, tell: Callable[[str], None], *, simulated: bool) -> No
             window = Window(history, kind=NIGHTLY, now_s=time.time())
             built = build_nights(window, parent / "report", [parent], simulated=simulated)
     except (HilError, OSError) as error:
-        tell(f"the page of all nights cannot be made: {error}")
+        tell(f"the page of all nights cannot be written: {error}")
     else:
         tell(f"{built.headline}: {built.page}")
 

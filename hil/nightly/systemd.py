@@ -188,7 +188,7 @@ class Units:
         for path in existing:
             if not _is_ours(path):
                 raise UsageError(
-                    f"{path} is there and is not a night's",
+                    f"{path} exists and is not a night's",
                     why="hil nightly install did not write it",
                     remedy=f"--name {self.name}-2, for a night of another name",
                 )
@@ -209,7 +209,7 @@ class Units:
             return
         if f"WorkingDirectory={literal(str(schedule.clone))}\n" not in service_text:
             raise UsageError(
-                f"{self.service} is there and starts another clone's nights",
+                f"{self.service} exists and starts another clone's nights",
                 why="one name starts one clone",
                 remedy=f"--name {self.name}-2, or hil nightly uninstall first",
             )

@@ -50,7 +50,7 @@ class ReportPlugin:
         from hil.report.run_pages import build_run  # noqa: PLC0415 - other runs do not import templates
 
         if build_run(self._folder) is None:
-            return f"NO REPORT: nothing was kept in {self._folder}"
+            return f"NO REPORT: there is no evidence in {self._folder}"
         _add_step_summary((self._folder / "summary.md").read_text(encoding="utf-8"))
         return f"hil: report: {self._folder / 'index.html'}"
 

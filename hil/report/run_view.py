@@ -164,7 +164,7 @@ class RunView:
         return (
             f"no test failed, but the exit status is {status}"
             if status
-            else "all tests are as they should be"
+            else "all tests have the expected outcome"
         )
 
 

@@ -96,8 +96,8 @@ def open_image(path: str | os.PathLike[str], bmap: str | os.PathLike[str] | bool
     whole = CompressedImage(image, compression) if compression is not None else RawImage(image)
     if found is not None:
         whole.remarks.append(
-            f"the block map {found.name} beside {image.name} was not used: without checksums nothing says "
-            f"whose it is; --bmap {found.name} uses it"
+            f"the block map {found.name} beside {image.name} was not used: without checksums it cannot "
+            f"be verified to be the image's own; --bmap {found.name} uses it"
         )
     return whole
 

@@ -170,6 +170,6 @@ def test_merge_takes_in_no_values_that_no_hil_writes(tmp_path: Path, change: str
         connection.execute(change)
 
     with History(tmp_path / "ours.db") as ours:
-        with pytest.raises(HistoryError, match=f"{theirs} is not taken in"):
+        with pytest.raises(HistoryError, match=f"{theirs} cannot be merged"):
             merge_history(ours, theirs)
         assert not ours.runs()

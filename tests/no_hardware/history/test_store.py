@@ -193,7 +193,9 @@ def test_history_refuses_tables_that_hil_does_not_make(
 
     with (
         History(tmp_path / "ours.db") as ours,
-        pytest.raises(HistoryError, match=f"{path} is no history of hil: its {foreign} is not as hil"),
+        pytest.raises(
+            HistoryError, match=f"{path} is no history of hil: its {foreign} is not one that hil creates"
+        ),
     ):
         use(ours, path)
 

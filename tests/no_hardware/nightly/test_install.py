@@ -285,7 +285,7 @@ def test_units_leave_what_they_did_not_write(tmp_path: Path, kind: str, there: s
         path.symlink_to(tmp_path / ("backup" if there == "a link to a file" else "nothing"))
     before = {one: (one.lstat().st_ino, one.lstat().st_mtime_ns) for one in (path, other)}
 
-    with pytest.raises(UsageError, match=f"hil-nightly.{kind} is there and is not a night's"):
+    with pytest.raises(UsageError, match=f"hil-nightly.{kind} exists and is not a night's"):
         units.remove() if act == "remove" else units.write(Schedule(AT, tmp_path, Path("/usr/bin/python3")))
 
     assert {one: (one.lstat().st_ino, one.lstat().st_mtime_ns) for one in (path, other)} == before
