@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from hil.boards.address import BoardsOption
     from hil.boards.sources import BoardSource
-    from hil.cli.board_options import Asked
+    from hil.cli.board_options import BoardSelection
     from hil.dutlink.board import Board
     from hil.dutlink.host import Host
     from hil.lab.config.lab import Lab
@@ -45,15 +45,15 @@ if TYPE_CHECKING:
     from hil.lab.locks.acquire import WaitStatus
     from hil.lab.locks.lease import Lease
 
-__all__ = ["guarded", "host_of", "lab_here", "refuse_far_boards", "source_at", "using"]
+__all__ = ["current_lab", "find_host", "find_source", "refuse_remote_boards", "use_board", "use_board_safely"]
 
 
-def host_of(boards: str) -> Host:
-    """Return the host whose boards a command uses; raises what `source_at` raises."""
-    return source_at(boards).host()
+def find_host(boards: str) -> Host:
+    """Return the host whose boards a command uses; raises what `find_source` raises."""
+    return find_source(boards).host()
 
 
-def source_at(
+def find_source(
     boards: str,
     *,
     why_not_started: str = "they would end with this command",
@@ -70,7 +70,7 @@ def source_at(
         UsageError: `boards` is no place where boards already are.
     """
     option = parse_boards(boards, option="--boards")
-    refuse_far_boards(option)
+    refuse_remote_boards(option)
     if option.where is Where.STARTED:
         raise UsageError(
             f"--boards {boards} would start boards of its own",
@@ -80,7 +80,7 @@ def source_at(
     return source_of(option)
 
 
-def refuse_far_boards(option: BoardsOption) -> None:
+def refuse_remote_boards(option: BoardsOption) -> None:
     """Refuse boards of a Jumpstarter lab: its lease would end with the command, and the DUT be switched off.
 
     Raises:
@@ -94,7 +94,7 @@ def refuse_far_boards(option: BoardsOption) -> None:
         )
 
 
-def lab_here() -> Lab:
+def current_lab() -> Lab:
     """Read the lab file that counts where the command was typed; tell which other users decide what it says.
 
     Raises:
@@ -106,33 +106,33 @@ def lab_here() -> Lab:
         from hil.lab.files.trusted_path import why_untrusted  # noqa: PLC0415 - for who has a lab file
 
         if why := why_untrusted(lab.file):
-            _tell_once(f"other users decide what {lab.file} says: {why}")
+            _warn_once(f"other users decide what {lab.file} says: {why}")
     return lab
 
 
 @cache
-def _tell_once(line: str) -> None:
+def _warn_once(line: str) -> None:
     sys.stderr.write(f"hil: {sanitize_line(line)}\n")
 
 
 @contextmanager
-def using(asked: Asked, what: str) -> Iterator[Board]:
+def use_board(selection: BoardSelection, what: str) -> Iterator[Board]:
     """Hold a board and open it, for a `with` block.
 
     Args:
-        asked: Which.
-        what: What it is held for, for others to read: the command.
+        selection: The board, and the time to wait for it.
+        what: The command, which other users see as the holder.
 
     Raises:
         UnavailableError: It is not there, may not be opened, or stayed in use.
         LeaseEndedError: This process was started under a lease that has ended.
         UsageError: There are several, and none was named.
     """
-    host = host_of(asked.boards)
-    lab = lab_here()
-    serial = resolve_serial(host, lab, asked.serial)
+    host = find_host(selection.boards)
+    lab = current_lab()
+    serial = resolve_serial(host, lab, selection.serial)
     borrowed = is_borrowed(serial)
-    lease = nullcontext() if borrowed else _held(host, serial, asked.wait_s, what)
+    lease = nullcontext() if borrowed else _acquire(host, serial, selection.wait_s, what)
     with lease, _open(host, lab, serial, borrowed=borrowed) as board, _position_on_record(board):
         try:
             yield board
@@ -177,8 +177,8 @@ def _write_position(serial: str, position: str) -> None:
 
 
 @contextmanager
-def guarded(
-    asked: Asked, what: str, *, force: bool = False, drivers: int = -1
+def use_board_safely(
+    selection: BoardSelection, what: str, *, force: bool = False, drivers: int = -1
 ) -> Iterator[tuple[Board, GuardedLease]]:
     """Hold and open a board as a test run does, for a `with` block: safe before it and after it.
 
@@ -186,8 +186,8 @@ def guarded(
     stays with the host when it ends, with the DUT off.
 
     Args:
-        asked: Which.
-        what: What it is held for, for others to read.
+        selection: The board, and the time to wait for it.
+        what: The command, which other users see as the holder.
         force: Take the stick away from a program that uses it.
         drivers: As `under_guard` has it.
 
@@ -201,11 +201,11 @@ def guarded(
     from hil.lab.safe_state.action import apply_policy  # noqa: PLC0415 - the same
     from hil.lab.safe_state.policy import LEAVE  # noqa: PLC0415 - the same
 
-    source = source_at(asked.boards)
-    host, lab = source.host(), lab_here()
-    serial = resolve_serial(host, lab, asked.serial)
+    source = find_source(selection.boards)
+    host, lab = source.host(), current_lab()
+    serial = resolve_serial(host, lab, selection.serial)
     safety = lab.safety_of(serial, source.safety())
-    held = _held(host, serial, asked.wait_s, what)
+    held = _acquire(host, serial, selection.wait_s, what)
     if not force:
         _check_unused(held, host, lab)
     with (
@@ -239,7 +239,7 @@ def _check_unused(held: Lease, host: Host, lab: Lab) -> None:
         raise
 
 
-def _held(host: Host, serial: str, wait_s: float, what: str) -> Lease:
+def _acquire(host: Host, serial: str, wait_s: float, what: str) -> Lease:
     refuse_ended_lease()
     try:
         return acquire(serial, wait_s=wait_s, test=what, on_wait=_tell, host=host)

@@ -12,13 +12,13 @@ import click
 from hil.cli.common_options import complete_board
 from hil.cli.param_types import QUANTITY
 
-__all__ = ["Asked", "boards_option", "one_board", "wait_option"]
+__all__ = ["BoardSelection", "board_command", "boards_option", "wait_option"]
 
 Verb: TypeAlias = Callable[..., Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class BoardSelection:
     """Which board, and how long to wait for it.
 
     Attributes:
@@ -64,14 +64,14 @@ def wait_option(text: str) -> Callable[[Verb], Verb]:
     )
 
 
-def one_board(verb: Verb) -> Verb:
-    """Give a command the options, and its function the argument `asked`."""
+def board_command(verb: Verb) -> Verb:
+    """Give a command the options, and its function the argument `selection`."""
 
     @_SERIAL
     @wait_option("How long to wait for a board that somebody holds.")
     @boards_option
     @wraps(verb)
     def with_board(*, serial: str | None, wait_s: float, boards: str, **rest: Any) -> Any:  # noqa: ANN401 - click's
-        return verb(asked=Asked(serial, wait_s, boards), **rest)
+        return verb(selection=BoardSelection(serial, wait_s, boards), **rest)
 
     return with_board

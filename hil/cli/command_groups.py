@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hil.cli.examples import SHORT
+from hil.cli.common_options import SHORT
 from hil.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["Instead", "Nouns"]
+__all__ = ["CommandGroup", "Suggestion"]
 
 
 @dataclass(frozen=True, slots=True)
-class Instead:
+class Suggestion:
     """What to type in place of a word that is no command of a group.
 
     Attributes:
@@ -35,7 +35,7 @@ class Instead:
         return self.command.format(words=" ".join(words if words[1:] else (*words, self.missing)))
 
 
-class Nouns(click.Group):
+class CommandGroup(click.Group):
     """Click's group, with `help` as a verb, the nearest match, and short helps that are whole.
 
     Args:
@@ -43,9 +43,9 @@ class Nouns(click.Group):
         attributes: Click's.
     """
 
-    def __init__(self, *, instead: Mapping[str, Instead] | None = None, **attributes: Any) -> None:  # noqa: ANN401 - click's
+    def __init__(self, *, suggestions: Mapping[str, Suggestion] | None = None, **attributes: Any) -> None:  # noqa: ANN401 - click's
         super().__init__(**attributes)
-        self._instead = instead or {}
+        self._suggestions = suggestions or {}
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands, each with the first sentence of its help; long ones are wrapped and not cut."""
@@ -76,16 +76,16 @@ class Nouns(click.Group):
         if ctx.resilient_parsing or name.startswith("-") or self.get_command(ctx, name) is not None:
             return super().resolve_command(ctx, args)
         names = self.list_commands(ctx)
-        instead = self._instead.get(name.lower()) or _nearest(name, names)
+        suggestions = self._suggestions.get(name.lower()) or _nearest(name, names)
         raise UsageError(
             f"{ctx.command_path} has no command {name!r}",
-            why=instead.why or f"it has {', '.join(names)}",
-            remedy=f"{ctx.command_path} {instead.typed(args)}",
+            why=suggestions.why or f"it has {', '.join(names)}",
+            remedy=f"{ctx.command_path} {suggestions.typed(args)}",
         )
 
 
-def _nearest(name: str, names: Sequence[str]) -> Instead:
+def _nearest(name: str, names: Sequence[str]) -> Suggestion:
     from difflib import get_close_matches  # noqa: PLC0415 - for what was mistyped alone
 
     near = get_close_matches(name.lower(), names, n=1)
-    return Instead(near[0]) if near else Instead()
+    return Suggestion(near[0]) if near else Suggestion()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from hil.history.store import History
     from hil.history.window import Window
 
-__all__ = ["history_file", "kind_of_runs", "looked_at", "newest_nights", "opened"]
+__all__ = ["history_file", "kind_of_runs", "newest_nights", "open_history", "select_window"]
 
 _Verb = TypeVar("_Verb", bound="Callable[..., Any]")
 
@@ -49,7 +49,7 @@ def newest_nights(default: int) -> Callable[[_Verb], _Verb]:
     )
 
 
-def opened(path: Path, *, to_read: bool = True) -> History:
+def open_history(path: Path, *, to_read: bool = True) -> History:
     """Return an open history that is there.
 
     Args:
@@ -77,7 +77,7 @@ def opened(path: Path, *, to_read: bool = True) -> History:
     return History(path, to_read=to_read)
 
 
-def looked_at(kept: History, nights: int, kind: str) -> Window:
+def select_window(kept: History, nights: int, kind: str) -> Window:
     """Return the newest nights of a history.
 
     Raises:

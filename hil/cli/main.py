@@ -16,7 +16,7 @@ from hil.cli.common_options import wants_json
 from hil.cli.result import Answer
 from hil.cli.root import Root
 from hil.cli.signals import InterruptionError
-from hil.cli.standard_output import let_readers_leave
+from hil.cli.standard_output import tolerate_closed_output
 from hil.dutlink.console.ci_commands import without_ci_commands
 from hil.dutlink.console.sanitize import sanitize_line, sanitize_text
 from hil.errors import HilError, UsageError
@@ -171,9 +171,9 @@ def _told(error: click.ClickException, given: Sequence[str]) -> UsageError:
             what = " ".join(error.format_message().split()).rstrip(".")
     meant = f"{command} {near[0]}" if near else ""
     if isinstance(error, click.UsageError) and not isinstance(error, click.exceptions.NoArgsIsHelpError):
-        from hil.cli.suggestions import likely_meant  # noqa: PLC0415 - for what was mistyped alone
+        from hil.cli.suggestions import suggest_command_line  # noqa: PLC0415 - for what was mistyped alone
 
-        meant = likely_meant(error, given) or meant
+        meant = suggest_command_line(error, given) or meant
     return UsageError(what, remedy=meant or f"{command} --help")
 
 
@@ -183,7 +183,7 @@ def main() -> None:
         from hil.lab.processes.reaper import fork_from_pid_1  # noqa: PLC0415 - for the first process of a container
 
         fork_from_pid_1()
-    let_readers_leave()
+    tolerate_closed_output()
     sys.exit(run())
 
 

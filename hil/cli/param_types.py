@@ -1,4 +1,4 @@
-"""Numbers of seconds or days as people type them."""
+"""Values on the command line: numbers of seconds or days, and sizes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,11 @@ from typing import Any
 
 import click
 
-__all__ = ["QUANTITY"]
+__all__ = ["QUANTITY", "format_size", "parse_size"]
+
+_KIBI = 1024
+
+_UNITS = {"K": 10, "M": 20, "G": 30}
 
 _MOST = 10_000_000
 """As seconds a third of a year; more of them, the kernel's clocks do not take everywhere."""
@@ -27,3 +31,22 @@ class _Quantity(click.FloatRange):
 
 QUANTITY = _Quantity(0, _MOST)
 """Seconds or days, 0 to ten million."""
+
+
+def parse_size(text: str) -> int:
+    """Return bytes; raises click.BadParameter for what is no size. K is 1024."""
+    shift = _UNITS.get(text[-1:].upper(), 0)
+    digits = text[:-1] if shift else text
+    if not (digits.isascii() and digits.isdecimal()):
+        raise click.BadParameter(f"{text!r} is no size: a number of bytes, or one with K, M or G")
+    return int(digits) << shift
+
+
+def format_size(size_bytes: int) -> str:
+    """Return a size as people read it: in KiB, MiB or GiB, with a digit after the point where it matters."""
+    value, unit = float(size_bytes), "bytes"
+    for larger in ("KiB", "MiB", "GiB"):
+        if value < _KIBI:
+            break
+        value, unit = value / _KIBI, larger
+    return f"{value:.1f}".removesuffix(".0") + f" {unit}"

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from hil.flash.progress import Progress
 
-__all__ = ["ProgressBar", "told_progress"]
+__all__ = ["ProgressBar", "show_progress"]
 
 _NAME_WIDTH = len("compare")
 _USUAL_COLUMNS, _USUAL_LINES = 79, 24
@@ -73,7 +73,7 @@ def _extent() -> dict[str, Any]:
 
 
 @contextmanager
-def told_progress() -> Iterator[Progress | None]:
+def show_progress() -> Iterator[Progress | None]:
     """Yield what tells the user how far it is, as their standard error can show it."""
     if click.get_current_context().find_root().params.get("as_json"):
         yield None

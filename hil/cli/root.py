@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from hil.cli.command_groups import Instead, Nouns
-from hil.cli.common_options import equip
-from hil.cli.examples import SHORT
+from hil.cli.command_groups import CommandGroup, Suggestion
+from hil.cli.common_options import SHORT, add_common_options
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -20,8 +19,8 @@ COMMANDS: Final = tuple(sorted(path.split()[1] for path in SHORT if path.count("
 """Each is the command of that name in the module of that name."""
 
 
-_INSTEAD: Final = {
-    word: Instead(command)
+_SUGGESTIONS: Final = {
+    word: Suggestion(command)
     for command, words in {
         "boards": ("ls", "list", "status", "devices"),
         "power on": ("on",),
@@ -41,12 +40,12 @@ _INSTEAD: Final = {
 """What people type who know other tools."""
 
 
-class Root(Nouns):
+class Root(CommandGroup):
     """Click's group, whose commands are in modules of their own."""
 
     def __init__(self, **attributes: Any) -> None:  # noqa: ANN401 - click's
-        super().__init__(instead=_INSTEAD, **attributes)
-        equip(self, "hil")
+        super().__init__(suggestions=_SUGGESTIONS, **attributes)
+        add_common_options(self, "hil")
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Offer commands, none of which is imported for it, and options."""
@@ -67,5 +66,5 @@ class Root(Nouns):
         if cmd_name not in self.commands:
             command: click.Command = getattr(import_module(f"hil.cli.commands.{cmd_name}"), cmd_name)
             self.add_command(command, cmd_name)
-            equip(command, f"hil {cmd_name}")
+            add_common_options(command, f"hil {cmd_name}")
         return self.commands[cmd_name]

@@ -10,10 +10,10 @@ from hil.lab.safe_state.record import read_record
 if TYPE_CHECKING:
     from hil.dutlink.board import Board
 
-__all__ = ["lost_its_stick", "runs_with_its_stick"]
+__all__ = ["dut_runs_with_stick", "stick_lost_sentence"]
 
 
-def runs_with_its_stick(board: Board) -> bool:
+def dut_runs_with_stick(board: Board) -> bool:
     """Return True if the DUT draws current, and may have the stick: the record says nothing else.
 
     It is asked before the stick is turned, which changes the record.
@@ -21,7 +21,7 @@ def runs_with_its_stick(board: Board) -> bool:
     return read_record(lock_folder(), board.serial).position not in {"host", "off"} and board.power.draws()
 
 
-def lost_its_stick(done: str = "", *, is_back: bool = False) -> str:
+def stick_lost_sentence(done: str = "", *, is_back: bool = False) -> str:
     """Return the sentence for a DUT that runs.
 
     Args:

@@ -6,7 +6,7 @@ import signal
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn
 
-from hil.cli.standard_output import give_up_on_readers
+from hil.cli.standard_output import stop_waiting_for_readers
 from hil.errors import HilError
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from hil.dutlink.board import Board
 
-__all__ = ["InterruptionError", "stick_taken_away"]
+__all__ = ["InterruptionError", "detach_stick_on_signal"]
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _KILLED = 128
@@ -27,7 +27,7 @@ class InterruptionError(HilError):
     status = _KILLED + signal.SIGINT
 
 
-class _Asked(KeyboardInterrupt):
+class _EndRequest(KeyboardInterrupt):
     """A signal that asks the process to end, as Ctrl-C does."""
 
     def __init__(self, number: int) -> None:
@@ -36,7 +36,7 @@ class _Asked(KeyboardInterrupt):
 
 
 @contextmanager
-def stick_taken_away(board: Board, interrupted: str) -> Iterator[None]:
+def detach_stick_on_signal(board: Board, interrupted: str) -> Iterator[None]:
     """Take the stick from everybody when a signal ends the `with` block, and only then give in to it.
 
     What the block noted on the exception that the signal raised there, such as what was written, is told.
@@ -51,10 +51,10 @@ def stick_taken_away(board: Board, interrupted: str) -> Iterator[None]:
     before = {one: signal.signal(one, _ask) for one in _SIGNALS if _is_heard(one)}
     try:
         yield
-    except _Asked as asked:
+    except _EndRequest as request:
         for one in before:
             signal.signal(one, signal.SIG_IGN)  # an impatient second Ctrl-C would leave the stick where it is
-        raise _given_in(board, interrupted, asked) from None
+        raise _given_in(board, interrupted, request) from None
     finally:
         for one, handler in before.items():
             signal.signal(one, handler)
@@ -66,17 +66,17 @@ def _is_heard(number: signal.Signals) -> bool:
 
 
 def _ask(number: int, _frame: object) -> NoReturn:
-    give_up_on_readers()
-    raise _Asked(number)
+    stop_waiting_for_readers()
+    raise _EndRequest(number)
 
 
-def _given_in(board: Board, interrupted: str, asked: _Asked) -> InterruptionError:
+def _given_in(board: Board, interrupted: str, request: _EndRequest) -> InterruptionError:
     where = "nobody has the stick now (position off)"
     try:
         board.storage.off()
     except HilError as error:
         where = f"the stick may still be on the host: {error.what}"
-    why = "; ".join((*getattr(asked, "__notes__", ()), where))
+    why = "; ".join((*getattr(request, "__notes__", ()), where))
     told = InterruptionError(interrupted, why=why, remedy="the same command again", serial=board.serial)
-    told.status = _KILLED + asked.number
+    told.status = _KILLED + request.number
     return told

@@ -12,7 +12,7 @@ import select
 import sys
 from typing import ClassVar, Final, TextIO
 
-__all__ = ["give_up_on_readers", "let_readers_leave"]
+__all__ = ["stop_waiting_for_readers", "tolerate_closed_output"]
 
 _PIECE_BYTES: Final = 4096
 """A pipe that can be written to takes at least so many bytes without blocking (PIPE_BUF, pipe(7))."""
@@ -20,7 +20,7 @@ _PIECE_BYTES: Final = 4096
 _LOOK_MS: Final = 200
 
 
-def let_readers_leave() -> None:
+def tolerate_closed_output() -> None:
     """Let this process go on where the reader of its output leaves, or stalls until a signal comes."""
     sys.stdout, sys.stderr = (
         _let_leave(sys.stdout, "standard output"),
@@ -28,7 +28,7 @@ def let_readers_leave() -> None:
     )
 
 
-def give_up_on_readers() -> None:
+def stop_waiting_for_readers() -> None:
     """Wait for no reader any more; a signal has asked the process to end."""
     _Output.is_ending = True
 
@@ -76,7 +76,7 @@ class _Output(io.FileIO):
                 self._is_refused = self.is_ending
             return len(data) if self._is_refused else os.write(self.fileno(), memoryview(data)[:_PIECE_BYTES])
         except KeyboardInterrupt:
-            give_up_on_readers()
+            stop_waiting_for_readers()
             raise
         except BrokenPipeError:
             self._is_refused = True

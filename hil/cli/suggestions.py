@@ -10,13 +10,13 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["likely_meant"]
+__all__ = ["suggest_command_line"]
 
 _OF_COMMANDS: Final = ("--board", "--boards", "--wait")
 """Options that stand after a command, and take a value."""
 
 
-def likely_meant(error: click.UsageError, given: Sequence[str]) -> str:
+def suggest_command_line(error: click.UsageError, given: Sequence[str]) -> str:
     """Return the command line that was likely meant; empty: there is no guess.
 
     Args:

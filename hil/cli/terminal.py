@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NoReturn
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["EndedError", "ended_by_signals", "raw"]
+__all__ = ["EndedError", "raw_terminal", "signals_as_errors"]
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
@@ -25,7 +25,7 @@ class EndedError(Exception):
 
 
 @contextmanager
-def ended_by_signals() -> Iterator[None]:
+def signals_as_errors() -> Iterator[None]:
     """Turn signals that would end the process into `EndedError`, for a `with` block; ignored ones stay so.
 
     Further signals are ignored then: one in the midst of what restores the terminal would leave it as it is.
@@ -43,7 +43,7 @@ def ended_by_signals() -> Iterator[None]:
 
 
 @contextmanager
-def raw(descriptor: int) -> Iterator[None]:
+def raw_terminal(descriptor: int) -> Iterator[None]:
     """Have a terminal hand on every key as it is, Ctrl-C too, for a `with` block."""
     before = termios.tcgetattr(descriptor)
     try:

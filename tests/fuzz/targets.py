@@ -20,7 +20,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hil.cli.commands.console_sinks import PlainLines
+from hil.cli.commands.console_sinks import PlainTextSink
 from hil.cli.terminal_modes import TerminalModes
 from hil.dutlink.console.ci_commands import CiCommandFilter
 from hil.dutlink.console.sanitize import SanitizingDecoder, sanitize_line
@@ -403,7 +403,7 @@ def frames(data: bytes) -> None:
         for piece in pieces(data):
             for frame in stream.feed(piece):
                 with suppress(HilError):
-                    _ = frame.status_and_data if frame.kind is FrameKind.RESULT else frame.facts
+                    _ = frame.status_and_data if frame.kind is FrameKind.RESULT else frame.json
                 with suppress(HilError):
                     assert Transfer.from_bytes(frame.payload).to_bytes() == frame.payload
 
@@ -444,7 +444,7 @@ def plain_output(data: bytes) -> None:
         def write(self, text: bytes | str) -> None:
             assert isinstance(text, str)
 
-    lines = PlainLines(Kept())  # type: ignore[arg-type]
+    lines = PlainTextSink(Kept())  # type: ignore[arg-type]
     for piece in pieces(data):
         lines.show(Chunk(0.0, 0.0, piece, 0))
     lines.close()

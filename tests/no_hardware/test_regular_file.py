@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.cli.commands.console_sinks import BytesFile, TimedFile
-from hil.cli.history_options import opened
+from hil.cli.commands.console_sinks import RawFileSink, TimestampedFileSink
+from hil.cli.history_options import open_history
 from hil.dutlink.power.model import Sample
 from hil.dutlink.power.trace import PowerTrace
 from hil.errors import HilError, HistoryError
@@ -46,7 +46,7 @@ def test_history_is_not_merged_from_what_is_no_file(no_file: Path) -> None:
 
 def test_opened_history_does_not_call_it_a_run_that_is_missing(no_file: Path) -> None:
     with pytest.raises(HistoryError, match="it is a "):
-        opened(no_file)
+        open_history(no_file)
 
 
 def test_lab_edit_refuses_what_is_no_file(no_file: Path) -> None:
@@ -54,7 +54,7 @@ def test_lab_edit_refuses_what_is_no_file(no_file: Path) -> None:
         LabFileEditor(no_file)
 
 
-@pytest.mark.parametrize("open_it", [BytesFile, lambda path: TimedFile(path, "title")])
+@pytest.mark.parametrize("open_it", [RawFileSink, lambda path: TimestampedFileSink(path, "title")])
 def test_console_file_is_refused_where_nothing_would_take_its_bytes(
     no_file: Path, open_it: Callable[[Path], object]
 ) -> None:
@@ -96,7 +96,7 @@ def test_nonblocking_opener_takes_a_terminal() -> None:
         os.close(terminal)
 
 
-@pytest.mark.parametrize("open_it", [BytesFile, lambda path: TimedFile(path, "title")])
+@pytest.mark.parametrize("open_it", [RawFileSink, lambda path: TimestampedFileSink(path, "title")])
 def test_console_file_is_not_written_to_a_device_that_is_no_terminal(
     open_it: Callable[[Path], object],
 ) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from hil.cli.board_context import host_of, lab_here
+from hil.cli.board_context import current_lab, find_host
 from hil.dutlink.board import open_board
 from hil.dutlink.discovery import list_boards
 from hil.dutlink.power.power import OFF_AMPS
@@ -83,8 +83,8 @@ class BoardList:
     """
 
     def __init__(self, boards: str) -> None:
-        self._host = host_of(boards)
-        self._lab = lab_here()
+        self._host = find_host(boards)
+        self._lab = current_lab()
 
     def rows(self) -> list[dict[str, Any]]:
         """Return a row for each board, then one for each place whose board is not there."""

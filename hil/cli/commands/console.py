@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hil.cli.board_options import Asked, one_board
+from hil.cli.board_options import BoardSelection, board_command
 from hil.cli.result import Answer
-from hil.cli.terminal import EndedError, ended_by_signals, raw
+from hil.cli.terminal import EndedError, raw_terminal, signals_as_errors
 from hil.errors import ConsoleError, HilError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from hil.cli.commands.console_output import Output
-    from hil.cli.commands.console_session import Talk
-    from hil.cli.commands.console_sinks import Screen
+    from hil.cli.commands.console_output import ConsoleOutput
+    from hil.cli.commands.console_session import ConsoleSession
+    from hil.cli.commands.console_sinks import ConsoleSink
     from hil.dutlink.board import Board
 
 __all__ = ["console"]
@@ -58,10 +58,10 @@ _KILLED = 128
 )
 @click.option("--read-only", is_flag=True, help="Send nothing. So it is where standard input is no terminal.")
 @click.option("--power-on", is_flag=True, help="Run the power_on sequence once the console is read.")
-@one_board
+@board_command
 @click.pass_context
 def console(
-    ctx: click.Context, *, asked: Asked, transcript: Path | None, read_only: bool, power_on: bool
+    ctx: click.Context, *, selection: BoardSelection, transcript: Path | None, read_only: bool, power_on: bool
 ) -> Answer:
     """Be the DUT's console: what is typed goes to the DUT; Ctrl-] leaves, Ctrl-^ lists the keys.
 
@@ -72,17 +72,17 @@ def console(
     hil console --power-on --transcript boot.txt
     hil --json console --read-only
     """  # noqa: D301 - click's own escape
-    from hil.cli.board_context import using  # noqa: PLC0415 - the driver is for commands that use boards
-    from hil.cli.commands.console_output import Output  # noqa: PLC0415 - for this command alone
+    from hil.cli.board_context import use_board  # noqa: PLC0415 - the driver is for commands that use boards
+    from hil.cli.commands.console_output import ConsoleOutput  # noqa: PLC0415 - for this command alone
 
     keys = None if read_only or not os.isatty(_KEYBOARD) else _KEYBOARD
     as_json = bool(ctx.find_root().params["as_json"])
     with ExitStack() as session:
         kept = _kept(session, transcript)
         try:
-            session.enter_context(ended_by_signals())
-            board = session.enter_context(using(asked, "hil console"))
-            output = Output(sys.stdout.fileno())
+            session.enter_context(signals_as_errors())
+            board = session.enter_context(use_board(selection, "hil console"))
+            output = ConsoleOutput(sys.stdout.fileno())
             _talk(board, [_shown(output, as_json=as_json), *kept], output, keys, power_on=power_on)
         except EndedError as ended:
             return Answer(None, _KILLED + ended.number)
@@ -95,9 +95,11 @@ def console(
     return Answer(None)
 
 
-def _talk(board: Board, screens: list[Screen], output: Output, keys: int | None, *, power_on: bool) -> None:
+def _talk(
+    board: Board, sinks: list[ConsoleSink], output: ConsoleOutput, keys: int | None, *, power_on: bool
+) -> None:
     """Open the console, and talk until that is over."""
-    from hil.cli.commands.console_session import Talk  # noqa: PLC0415 - as above
+    from hil.cli.commands.console_session import ConsoleSession  # noqa: PLC0415 - as above
     from hil.lab.locks.lock_dir import lock_folder  # noqa: PLC0415 - as above
     from hil.lab.safe_state.record import record_name  # noqa: PLC0415 - as above
 
@@ -114,11 +116,11 @@ def _talk(board: Board, screens: list[Screen], output: Output, keys: int | None,
     elif not board.power.draws():
         _say("the DUT is off; hil power on, or hil console --power-on, switches it on")
     with ExitStack() as session:
-        talk = Talk(board.console, screens, output, keys, show_help=_say_keys)
+        talk = ConsoleSession(board.console, sinks, output, keys, show_help=_say_keys)
         session.callback(_restore_mode, board, talk)
         if keys is not None:
-            session.enter_context(raw(keys))
-        session.enter_context(_closing(screens, output))
+            session.enter_context(raw_terminal(keys))
+        session.enter_context(_closing(sinks, output))
         talk.run()
     _say(f"left the console of board {board.serial}")
 
@@ -128,13 +130,13 @@ def _note_old_bytes(board: Board) -> None:
 
     They cannot be told from what a DUT says just then. The talk of hil with the board's shell does not count.
     """
-    from hil.cli.commands.console_sinks import DutBytes  # noqa: PLC0415 - as above
+    from hil.cli.commands.console_sinks import DutByteFilter  # noqa: PLC0415 - as above
     from hil.dutlink.console.transcript import MarkKind  # noqa: PLC0415 - as above
     from hil.dutlink.timing import sleep  # noqa: PLC0415 - as above
 
     sleep(_OLD_S)
     board.console.drain()
-    transcript, dut, said = board.console.transcript, DutBytes(), bytearray()
+    transcript, dut, said = board.console.transcript, DutByteFilter(), bytearray()
     stop_listening = transcript.listen(lambda event: said.extend(dut.of(event)), from_start=True)
     stop_listening()
     if said or dut.rest():
@@ -155,30 +157,30 @@ def _warn_of_others(tty: Path) -> None:
 
 
 @contextmanager
-def _closing(screens: list[Screen], output: Output) -> Iterator[None]:
+def _closing(sinks: list[ConsoleSink], output: ConsoleOutput) -> Iterator[None]:
     try:
         yield
     finally:
-        for screen in screens:
-            screen.close()
+        for sink in sinks:
+            sink.close()
         output.flush(_STALLED_S)
 
 
-def _shown(output: Output, *, as_json: bool) -> Screen:
-    from hil.cli.commands.console_sinks import JsonLines, PlainLines, Terminal  # noqa: PLC0415 - as above
+def _shown(output: ConsoleOutput, *, as_json: bool) -> ConsoleSink:
+    from hil.cli.commands.console_sinks import JsonSink, PlainTextSink, TerminalSink  # noqa: PLC0415 - as above
 
     if as_json:
-        return JsonLines(output)
-    return Terminal(output) if os.isatty(output.descriptor) else PlainLines(output)
+        return JsonSink(output)
+    return TerminalSink(output) if os.isatty(output.descriptor) else PlainTextSink(output)
 
 
-def _kept(session: ExitStack, transcript: Path | None) -> list[Screen]:
+def _kept(session: ExitStack, transcript: Path | None) -> list[ConsoleSink]:
     """Open the file of the transcript, before anything is done to the board.
 
     Raises:
         UsageError: It cannot be written.
     """
-    from hil.cli.commands.console_sinks import BytesFile, TimedFile  # noqa: PLC0415 - as above
+    from hil.cli.commands.console_sinks import RawFileSink, TimestampedFileSink  # noqa: PLC0415 - as above
 
     if transcript is None:
         return []
@@ -188,7 +190,9 @@ def _kept(session: ExitStack, transcript: Path | None) -> list[Screen]:
         )
     try:
         is_raw = transcript.suffix == ".raw"
-        file = BytesFile(transcript) if is_raw else TimedFile(transcript, "console, by hil console")
+        file = (
+            RawFileSink(transcript) if is_raw else TimestampedFileSink(transcript, "console, by hil console")
+        )
     except OSError as error:
         raise UsageError(f"{transcript} cannot be written", why=str(error), remedy="another FILE") from error
     session.callback(file.close)
@@ -204,7 +208,7 @@ def _not_written(error: OSError) -> ConsoleError:
     )
 
 
-def _restore_mode(board: Board, talk: Talk) -> None:
+def _restore_mode(board: Board, talk: ConsoleSession) -> None:
     """Bring the board back from its shell, if it was left there: the next user could not see the DUT."""
     from hil.dutlink.console.board_shell import ends_in_shell  # noqa: PLC0415 - as above
     from hil.dutlink.timing import until  # noqa: PLC0415 - as above
@@ -223,9 +227,9 @@ def _forget_output() -> None:
 
 def _say(line: str, *, before: str = "") -> None:
     """Tell the user, unless standard error stalls as well; `before` ends a line that the DUT began."""
-    from hil.cli.commands.console_output import Output  # noqa: PLC0415 - as above
+    from hil.cli.commands.console_output import ConsoleOutput  # noqa: PLC0415 - as above
 
-    told = Output(sys.stderr.fileno())
+    told = ConsoleOutput(sys.stderr.fileno())
     told.write(f"{before}hil: {line}\r\n" if sys.stderr.isatty() else f"hil: {line}\n")
     with suppress(OSError):
         told.flush(_STALLED_S)

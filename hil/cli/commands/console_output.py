@@ -10,7 +10,7 @@ from typing import Final
 
 from hil.dutlink.timing import Deadline
 
-__all__ = ["Output"]
+__all__ = ["ConsoleOutput"]
 
 _PIECE_BYTES: Final = 4096
 """A pipe that can be written to takes at least so many bytes without blocking (PIPE_BUF, pipe(7))."""
@@ -18,7 +18,7 @@ _PIECE_BYTES: Final = 4096
 _ANEW: Final = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 
-class Output:
+class ConsoleOutput:
     """An open file, pipe or terminal, and the bytes that it has not taken yet.
 
     Args:

@@ -17,12 +17,12 @@ from hil.errors import HilError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from hil.cli.commands.console_output import Output
-    from hil.cli.commands.console_sinks import Screen
+    from hil.cli.commands.console_output import ConsoleOutput
+    from hil.cli.commands.console_sinks import ConsoleSink
     from hil.dutlink.console.console import Console
     from hil.dutlink.console.transcript import Event
 
-__all__ = ["HELP", "LEAVE", "Talk"]
+__all__ = ["HELP", "LEAVE", "ConsoleSession"]
 
 LEAVE: Final = b"\x1d"
 """Ctrl-], as telnet and many consoles have it."""
@@ -36,7 +36,7 @@ _REST_S: Final = 0.3
 """How long an output that stalls is given at the end, in seconds, for what came last."""
 
 
-class Talk:
+class ConsoleSession:
     """One session of `hil console`.
 
     Args:
@@ -53,14 +53,14 @@ class Talk:
     def __init__(
         self,
         console: Console,
-        screens: Sequence[Screen],
-        output: Output,
+        sinks: Sequence[ConsoleSink],
+        output: ConsoleOutput,
         keys: int | None,
         *,
         show_help: Callable[[], None] = lambda: None,
     ) -> None:
         self._console = console
-        self._screens = screens
+        self._sinks = sinks
         self._output = output
         self._keys = keys
         self._events: EventQueue[Event] = EventQueue(_HELD_BYTES)
@@ -108,8 +108,8 @@ class Talk:
                 event = self._events.get(block=False)
             except Empty:
                 return True
-            for screen in self._screens:
-                screen.show(event)
+            for sink in self._sinks:
+                sink.show(event)
         return False
 
     def _take_keys(self) -> bool:

@@ -18,16 +18,24 @@ from hil.regular_file import nonblocking_opener
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from hil.cli.commands.console_output import Output
+    from hil.cli.commands.console_output import ConsoleOutput
     from hil.dutlink.console.transcript import Event
 
-__all__ = ["BytesFile", "DutBytes", "JsonLines", "PlainLines", "Screen", "Terminal", "TimedFile"]
+__all__ = [
+    "ConsoleSink",
+    "DutByteFilter",
+    "JsonSink",
+    "PlainTextSink",
+    "RawFileSink",
+    "TerminalSink",
+    "TimestampedFileSink",
+]
 
 _STALLED_S: Final = 0.3
 """How long a terminal that stalls may take for the DUT's last bytes, in seconds."""
 
 
-class Screen(Protocol):
+class ConsoleSink(Protocol):
     """Shows what comes."""
 
     def show(self, event: Event) -> None:
@@ -39,7 +47,7 @@ class Screen(Protocol):
         ...
 
 
-class DutBytes:
+class DutByteFilter:
     """Take the DUT's bytes from events; the talk of hil with the board's shell is left out."""
 
     def __init__(self) -> None:
@@ -62,13 +70,13 @@ class DutBytes:
         return dut_output(held or b"")
 
 
-class Terminal:
+class TerminalSink:
     """A terminal gets the DUT's bytes as they are: it is what a console is for."""
 
-    def __init__(self, output: Output) -> None:
+    def __init__(self, output: ConsoleOutput) -> None:
         self._output = output
         self._modes = TerminalModes()
-        self._dut = DutBytes()
+        self._dut = DutByteFilter()
 
     def show(self, event: Event) -> None:
         """Write the bytes; tell which of them are old."""
@@ -88,14 +96,14 @@ class Terminal:
         self._output.write(self._modes.undo())
 
 
-class PlainLines:
+class PlainTextSink:
     """A pipe or a file gets plain text, in which a CI that reads it finds no command."""
 
-    def __init__(self, output: Output) -> None:
+    def __init__(self, output: ConsoleOutput) -> None:
         self._output = output
         self._text = SanitizingDecoder()
         self._commands = CiCommandFilter()
-        self._dut = DutBytes()
+        self._dut = DutByteFilter()
 
     def show(self, event: Event) -> None:
         """Write what is certain to be text."""
@@ -107,10 +115,10 @@ class PlainLines:
         self._output.write(self._commands.feed(rest) + self._commands.finish())
 
 
-class JsonLines:
+class JsonSink:
     """One JSON object a line: `bytes` with `base64` and as plain `text`; `mark` for what was done; `end`."""
 
-    def __init__(self, output: Output) -> None:
+    def __init__(self, output: ConsoleOutput) -> None:
         self._output = output
         self._text = SanitizingDecoder()
 
@@ -137,7 +145,7 @@ class JsonLines:
         self._output.write(json.dumps(facts) + "\n")
 
 
-class BytesFile:
+class RawFileSink:
     """A file gets every byte."""
 
     def __init__(self, path: Path) -> None:
@@ -154,7 +162,7 @@ class BytesFile:
         self._file.close()
 
 
-class TimedFile:
+class TimestampedFileSink:
     """A file gets lines with times."""
 
     def __init__(self, path: Path, title: str) -> None:

@@ -62,18 +62,18 @@ def doctor(ctx: click.Context, serial: str | None, quick: bool, boards: str) -> 
 
 
 def _bench(boards: str, serial: str | None, *, quick: bool) -> DoctorContext:
-    from hil.cli.board_context import lab_here, source_at  # noqa: PLC0415 - as above
+    from hil.cli.board_context import current_lab, find_source  # noqa: PLC0415 - as above
     from hil.errors import UsageError  # noqa: PLC0415 - as above
     from hil.lab.board_lookup import resolve_serial  # noqa: PLC0415 - as above
     from hil.lab.config.lab import Lab  # noqa: PLC0415 - as above
     from hil.lab.doctor.context import DoctorContext  # noqa: PLC0415 - as above
     from hil.lab.doctor.host_info import HostInfo  # noqa: PLC0415 - as above
 
-    source = source_at(boards)
+    source = find_source(boards)
     host = source.host()
     lab, lab_error = Lab(), None
     try:
-        lab = lab_here()
+        lab = current_lab()
     except UsageError as error:
         lab_error = error
     return DoctorContext(

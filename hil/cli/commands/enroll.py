@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hil.cli.board_options import Asked, one_board
+from hil.cli.board_options import BoardSelection, board_command
 from hil.cli.param_types import QUANTITY
 from hil.errors import UsageError
 
@@ -40,10 +40,10 @@ __all__ = ["enroll"]
     metavar="SECONDS",
     help="How long to listen which console speaks; 0 leaves DUTs off.",
 )
-@one_board
+@board_command
 def enroll(  # noqa: PLR0913 - its options
     *,
-    asked: Asked,
+    selection: BoardSelection,
     name: str | None,
     tags: str | None,
     file: Path | None,
@@ -65,7 +65,7 @@ def enroll(  # noqa: PLR0913 - its options
 
     Exit status: 0 done, 1 not all of it, 2 misuse.
     """
-    if asked.serial is None and (name or tags):
+    if selection.serial is None and (name or tags):
         raise UsageError(
             "--name and --tags belong to one board",
             why="none was named",
@@ -77,7 +77,7 @@ def enroll(  # noqa: PLR0913 - its options
             why="standard input is no terminal",
             remedy="hil enroll --yes, or --dry-run",
         )
-    from hil.cli.commands.enroll_dialog import Enrolling, Wishes  # noqa: PLC0415 - the driver is for commands that use boards
+    from hil.cli.commands.enroll_dialog import EnrollCommand, EnrollOptions  # noqa: PLC0415 - the driver is for commands that use boards
 
-    wishes = Wishes(name, tags, file, listen_s, yes=yes, dry_run=dry_run)
-    return Enrolling(asked, wishes).run()
+    options = EnrollOptions(name, tags, file, listen_s, yes=yes, dry_run=dry_run)
+    return EnrollCommand(selection, options).run()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hil.cli.board_context import lab_here, source_at
+from hil.cli.board_context import current_lab, find_source
 from hil.cli.result import Answer
 from hil.dutlink.board import open_board
 from hil.dutlink.discovery import list_boards
@@ -25,17 +25,17 @@ from hil.lab.safe_state.meter_settling import last_used_s, wait_until_settled
 from hil.lab.udev.rule import INSTALL_RULE, unopened_sticks
 
 if TYPE_CHECKING:
-    from hil.cli.board_options import Asked
+    from hil.cli.board_options import BoardSelection
     from hil.dutlink.board import Board
     from hil.lab.locks.lease import Lease
 
-__all__ = ["Enrolling", "Wishes"]
+__all__ = ["EnrollCommand", "EnrollOptions"]
 
 _USABLE = (Verdict.PRESENT, Verdict.LOST)
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
+class EnrollOptions:
     """What was asked for.
 
     Attributes:
@@ -55,23 +55,23 @@ class Wishes:
     dry_run: bool
 
 
-class Enrolling:
+class EnrollCommand:
     """One `hil enroll`.
 
     Args:
         asked: Which boards.
-        wishes: What else was asked for.
+        options: What else was asked for.
 
     Raises:
-        UsageError: The lab file is wrong already, or `asked` is no place where boards are.
+        UsageError: The lab file is wrong already, or `selection` is no place where boards are.
     """
 
-    def __init__(self, asked: Asked, wishes: Wishes) -> None:
-        self._source = source_at(asked.boards)
+    def __init__(self, selection: BoardSelection, options: EnrollOptions) -> None:
+        self._source = find_source(selection.boards)
         self._host = self._source.host()
-        self._asked = asked
-        self._wishes = wishes
-        file = wishes.file or lab_here().file or project_folder(Path.cwd()) / FILE_NAME
+        self._asked = selection
+        self._options = options
+        file = options.file or current_lab().file or project_folder(Path.cwd()) / FILE_NAME
         self._edit = LabFileEditor(file)
 
     def run(self) -> Answer:
@@ -83,7 +83,7 @@ class Enrolling:
             _tell_of_unopened()
         answer = {"file": str(self._edit.file), "written": written, "diff": diff, "boards": boards}
         context = click.get_current_context()
-        store = "would store" if self._wishes.dry_run else "stored"
+        store = "would store" if self._options.dry_run else "stored"
         value = answer if context.find_root().params["as_json"] else _summary(answer, store)
         return Answer(value, int(any(board["problems"] for board in boards)))
 
@@ -140,7 +140,7 @@ class Enrolling:
 
     def _may_switch_off(self, board: Board) -> bool:
         amps = board.power.read().amps
-        if abs(amps) >= OFF_AMPS and self._wishes.dry_run and not self._wishes.yes:
+        if abs(amps) >= OFF_AMPS and self._options.dry_run and not self._options.yes:
             return False
         return abs(amps) < OFF_AMPS or self._agreed(
             f"The DUT of board {board.serial} is on ({amps:.2f} A). May it be switched off?"
@@ -149,40 +149,40 @@ class Enrolling:
     def _survey(self, board: Board, lease: Lease, row: dict[str, Any]) -> None:
         """Look at a board under a guard: whatever ends this process, the board is made safe."""
         with under_guard(lease, self._source.safety()):
-            listen = f", listening to consoles for {self._wishes.listen_s:g} s at most"
-            _tell(f"board {board.serial}: turning its mux{listen if self._wishes.listen_s else ''}")
-            found = survey(board, self._wishes.listen_s)
+            listen = f", listening to consoles for {self._options.listen_s:g} s at most"
+            _tell(f"board {board.serial}: turning its mux{listen if self._options.listen_s else ''}")
+            found = survey(board, self._options.listen_s)
             row |= {"stick": str(found.stick) if found.stick else None, "problems": list(found.remarks)}
             row["console"] = str(found.console or "the board's own") if found.spoke else None
-            silent = "none spoke" if self._wishes.listen_s else "not listened to"
+            silent = "none spoke" if self._options.listen_s else "not listened to"
             _tell(f"  stick: {row['stick'] or 'none'}\n  console: {row['console'] or silent}")
             self._keep(board, found, row)
 
     def _keep(self, board: Board, found: Survey, row: dict[str, Any]) -> None:
         """Put the place into the lab file, and name and tags onto the board if that is wanted."""
         settings = board.settings.read()
-        lab, wishes = self._edit.lab, self._wishes
+        lab, options = self._edit.lab, self._options
         row["place"] = name = self._answer(
             f"Name of the place of board {board.serial}",
-            wishes.name,
+            options.name,
             lab.name_of(board.serial) or default_name(lab, board.serial, settings.name),
         )
         known = sorted(lab.tags_of(board.serial).union(settings.tag_list))
-        tags = split_words(self._answer("Its tags, with commas between", wishes.tags, ",".join(known)))
+        tags = split_words(self._answer("Its tags, with commas between", options.tags, ",".join(known)))
         wanted = self._wanted_on_board(name, tags, settings.name, settings.tag_list)
         changes = {**wanted, **lab.differing_sequences(board.serial, settings)}
         shown = ", ".join(f"{key} = {value!r}" for key, value in changes.items())
         if changes and self._agreed(f"Store on board {board.serial}: {shown}? It keeps them wherever it is"):
             row["stored"] = changes
-            if not wishes.dry_run:
+            if not options.dry_run:
                 board.settings.write(**changes)
         stored = split_words(row["stored"].get("tags", settings.tags))
         self._edit.add(name, board.serial, found, [tag for tag in tags if tag not in stored])
 
     def _wanted_on_board(self, name: str, tags: list[str], now: str, tags_now: list[str]) -> dict[str, str]:
         """What somebody chose and the board does not store; a name that nobody chose is not worth flash."""
-        wishes = self._wishes
-        chosen = bool(wishes.name) or not (wishes.yes or wishes.dry_run)
+        options = self._options
+        chosen = bool(options.name) or not (options.yes or options.dry_run)
         wanted = {"name": name} if chosen and name != now else {}
         return wanted | ({"tags": ",".join(tags)} if set(tags) != set(tags_now) and tags else {})
 
@@ -190,17 +190,17 @@ class Enrolling:
         if not diff:
             return False
         click.echo(diff, err=True)
-        if self._wishes.dry_run or not self._agreed(f"Write {self._edit.file}?"):
+        if self._options.dry_run or not self._agreed(f"Write {self._edit.file}?"):
             return False
         self._edit.write()
         return True
 
     def _agreed(self, question: str) -> bool:
-        wishes = self._wishes
-        return wishes.yes or wishes.dry_run or click.confirm(question, err=True)
+        options = self._options
+        return options.yes or options.dry_run or click.confirm(question, err=True)
 
     def _answer(self, question: str, given: str | None, default: str) -> str:
-        if given is not None or self._wishes.yes or self._wishes.dry_run:
+        if given is not None or self._options.yes or self._options.dry_run:
             return default if given is None else given
         answer: str = click.prompt(question, default=default, show_default=bool(default), err=True)
         return answer.strip()

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hil.cli.board_options import Asked, one_board
-from hil.cli.progress import told_progress
+from hil.cli.board_options import BoardSelection, board_command
+from hil.cli.param_types import format_size
+from hil.cli.progress import show_progress
 from hil.cli.result import Answer
-from hil.cli.signals import stick_taken_away
-from hil.cli.sizes import in_words
+from hil.cli.signals import detach_stick_on_signal
 from hil.errors import UsageError
 
 if TYPE_CHECKING:
@@ -45,9 +45,16 @@ __all__ = ["flash"]
     show_default=True,
     help="Who gets the stick afterwards.",
 )
-@one_board
+@board_command
 def flash(  # noqa: PLR0913 - its options
-    *, asked: Asked, image: Path, bmap: Path | None, no_bmap: bool, force: bool, file_system: bool, then: str
+    *,
+    selection: BoardSelection,
+    image: Path,
+    bmap: Path | None,
+    no_bmap: bool,
+    force: bool,
+    file_system: bool,
+    then: str,
 ) -> Answer:
     """Write IMAGE to the stick, read it back, and give the stick to the DUT.
 
@@ -59,20 +66,20 @@ def flash(  # noqa: PLR0913 - its options
     hil flash image.img.xz
     hil flash image.wic --bmap image.wic.bmap --then off
     """  # noqa: D301 - click's own escape
-    from hil.cli.board_context import using  # noqa: PLC0415 - the driver is for commands that use boards
+    from hil.cli.board_context import use_board  # noqa: PLC0415 - the driver is for commands that use boards
     from hil.flash.formats.open import open_disk_image  # noqa: PLC0415 - as above
 
     wanted_map = _map(bmap, no_bmap)
-    with told_progress() as progress:
+    with show_progress() as progress:
         opened = open_disk_image(image, wanted_map, force=force, file_system=file_system, progress=progress)
     interrupted = f"interrupted: {image.name} is not proven to be on the stick"
-    with using(asked, f"hil flash {image.name}") as board:
+    with use_board(selection, f"hil flash {image.name}") as board:
         was_on = board.power.draws()
-        with stick_taken_away(board, interrupted), told_progress() as progress:
+        with detach_stick_on_signal(board, interrupted), show_progress() as progress:
             flashed = board.storage.flash(opened, progress=progress, force=force)
         data = {"board": board.serial, **_told(flashed), **_told_of(opened), "dut_was_on": was_on}
         kept = f"interrupted: {image.name} is on the stick and verified, and was not given to anybody"
-        with stick_taken_away(board, kept):
+        with detach_stick_on_signal(board, kept):
             data |= _given(board, then)
         return Answer(data, text=_sentence(board, flashed, opened, data))
 
@@ -103,9 +110,9 @@ def _told(flashed: Flashed) -> dict[str, Any]:
 
 def _sentence(board: Board, flashed: Flashed, image: Image, data: dict[str, Any]) -> str:
     """Return what a person reads: what was written, where the stick is, and what to do next."""
-    from hil.cli.running_dut import lost_its_stick  # noqa: PLC0415 - as above
+    from hil.cli.running_dut import stick_lost_sentence  # noqa: PLC0415 - as above
 
-    size, written = in_words(flashed.size_bytes), in_words(flashed.written_bytes)
+    size, written = format_size(flashed.size_bytes), format_size(flashed.written_bytes)
     amount = size if size == written else f"{written} of {size}"
     where = {"dut": "at the DUT", "host": f"at this host: {data.get('node')}", "off": "detached"}
     done = (
@@ -116,7 +123,7 @@ def _sentence(board: Board, flashed: Flashed, image: Image, data: dict[str, Any]
     lines = [f"{done}; the stick is {where[data['storage']]}.", *image.remarks]
     if data["dut_was_on"]:
         done = "written" if flashed.was_written else "compared"
-        lines.append(lost_its_stick(done, is_back=data["storage"] == "dut"))
+        lines.append(stick_lost_sentence(done, is_back=data["storage"] == "dut"))
     return "\n".join(lines)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from hil.cli.history_options import history_file, kind_of_runs, looked_at, newest_nights, opened
+from hil.cli.history_options import history_file, kind_of_runs, newest_nights, open_history, select_window
 from hil.cli.param_types import QUANTITY
 from hil.cli.result import Answer
 from hil.errors import HistoryError
@@ -20,7 +20,7 @@ DAY_S = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class _HistorySelection:
     """What was typed before a command: which file, how many nights, of which kind, on which board."""
 
     path: Path
@@ -60,15 +60,15 @@ def history(context: click.Context, path: Path, nights: int, kind: str, board: s
     hil history merge other-host.db
     hil history forget --days 365
     """
-    context.obj = _Asked(path, nights, kind, board)
+    context.obj = _HistorySelection(path, nights, kind, board)
     if context.invoked_subcommand is not None:
         return None
     from hil.history.analysis import analyze  # noqa: PLC0415 - the database is for those who ask
     from hil.history.detail import of_board  # noqa: PLC0415 - the database is for those who ask
 
     as_json = context.find_root().params.get("as_json", False)
-    with opened(path) as kept:
-        window = looked_at(kept, nights, kind)
+    with open_history(path) as kept:
+        window = select_window(kept, nights, kind)
         if board:
             data, lines = of_board(window, board)
             return data if as_json else lines
@@ -88,23 +88,23 @@ def test(context: click.Context, test: str) -> Any:  # noqa: ANN401 - as above
     """
     from hil.history.detail import of_test  # noqa: PLC0415 - as above
 
-    asked: _Asked = context.obj
-    with opened(asked.path) as kept:
-        data, lines = of_test(looked_at(kept, asked.nights, asked.kind), test, asked.board)
+    selection: _HistorySelection = context.obj
+    with open_history(selection.path) as kept:
+        data, lines = of_test(select_window(kept, selection.nights, selection.kind), test, selection.board)
     return data if context.find_root().params.get("as_json", False) else lines
 
 
 @history.command()
 @click.argument("other", type=click.Path(dir_okay=False, path_type=Path))
 @click.pass_obj
-def merge(asked: _Asked, other: Path) -> Answer:
+def merge(selection: _HistorySelection, other: Path) -> Answer:
     """Take in the runs of OTHER, another host's history; runs that are here already are not doubled."""
     from hil.history.merge import merge_history  # noqa: PLC0415 - as above
     from hil.history.store import History  # noqa: PLC0415 - as above
 
-    is_new = not asked.path.exists()
+    is_new = not selection.path.exists()
     try:
-        with History(asked.path) as kept:
+        with History(selection.path) as kept:
             merged = merge_history(kept, other)
             text = (
                 f"Took in {_runs(merged)} of {other}."
@@ -114,16 +114,16 @@ def merge(asked: _Asked, other: Path) -> Answer:
             return Answer({"merged_runs": merged}, text=text)
     except HistoryError:
         if is_new:  # an empty one would look like nights that never ran
-            asked.path.unlink(missing_ok=True)
+            selection.path.unlink(missing_ok=True)
         raise
 
 
 @history.command()
 @click.option("--days", type=QUANTITY, required=True, help="Remove runs that are older.")
 @click.pass_obj
-def forget(asked: _Asked, days: float) -> Answer:
+def forget(selection: _HistorySelection, days: float) -> Answer:
     """Remove old runs."""
-    with opened(asked.path, to_read=False) as kept:
+    with open_history(selection.path, to_read=False) as kept:
         removed = kept.delete_before(time.time() - days * DAY_S)
         return Answer({"removed_runs": removed}, text=f"Removed {_runs(removed)} older than {days:g} days.")
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hil.cli.board_options import Asked, one_board
+from hil.cli.board_options import BoardSelection, board_command
 from hil.cli.result import Answer
 from hil.errors import HilError, UsageError
 
@@ -33,8 +33,8 @@ __all__ = ["lease"]
 )
 @click.option("--force", is_flag=True, help="Take the stick away although it is in use on this host.")
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
-@one_board
-def lease(asked: Asked, storage: str, force: bool, command: tuple[str, ...]) -> Answer:
+@board_command
+def lease(selection: BoardSelection, storage: str, force: bool, command: tuple[str, ...]) -> Answer:
     r"""Run COMMAND with a board held; the board is safe before it begins and after it ended, however it ends.
 
     \b
@@ -65,7 +65,7 @@ def lease(asked: Asked, storage: str, force: bool, command: tuple[str, ...]) -> 
     """
     if not command:
         raise UsageError("there is nothing to run", why="no command was given", remedy="hil lease -- COMMAND")
-    from hil.cli.board_context import guarded  # noqa: PLC0415 - the driver is for commands that use boards
+    from hil.cli.board_context import use_board_safely  # noqa: PLC0415 - the driver is for commands that use boards
     from hil.lab.processes.supervise import command_end_pipe, run_supervised  # noqa: PLC0415 - as above
     from hil.lab.safe_state.record import record_name  # noqa: PLC0415 - as above
 
@@ -73,11 +73,14 @@ def lease(asked: Asked, storage: str, force: bool, command: tuple[str, ...]) -> 
     try:
         with (
             command_end_pipe() as (drivers, mark),
-            guarded(asked, f"hil lease: {' '.join(command)}", force=force, drivers=drivers) as (board, held),
+            use_board_safely(selection, f"hil lease: {' '.join(command)}", force=force, drivers=drivers) as (
+                board,
+                held,
+            ),
         ):
             held.on_guard_lost = _end_the_command
             stick = _place_stick(board, storage)
-            environ = _environment(asked, board, held, stick)
+            environ = _environment(selection, board, held, stick)
             record_name(held.folder, board)
             status = run_supervised(command, environ, mark, held.descriptors)
     except HilError as error:
@@ -102,16 +105,18 @@ def _place_stick(board: Board, storage: str) -> Path | None:
     return board.storage.node
 
 
-def _environment(asked: Asked, board: Board, held: GuardedLease, stick: Path | None) -> dict[str, str]:
-    from hil.cli.board_context import lab_here  # noqa: PLC0415 - as above
+def _environment(
+    selection: BoardSelection, board: Board, held: GuardedLease, stick: Path | None
+) -> dict[str, str]:
+    from hil.cli.board_context import current_lab  # noqa: PLC0415 - as above
     from hil.dutlink.inherited_lease import LEASED  # noqa: PLC0415 - as above
 
     sys.stdout.flush()
-    name = lab_here().name_of(board.serial) or board.settings.read().name
+    name = current_lab().name_of(board.serial) or board.settings.read().name
     return {
         **os.environ,
         "HIL_BOARD": held.serial,
-        "HIL_BOARDS": asked.boards,
+        "HIL_BOARDS": selection.boards,
         "HIL_PLACE": name,
         "HIL_TTY": str(board.console.tty.path),
         "HIL_STICK": str(stick or ""),

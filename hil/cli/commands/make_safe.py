@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hil.cli.board_context import lab_here, source_at
+from hil.cli.board_context import current_lab, find_source
 from hil.cli.result import Answer
 from hil.dutlink.console.sanitize import sanitize_line
 from hil.dutlink.discovery import ANSWER_LIMIT_S, list_boards, probe, serials_on
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from hil.lab.locks.acquire import WaitStatus
     from hil.lab.safe_state.record import SafetyEvent
 
-__all__ = ["MakingSafe"]
+__all__ = ["SafeCommand"]
 
 _MAY_ANSWER = (Verdict.PRESENT, Verdict.LOST, Verdict.BUSY)
 _WHAT_IS_LEFT = {
@@ -47,7 +47,7 @@ _WHAT_IS_LEFT = {
 _HARMLESS = ("safe", "absent", "left alone")
 
 
-class MakingSafe:
+class SafeCommand:
     """Makes boards safe that no run holds.
 
     Args:
@@ -60,7 +60,7 @@ class MakingSafe:
     """
 
     def __init__(self, boards: str, wait_s: float, tell: Callable[[str], None]) -> None:
-        source = source_at(
+        source = find_source(
             boards,
             why_not_started="those are safe already",
             remedy="--boards usb, or --boards sim@PORT for boards that run",
@@ -148,7 +148,7 @@ class MakingSafe:
     def _obeyed_lab(self) -> Lab:
         """Return the lab; one that root does not obey keeps no DUT on."""
         try:
-            return lab_here()
+            return current_lab()
         except UntrustedFileError as error:
             self._tell(f"hil: {_told(error)}; each board is made safe as if there were no lab file")
             return Lab()

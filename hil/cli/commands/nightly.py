@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hil.cli.command_groups import Nouns
+from hil.cli.command_groups import CommandGroup
 from hil.cli.result import Answer
 from hil.distribution import PACKAGE
 from hil.errors import UsageError
@@ -42,7 +42,7 @@ _folder = click.option(
 )
 
 
-@click.group(cls=Nouns)
+@click.group(cls=CommandGroup)
 def nightly() -> None:
     r"""Run every test that wants a board, take no excuse, and keep everything: `hil nightly run`.
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from hil.cli.board_options import Asked, one_board
-from hil.cli.command_groups import Instead, Nouns
+from hil.cli.board_options import BoardSelection, board_command
+from hil.cli.command_groups import CommandGroup, Suggestion
 from hil.cli.param_types import QUANTITY
 from hil.cli.result import Answer
 from hil.dutlink.pin_names import Level, Pin
@@ -13,17 +13,17 @@ from hil.dutlink.pin_names import Level, Pin
 __all__ = ["pins"]
 
 
-_INSTEAD = {
+_SUGGESTIONS = {
     **dict.fromkeys(
-        ("get", "read", "show", "list", "status"), Instead(why="the board does not tell how its pins are")
+        ("get", "read", "show", "list", "status"), Suggestion(why="the board does not tell how its pins are")
     ),
     **dict.fromkeys(
-        ("a", "b", "c", "d"), Instead("set {words}", "a pin is driven by hil pins set", missing="LEVEL")
+        ("a", "b", "c", "d"), Suggestion("set {words}", "a pin is driven by hil pins set", missing="LEVEL")
     ),
 }
 
 
-@click.group(cls=Nouns, instead=_INSTEAD)
+@click.group(cls=CommandGroup, suggestions=_SUGGESTIONS)
 def pins() -> None:
     """Drive a control pin, or leave it floating. The board does not tell how its pins are.
 
@@ -37,12 +37,12 @@ def pins() -> None:
 @pins.command("set")
 @click.argument("pin", type=click.Choice([pin.value for pin in Pin], case_sensitive=False))
 @click.argument("level", type=click.Choice([level.value for level in Level], case_sensitive=False))
-@one_board
-def set_(asked: Asked, pin: str, level: str) -> Answer:
+@board_command
+def set_(selection: BoardSelection, pin: str, level: str) -> Answer:
     """Drive PIN low or high, or leave it floating. While the DUT is off, high waits for its power."""
-    from hil.cli.board_context import using  # noqa: PLC0415 - the driver is for commands that use boards
+    from hil.cli.board_context import use_board  # noqa: PLC0415 - the driver is for commands that use boards
 
-    with using(asked, "hil pins set") as board:
+    with use_board(selection, "hil pins set") as board:
         board.pins.set(pin, level)
         return Answer(
             {"board": board.serial, "pin": pin, "level": level},
@@ -60,12 +60,12 @@ def set_(asked: Asked, pin: str, level: str) -> Answer:
     metavar="SECONDS",
     help="How long it is held low.",
 )
-@one_board
-def reset(asked: Asked, duration_s: float) -> Answer:
+@board_command
+def reset(selection: BoardSelection, duration_s: float) -> Answer:
     """Hold the reset pin low for a moment, then leave it floating."""
-    from hil.cli.board_context import using  # noqa: PLC0415 - as above
+    from hil.cli.board_context import use_board  # noqa: PLC0415 - as above
 
-    with using(asked, "hil pins reset") as board:
+    with use_board(selection, "hil pins reset") as board:
         board.pins.pulse_reset(duration_s)
         return Answer(
             {"board": board.serial, "pin": "reset", "level": "floating"},
@@ -74,12 +74,12 @@ def reset(asked: Asked, duration_s: float) -> Answer:
 
 
 @pins.command("float")
-@one_board
-def float_(asked: Asked) -> Answer:
+@board_command
+def float_(selection: BoardSelection) -> Answer:
     """Leave every pin floating."""
-    from hil.cli.board_context import using  # noqa: PLC0415 - as above
+    from hil.cli.board_context import use_board  # noqa: PLC0415 - as above
 
-    with using(asked, "hil pins float") as board:
+    with use_board(selection, "hil pins float") as board:
         board.pins.float_all()
         return Answer(
             {"board": board.serial, "pin": "all", "level": "floating"},

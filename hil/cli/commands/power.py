@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hil.cli.board_options import Asked, one_board
-from hil.cli.command_groups import Nouns
+from hil.cli.board_options import BoardSelection, board_command
+from hil.cli.command_groups import CommandGroup
 from hil.cli.param_types import QUANTITY
 from hil.cli.result import Answer
 
@@ -36,7 +36,7 @@ _DONE = {
 }
 
 
-@click.group(cls=Nouns)
+@click.group(cls=CommandGroup)
 def power() -> None:
     """Switch the DUT's supply, or read its meter. The DUT stays as it was left.
 
@@ -48,11 +48,11 @@ def power() -> None:
 
 
 def _verb(name: str, text: str) -> click.Command:
-    @one_board
-    def act(asked: Asked) -> Answer:
-        from hil.cli.board_context import using  # noqa: PLC0415 - the driver is for commands that use boards
+    @board_command
+    def act(selection: BoardSelection) -> Answer:
+        from hil.cli.board_context import use_board  # noqa: PLC0415 - the driver is for commands that use boards
 
-        with using(asked, f"hil power {name}") as board:
+        with use_board(selection, f"hil power {name}") as board:
             text = _sentence(board, name)
             switch: Callable[[], None] = getattr(board.power, name.replace("-", "_"))
             switch()
@@ -88,12 +88,12 @@ for _name, _text in _VERBS.items():
     metavar="SECONDS",
     help="How long the DUT stays off.",
 )
-@one_board
-def cycle(asked: Asked, pause_s: float) -> Answer:
+@board_command
+def cycle(selection: BoardSelection, pause_s: float) -> Answer:
     """Switch the DUT off and on again: off, wait, on; with the board's sequences."""
-    from hil.cli.board_context import using  # noqa: PLC0415 - as above
+    from hil.cli.board_context import use_board  # noqa: PLC0415 - as above
 
-    with using(asked, "hil power cycle") as board:
+    with use_board(selection, "hil power cycle") as board:
         board.power.cycle(pause_s)
         return Answer(
             {"board": board.serial, "power": "cycle"},
@@ -102,12 +102,12 @@ def cycle(asked: Asked, pause_s: float) -> Answer:
 
 
 @power.command()
-@one_board
-def read(asked: Asked) -> Answer:
+@board_command
+def read(selection: BoardSelection) -> Answer:
     """Print volts, amperes and watts, averaged over the last two seconds."""
-    from hil.cli.board_context import using  # noqa: PLC0415 - as above
+    from hil.cli.board_context import use_board  # noqa: PLC0415 - as above
 
-    with using(asked, "hil power read") as board:
+    with use_board(selection, "hil power read") as board:
         reading = board.power.read()
         data = {"volts": reading.volts, "amps": reading.amps, "watts": reading.watts}
         text = f"{board.label}: {reading.volts:.2f} V, {abs(reading.amps):.2f} A, {abs(reading.watts):.2f} W"

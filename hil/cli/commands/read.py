@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
-from hil.cli.board_options import Asked, one_board
-from hil.cli.progress import told_progress
+from hil.cli.board_options import BoardSelection, board_command
+from hil.cli.param_types import format_size, parse_size
+from hil.cli.progress import show_progress
 from hil.cli.result import Answer
-from hil.cli.signals import stick_taken_away
-from hil.cli.sizes import in_words, parse_size
+from hil.cli.signals import detach_stick_on_signal
 from hil.errors import UsageError
 
 __all__ = ["read"]
@@ -33,8 +33,8 @@ def _size(_context: click.Context, _option: click.Parameter, text: str | None) -
     help="How much, from the stick's start: bytes, or a number with K, M or G.  [default: all]",
 )
 @click.option("--force", is_flag=True, help="Replace FILE if it is there already.")
-@one_board
-def read(asked: Asked, file: Path, size_bytes: int | None, force: bool) -> Answer:
+@board_command
+def read(selection: BoardSelection, file: Path, size_bytes: int | None, force: bool) -> Answer:
     """Read the stick into FILE, with holes for zeros; FILE is there when it is complete, and not before.
 
     Nobody has the stick afterwards.
@@ -43,23 +43,23 @@ def read(asked: Asked, file: Path, size_bytes: int | None, force: bool) -> Answe
     hil read stick.img
     hil read first.img --size 64M --board 0df10035
     """  # noqa: D301 - click's own escape
-    from hil.cli.board_context import using  # noqa: PLC0415 - the driver is for commands that use boards
-    from hil.cli.running_dut import lost_its_stick, runs_with_its_stick  # noqa: PLC0415 - as below
+    from hil.cli.board_context import use_board  # noqa: PLC0415 - the driver is for commands that use boards
+    from hil.cli.running_dut import dut_runs_with_stick, stick_lost_sentence  # noqa: PLC0415 - as below
 
     _check(file, force)
     with (
-        using(asked, f"hil read {file.name}") as board,
-        stick_taken_away(board, f"interrupted: {file} was not written"),
-        told_progress() as progress,
+        use_board(selection, f"hil read {file.name}") as board,
+        detach_stick_on_signal(board, f"interrupted: {file} was not written"),
+        show_progress() as progress,
     ):
-        had_stick = runs_with_its_stick(board)
+        had_stick = dut_runs_with_stick(board)
         done = board.storage.read(file, size_bytes=size_bytes, progress=progress)
         data = {"board": board.serial, "file": str(done.path), "size_bytes": done.size_bytes}
         text = (
-            f"Read {in_words(done.size_bytes)} of the stick of {board.label} into {done.path}; "
+            f"Read {format_size(done.size_bytes)} of the stick of {board.label} into {done.path}; "
             "the stick is detached."
         )
-        text += f"\n{lost_its_stick('read')}" if had_stick else ""
+        text += f"\n{stick_lost_sentence('read')}" if had_stick else ""
         return Answer({**data, "read_s": round(done.read_s, 3), "storage": "off"}, text=text)
 
 

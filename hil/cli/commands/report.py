@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hil.cli.history_options import history_file, kind_of_runs, looked_at, newest_nights, opened
+from hil.cli.history_options import history_file, kind_of_runs, newest_nights, open_history, select_window
 from hil.cli.result import Answer
 from hil.errors import ReportError
 
@@ -83,8 +83,8 @@ def _one_run(folder: Path) -> Answer:
 def _all_nights(out: Path, path: Path, nights: int, kind: str, folders: tuple[Path, ...]) -> Answer:
     from hil.report.night_pages import build_nights  # noqa: PLC0415 - as above
 
-    with opened(path) as kept:
-        built = build_nights(looked_at(kept, nights, kind), out, folders or (path.parent,))
+    with open_history(path) as kept:
+        built = build_nights(select_window(kept, nights, kind), out, folders or (path.parent,))
     said: dict[str, Any] = {
         "page": str(built.page),
         "runs": built.runs,

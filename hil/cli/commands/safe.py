@@ -63,9 +63,9 @@ def safe(  # noqa: PLR0913, PLR0917 - click gives each option by its name
             why="its record is looked at first",
             remedy="hil safe --if-unsafe SERIAL",
         )
-    from hil.cli.commands.make_safe import MakingSafe  # noqa: PLC0415 - the driver is for commands that use boards
+    from hil.cli.commands.make_safe import SafeCommand  # noqa: PLC0415 - the driver is for commands that use boards
 
-    making_safe = MakingSafe(boards, wait_s, tell=lambda line: click.echo(line, err=True))
+    making_safe = SafeCommand(boards, wait_s, tell=lambda line: click.echo(line, err=True))
     if if_unsafe and serial is not None:
         return _told(Answer(making_safe.one_if_unsafe(serial)))
     return _told(

@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from hil.cli.board_options import Asked, one_board
-from hil.cli.command_groups import Nouns
+from hil.cli.board_options import BoardSelection, board_command
+from hil.cli.command_groups import CommandGroup
 from hil.cli.result import Answer
 
 __all__ = ["NAMES", "settings"]
@@ -17,7 +17,7 @@ NAMES = ("name", "tags", "usb_console", "power_on", "power_off", "power_rescue")
 _NAME = click.Choice(NAMES)
 
 
-@click.group(cls=Nouns)
+@click.group(cls=CommandGroup)
 def settings() -> None:
     """Read or store a board's settings: name, tags, usb_console, power_on, power_off, power_rescue.
 
@@ -32,12 +32,12 @@ def settings() -> None:
 
 @settings.command()
 @click.argument("name", type=_NAME, metavar="[NAME]", required=False)
-@one_board
-def get(asked: Asked, name: str | None) -> Any:  # noqa: ANN401 - one or all of them
+@board_command
+def get(selection: BoardSelection, name: str | None) -> Any:  # noqa: ANN401 - one or all of them
     """Print the setting NAME, or all of them."""
-    from hil.cli.board_context import using  # noqa: PLC0415 - the driver is for commands that use boards
+    from hil.cli.board_context import use_board  # noqa: PLC0415 - the driver is for commands that use boards
 
-    with using(asked, "hil settings get") as board:
+    with use_board(selection, "hil settings get") as board:
         kept = asdict(board.settings.read())
     return kept if name is None else kept[name]
 
@@ -45,12 +45,12 @@ def get(asked: Asked, name: str | None) -> Any:  # noqa: ANN401 - one or all of 
 @settings.command("set")
 @click.argument("name", type=_NAME, metavar="NAME")
 @click.argument("value")
-@one_board
-def set_(asked: Asked, name: str, value: str) -> Answer:
+@board_command
+def set_(selection: BoardSelection, name: str, value: str) -> Answer:
     """Store VALUE as the setting NAME, if it differs from what is kept, and read it back. "" clears it."""
-    from hil.cli.board_context import using  # noqa: PLC0415 - as above
+    from hil.cli.board_context import use_board  # noqa: PLC0415 - as above
 
-    with using(asked, "hil settings set") as board:
+    with use_board(selection, "hil settings set") as board:
         had = asdict(board.settings.read())[name]
         kept = asdict(board.settings.write(**{name: value}))
         what = f"{name} = {kept[name]!r}"
@@ -59,13 +59,13 @@ def set_(asked: Asked, name: str, value: str) -> Answer:
 
 
 @settings.command()
-@one_board
-def apply(asked: Asked) -> Answer:
+@board_command
+def apply(selection: BoardSelection) -> Answer:
     """Store the power sequences that the lab file has for the board's place, where the board's differ."""
-    from hil.cli.board_context import lab_here, using  # noqa: PLC0415 - as above
+    from hil.cli.board_context import current_lab, use_board  # noqa: PLC0415 - as above
 
-    lab = lab_here()
-    with using(asked, "hil settings apply") as board:
+    lab = current_lab()
+    with use_board(selection, "hil settings apply") as board:
         before = board.settings.read()
         changes = lab.differing_sequences(board.serial, before)
         board.settings.write(**changes)

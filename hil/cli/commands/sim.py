@@ -10,9 +10,9 @@ from typing import Any
 
 import click
 
-from hil.cli.command_groups import Nouns
+from hil.cli.command_groups import CommandGroup
+from hil.cli.param_types import parse_size
 from hil.cli.result import Answer
-from hil.cli.sizes import parse_size
 from hil.errors import UsageError
 
 __all__ = ["sim"]
@@ -60,7 +60,7 @@ _CONTROL = click.option(
 )
 
 
-@click.group(cls=Nouns, invoke_without_command=True)
+@click.group(cls=CommandGroup, invoke_without_command=True)
 @click.option("--boards", type=click.IntRange(1, 99), default=1, show_default=True, help="How many.")
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="For USB/IP. [default: any free one]")
 @click.option("--speed", type=float, callback=_speed, default=1.0, show_default=True, help="Times real time.")

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hil.cli.board_options import Asked, one_board
-from hil.cli.command_groups import Nouns
+from hil.cli.board_options import BoardSelection, board_command
+from hil.cli.command_groups import CommandGroup
 from hil.cli.result import Answer
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ _force: Callable[[Any], Any] = click.option(
 )
 
 
-@click.group(cls=Nouns)
+@click.group(cls=CommandGroup)
 def storage() -> None:
     """Give the stick to the host, to the DUT, or to nobody.
 
@@ -37,16 +37,16 @@ def storage() -> None:
 
 @storage.command()
 @_force
-@one_board
-def host(asked: Asked, force: bool) -> Answer:
+@board_command
+def host(selection: BoardSelection, force: bool) -> Answer:
     """Give the stick to this host, wait for it, and print its device node.
 
     A disk is called the stick when it goes and comes with the board's mux, or comes in the USB socket where
     that was seen before.
     """
-    from hil.cli.board_context import using  # noqa: PLC0415 - the driver is for commands that use boards
+    from hil.cli.board_context import use_board  # noqa: PLC0415 - the driver is for commands that use boards
 
-    with using(asked, "hil storage host") as board:
+    with use_board(selection, "hil storage host") as board:
         told = _told_of_dut(board)
         board.storage.host(force=force)
         node = str(board.storage.wait_for_node())
@@ -62,12 +62,12 @@ def host(asked: Asked, force: bool) -> Answer:
     is_flag=True,
     help="Give it although it is mounted or open on this host, or a flash of it was not proven to the end.",
 )
-@one_board
-def dut(asked: Asked, force: bool) -> Answer:
+@board_command
+def dut(selection: BoardSelection, force: bool) -> Answer:
     """Give the stick to the DUT."""
-    from hil.cli.board_context import using  # noqa: PLC0415 - as above
+    from hil.cli.board_context import use_board  # noqa: PLC0415 - as above
 
-    with using(asked, "hil storage dut") as board:
+    with use_board(selection, "hil storage dut") as board:
         board.storage.dut(force=force)
         return Answer(
             {"board": board.serial, "storage": "dut"}, text=f"The stick of {board.label} is at the DUT."
@@ -76,12 +76,12 @@ def dut(asked: Asked, force: bool) -> Answer:
 
 @storage.command()
 @_force
-@one_board
-def off(asked: Asked, force: bool) -> Answer:
+@board_command
+def off(selection: BoardSelection, force: bool) -> Answer:
     """Give the stick to nobody."""
-    from hil.cli.board_context import using  # noqa: PLC0415 - as above
+    from hil.cli.board_context import use_board  # noqa: PLC0415 - as above
 
-    with using(asked, "hil storage off") as board:
+    with use_board(selection, "hil storage off") as board:
         told = _told_of_dut(board)
         board.storage.off(force=force)
         return Answer(
@@ -91,17 +91,17 @@ def off(asked: Asked, force: bool) -> Answer:
 
 @storage.command()
 @_force
-@one_board
-def learn(asked: Asked, force: bool) -> Answer:
+@board_command
+def learn(selection: BoardSelection, force: bool) -> Answer:
     """Learn at which USB socket the stick comes: before its first use, or after the cables were changed.
 
     Forgets what was known, and watches which disk goes and comes with the mux. Afterwards it is off. While
     the stick is not known, each removable USB disk of this host may be it: when one of them is in use and is
     not the stick, --force goes on. No other disk is taken away or opened.
     """
-    from hil.cli.board_context import using  # noqa: PLC0415 - as above
+    from hil.cli.board_context import use_board  # noqa: PLC0415 - as above
 
-    with using(asked, "hil storage learn") as board:
+    with use_board(selection, "hil storage learn") as board:
         disk = board.storage.learn(force=force)
         board.storage.off()
         return Answer(
@@ -112,6 +112,6 @@ def learn(asked: Asked, force: bool) -> Answer:
 
 def _told_of_dut(board: Board) -> str:
     """Return a line for a DUT that runs and loses its stick; empty: it does not."""
-    from hil.cli.running_dut import lost_its_stick, runs_with_its_stick  # noqa: PLC0415 - as above
+    from hil.cli.running_dut import dut_runs_with_stick, stick_lost_sentence  # noqa: PLC0415 - as above
 
-    return f"\n{lost_its_stick()}" if runs_with_its_stick(board) else ""
+    return f"\n{stick_lost_sentence()}" if dut_runs_with_stick(board) else ""

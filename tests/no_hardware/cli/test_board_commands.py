@@ -12,7 +12,7 @@ import pytest
 from programs import running
 
 from hil.boards.address import BoardsOption, Where
-from hil.cli.board_context import refuse_far_boards
+from hil.cli.board_context import refuse_remote_boards
 from hil.cli.main import run
 from hil.dutlink.board import open_board
 from hil.dutlink.power.reading import SETTLE_S
@@ -401,7 +401,7 @@ def test_boards_that_would_be_started_cannot_be_used(capsys: pytest.CaptureFixtu
 
 def test_boards_of_another_machines_lab_are_for_test_runs() -> None:
     with pytest.raises(UsageError, match="is for test runs"):
-        refuse_far_boards(BoardsOption(Where.JUMPSTARTER, text="jumpstarter:demo"))
+        refuse_remote_boards(BoardsOption(Where.JUMPSTARTER, text="jumpstarter:demo"))
 
 
 @pytest.mark.parametrize("noun", ["power", "storage", "pins", "settings", "boards"])

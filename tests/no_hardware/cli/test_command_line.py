@@ -17,8 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hil.cli.commands.settings import NAMES
-from hil.cli.common_options import commands_below, complete_board
-from hil.cli.examples import EXAMPLES
+from hil.cli.common_options import EXAMPLES, commands_below, complete_board
 from hil.cli.main import cli, run
 from hil.dutlink.settings import Settings
 from hil.history.models import RunFacts

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from hil.cli.commands import console as console_command
-from hil.cli.commands.console_output import Output
-from hil.cli.commands.console_session import HELP, LEAVE, Talk
-from hil.cli.commands.console_sinks import PlainLines, Screen, Terminal
+from hil.cli.commands.console_output import ConsoleOutput
+from hil.cli.commands.console_session import HELP, LEAVE, ConsoleSession
+from hil.cli.commands.console_sinks import ConsoleSink, PlainTextSink, TerminalSink
 from hil.dutlink.console.board_shell import dut_output
 from hil.dutlink.console.transcript import MarkKind, Transcript
 from hil.dutlink.timing import until
@@ -46,7 +46,7 @@ def test_talk_that_has_ended_writes_into_no_file_that_was_opened_since() -> None
         keys, typed = pipe(stack)
         _, shown = pipe(stack)
         os.write(typed, b"x" + LEAVE)
-        Talk(console, [], Output(shown), keys).run()
+        ConsoleSession(console, [], ConsoleOutput(shown), keys).run()
         later = [pipe(stack)[0] for _ in range(10)]
 
         console.is_lost.set()
@@ -73,7 +73,9 @@ def test_talk_shows_help_and_sends_the_key_after_it_as_it_is() -> None:
         keys, typed = pipe(stack)
         _, shown = pipe(stack)
         os.write(typed, HELP + HELP + b"a" + HELP + LEAVE + b"b" + LEAVE + b"c")
-        Talk(console, [], Output(shown), keys, show_help=lambda: helped.append("shown")).run()
+        ConsoleSession(
+            console, [], ConsoleOutput(shown), keys, show_help=lambda: helped.append("shown")
+        ).run()
 
         assert until(lambda: console.sent == HELP + b"a" + LEAVE + b"b", LIMIT_S), console.sent
     assert helped == ["shown", "shown"]
@@ -97,8 +99,8 @@ def test_said_by_dut_leaves_the_boards_words_out(said: bytes, by_dut: bytes) -> 
     assert dut_output(said) == by_dut
 
 
-@pytest.mark.parametrize("kind", [Terminal, PlainLines])
-def test_screens_show_nothing_of_hils_talk_with_the_board(kind: type[Terminal | PlainLines]) -> None:
+@pytest.mark.parametrize("kind", [TerminalSink, PlainTextSink])
+def test_screens_show_nothing_of_hils_talk_with_the_board(kind: type[TerminalSink | PlainTextSink]) -> None:
     transcript = Transcript()
     transcript.append(b"before")
     transcript.mark("the board is brought back to console mode", MarkKind.BLIND)
@@ -119,7 +121,7 @@ def test_terminal_tells_which_bytes_are_old() -> None:
     console_command._note_old_bytes(board)
     transcript.append(b"new")
 
-    said = shown_by(Terminal, transcript)
+    said = shown_by(TerminalSink, transcript)
     assert b"boot> \r\nhil: what is above came as the console was opened; it may be old\r\nnew" in said
 
 
@@ -143,8 +145,10 @@ def test_note_old_bytes_ignores_the_talk_with_the_board() -> None:
     assert MarkKind.OPENED not in {mark.kind for mark in transcript.marks}
 
 
-@pytest.mark.parametrize("kind", [Terminal, PlainLines])
-def test_screens_show_the_dut_after_a_talk_without_an_answer(kind: type[Terminal | PlainLines]) -> None:
+@pytest.mark.parametrize("kind", [TerminalSink, PlainTextSink])
+def test_screens_show_the_dut_after_a_talk_without_an_answer(
+    kind: type[TerminalSink | PlainTextSink],
+) -> None:
     transcript = Transcript()
     transcript.mark("the board is brought back to console mode", MarkKind.BLIND)
     transcript.mark("the board may still be in its shell", MarkKind.UNSURE)
@@ -153,12 +157,14 @@ def test_screens_show_the_dut_after_a_talk_without_an_answer(kind: type[Terminal
     assert b"the DUT speaks" in shown_by(kind, transcript, close=False)
 
 
-def shown_by(kind: type[Terminal | PlainLines], transcript: Transcript, *, close: bool = True) -> bytes:
+def shown_by(
+    kind: type[TerminalSink | PlainTextSink], transcript: Transcript, *, close: bool = True
+) -> bytes:
     """Return what a screen writes for the events of a transcript, and when it is closed."""
     with ExitStack() as stack:
         read, shown = pipe(stack)
-        output = Output(shown)
-        screen: Screen = kind(output)
+        output = ConsoleOutput(shown)
+        screen: ConsoleSink = kind(output)
         transcript.listen(screen.show, from_start=True)
         if close:
             screen.close()

@@ -224,12 +224,12 @@ def test_when_the_lease_is_killed_its_command_ends_and_the_board_is_made_safe(
 
 DRIVES_ON = """
 import os, signal, sys, time
-from hil.cli.board_context import host_of
+from hil.cli.board_context import find_host
 from hil.dutlink.board import open_board
 from hil.sim.management.client import ManagementClient
 
 control, serial = ManagementClient(int(os.environ["HIL_BOARDS"].partition("@")[2])), os.environ["HIL_BOARD"]
-board = open_board(host_of(os.environ["HIL_BOARDS"]), serial, console=False)
+board = open_board(find_host(os.environ["HIL_BOARDS"]), serial, console=False)
 
 def undo(*_):
     while control.state(serial)["mux"] != "off":
