@@ -204,7 +204,7 @@ class Place(BaseModel):
         default=None,
         description="What the console shows when the DUT is up, a regular expression. Default: a login "
         "prompt.",
-        examples=["OpenProbe target Multi-User"],
+        examples=["Reached target Multi-User"],
     )
     up_timeout_s: Annotated[float, AfterValidator(_seconds)] = Field(
         default=UP_TIMEOUT_S,

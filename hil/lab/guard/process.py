@@ -7,8 +7,8 @@ mean the run. It shares the holder's lock by sharing its open file. It sleeps un
 on the socket between them, or ends without saying so; then the guard makes the board safe.
 
 Arguments: the descriptors of the lock, of the socket, of the holder's process and of the controller's process
-(pidfd; -1 for none), and the holder's pid. On the socket the holder sends two messages, each after its
-length: the folders of modules, separated by NUL, and the task as JSON (`hil.lab.guard.task`).
+(pidfd; -1 for none), and the command line that `ps` shows. On the socket the holder sends two messages, each
+after its length: the folders of modules, separated by NUL, and the task as JSON (`hil.lab.guard.task`).
 """
 
 from __future__ import annotations
@@ -22,9 +22,6 @@ READY = b"ready"
 BROKEN = b"broken"
 TAKEN = b"taken\n"
 
-NAME = "hil-guard"
-"""The name that `ps` shows, in `comm` and as the first word of the command line."""
-
 WORK = ("hil", "hil.lab", "hil.lab.guard", "hil.lab.guard.recovery")
 
 LOAD_AFTER_S = 10.0
@@ -33,10 +30,11 @@ LOAD_AFTER_S = 10.0
 
 def main() -> None:
     """Wait until the holder ends; make the board safe if it did not say "released" before."""
-    lock, line, holder, controller, pid = map(int, sys.argv[1:6])
+    lock, line, holder, controller = map(int, sys.argv[1:5])
+    title = sys.argv[5]
     if os.fork():
         os._exit(0)
-    take_name(NAME, f"{NAME} of pid {pid}")
+    take_name(title.split()[0], title)
     _avoid_oom_kill()
     sys.path[:] = _message(line).decode("utf-8", "surrogateescape").split("\0")
     task = _message(line).decode("utf-8", "surrogateescape")

@@ -95,7 +95,7 @@ def recover(lock_descriptor: int, text: str) -> None:
     why = f"{holder.name if holder else 'its holder'} ended without giving it back"
     with _watchdog(task, lock, why):
         if not _lock_current_node(task, lock):
-            lock.unlock()
+            lock.release()
             return
     if not _wait_for_drivers(task.drivers, 0.0):
         why = _make_safe_early(task, lock, why)
@@ -206,11 +206,11 @@ def _lock_of_the_lease(task: GuardTask, lock: LockFile) -> LockFile | None:
     While this process was stopped, another guard with the same task, which shares the open file, may have
     unlocked it. Then another process may hold the lock, or it is free and the record says what was done.
     """
-    if not lock.try_lock_again():
+    if not lock.relock():
         lock.close()
         return None
     if not task.is_for(Holder.from_json(lock.read())) and _is_lease_ended(task):
-        lock.give_back()
+        lock.unlock()
         lock.close()
         return None
     return lock if lock.is_current() else _lock_current_file(task, lock)
@@ -233,7 +233,7 @@ def _lock_current_file(task: GuardTask, lock: LockFile) -> LockFile | None:
     lock.close()
     if not _is_lease_ended(task):
         return fresh
-    fresh.unlock()
+    fresh.release()
     return None
 
 
@@ -262,4 +262,4 @@ def _record_and_unlock(task: GuardTask, lock: LockFile, event: SafetyEvent) -> N
         with suppress(SpoiltFileError):  # the folder is gone for good: no later process reads the record
             write_record(folder, task.serial, read_record(folder, task.serial).with_event(event))
     finally:
-        lock.unlock()
+        lock.release()

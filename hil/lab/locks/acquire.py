@@ -256,7 +256,7 @@ class _Wait:
         if lock.descriptor not in self._watch.wait(0):
             return True
         self._quiet_since[lock.descriptor] = now
-        lock.give_back()
+        lock.unlock()
         return False
 
     def _status(self) -> WaitStatus:

@@ -131,9 +131,9 @@ class Lease:
         """Release the board; harmless when repeated."""
         if self._is_untouched and self.killed_holder is not None and self.lock.descriptor >= 0:
             self.lock.write(self._found)
-            self.lock.give_back()
+            self.lock.unlock()
             self.lock.close()
-        self.lock.unlock()
+        self.lock.release()
 
     def __enter__(self) -> Self:
         return self

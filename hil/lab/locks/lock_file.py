@@ -75,7 +75,7 @@ class LockFile:
                 return False
         return self._lock_node()
 
-    def unlock(self) -> None:
+    def release(self) -> None:
         """Clear the content, unlock, also for processes that share the file, and close; may be repeated.
 
         The content is cleared first, then the node is unlocked: a process that locks the file next can lock
@@ -86,11 +86,11 @@ class LockFile:
             if self._descriptor >= 0:
                 with suppress(OSError):
                     os.ftruncate(self._descriptor, 0)
-                self.give_back()
+                self.unlock()
         finally:
             self.close()
 
-    def give_back(self) -> None:
+    def unlock(self) -> None:
         """Unlock file and node, and keep the file open."""
         if self.node is not None:
             self.node.unlock()
@@ -137,7 +137,7 @@ class LockFile:
             raise unusable_error(self.path, f"its file system gives no locks ({error.strerror})") from error
         return True
 
-    def try_lock_again(self) -> bool:
+    def relock(self) -> bool:
         """Lock the open file, even if its name leads to another file now; True if it is locked already."""
         return self._lock() and self._lock_node()
 

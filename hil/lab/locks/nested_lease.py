@@ -61,8 +61,8 @@ def _lends(path: Path, word: str) -> bool:
 
         if not compare_digest(lent_in(lock.read()), hash_of(word)):
             return False
-        if lock.try_lock_again():  # its holder and its guard were killed: the word is stale
-            lock.give_back()
+        if lock.relock():  # its holder and its guard were killed: the word is stale
+            lock.unlock()
             return False
         return True
     finally:

@@ -16,14 +16,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hil.lab.guard.process import NAME
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from hil.lab.locks.holder import Holder
 
-__all__ = ["StoppedGuard", "continue_guards_of", "end_stopped_guards", "is_stopped", "stopped_guard_of"]
+__all__ = [
+    "GUARD_NAME",
+    "StoppedGuard",
+    "continue_guards_of",
+    "end_stopped_guards",
+    "guard_title",
+    "is_guard",
+    "is_stopped",
+    "stopped_guard_of",
+]
+
+GUARD_NAME = "hil-guard"
+"""The name of a guard process that `ps` shows, in `comm` and as the first word of the command line."""
 
 _STOPPED = frozenset("Tt")
 """Stopped by a signal, and stopped by a debugger (proc(5), `stat`)."""
@@ -49,6 +59,19 @@ class StoppedGuard:
         return f"sudo kill -KILL {self.pid}    (then the next holder of the board makes it safe)"
 
 
+def guard_title(holder: int) -> str:
+    """Return the command line of a holder's guard."""
+    return f"{GUARD_NAME} of pid {holder}"
+
+
+def is_guard(pid: int) -> bool:
+    """Return True if a process is a guard, by its name."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text(errors="replace").strip() == GUARD_NAME
+    except OSError:
+        return False
+
+
 def is_stopped(pid: int) -> bool:
     """Return True if a process is stopped; False if it runs, has ended, or cannot be inspected."""
     try:
@@ -66,16 +89,16 @@ def end_stopped_guards(descriptor: int) -> list[int]:
     Args:
         descriptor: The lock file, open in this process.
     """
-    if not any(_is_guard(pid) and is_stopped(pid) for pid in _processes()):
+    if not any(is_guard(pid) and is_stopped(pid) for pid in _processes()):
         return []
     pidfds: dict[int, int] = {}
     try:
         for pid in _sharing_lock(os.fstat(descriptor)):
-            if not _is_guard(pid):
+            if not is_guard(pid):
                 return []
             with suppress(OSError):
                 pidfds[pid] = os.pidfd_open(pid)
-        if not all(_is_guard(pid) and is_stopped(pid) for pid in pidfds):
+        if not all(is_guard(pid) and is_stopped(pid) for pid in pidfds):
             return []  # checked again: a pidfd names one process, but a pid may be reused
         return [pid for pid, pidfd in pidfds.items() if _killed(pidfd)]
     finally:
@@ -91,7 +114,7 @@ def stopped_guard_of(holder: Holder | None) -> StoppedGuard | None:
     """
     if holder is None:
         return None
-    if _is_guard(holder.pid):
+    if is_guard(holder.pid):
         return _as_stopped(holder.pid)
     if Path(f"/proc/{holder.pid}").exists():
         return None
@@ -110,8 +133,8 @@ def continue_guards_of(holder: int) -> None:
 
 
 def _guards_of(holder: int) -> Iterator[int]:
-    title = f"{NAME} of pid {holder}"
-    return (pid for pid in _processes() if _is_guard(pid) and _title_of(pid) == title)
+    title = guard_title(holder)
+    return (pid for pid in _processes() if is_guard(pid) and _title_of(pid) == title)
 
 
 def _as_stopped(pid: int) -> StoppedGuard | None:
@@ -156,13 +179,6 @@ def _is_locked(pid: int, number: str) -> bool:
 def _processes() -> Iterator[int]:
     with suppress(OSError):
         yield from (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdecimal())
-
-
-def _is_guard(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/comm").read_text(errors="replace").strip() == NAME
-    except OSError:
-        return False
 
 
 def _title_of(pid: int) -> str:

@@ -14,7 +14,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from hil.lab.guard.process import NAME
+from hil.lab.locks.stopped_guards import is_guard
 
 __all__ = ["adopt_orphans", "end_descendants", "guards", "reap", "wait_for_guards"]
 
@@ -40,7 +40,7 @@ def reap() -> dict[int, int]:
 
 def guards() -> list[int]:
     """Return the guards among the children of this process."""
-    return [pid for pid in _children()[os.getpid()] if _is_guard(pid)]
+    return [pid for pid in _children()[os.getpid()] if is_guard(pid)]
 
 
 def end_descendants(grace_s: float) -> None:
@@ -81,7 +81,7 @@ def _others() -> list[int]:
     above = [os.getpid()]
     while above:
         for pid in children.get(above.pop(), []):
-            if not _is_guard(pid):
+            if not is_guard(pid):
                 found.append(pid)
                 above.append(pid)
     return found
@@ -97,9 +97,3 @@ def _children() -> dict[int, list[int]]:
                 if state not in {b"Z", b"X"}:
                     children.setdefault(int(parent), []).append(int(entry.name))
     return children
-
-
-def _is_guard(pid: int) -> bool:
-    with suppress(OSError):
-        return Path(f"/proc/{pid}/comm").read_text(errors="replace").strip() == NAME
-    return False

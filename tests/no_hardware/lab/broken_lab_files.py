@@ -18,7 +18,7 @@ stick = "/dev/disk/by-id/usb-A"
 console = "/dev/serial/by-id/usb-B"
 baud_rate = 921600
 login = { user = "root", password = "secret" }
-up = "OpenProbe target"
+up = "Reached target"
 up_timeout_s = 90
 power_on = "p1,aL,w5,aZ"
 power_off = "aL,w50,aZ,p0"

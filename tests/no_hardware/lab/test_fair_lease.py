@@ -388,7 +388,7 @@ def test_wait_notices_a_lock_file_that_was_made_again(folder: Path) -> None:
         assert wait._try() is None  # opens the new file
         assert wait._wait_for_change(0)
 
-        other.unlock()
+        other.release()
 
         assert wait._wait_for_change(SOON_S)
     finally:

@@ -13,9 +13,9 @@ import pytest
 
 from hil.dutlink.timing import until
 from hil.errors import BoardBusyError, BoardLostError, GuardError
-from hil.lab.guard.process import NAME
 from hil.lab.guard.under_guard import under_guard
 from hil.lab.locks.acquire import WaitStatus, acquire
+from hil.lab.locks.stopped_guards import GUARD_NAME
 from hil.lab.safe_state.attempt import make_safe_and_record
 from hil.lab.safe_state.policy import Safety
 from hil.lab.safe_state.record import BoardState, read_record
@@ -143,7 +143,9 @@ def guards_of(folder: Path) -> list[int]:
     found = []
     for entry in Path("/proc").glob("[0-9]*/comm"):
         try:
-            if entry.read_text().strip() == NAME and str(folder) in str(lock_of(int(entry.parent.name))):
+            if entry.read_text().strip() == GUARD_NAME and str(folder) in str(
+                lock_of(int(entry.parent.name))
+            ):
                 found.append(int(entry.parent.name))
         except OSError:
             continue

@@ -9,7 +9,7 @@ import pytest
 from programs import running
 
 from hil.lab.guard import process as guard_process
-from hil.lab.guard.guard import _watched
+from hil.lab.guard.child import watch_process
 from hil.lab.guard.process import RELEASED
 
 PEER = [sys.executable, "-c", "import sys; sys.stdin.read()"]
@@ -58,14 +58,16 @@ def test_it_acts_when_the_holder_ended_though_somebody_keeps_the_line_open(
 ) -> None:
     peer.kill()
 
-    assert not guard_process._was_released(line[1].fileno(), _watched(peer.pid), -1)
+    assert not guard_process._was_released(line[1].fileno(), watch_process(peer.pid), -1)
 
 
 def test_it_ends_a_holder_whose_controller_is_gone(line: Line, peer: subprocess.Popen[bytes]) -> None:
     with running(PEER, stdin=subprocess.PIPE) as controller:
         controller.kill()
 
-        assert not guard_process._was_released(line[1].fileno(), _watched(peer.pid), _watched(controller.pid))
+        assert not guard_process._was_released(
+            line[1].fileno(), watch_process(peer.pid), watch_process(controller.pid)
+        )
     assert peer.wait() == -9
 
 
@@ -75,7 +77,9 @@ def test_a_controller_that_was_gone_before_the_watch_began_counts(
     with subprocess.Popen(["true"]) as controller:
         controller.wait()
 
-    assert not guard_process._was_released(line[1].fileno(), _watched(peer.pid), _watched(controller.pid))
+    assert not guard_process._was_released(
+        line[1].fileno(), watch_process(peer.pid), watch_process(controller.pid)
+    )
     assert peer.wait() == -9
 
 

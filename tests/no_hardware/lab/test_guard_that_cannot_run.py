@@ -15,7 +15,7 @@ import pytest
 
 from hil.dutlink.timing import until
 from hil.errors import GuardError
-from hil.lab.guard import guard, guarded_lease
+from hil.lab.guard import child, guard, guarded_lease
 from hil.lab.guard.under_guard import under_guard
 from hil.lab.locks.acquire import acquire
 from hil.lab.safe_state.attempt import try_make_safe
@@ -77,7 +77,7 @@ def interpreter(folder: Path, script: str) -> str:
 def test_guard_that_does_not_start_hands_out_no_board(
     board: Path, safety: Safety, monkeypatch: pytest.MonkeyPatch, script: str, why: str
 ) -> None:
-    monkeypatch.setattr(guard, "READY_S", 0.1)
+    monkeypatch.setattr(child, "READY_S", 0.1)
     monkeypatch.setattr(sys, "executable", interpreter(board.parent, script))
 
     with pytest.raises(GuardError, match=why) as raised:
@@ -91,7 +91,7 @@ def test_guard_that_does_not_start_hands_out_no_board(
 def test_guard_that_finds_no_hil_hands_out_no_board(
     board: Path, safety: Safety, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(guard, "_python_path", lambda: "/no/such/folder")
+    monkeypatch.setattr(child, "_python_path", lambda: "/no/such/folder")
 
     with pytest.raises(GuardError, match="module hil is not found"):
         under_guard(acquire(SERIAL, folder=board.parent), safety)

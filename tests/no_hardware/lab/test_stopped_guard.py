@@ -110,7 +110,7 @@ def test_guard_whose_lock_file_was_replaced_leaves_the_board_to_its_new_holder(
     recover(os.dup(lease.lock.descriptor), task.to_json())
 
     assert board.read_text() == "on"
-    new.unlock()
+    new.release()
 
 
 NAMES = """
@@ -150,7 +150,7 @@ folder = Path(sys.argv[1])
 lease = acquire("5a1c0e01", folder=folder)
 guarded = under_guard(lease, Safety())
 up = guarded.guard.wait_until_ready()
-numbers = [lease.lock.descriptor, guarded.guard._line.fileno()]
+numbers = [lease.lock.descriptor, guarded.guard._process.socket.fileno()]
 streams = [os.readlink(f"/proc/self/fd/{number}") for number in sys.argv[2]]
 (folder / "log").write_text(f"{bool(up)} {min(numbers) > 2} {set(streams)}")
 guarded.release()

@@ -14,7 +14,7 @@ from other_user import VICTIM, as_user, folder_for_everybody, only_root
 
 from hil.dutlink.timing import until
 from hil.errors import BoardBusyError
-from hil.lab.guard import guard
+from hil.lab.guard import child
 from hil.lab.guard.under_guard import under_guard
 from hil.lab.locks.acquire import acquire
 from hil.lab.locks.stopped_guards import continue_guards_of
@@ -34,8 +34,8 @@ RUN = """
 import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
-from hil.lab.guard import guard
-guard.LOOK_EVERY_S = 600
+from hil.lab.guard import child
+child.LOOK_EVERY_S = 600
 from hil.lab.guard.under_guard import under_guard
 from hil.lab.locks.acquire import acquire
 from hil.lab.safe_state.policy import Safety
@@ -112,7 +112,7 @@ def state(pid: int) -> str:
 def test_guard_that_is_stopped_is_replaced_while_its_holder_lives(
     board: Path, safety: Safety, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(guard, "LOOK_EVERY_S", 0.05, raising=False)
+    monkeypatch.setattr(child, "LOOK_EVERY_S", 0.05, raising=False)
     lease = under_guard(acquire(SERIAL, folder=board.parent), safety)
     assert lease.guard is not None
     stopped = lease.guard.wait_until_ready()
