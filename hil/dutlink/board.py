@@ -1,4 +1,4 @@
-"""One DUTLink board: its nouns together."""
+"""An open DUTLink board, with its power, storage, pins, settings and console."""
 
 from __future__ import annotations
 
@@ -52,12 +52,12 @@ class Board(Noun):
 
     Attributes:
         serial: Its serial number.
-        firmware: Its version.
+        firmware: The version of its firmware.
         host: Where it is plugged in.
         power: The DUT's supply and its meter.
         storage: The stick and its mux.
         pins: The control pins.
-        settings: What the board keeps in flash.
+        settings: The settings in the board's flash.
         console: The DUT's console and the board's shell.
     """
 
@@ -85,7 +85,7 @@ class Board(Noun):
     @cached_property
     def storage(self) -> Storage:
         """The stick and its mux."""
-        from hil.dutlink.storage.storage import Storage  # noqa: PLC0415 - a command that reads the meter does without
+        from hil.dutlink.storage.storage import Storage  # noqa: PLC0415 - a command that reads the meter does not need it
 
         host, memory = self.host, self.host.stick_memory and self.host.stick_memory(self.serial)
         stick, slowest_s = self._wiring.stick, host.slowest_stick_s
@@ -94,7 +94,7 @@ class Board(Noun):
 
     @cached_property
     def settings(self) -> BoardSettings:
-        """What the board keeps in flash."""
+        """The settings in the board's flash."""
         from hil.dutlink.settings import BoardSettings  # noqa: PLC0415 - the same
 
         return BoardSettings(self._link)
@@ -120,32 +120,32 @@ class Board(Noun):
 
     @property
     def position(self) -> Position | None:
-        """Where this object last turned the stick; None if it did not."""
+        """The storage position that this object set last; None if it set none."""
         return self.storage.position if "storage" in self.__dict__ else None
 
     def call_before_turn(self, function: Callable[[], None]) -> None:
-        """Call `function` before each turn of the mux; the process may be killed during the turn."""
+        """Call `function` before each turn of the mux, since the process may be killed during the turn."""
         self._before_turn = function
 
     @property
     def stored_name(self) -> str | None:
-        """The name that the board stores, as this object read it last; None if it did not."""
+        """The board's stored name, as this object read it last; None if it has not read it."""
         last_read = self.settings.last_read if "settings" in self.__dict__ else None
         return last_read.name if last_read is not None else None
 
     @property
     def label(self) -> str:
-        """What a person calls it: its place in the lab file, else `board` and its serial number."""
+        """Its name for messages: its place in the lab file, else `board` and its serial number."""
         return self._wiring.name or f"board {self.serial}"
 
     @property
     def requests(self) -> LastRequests:
-        """The last requests that it was sent, and what became of them."""
+        """The last requests to the board, with their outcome."""
         return self._link.requests
 
     @property
     def busy_s(self) -> float:
-        """Seconds for which a power sequence that was started through this object may still run."""
+        """Seconds for which a power sequence that this object started may still run."""
         return self._link.busy_s
 
     @property
@@ -154,14 +154,14 @@ class Board(Noun):
         return self._link.location
 
     def is_reachable(self) -> bool:
-        """Return True unless the device that was opened has left the bus, even if it is silent.
+        """Return False if the device that was opened has left the bus; a silent one is reachable.
 
-        A board that left the bus and came back is another device: this object cannot reach it.
+        A board that left the bus and came back is a new device, which this object cannot reach.
         """
         return self._link.is_reachable()
 
     def answers(self, limit_s: float) -> bool:
-        """Return True if the board answers this object in time; the request counts for no test."""
+        """Return True if the board answers in time; the request does not count as a test's."""
         try:
             with uncounted():
                 self._link.wait_ready(limit_s)
@@ -170,22 +170,21 @@ class Board(Noun):
         return True
 
     def make_safe(self, *, leave_stick: bool = False) -> None:
-        """Force the supply off, take the stick from everybody, leave all pins floating.
+        """Force the supply off, detach the stick, leave all pins floating, and restore console mode.
 
-        The stick is taken also from a program of this host that uses it; `storage.taken_from` says which.
-
-        Then nothing can be disturbed any more, and a console that is open is brought back to console mode.
+        The stick is detached even if a program of this host uses it; `storage.taken_from` then names the
+        program. An open console is brought back to console mode last, since that disturbs no DUT then.
 
         Args:
             leave_stick: Leave the stick where it is.
 
         Raises:
-            Exception: The first of the errors, a HilError unless a test has spoilt these objects; all of the
-                steps are tried whatever happens to the others.
+            Exception: The first error, which is a HilError unless a test has changed these objects. All steps
+                are tried, even after an error.
         """
         errors: list[Exception] = []
         take_stick = () if leave_stick else (partial(Board._take_stick, self),)
-        # By their classes: a test may have put something else into these objects.
+        # The methods are those of the classes, since a test may have replaced them in the objects.
         for step in (
             partial(Power.force_off, self.power),
             *take_stick,
@@ -194,7 +193,7 @@ class Board(Noun):
         ):
             try:
                 step()
-            except Exception as error:  # noqa: BLE001 - a test may have spoilt what the step needs
+            except Exception as error:  # noqa: BLE001 - a test may have broken what the step needs
                 errors.append(error)
         if errors:
             raise errors[0]
@@ -202,14 +201,14 @@ class Board(Noun):
     def wait_until_up(self, timeout_s: float | None = None) -> Expected:
         """Wait until the DUT's console shows that it is up, and return the match.
 
-        What that is says the lab file (`up`); without one, it is a login prompt. Only what came since the
-        supply was last switched on through this object counts, and it stays there for `expect` and `login`.
+        The pattern is the lab file's `up`, else a login prompt. Only bytes since this object last switched
+        the supply on count, and `expect` and `login` still find them.
 
         Args:
-            timeout_s: How long, in seconds; None: as the lab file says (`up_timeout_s`), else 120.
+            timeout_s: How long to wait, in seconds; None: the lab file's `up_timeout_s`, else 120.
 
         Raises:
-            ExpectError: It did not come in time; says what came instead.
+            ExpectError: No match came in time; the error has the last line that came.
             BoardFaultError: The DUT is switched off.
             ConsoleError: The console cannot be used.
         """
@@ -220,20 +219,20 @@ class Board(Noun):
                 remedy="power.on()",
                 serial=self.serial,
             )
-        from hil.dutlink.dut.login_questions import LOGIN_PROMPT  # noqa: PLC0415 - most commands wait for no DUT
+        from hil.dutlink.dut.login_questions import LOGIN_PROMPT  # noqa: PLC0415 - few commands wait for the DUT
 
         limit_s = self._wiring.up_timeout_s if timeout_s is None else timeout_s
         return self.console.wait_for_pattern(self._wiring.up or LOGIN_PROMPT, self._boot_begin, limit_s)
 
     @property
     def access(self) -> Access:
-        """Permission to use the board, which every transfer asks for."""
+        """Permission to use the board, which every transfer checks."""
         return self._link.access
 
     def close(self) -> None:
-        """Let go of console and board; power, position and pins stay as they are.
+        """Close console and board; power, storage and pins stay as they are.
 
-        Whatever uses this object afterwards gets a `LeaseEndedError`.
+        Later uses of this object raise `LeaseEndedError`.
         """
         self.access.end()
         for noun in ("storage", "console"):
@@ -250,7 +249,7 @@ class Board(Noun):
         self.close()
 
     def _take_stick(self) -> None:
-        """Take the stick away even if a program uses it: left with the host, a later test would write it."""
+        """Detach the stick even if a program uses it, since a later test could write to it otherwise."""
         self.storage.off(force=True)
         if self.storage.taken_from:
             logger.warning(
@@ -270,14 +269,14 @@ class Board(Noun):
             self._boot_begin = mark.position
 
     def _find_tty(self) -> Tty:
-        """Tell which tty the console is; the setting is read afresh, and only if the wiring does not say."""
+        """Return the console's tty; the board's setting is read only if the wiring names none."""
         from hil.dutlink.console.tty import find_tty  # noqa: PLC0415 - as above
 
         usb_console = "" if self._wiring.console else self.settings.read().usb_console
         return find_tty(self.host.dev, self.serial, usb_console, self._wiring)
 
     def _dut_is_unpowered(self) -> bool:
-        """Whether the DUT has no power for certain: it was cut, or nothing is drawn."""
+        """Return True if the DUT certainly has no power: it was cut, or the DUT draws no current."""
         if self.power.cut:
             return True
         with suppress(HilError):
@@ -285,9 +284,9 @@ class Board(Noun):
         return False
 
     def _busy_with(self, command: str) -> float:
-        """Seconds that a command of the board's shell may keep it busy: the sequence behind `power on`.
+        """Return for how many seconds a command of the board's shell may keep it busy, by its power sequence.
 
-        A sequence that is still running is waited out first: the shell would not answer.
+        Wait for a sequence that still runs first, since the shell would not answer.
         """
         self._link.wait_idle()
         if command.split()[:1] == ["storage"]:
@@ -310,21 +309,21 @@ def open_board(
     limit_s: float = ANSWER_LIMIT_S,
     console: bool = True,
 ) -> Board:
-    """Open a board. In a run, that is a board which this process holds.
+    """Open a board. In a run, only a board that this process holds can be opened.
 
     Args:
         host: Where it is plugged in.
-        serial: Which; None takes the first that can be used.
-        wiring: What the board cannot know about its bench.
-        limit_s: How long it may stay silent at first, in seconds: it may be working through a power
-            sequence that somebody else started.
-        console: Open the console too, if that is possible, so that nothing the DUT says is missed. If it is
-            not, its first use says why.
+        serial: Its serial number; None: the first board that can be used.
+        wiring: Its surroundings, from the lab file.
+        limit_s: Seconds for which it may be silent at first, since it may be running a power sequence of
+            another program.
+        console: Open the console too, so that none of the DUT's output is missed. If that is not possible,
+            the first use of the console raises the error.
 
     Raises:
         NoUsbBackendError, BoardAbsentError, BoardInBootLoaderError, BoardDeniedError, BoardBusyError,
             BoardLostError: It cannot be used.
-        FirmwareTooOldError: It lacks what this driver needs.
+        FirmwareTooOldError: Its firmware is older than this driver needs.
         NotLeasedError: This process belongs to a run, and does not hold the board.
     """
     probed = open_link(host, serial or held_boards.default_for(host), limit_s)
@@ -339,6 +338,6 @@ def open_board(
         raise
     board = Board(link, firmware, host, wiring or Wiring())
     if console:
-        with suppress(HilError):  # the first use tries again, and says why it cannot be
+        with suppress(HilError):  # the first use tries again, and raises the error
             board.console.open(wait_s=0.0)
     return board

@@ -1,7 +1,7 @@
-"""The board's own prompt, behind the console: getting there, asking, and getting back.
+"""Run commands at the board's own prompt, which is on the same tty as the DUT's console.
 
-Five Ctrl-B in a row leave console mode; the command `console` goes back. In between the DUT's output is
-dropped. The mode outlives the program that set it (firmware: main.rs, shell.rs).
+Five Ctrl-B in a row leave console mode, and the command `console` goes back. In between the board drops the
+DUT's output. The mode stays as it is when the program that set it ends (firmware: main.rs, shell.rs).
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ __all__ = [
 ]
 
 ESCAPE = b"\x02" * 5
-"""What leaves console mode."""
+"""The bytes that leave console mode."""
 
 LONGEST_COMMAND = 512
-"""Bytes that the line editor holds; it rings the bell for more."""
+"""The most bytes of a line; the line editor rings the bell for more."""
 
 _PROMPT = b"#> "
 _END = b"\r\n" + _PROMPT
@@ -55,12 +55,12 @@ _SHOWN = 80
 
 
 class ShellAnswer(str):
-    """What the shell answered, without echo and prompt, lines ended by LF.
+    """The shell's answer, without echo and prompt, with lines that end in LF.
 
     Attributes:
-        cut: The answer was longer than the 512 bytes that the board has for one, and something is missing:
-            its end with the prompt, or (in a listing of the settings) a line that did not fit whole while the
-            shorter prompt behind it did (firmware: shell.rs).
+        cut: Whether a part is missing because the answer is longer than the 512 bytes that the board has for
+            it: its end with the prompt, or (in a list of the settings) a line that did not fit although the
+            shorter prompt after it did (firmware: shell.rs).
     """
 
     __slots__ = ("cut",)
@@ -68,19 +68,19 @@ class ShellAnswer(str):
 
     @classmethod
     def of(cls, raw: bytes, *, cut: bool) -> Self:
-        """Make it of the bytes between the echo and the prompt."""
+        """Return the answer for the bytes between the echo and the prompt."""
         answer = cls(raw.decode(errors="replace").replace("\r\n", "\n").strip("\r\n"))
         answer.cut = cut
         return answer
 
 
 def ends_in_shell(said: bytes) -> bool:
-    """Whether a console that said this was left at the board's prompt, by its own words."""
+    """Return True if these bytes of a console end at the board's prompt, by the board's messages."""
     return said.rfind(b"\r\nExiting console mode\r\n") > said.rfind(_ENTERED)
 
 
 def dut_output(said: bytes) -> bytes:
-    """Return what the DUT said among bytes that came while the board was brought back to console mode."""
+    """Return the DUT's output among the bytes that came while the board was brought back to console mode."""
     before, left, shell = said.partition(_LEFT)
     _words, entered, after = (shell if left else said).rpartition(_ENTERED)
     if not entered:
@@ -89,7 +89,7 @@ def dut_output(said: bytes) -> bytes:
 
 
 def check_command(command: str) -> None:
-    """Refuse what would jam the line editor: anything but printable ASCII can leave it unable to go on.
+    """Return if a command is safe for the line editor, which other characters than printable ASCII can jam.
 
     Raises:
         UsageError: It is not one line of printable ASCII, of 512 characters at most.
@@ -103,15 +103,15 @@ def check_command(command: str) -> None:
 
 
 def run_shell_command(port: ConsolePort, command: str, timeout_s: float) -> ShellAnswer:
-    """Leave console mode, run one command, and go back, however it ends.
+    """Leave console mode, run one command, and go back, even after an error.
 
     Args:
         port: The board's own tty.
-        command: One line.
+        command: The command, in one line.
         timeout_s: How long the answer may take, in seconds.
 
     Raises:
-        ShellError: No usable answer.
+        ShellError: No usable answer came.
         ConsoleLostError: The tty went away.
     """
     check_command(command)
@@ -119,39 +119,38 @@ def run_shell_command(port: ConsolePort, command: str, timeout_s: float) -> Shel
         with _in_shell(port):
             pass
         return ShellAnswer.of(_ENTERED, cut=False)
-    with _in_shell(port) as talk:
-        return talk.ask(command, timeout_s)
+    with _in_shell(port) as session:
+        return session.ask(command, timeout_s)
 
 
 def restore_console_mode(port: ConsolePort) -> None:
-    """Bring the board into console mode, whichever mode it is in, with nothing between the DUT's bytes.
+    """Bring the board to console mode, whichever mode it is in, and end its `meter on`.
 
-    The shell's `meter on` outlives whoever said it, too: from then on the board puts a reading behind every
-    CR of the DUT. A DUT that was connected gets five Ctrl-B for it, and its output of a few milliseconds is
-    dropped.
+    After the shell's command `meter on`, the board adds a reading after every CR of the DUT, until it is
+    ended. A DUT that was connected receives five Ctrl-B, and its output of a few milliseconds is lost.
 
     Raises:
         ShellError: The board does not react.
     """
-    with _in_shell(port) as talk, suppress(ShellError):  # whether it goes back is what counts
-        talk.ask(_NO_READINGS, _REACTION_S)
+    with _in_shell(port) as session, suppress(ShellError):  # what counts is that it goes back to console mode
+        session.ask(_NO_READINGS, _REACTION_S)
 
 
 @contextmanager
-def _in_shell(port: ConsolePort) -> Iterator[_Conversation]:
+def _in_shell(port: ConsolePort) -> Iterator[_ShellSession]:
     with port.diverted() as stream:
-        talk = _Conversation(port, stream)
+        session = _ShellSession(port, stream)
         said = b""
         try:
-            said = talk.leave_console_mode()
-            with talk.going_back():
-                yield talk
+            said = session.leave_console_mode()
+            with session.going_back():
+                yield session
         finally:
-            stream.put_back(said + talk.rest)
+            stream.put_back(said + session.rest)
 
 
-class _Conversation:
-    """A talk with the board over a tty, with what was not understood yet in `rest`."""
+class _ShellSession:
+    """A dialog with the board over a tty; `rest` has the bytes that were not used yet."""
 
     def __init__(self, port: ConsolePort, stream: ByteStream) -> None:
         self.rest = b""
@@ -159,11 +158,11 @@ class _Conversation:
         self._stream = stream
 
     def leave_console_mode(self) -> bytes:
-        """Get to an empty command line; return what the DUT said before.
+        """Get to an empty command line, and return the DUT's output before that.
 
-        In the shell already, the board ignores the Ctrl-B; then half a command may stand in its line, which
-        must not be run: it is rubbed out before CR asks for a prompt. All bytes that arrive together with
-        the fifth Ctrl-B go to the DUT, so nothing else is sent before the board has reacted.
+        A board that is in the shell already ignores the Ctrl-B. Then there may be half a command in its line,
+        which must not run: it is deleted before CR asks for a prompt. Bytes that arrive together with the
+        fifth Ctrl-B go to the DUT, so nothing else is sent before the board has reacted.
         """
         self._port.write(ESCAPE)
         said = self._until(_LEFT, _REACTION_S)
@@ -179,10 +178,11 @@ class _Conversation:
         return said
 
     def _clear_line(self) -> None:
-        """Rub out what stands in the board's line, before and behind the cursor.
+        """Delete the characters in the board's line, before and after the cursor.
 
-        The editor rings the bell where there is nothing to rub out, and no way to the right. A few keys at a
-        time: a board whose answers nobody takes, because this process was killed, would hang.
+        The editor rings the bell if there is nothing to delete, and if the cursor cannot go right. Only a few
+        keys
+        are sent at a time: if this process is killed and its answers are not read, the board would hang.
         """
         deadline = Deadline(_CLEARED_WITHIN_S)
         for _ in range(2 * LONGEST_COMMAND // len(_RUB_OUT)):
@@ -195,14 +195,14 @@ class _Conversation:
             self._rings(_TO_THE_RIGHT * (len(_RUB_OUT) - 2))
 
     def _rings(self, keys: bytes) -> bool:
-        """Send keys, and tell whether the bell answers any of them."""
+        """Send keys, and return True if the bell answers any of them."""
         begin = len(self.rest)
         self._port.write(keys)
         self._pause()
         return _BELL in self.rest[begin:]
 
     def enter_console_mode(self) -> None:
-        """Go back; what came behind the board's words is the DUT's again."""
+        """Go back; the bytes after the board's message are the DUT's again."""
         self._port.write(b"console\r")
         if self._until(_ENTERED, _REACTION_S) is not None:
             return
@@ -213,7 +213,7 @@ class _Conversation:
 
     @contextmanager
     def going_back(self) -> Iterator[None]:
-        """Go back to console mode at the end; after an error too, which says more than one from here."""
+        """Go back to console mode after the block, also after an error."""
         try:
             yield
         except BaseException:
@@ -240,7 +240,7 @@ class _Conversation:
         return ShellAnswer.of(answer, cut=command == _LISTING and _LAST_LISTED not in answer)
 
     def _until(self, wanted: bytes, limit_s: float) -> bytes | None:
-        """Receive until `wanted` came, and return all up to its end; None when it does not come in time."""
+        """Receive until `wanted` comes, and return the bytes up to its end, or None."""
         deadline = Deadline(limit_s)
         while wanted not in self.rest:
             if deadline.passed or not self._receive(deadline.left_s):
@@ -249,7 +249,7 @@ class _Conversation:
         return before + found
 
     def _pause(self) -> None:
-        """Receive until nothing has come for a moment, one second at most."""
+        """Receive until no byte comes for a moment, for one second at most."""
         deadline = Deadline(_REACTION_S)
         while not deadline.passed and self._receive(_PAUSE_S):
             pass

@@ -1,4 +1,4 @@
-"""Bytes on their way from the console's reader to whoever waits for them."""
+"""A queue of bytes from the console's reader thread to the thread that waits for them."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _AHEAD_BYTES = 512 * 1024
 class ByteStream:
     """A queue of bytes between threads, with an end.
 
-    Unread bytes beyond 4 MiB push out the oldest: a test that never looks must not eat the memory. The
-    transcript has them.
+    Only the newest 4 MiB of unread bytes are kept, so that a test that never reads them does not fill the
+    memory. The transcript has all.
     """
 
     def __init__(self) -> None:
@@ -38,20 +38,20 @@ class ByteStream:
             self._changed.notify_all()
 
     def put_back(self, data: bytes) -> None:
-        """Add bytes at the beginning: they were taken and are not wanted."""
+        """Add bytes at the beginning that were taken and not used."""
         with self._changed:
             self._data[:0] = data
             self._changed.notify_all()
 
     def end(self) -> None:
-        """Nothing will come any more; what is unread may still be taken."""
+        """End the stream; unread bytes can still be taken."""
         with self._changed:
             self._ended = True
             self._changed.notify_all()
 
     @contextmanager
     def being_read(self) -> Iterator[None]:
-        """Say that somebody takes what comes, for a `with` block."""
+        """Note for a block that a thread takes the bytes."""
         self._readers += 1
         try:
             yield
@@ -60,22 +60,22 @@ class ByteStream:
 
     @property
     def is_ahead(self) -> bool:
-        """Whether whoever reads it should be given time to catch up."""
+        """Whether the thread that takes the bytes has a backlog, and needs time to catch up."""
         return self._readers > 0 and len(self._data) > _AHEAD_BYTES
 
     @property
     def ended(self) -> bool:
-        """Whether nothing will come any more."""
+        """Whether the stream has ended."""
         return self._ended
 
     def take(self, timeout_s: float | None = None) -> bytes:
-        """Take all there is, waiting up to `timeout_s` seconds (None: for ever) for the first byte.
+        """Take all bytes, after waiting up to `timeout_s` seconds (None: without a limit) for the first one.
 
         Returns:
-            The bytes; none when the time is over.
+            The bytes; none if the time is over.
 
         Raises:
-            EOFError: The stream ended and all was taken.
+            EOFError: The stream has ended, and all bytes were taken.
         """
         deadline = Deadline(timeout_s) if timeout_s is not None else None
         with self._changed:

@@ -1,7 +1,7 @@
-r"""Escape what a CI service would obey as a command in the text that a job prints.
+r"""Escape commands to a CI service in text that a job prints.
 
-A test prints what its DUT says, and a CI service reads what the test prints. GitHub's and Azure's runners
-obey `::name::` at the beginning of a line, and `##[name]` and `##vso[name]` anywhere in one; TeamCity obeys
+A test prints the output of its DUT, and a CI service reads what the test prints. GitHub's and Azure's runners
+execute `::name::` at the beginning of a line, and `##[name]` and `##vso[name]` anywhere; TeamCity executes
 `##teamcity[name]`. GitLab and Jenkins publish the file that `[[ATTACHMENT|path]]` names in a JUnit file.
 """
 
@@ -32,10 +32,10 @@ class CiCommandFilter:
 
     def __init__(self) -> None:
         self._held = ""
-        self._begun = ""  # stands for the part of the present line that was returned already
+        self._begun = ""  # represents the part of the present line that was returned already
 
     def feed(self, text: str) -> str:
-        """Return the text that no later piece can turn into a command; keep the rest for the next call."""
+        """Return the text that later pieces cannot turn into a command; keep the rest for the next call."""
         text = self._held + text
         whole = self._begun + text
         unfinished = _UNFINISHED.search(whole)

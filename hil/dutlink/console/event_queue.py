@@ -1,4 +1,4 @@
-"""A transcript's events on their way to a thread that may be slow, in bounded memory."""
+"""A queue of a transcript's events to a thread that may be slow, in bounded memory."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ if TYPE_CHECKING:
 __all__ = ["EventQueue"]
 
 _EVENT_BYTES: Final = 256
-"""Memory that an event takes beside its data: many short chunks must not take more than a few long ones."""
+"""Memory that an event takes in addition to its data, so that many short chunks are limited too."""
 
 OrderT = TypeVar("OrderT")
 
 
 class EventQueue(Generic[OrderT]):
-    """Events, and orders between them, which one thread puts in and another thread takes out.
+    """Events, and orders between them, which one thread adds and another thread takes.
 
-    While too much waits, chunks are dropped and counted; notes and orders are not. A note before
-    whatever is queued next says how many bytes are missing.
+    While the queue is full, chunks are dropped and counted; notes and orders are not. A note before the next
+    entry says how many bytes are missing.
 
     Args:
-        most_bytes: How much memory the waiting events may take, in bytes.
+        most_bytes: The memory that the queued events may take, in bytes.
     """
 
     def __init__(self, most_bytes: int) -> None:
@@ -39,7 +39,7 @@ class EventQueue(Generic[OrderT]):
         self._lock = threading.Lock()
 
     def put(self, event: Event) -> None:
-        """Queue an event, or drop it; called by the thread that reads the console."""
+        """Add an event, or drop it; called by the thread that reads the console."""
         with self._lock:
             if isinstance(event, Chunk):
                 size = _EVENT_BYTES + len(event.data)
@@ -52,13 +52,13 @@ class EventQueue(Generic[OrderT]):
             self._queue.put(event)
 
     def put_order(self, order: OrderT) -> None:
-        """Queue an order, which follows all events that were put in before it; called by any thread."""
+        """Add an order, which follows all events that were added before it; called by any thread."""
         with self._lock:
             self._tell_missing()
             self._queue.put(order)
 
     def tell_missing(self) -> None:
-        """Queue the note about what was dropped last; where no order follows, call it at the end."""
+        """Add the note about dropped bytes; call it at the end if no order follows."""
         with self._lock:
             self._tell_missing()
 
@@ -70,13 +70,13 @@ class EventQueue(Generic[OrderT]):
             self._queue.put(Mark(last.monotonic_s, last.time_s, text, last.end))
 
     def get(self, *, block: bool = True) -> Event | OrderT:
-        """Take the next one out.
+        """Take the next entry.
 
         Args:
             block: Wait for it.
 
         Raises:
-            queue.Empty: There is none, and `block` is false.
+            queue.Empty: The queue is empty, and `block` is false.
         """
         taken = self._queue.get(block=block)
         if isinstance(taken, Chunk):

@@ -1,7 +1,7 @@
-"""One open tty: a thread that reads it from open to close, and writing to it.
+"""An open tty: a thread reads it from open to close; other threads write to it.
 
-The reader never stops while the tty is open: what the board cannot hand over within its 1024 bytes of buffer
-is lost (firmware: main.rs, usbserial.rs).
+The thread reads all the time, because bytes that do not fit into the board's buffer of 1024 bytes are lost
+(firmware: main.rs, usbserial.rs).
 """
 
 from __future__ import annotations
@@ -28,24 +28,24 @@ if TYPE_CHECKING:
 __all__ = ["WRITE_LIMIT_S", "ConsolePort"]
 
 WRITE_LIMIT_S = 30.0
-"""Seconds for which the board may take none of what is sent, as it does during a power sequence."""
+"""Seconds for which the board may accept no byte, as it does during a power sequence."""
 
-CATCH_UP_LIMIT_S = 5.0
-"""Seconds after which a reader that does not catch up is not waited for; it never takes one."""
+DRAIN_LIMIT_S = 5.0
+"""The longest wait for the reader, in seconds; it never takes one second."""
 
-_CATCH_UP, _STOP = b"c", b"x"
-_CATCH_UP_BYTES = 4 * 1024 * 1024
-"""A console that never pauses must not keep its reader from the next order."""
+_DRAIN, _STOP = b"d", b"x"
+_DRAIN_BYTES = 4 * 1024 * 1024
+"""The most bytes that are read before the next order, from a console that never pauses."""
 
 
 class ConsolePort:
-    """An open console tty, always drained.
+    """An open console tty, which a thread reads all the time.
 
     Args:
-        tty: Which.
+        tty: The tty.
         serial: The board's serial number, for errors.
-        transcript: Where every byte is noted.
-        access: Permission to use the board, which every byte that is sent asks for; None: the port's own.
+        transcript: Receives every byte.
+        access: Permission to use the board, which each write checks; None: the port's own.
 
     Raises:
         ConsoleMissingError, ConsoleDeniedError, ConsoleBusyError: It cannot be opened.
@@ -64,21 +64,21 @@ class ConsolePort:
         self._source = TtySource(self._descriptor)
         self._wake, self._waker = os.pipe()
         self._open = OwnDescriptors(self._descriptor, self._wake, self._waker)
-        self._caught_up = threading.Semaphore(0)
-        self._reader = threading.Thread(target=self._drain, name=f"reader of {tty.path}", daemon=True)
+        self._drained = threading.Semaphore(0)
+        self._reader = threading.Thread(target=self._run_reader, name=f"reader of {tty.path}", daemon=True)
         self._reader.start()
 
     @property
     def lost(self) -> bool:
-        """Whether the tty went away; for a forked child it did when the child began."""
+        """Whether the tty went away; in a forked child it always did."""
         return self.stream.ended or os.getpid() != self._owner
 
     def lost_error(self) -> ConsoleLostError:
-        """Say that it went away."""
+        """Return the error for a tty that went away."""
         return ConsoleLostError(
             f"the console {self.tty.path} went away while it was open",
             why="the board was unplugged or reset, or the tty's driver let go of it",
-            remedy="plug the board in again and open it anew",
+            remedy="plug the board in again and open it again",
             serial=self._serial,
         )
 
@@ -87,7 +87,7 @@ class ConsolePort:
 
         Raises:
             ConsoleLostError: The tty went away.
-            ConsoleError: It took none for 30 s.
+            ConsoleError: The tty took no byte for 30 s.
             LeaseEndedError: The board's lease has ended.
         """
         rest = memoryview(data)
@@ -106,7 +106,7 @@ class ConsolePort:
 
     @contextmanager
     def diverted(self) -> Iterator[ByteStream]:
-        """Have what comes go into a stream of its own meanwhile; what is left there comes back at the end."""
+        """Divert the bytes that come during a block to another stream; unread ones come back at the end."""
         aside = ByteStream()
         with self._routing:
             if self.lost:
@@ -120,13 +120,13 @@ class ConsolePort:
                 self._sink = self.stream
 
     def drain(self) -> None:
-        """Return when every byte that the tty held at the call has been read."""
+        """Return when every byte that the tty held at the time of the call is in the transcript."""
         if not self.lost:
-            os.write(self._waker, _CATCH_UP)
-            self._caught_up.acquire(timeout=CATCH_UP_LIMIT_S)
+            os.write(self._waker, _DRAIN)
+            self._drained.acquire(timeout=DRAIN_LIMIT_S)
 
     def close(self) -> None:
-        """Stop reading and close the tty; a forked child closed its copies when it began."""
+        """Stop reading and close the tty; in a forked child the copies are closed already."""
         if os.getpid() == self._owner:
             os.write(self._waker, _STOP)
             self._reader.join()
@@ -153,20 +153,20 @@ class ConsolePort:
         poller.register(self._descriptor, select.POLLOUT)
         return bool(poller.poll(limit_s * 1000))
 
-    def _drain(self) -> None:
-        """Run the reader's thread: until `close`, or until the tty goes away."""
+    def _run_reader(self) -> None:
+        """Run the reader thread until `close`, or until the tty goes away."""
         try:
             stopped = self._read_on()
-        finally:  # whatever became of the reader: nobody must wait for it
+        finally:  # also after an error of the reader: no thread must wait for it
             with self._routing:
                 self._sink.end()
                 self.stream.end()
-            self._caught_up.release()  # of somebody who asked meanwhile
+            self._drained.release()  # for a thread that called `drain` since
         if not stopped:
             self._transcript.mark(f"console {self.tty.path} went away")
 
     def _read_on(self) -> bool:
-        """Read until `close`; False when the tty went away before that."""
+        """Read until `close`; return False if the tty went away before that."""
         both, orders = select.poll(), select.poll()
         both.register(self._descriptor, select.POLLIN)
         for poller in (both, orders):
@@ -175,19 +175,19 @@ class ConsolePort:
         while True:
             ready = {descriptor for descriptor, _ in both.poll()}
             order = os.read(self._wake, 1) if self._wake in ready else b""
-            taken = self._read_all(_CATCH_UP_BYTES if order else 1)
+            taken = self._read_available(_DRAIN_BYTES if order else 1)
             if taken is None or order == _STOP:
                 return taken is not None
             if order:
-                self._caught_up.release()
+                self._drained.release()
             else:
                 orders.poll(pace.rest_s(taken, is_ahead=self._sink.is_ahead) * 1000)
 
-    def _read_all(self, least_bytes: int) -> int | None:
-        """Take what is there, up to `least_bytes` and the read that reaches it.
+    def _read_available(self, least_bytes: int) -> int | None:
+        """Read what is there, until there is no more or `least_bytes` were read.
 
         Returns:
-            How many bytes; None if the tty is gone.
+            How many bytes were read; None if the tty went away.
         """
         taken = 0
         while taken < least_bytes:

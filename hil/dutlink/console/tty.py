@@ -1,4 +1,4 @@
-"""The console's tty: which it is, and opening it raw and for ourselves alone."""
+"""Find the console's tty, and open it raw and exclusively."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Tty", "find_tty", "open_tty", "uart_of"]
 
 UART_BAUD = 115200
-"""The board's UART is fixed at it; another rate is accepted and ignored (firmware: main.rs)."""
+"""The only rate of the board's UART; another rate is accepted and ignored (firmware: main.rs)."""
 
 _PTY_MAJORS = range(136, 144)
 _SERIAL = re.compile(r"serial/by-(?:id|path)/[^/]+|tty(?:[A-Z][A-Za-z]{0,9}|mxc)[0-9]+")
@@ -35,10 +35,10 @@ class Tty:
     """A tty that may be the console.
 
     Attributes:
-        path: Its node.
-        baud_rate: In baud.
-        is_board: Whether it is the board's own port, with the board's shell behind it; otherwise it is a
-            console of the DUT's own.
+        path: Its device node.
+        baud_rate: Its baud rate.
+        is_board: Whether it is the board's own port, where the board's shell is; otherwise it is a console of
+            the DUT's own.
     """
 
     path: Path
@@ -47,19 +47,18 @@ class Tty:
 
 
 def uart_of(dev: Path, serial: str) -> Tty:
-    """Return the board's own port."""
+    """Return the tty of the board's own port."""
     return Tty(dev / "serial" / "by-id" / uart_name(serial))
 
 
 def find_tty(dev: Path, serial: str, usb_console: str, wiring: Wiring) -> Tty:
-    """Tell which tty the console is.
+    """Return the tty of the console: by the wiring, the board's `usb_console` setting, or its own port.
 
-    The wiring goes first, then the board's `usb_console` setting, then the board's own port. The setting is
-    a path of a serial device below `/dev`, a name in `serial/by-id`, or a part of the only name there that
-    contains it.
+    The setting is a path of a serial device below `/dev`, a name in `serial/by-id`, or a part of exactly one
+    name there.
 
     Raises:
-        ConsoleMissingError: The setting fits several ttys, or names something else than a serial device.
+        ConsoleMissingError: The setting fits several ttys, or does not name a serial device.
     """
     if wiring.console is not None:
         return Tty(wiring.console, wiring.baud_rate, is_board=False)
@@ -71,8 +70,8 @@ def find_tty(dev: Path, serial: str, usb_console: str, wiring: Wiring) -> Tty:
 def _named(dev: Path, setting: str) -> Path:
     """Return the node that a board's `usb_console` setting names.
 
-    Any user of the board may have written the setting, and opening a node can have effects (a watchdog
-    starts, a tape rewinds). So a name that is not one of a serial device is refused before an open.
+    Any user of the board may have written the setting, and to open a node can have effects: a watchdog
+    starts, a tape rewinds. So a name that is not that of a serial device is refused before it is opened.
     """
     by_id = dev / "serial" / "by-id"
     name = setting.removeprefix("/dev/")
@@ -112,19 +111,19 @@ def _is_serial(dev: Path, name: str) -> bool:
 
 
 def open_tty(port: Tty, serial: str) -> int:
-    """Open a tty raw and exclusively; returns a file descriptor that does not block.
+    """Open a tty raw and exclusively, and return a non-blocking file descriptor.
 
-    Raw comes before the first read: with the kernel's default ECHO the boot log would be sent back to the
-    DUT. What waits in the tty already is kept.
+    It is made raw before the first read: with the kernel's default ECHO the boot log would be sent back to
+    the DUT. Bytes that wait in the tty already are kept.
 
     Raises:
-        ConsoleMissingError, ConsoleDeniedError, ConsoleBusyError: As said.
+        ConsoleMissingError, ConsoleDeniedError, ConsoleBusyError: It cannot be opened.
     """
     what = f"the console {port.path} cannot be opened"
     try:
         descriptor = os.open(port.path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
-            _hold(descriptor)
+            _lock(descriptor)
             _make_raw(descriptor, port.baud_rate)
         except BaseException:
             os.close(descriptor)
@@ -136,7 +135,7 @@ def open_tty(port: Tty, serial: str) -> int:
 
 
 def _busy(told: ConsoleBusyError, path: Path) -> ConsoleBusyError:
-    """Name who holds a tty, where this user may know."""
+    """Add the processes that have the tty open to the error, if this user may see them."""
     users = users_of(path)
     if not users:
         return told
@@ -149,10 +148,11 @@ def _busy(told: ConsoleBusyError, path: Path) -> ConsoleBusyError:
     )
 
 
-def _hold(descriptor: int) -> None:
-    """Lock it against those who ask, and (TIOCEXCL) against those who do not.
+def _lock(descriptor: int) -> None:
+    """Lock a tty against programs that check locks, and by TIOCEXCL against all others.
 
-    A pseudo-terminal would stay exclusive after its holder was killed, since its other end keeps it alive.
+    TIOCEXCL is not set on a pseudo-terminal, which would stay exclusive after this process was killed, since
+    its other end keeps it alive.
     """
     fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     if os.major(os.fstat(descriptor).st_rdev) not in _PTY_MAJORS:

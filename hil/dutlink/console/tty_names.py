@@ -1,7 +1,8 @@
-"""Udev's names of serial devices: by what they are, in `by-id`, or by where they are, in `by-path`.
+"""Udev's names of serial devices: by identity in `by-id`, or by place in `by-path`.
 
-A name in `by-id` stays when a device is plugged in elsewhere. It is ambiguous where the device has no serial
-number, or the same as another one: udev gives it to whichever came last.
+A name in `by-id` stays the same when a device is plugged in elsewhere. It is ambiguous if the device has no
+serial
+number, or the same one as another device: udev gives the name to the device that came last.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _BOARD = (f"{UsbId.VENDOR:04x}", f"{UsbId.FIRMWARE:04x}")
 
 
 def uart_name(serial: str) -> str:
-    """Return what udev calls a board's own port in `by-id`, by manufacturer, product and serial number."""
+    """Return udev's name of a board's own port in `by-id`."""
     return f"{_BOARD_NAME}{serial}-if00"
 
 
@@ -32,7 +33,7 @@ def serial_devices(dev: Path, sys: Path) -> dict[Path, bool]:
 
     Args:
         dev: The host's device folder.
-        sys: The folder where the host's kernel tells about devices; what it does not list keeps its first
+        sys: The folder of the host's kernel for devices; a device that is not listed there keeps its first
             name in `by-id`.
     """
     by_node: dict[str, list[Path]] = {}
@@ -52,7 +53,7 @@ def serial_devices(dev: Path, sys: Path) -> dict[Path, bool]:
 
 
 def _usb_names(sys: Path, tty: str) -> tuple[str, tuple[str, str, str]]:
-    """Return the USB device that a tty is on, and its vendor, product and serial number; else empty words."""
+    """Return a tty's USB device, and its vendor, product and serial number, or empty strings."""
     folder = (sys / "class" / "tty" / tty / "device").resolve()
     for device in (folder, *folder.parents):
         if (device / "idVendor").exists():

@@ -1,4 +1,4 @@
-"""Which processes have a tty open (proc(5): fd), as far as this user may know."""
+"""Find the processes that have a tty open, as far as this user may see them (proc(5): fd)."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class TtyUser:
     """A process that has a tty open.
 
     Attributes:
-        pid: Its number.
-        command: Its name, as the kernel has it.
-        user: Whose it is.
+        pid: Its process id.
+        command: Its name in the kernel.
+        user: The name of its user.
     """
 
     pid: int
@@ -32,14 +32,14 @@ class TtyUser:
 
 
 def users_of(tty: Path) -> list[TtyUser]:
-    """Return the processes but this one that have a tty open; other users' are seen by root alone."""
+    """Return the other processes that have a tty open; only root sees those of other users."""
     node = os.path.realpath(tty)
     pids = sorted(int(entry.name) for entry in _PROC.iterdir() if entry.name.isdecimal())
     return [user for pid in pids if pid != os.getpid() and _has_open(pid, node) and (user := _user(pid))]
 
 
 def _has_open(pid: int, node: str) -> bool:
-    with suppress(OSError):  # another user's, or gone
+    with suppress(OSError):  # the process belongs to another user, or has ended
         for descriptor in (_PROC / str(pid) / "fd").iterdir():
             with suppress(OSError):
                 if str(descriptor.readlink()) == node:

@@ -1,4 +1,4 @@
-"""The words by which boot loaders and systems are told apart, line by line."""
+"""The patterns that recognize lines of boot loaders and of systems."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["Stage", "is_surely_of_system", "stage_begun_by", "stage_told_by"]
 
 
 class Stage(enum.Enum):
-    """Which program of the DUT printed the last line that tells, since the DUT's last start."""
+    """The program of the DUT that printed the last recognized line since the DUT's last start."""
 
     UNKNOWN = "nothing that tells a boot loader from a system"
     STARTING = "the words of a system that restarts"
@@ -112,11 +112,11 @@ _LOADER_BEGINS: Final = _any_of(
     rb"^(?:RomBOOT|ESP-ROM:|AT91Bootstrap [0-9v]|RedBoot\(tm\)|CFE version|iPXE initialising)",
     rb"^(?:LP)?DDR (?:V(?:er(?:sion)?)? ?[0-9]|[0-9a-f]{8,})",
 )
-"""What a loader prints first, at a line's beginning: of words in a system's output the least likely ones."""
+"""The first lines of boot loaders, which are the least likely ones in the output of a system."""
 
 
 def stage_told_by(line: bytes) -> Stage | None:
-    """Return the stage that a line tells if nothing is known of what came before; None if it tells none."""
+    """Return the stage that a line shows if nothing is known of earlier lines, or None."""
     return _first_of(
         line,
         (Stage.STARTING, _RESTART),
@@ -127,7 +127,7 @@ def stage_told_by(line: bytes) -> Stage | None:
 
 
 def stage_begun_by(line: bytes) -> Stage | None:
-    """Return the stage that a line begins while a system runs; None if the system may have printed it."""
+    """Return the stage that a line begins while a system runs, or None if the system may have printed it."""
     return _first_of(
         line,
         (Stage.STARTING, _RESTART_BEGINS),

@@ -1,11 +1,11 @@
-"""Tell from a console's last lines whether a boot loader or a system runs, and whether Enter may be pressed.
+"""Decide from a console's last lines whether a boot loader or a system runs, and whether Enter may be sent.
 
-A boot loader that counts down takes any byte for a key, even one that was sent before the countdown. So
-`login` types nothing until a system has printed something since the DUT's last start, or until the DUT has
-been silent for longer than it is during any start.
+Any byte stops the countdown of a boot loader, even one that was sent before the countdown. So `login` sends
+nothing until a system has printed something since the DUT's last start, or until the DUT has been silent for
+longer than it is during any start.
 
-A shell prints whatever its commands print: `UEFI is supported`. So after a system's own words, or after its
-shell has answered, only the words that begin a boot count until the next start.
+The output of a command may look like a boot loader's: `UEFI is supported`. So after a system's own lines, or
+after its shell has answered, only lines that begin a boot count until the next start.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
 __all__ = ["LOADER_SILENT_S", "SILENT_S", "Stage", "boot_prompt", "may_press_enter", "stage_of"]
 
 SILENT_S = 10.0
-"""Seconds of silence after which a DUT that has printed nothing yet is taken to wait at its login prompt."""
+"""Seconds of silence after which a DUT that has printed nothing is assumed to wait at its login prompt."""
 
 LOADER_SILENT_S = 30.0
-"""The same if the last words are a boot loader's: training memory and loading images take long."""
+"""The same if a boot loader printed last: memory training and loading images take long."""
 
 _LOOKED_AT_BYTES: Final = 64 * 1024
 _LOOKED_AT_OF_SHELL_BYTES: Final = 1024 * 1024
-"""The same after a shell has answered: a boot that began since then must not be overlooked."""
+"""The same after a shell has answered, so that a boot since then is not missed."""
 
 _NAMED_PROMPTS: Final = (
     ("U-Boot", rb"=> ?"),
@@ -54,32 +54,32 @@ _OF_LOADER: Final = re.compile(rb"[^@~/:\n]{0,40}[>#$] ?")
 
 
 def stage_of(transcript: Transcript, prompt: Pattern) -> Stage:
-    """Return how far the DUT has come since the last start that the transcript has a note of.
+    """Return how far the DUT has booted since the last start that the transcript notes.
 
     Args:
-        transcript: The console's.
+        transcript: The console's transcript.
         prompt: The pattern of the system's shell prompt.
     """
     starts = [mark.position for mark in transcript.marks if mark.starts_dut]
     start = starts[-1] if starts else 0
-    is_let_in = transcript.shell.system_at > start
+    is_logged_in = transcript.shell.system_at > start
     begin = max(start, transcript.position - _LOOKED_AT_BYTES)
-    if is_let_in:
+    if is_logged_in:
         begin = max(transcript.shell.system_at, transcript.position - _LOOKED_AT_OF_SHELL_BYTES)
     said = without_escapes(_said_unasked(transcript, begin))
-    stage = _last_stage(re.split(rb"[\r\n]+", said), is_let_in=is_let_in)
+    stage = _last_stage(re.split(rb"[\r\n]+", said), is_logged_in=is_logged_in)
     if stage is Stage.UNKNOWN and search(pattern_at_end(prompt), said):
         return Stage.SYSTEM
     return stage
 
 
 def boot_prompt(said: bytes, stage: Stage, *, is_named: bool = True) -> str | None:
-    """Return the name of the boot loader whose prompt is the last line, or None if it is no such prompt.
+    """Return the name of the boot loader whose prompt is the last line, or None.
 
     Args:
         said: The last bytes that the DUT printed.
-        stage: How far the DUT has come.
-        is_named: Whether a prompt that looks like a known boot loader's counts in every stage.
+        stage: How far the DUT has booted.
+        is_named: Whether a prompt of a known boot loader counts in every stage.
     """
     line = last_line(said).rpartition(b"\r")[2]
     for name, looks in _PROMPTS if is_named else ():
@@ -90,11 +90,11 @@ def boot_prompt(said: bytes, stage: Stage, *, is_named: bool = True) -> str | No
 
 
 def may_press_enter(transcript: Transcript, stage: Stage, limit_s: float) -> bool:
-    """Return True if Enter cannot stop a boot loader: a system runs, or the silence is longer than a start's.
+    """Return True if Enter cannot stop a boot loader: a system runs, or the DUT was silent for long enough.
 
     Args:
-        transcript: The console's.
-        stage: How far the DUT has come.
+        transcript: The console's transcript.
+        stage: How far the DUT has booted.
         limit_s: Seconds that the login may take in all.
     """
     match stage:
@@ -109,7 +109,7 @@ def may_press_enter(transcript: Transcript, stage: Stage, limit_s: float) -> boo
 
 
 def _said_unasked(transcript: Transcript, begin: int) -> bytes:
-    """Return what came since a position, without what came within commands that ended."""
+    """Return the bytes since a position, without the output of commands that ended."""
     pieces = []
     for first, last in transcript.shell.commands:
         if last > begin:
@@ -118,14 +118,14 @@ def _said_unasked(transcript: Transcript, begin: int) -> bytes:
     return b"".join([*pieces, transcript.between(begin)])
 
 
-def _last_stage(lines: list[bytes], *, is_let_in: bool) -> Stage:
+def _last_stage(lines: list[bytes], *, is_logged_in: bool) -> Stage:
     """Return the stage after these lines.
 
     Args:
-        lines: What the DUT printed.
-        is_let_in: Whether a system's shell had answered before them.
+        lines: The DUT's lines.
+        is_logged_in: Whether a system's shell had answered before them.
     """
-    stage, is_sure = (Stage.SYSTEM, True) if is_let_in else (Stage.UNKNOWN, False)
+    stage, is_sure = (Stage.SYSTEM, True) if is_logged_in else (Stage.UNKNOWN, False)
     for line in lines:
         if is_sure:
             begun = boot_patterns.stage_begun_by(line)

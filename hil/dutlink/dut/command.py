@@ -1,4 +1,4 @@
-"""One command at the DUT's shell: its output, and its exit status."""
+"""Run one command at the DUT's shell, and return its output and exit status."""
 
 from __future__ import annotations
 
@@ -25,25 +25,25 @@ __all__ = ["CommandResult", "run_command"]
 
 _SHOWN: Final = 80
 _QUIET_S: Final = 0.5
-"""Seconds of silence after which a prompt means that the shell gave the line up, and will print no mark."""
+"""Seconds of silence after which a prompt means that the shell aborted the line, and prints no mark."""
 
 _LONG_QUIET_S: Final = 2.0
-"""The same for a line that is not the known prompt, but looks like one."""
+"""The same for a line that only looks like a prompt."""
 
 _LOOK_EVERY_S: Final = 0.1
 
 _AHEAD_BYTES: Final = 1500
-"""How far typed lines may be ahead of their echo."""
+"""How many bytes typed lines may be ahead of their echo."""
 
 _ECHO_LIMIT_S: Final = 0.3
 _ECHO_LOOK_S: Final = 0.005
 
 _ASK_AGAIN_S: Final = 5.0
-"""Seconds after which a question for the status that got no answer is typed again."""
+"""Seconds after which the question for the status is typed again if no answer came."""
 
 _ANSWER_LIMIT_S: Final = 2.0
 _TRIES: Final = 2
-"""How often a marked line is typed: a program that still runs may read the first one in the shell's place."""
+"""How often a marked line is typed: a program that still runs may read the first one."""
 
 _NOT_LOGGED_IN: Final = pattern_at_end(LOGIN_PROMPT)
 _ASKS_PASSWORD: Final = pattern_at_end(PASSWORD)
@@ -51,13 +51,13 @@ _ASKS_PASSWORD: Final = pattern_at_end(PASSWORD)
 
 @dataclass(frozen=True, slots=True)
 class CommandResult:
-    """How a command ended.
+    """The result of a command.
 
     Attributes:
         status: Its exit status; 0 is success.
-        output: What it printed, lines ended by LF, without the last line's end; U+FFFD for what
-            is not UTF-8.
-        raw: The same bytes as the console carried them: the DUT's tty ends lines by CR LF.
+        output: Its output, with lines that end in LF, without the last line's end, and with U+FFFD for bytes
+            that are not UTF-8.
+        raw: The same as the bytes of the console, where the DUT's tty ends lines by CR LF.
     """
 
     status: int
@@ -68,12 +68,12 @@ class CommandResult:
 def run_command(console: DutConsole, prompt: PromptTracker, command: str, timeout_s: float) -> CommandResult:
     """Run a command and wait for its end.
 
-    The shell prints a mark before the command and another one after it; see `MarkedCommand`. A shell that has
-    no `eval` and `printf`, such as U-Boot's, prints none: there the prompt tells where the command ends.
+    The shell prints a mark before the command and another one after it; see `MarkedCommand`. A shell without
+    `eval` and `printf`, such as U-Boot's, prints no mark; there the prompt shows where the command ends.
 
     Args:
         console: The console, at a shell.
-        prompt: What is known of the shell's prompt.
+        prompt: The tracker of the shell's prompt.
         command: One line or several, as in a script.
         timeout_s: Seconds that it may take.
 
@@ -110,7 +110,7 @@ def _check_for_csh(command: str) -> None:
 
 
 def _by_prompt(console: DutConsole, prompt: PromptTracker, command: str, deadline: Deadline) -> CommandResult:
-    """Run a command whose end only a prompt tells: one that fits the pattern, else the one that is shown."""
+    """Run a command whose end only the prompt shows: by its pattern, or by the prompt shown now."""
     pattern = console.prompt
     if prompt.last_line.strip() and not search(pattern_at_end(pattern), prompt.last_line):
         console.prompt = re.escape(prompt.last_line)
@@ -135,8 +135,8 @@ def _result(status: int, output: bytes) -> CommandResult:
     return CommandResult(status, text, output)
 
 
-class _Came(enum.IntEnum):
-    """What the shell may print, in the order in which it is waited for."""
+class _Match(enum.IntEnum):
+    """What the shell may print, in the order of the patterns that are waited for."""
 
     END = 0
     ANSWER = 1
@@ -150,8 +150,8 @@ class _Run:
 
     Args:
         console: The console.
-        prompt: What is known of the shell's prompt.
-        command: What to run.
+        prompt: The tracker of the shell's prompt.
+        command: The command.
         deadline: When it must have ended.
     """
 
@@ -166,7 +166,7 @@ class _Run:
         self._asked_at = 0
 
     def result(self) -> CommandResult | None:
-        """Type the command and wait for its end; return None if the shell cannot print marks."""
+        """Type the command, wait for its end, and return its result; None if the shell cannot print marks."""
         self._console.discard()
         self._begin = self._console.transcript.position
         self._type(self._marked.typed())
@@ -180,31 +180,31 @@ class _Run:
             except ExpectError as error:
                 if self._console.transcript.position != position:
                     position, quiet = self._console.transcript.position, Deadline(_LONG_QUIET_S)
-                self._look_around(error, quiet.spent_s)
+                self._check_progress(error, quiet.spent_s)
                 continue
-            if came.index == _Came.END and self._is_own_end(came.text("word")):
+            if came.index == _Match.END and self._is_own_end(came.text("word")):
                 return self._ended(int(came.group("status")))
-            if came.index == _Came.ANSWER:
-                return self._given_up(int(came.group(1)))
-            if came.index == _Came.PROBE_ANSWER:
+            if came.index == _Match.ANSWER:
+                return self._aborted(int(came.group(1)))
+            if came.index == _Match.PROBE_ANSWER:
                 self._console.transcript.shell.command_ended(self._begin, self._console.transcript.position)
                 self._prompt.consume(self._console)
                 return None
-            if came.index == _Came.START:
+            if came.index == _Match.START:
                 self._started = True
                 self._note_system(self._marked.start)
-            if came.index == _Came.REFUSAL:
+            if came.index == _Match.REFUSAL:
                 self._prompt.is_csh = True
                 self._prompt.consume(self._console)
                 return None
 
     def _awaited(self) -> list[Pattern]:
-        """Return the patterns of what may come, in the order of `_Came`."""
+        """Return the patterns to wait for, in the order of `_Match`."""
         marked = self._marked
         return [marked.end, marked.answer, self._probe_answer, marked.start, marked.refusal]
 
     def _note_system(self, mark: re.Pattern[bytes]) -> None:
-        """Note that the shell is a system's where it printed this mark: no boot loader's knows `printf`."""
+        """Note that the shell that printed this mark is a system's: no boot loader has `printf`."""
         transcript = self._console.transcript
         position = transcript.position
         said = transcript.between(self._begin, position)
@@ -212,10 +212,10 @@ class _Run:
         transcript.shell.system_answered(position - len(said) + ends[-1] if ends else position)
 
     def _is_own_end(self, word: str) -> bool:
-        """Return True if an end mark is this command's.
+        """Return True if an end mark belongs to this command.
 
-        A command that ends its own shell (`exit`) is ended by the mark of the outer shell. A mark that
-        comes before this command starts belongs to an earlier one, whose end was no longer waited for.
+        The end mark of a command that ends its own shell (`exit`) is that of the outer shell. A mark that
+        comes before this command starts belongs to an earlier command whose wait timed out.
         """
         unfinished = self._prompt.unfinished
         if word in unfinished:
@@ -223,7 +223,7 @@ class _Run:
         return self._started or word == self._marked.word
 
     def _type(self, lines: list[str]) -> None:
-        """Type lines, not far ahead of their echo: a tty keeps no more than 4095 bytes."""
+        """Type lines, not far ahead of their echo, since a tty keeps no more than 4095 bytes."""
         transcript, due = self._console.transcript, self._begin - _AHEAD_BYTES
         for line in lines[:-1]:
             self._console.sendline(line)
@@ -246,12 +246,12 @@ class _Run:
         self._note_system(self._marked.end)
         output = self._marked.output(self._said())
         if self._asked is not None:  # the shell still reads that line
-            self._expect_answer()
+            self._await_answer()
         self._prompt.consume(self._console)
         return _result(status, output)
 
-    def _given_up(self, status: int) -> CommandResult:
-        """Return the result of a command whose line the shell gave up: a syntax error, or `exec`."""
+    def _aborted(self, status: int) -> CommandResult:
+        """Return the result of a command whose line the shell aborted: by a syntax error, or `exec`."""
         self._note_system(self._marked.answer)
         self._prompt.unfinished.append(self._marked.word)
         said = self._said()
@@ -264,13 +264,13 @@ class _Run:
         prompt = self._prompt.consume(self._console)
         return _result(status, self._prompt.strip_from(self._marked.output(said[: self._asked_at]), prompt))
 
-    def _expect_answer(self) -> None:
+    def _await_answer(self) -> None:
         try:
             self._console.expect(self._marked.answer, min(_ANSWER_LIMIT_S, self._deadline.left_s))
         except ExpectError:
             return
 
-    def _look_around(self, error: ExpectError, quiet_s: float) -> None:
+    def _check_progress(self, error: ExpectError, quiet_s: float) -> None:
         """Find out why no mark has come.
 
         Raises:

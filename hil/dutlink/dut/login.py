@@ -1,4 +1,4 @@
-"""Logging in to the DUT: the account, and the answers to what its console asks."""
+"""Log in to the DUT: choose the account, and answer the questions on its console."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ if TYPE_CHECKING:
 __all__ = ["LOGIN_PROMPT", "credentials", "log_in"]
 
 QUIET_S: Final = 2.0
-"""Seconds after which a silent system is taken to wait for Enter."""
+"""Seconds after which a silent system is assumed to wait for Enter."""
 
 UNKNOWN_QUESTION_S: Final = 5.0
-"""Seconds after which an unfinished line is taken for a question, even if it is not a known one."""
+"""Seconds after which an unfinished line counts as a question, even if it is not a known one."""
 
 _NEVER_QUIET_S: Final = 10.0
-"""How long after a prompt a DUT may go on talking before Enter asks for another one."""
+"""Seconds of output after a prompt after which Enter is sent to get another prompt."""
 
 _LINE_BYTES: Final = 1024
 _MAINTENANCE: Final = pattern_at_end(rb"(?:for maintenance|Control-D)[^\n]*: ?")
 _REFUSED: Final = re.compile(rb"[Ll]ogin incorrect|[Aa]uthentication failure|[Pp]ermission denied")
 
 
-class _Said(enum.IntEnum):
-    """What the DUT may say, in the order in which it is waited for."""
+class _Prompt(enum.IntEnum):
+    """What the DUT may print, in the order of the patterns that are waited for."""
 
     PROMPT = 0
     LOGIN = 1
@@ -56,10 +56,10 @@ def credentials(
     """Return the user and the password to log in with.
 
     Args:
-        account: What the lab file has for this place, if it has one.
-        serial: The board's serial number.
-        user: The account's name; None: the lab file's.
-        password: The password; None: the lab file's for that user, else an empty one.
+        account: The account in the lab file, or None.
+        serial: The board's serial number, for errors.
+        user: The user's name; None: the one in the lab file.
+        password: The password; None: the one in the lab file for that user, else an empty one.
 
     Raises:
         UsageError: No user is given, and the lab file has none.
@@ -78,15 +78,15 @@ def credentials(
 
 
 def log_in(console: DutConsole, user: str, password: Secret, timeout_s: float) -> None:
-    """Answer what is asked until the shell's prompt comes; see `Console.login`.
+    """Answer the DUT's questions until the shell's prompt comes; see `Console.login`.
 
-    Only that is a question after which nothing follows: boot logs and messages of the day say `# ` and
-    `login: ` as well.
+    A match counts as a question only if no output follows it, since boot logs and messages of the day contain
+    `# ` and `login: ` too.
 
     Raises:
         ExpectError: No prompt came in time.
         BootLoaderError: The DUT waits at the prompt of its boot loader.
-        ConsoleError: User or password were refused, or the DUT asks for more than these.
+        ConsoleError: The DUT refused user or password, or asks for something else.
     """
     deadline, missing = Deadline(timeout_s), "login prompt"
     try:
@@ -113,28 +113,30 @@ def _stage_words(console: DutConsole) -> str:
     return f"since its last start the DUT printed {stage.value}, so Enter was pressed late or not at all; "
 
 
-def _answer(console: DutConsole, user: str, password: Secret, said: _Said, deadline: Deadline) -> None:
-    answers = [(_Said.LOGIN, user), (_Said.LOGIN, user), (_Said.PASSWORD, password)]
+def _answer(console: DutConsole, user: str, password: Secret, said: _Prompt, deadline: Deadline) -> None:
+    answers = [(_Prompt.LOGIN, user), (_Prompt.LOGIN, user), (_Prompt.PASSWORD, password)]
     words, position = b"", console.transcript.position
-    while said is not _Said.PROMPT:  # the name is in `answers` twice: a getty that just starts may lose one
+    while (
+        said is not _Prompt.PROMPT
+    ):  # `answers` has the name twice: a getty that has just started may lose one
         answer = next((answer for answer in answers if answer[0] is said), None)
         if _REFUSED.fullmatch(words):
-            raise _not_let_in(console.serial, user, words)
+            raise _refused_error(console.serial, user, words)
         question = question_in(last_line(console.transcript.between(position)))
-        if said is _Said.PASSWORD and (answer is None or question is Question.NEW_PASSWORD):
-            raise _asks_more(console, user, position)
+        if said is _Prompt.PASSWORD and (answer is None or question is Question.NEW_PASSWORD):
+            raise _unanswerable(console, user, position)
         if answer is None:
-            raise _not_let_in(console.serial, user, words)
+            raise _refused_error(console.serial, user, words)
         del answers[: answers.index(answer) + 1]
         position = console.transcript.position
         console.sendline(answer[1])
         said, words = _next_question(console, user, position, deadline)
 
 
-def _first_question(console: DutConsole, deadline: Deadline) -> _Said:
-    """Wait for the login prompt or the shell's; press Enter where a system has gone quiet.
+def _first_question(console: DutConsole, deadline: Deadline) -> _Prompt:
+    """Wait for the login prompt or the shell's; send Enter if a system is silent.
 
-    A question that answers Enter counts even if the kernel has the last word.
+    A prompt that comes after Enter counts even if a kernel's message follows it.
     """
     wanted, passed_by, last, asked = [console.prompt, LOGIN_PROMPT], deadline, -1, False
     while deadline.left_s > QUIET_S:
@@ -146,11 +148,11 @@ def _first_question(console: DutConsole, deadline: Deadline) -> _Said:
             last, passed_by = came.index, Deadline(_NEVER_QUIET_S)
             if nothing_follows(console):
                 _check_boot_prompt(console)
-                return _Said(last)
+                return _Prompt(last)
             continue
         is_quiet = console.transcript.position == position
         if is_quiet and asked and last >= 0:
-            return _Said(last)
+            return _Prompt(last)
         if is_quiet:
             _check_unread(console)
         if is_quiet or passed_by.passed:
@@ -160,24 +162,24 @@ def _first_question(console: DutConsole, deadline: Deadline) -> _Said:
                 continue
             passed_by, last, asked = deadline, -1, True
             console.sendline()
-    return _Said(console.expect(wanted, deadline.left_s).index)
+    return _Prompt(console.expect(wanted, deadline.left_s).index)
 
 
 def _check_boot_prompt(console: DutConsole) -> None:
-    """Raise BootLoaderError if the prompt that came is a boot loader's, though it looks like a shell's."""
+    """Raise BootLoaderError if the prompt that came looks like a shell's, but is a boot loader's."""
     transcript = console.transcript
     said = transcript.between(transcript.position - _LINE_BYTES)
     name = boot_prompt(said, stage_of(transcript, console.prompt), is_named=console.prompt == PROMPT)
     if name is not None:
-        raise _in_boot_loader(console, name)
+        raise _boot_loader_error(console, name)
 
 
 def _check_unread(console: DutConsole) -> None:
-    """Raise the error that names what a silent DUT waits for, if `login` has no answer to it."""
+    """Raise an error if a silent DUT waits for something that `login` cannot answer."""
     unread = console.unread()[-_LINE_BYTES:]
     name = boot_prompt(unread, stage_of(console.transcript, console.prompt))
     if name is not None:
-        raise _in_boot_loader(console, name)
+        raise _boot_loader_error(console, name)
     if _MAINTENANCE.search(unread):
         raise ConsoleError(
             f"the DUT of board {console.serial} is in emergency mode, "
@@ -188,31 +190,31 @@ def _check_unread(console: DutConsole) -> None:
         )
 
 
-def _next_question(console: DutConsole, user: str, begin: int, deadline: Deadline) -> tuple[_Said, bytes]:
-    """Wait for what the DUT asks after an answer; if it goes on printing, take the last that looked like it.
+def _next_question(console: DutConsole, user: str, begin: int, deadline: Deadline) -> tuple[_Prompt, bytes]:
+    """Wait for the DUT's next question; if it continues to print, return the last match.
 
     Returns:
-        What it asks, and its words; those of a refusal, if there were any.
+        The question and its text; if there was a refusal, the text of that.
     """
     wanted = [console.prompt, LOGIN_PROMPT, PASSWORD, _REFUSED]
-    came, refusal = _next_words(console, wanted, user, begin, deadline), b""
+    came, refusal = _next_match(console, wanted, user, begin, deadline), b""
     while True:
-        refusal = came.group() if came.index == _Said.REFUSED else refusal
+        refusal = came.group() if came.index == _Prompt.REFUSED else refusal
         if nothing_follows(console):
             break
         try:
             came = console.expect(wanted, min(QUIET_S, deadline.left_s))
         except ExpectError:
-            if came.index == _Said.PASSWORD:  # by now all of the question is there, not only its first words
+            if came.index == _Prompt.PASSWORD:  # now the question is complete
                 _check_question(console, user, begin, 0.0)
             break
-    return _Said(came.index), refusal or came.group()
+    return _Prompt(came.index), refusal or came.group()
 
 
-def _next_words(
+def _next_match(
     console: DutConsole, wanted: Sequence[Pattern], user: str, begin: int, deadline: Deadline
 ) -> Expected:
-    """Wait for one of the patterns; once the DUT is silent, raise if it asks something else."""
+    """Wait for one of the patterns; raise an error if the DUT asks something else."""
     position, quiet = console.transcript.position, Deadline(UNKNOWN_QUESTION_S)
     while True:
         try:
@@ -227,15 +229,15 @@ def _next_words(
 
 
 def _check_question(console: DutConsole, user: str, begin: int, quiet_s: float) -> None:
-    """Raise ConsoleError if the DUT asks something that `login` has no answer to."""
+    """Raise ConsoleError if the DUT asks something that `login` cannot answer."""
     said = console.transcript.between(begin)
     if not waits_for_answer(said):
         return
     if question_in(said) is not None or quiet_s >= UNKNOWN_QUESTION_S:
-        raise _asks_more(console, user, begin)
+        raise _unanswerable(console, user, begin)
 
 
-def _asks_more(console: DutConsole, user: str, begin: int) -> ConsoleError:
+def _unanswerable(console: DutConsole, user: str, begin: int) -> ConsoleError:
     question = question_in(console.transcript.between(begin)) or Question.UNKNOWN
     return ConsoleError(
         f"the DUT of board {console.serial} asks {user} for {question.value}",
@@ -245,7 +247,7 @@ def _asks_more(console: DutConsole, user: str, begin: int) -> ConsoleError:
     )
 
 
-def _in_boot_loader(console: DutConsole, name: str) -> BootLoaderError:
+def _boot_loader_error(console: DutConsole, name: str) -> BootLoaderError:
     transcript = console.transcript
     return BootLoaderError(
         f"the DUT waits at the prompt of {name}",
@@ -256,7 +258,7 @@ def _in_boot_loader(console: DutConsole, name: str) -> BootLoaderError:
     )
 
 
-def _not_let_in(serial: str, user: str, words: bytes) -> ConsoleError:
+def _refused_error(serial: str, user: str, words: bytes) -> ConsoleError:
     return ConsoleError(
         f"the DUT did not let {user} in",
         why=f"it answered {sanitize_text(words.strip().decode(errors='replace'))!r} on board {serial}",

@@ -1,4 +1,4 @@
-"""What a DUT asks before it gives a shell."""
+"""The questions that a DUT asks before it starts a shell."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ _QUESTION: Final = re.compile("(?:[:?>)\\]]|\uff1a|\uff1f)\\s*\\Z")
 
 
 class Question(enum.Enum):
-    """What a DUT asks that `login` does not answer."""
+    """A question of the DUT that `login` does not answer."""
 
     NEW_PASSWORD = "a new password: its own has expired, or must be changed"  # noqa: S105 - a question
     SECOND_FACTOR = "a second factor, such as a one-time password (OTP)"
@@ -104,12 +104,12 @@ class Question(enum.Enum):
 
 
 def question_in(said: bytes) -> Question | None:
-    """Return the question that the bytes since the last answer contain, or None if it is not a known one."""
+    """Return the known question in the bytes since the last answer, or None."""
     if _NEW.search(said):
         return Question.NEW_PASSWORD
     return Question.SECOND_FACTOR if _SECOND_FACTOR.search(said) else None
 
 
 def waits_for_answer(said: bytes) -> bool:
-    """Return True if the last line ends as a question or another prompt does."""
+    """Return True if the last line ends like a question or a prompt."""
     return _QUESTION.search(last_line(said).decode(errors="replace")) is not None

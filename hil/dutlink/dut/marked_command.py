@@ -1,15 +1,16 @@
-r"""A command line that prints a mark before the command and another one, with its exit status, after it.
+r"""Build a line that prints a mark before the command and another one, with its exit status, after it.
 
-One line serves POSIX shells and fish, which differ in how they name the exit status: in fish, `\x24` is a
-dollar sign and `\x23` begins a comment; elsewhere both are plain letters. So `eval printf ... \x24status \x23
-"$?"` prints `$status` in fish and `$?` in the others. The typed line holds no mark: `printf` joins halves.
+The same line works in POSIX shells and in fish, which differ in the name of the exit status: in fish, `\x24`
+is a dollar sign and `\x23` begins a comment; in other shells both are plain letters. So `eval printf ...
+\x24status \x23 "$?"` prints `$status` in fish and `$?` in the others. The typed line contains no mark, since
+`printf` joins two halves.
 
-csh and tcsh have the status in `$status`, too, but not within `eval`. They must not run the line for the
-others: it begins with `: '!...'`, which is a history event to them even in quotes. As there is no such event,
-they print that, run nothing, and get a line of their own.
+csh and tcsh have the status in `$status` too, but not within `eval`, and must not run the same line. It
+begins with `: '!...'`, which is a history event for them even in quotes. There is no such event, so they
+print an error and run nothing; they get a line of their own.
 
-The command's output is exactly what stands between the marks: the echo, prompts and the line editor's escape
-sequences come before the first mark or after the last.
+The command's output is what is between the marks: the echo, prompts and the line editor's escape sequences
+come before the first mark or after the last one.
 """
 
 from __future__ import annotations
@@ -24,22 +25,22 @@ from hil.dutlink.dut.shell_escapes import without_like
 __all__ = ["MarkedCommand", "quoted"]
 
 _ONE_LINE_CHARACTERS: Final = 640
-"""The longest line that is typed in one piece; BusyBox' line editor takes 1023, and a tty 4095."""
+"""The longest line that is typed in one piece; BusyBox' line editor accepts 1023, and a tty 4095."""
 
 _PIECE_CHARACTERS: Final = 200
 _ODD: Final = re.compile(r"[^ -~\n]+")
 _HISTORY: Final = re.compile(r"[!^]")
-"""Characters of history expansion, which some shells do in a line that continues a quoted text."""
+"""Characters of history expansion, which some shells do even in the second line of a quoted text."""
 
 _NOISE: Final = rb"(?:(?:\r?\n)?(?:<[0-9]+>)?\[ *[0-9]+\.[0-9]{6}\][^\n]{0,1024}\n)?"
-"""A kernel's message, which may stand between any two letters."""
+"""A message of the kernel, which may come between any two letters."""
 
 
 def quoted(command: str, *, in_lines: bool) -> str:
     """Quote a command as one word for POSIX shells and fish, in printable ASCII and line feeds.
 
     Args:
-        command: What to quote.
+        command: The command.
         in_lines: Whether the word may continue over several typed lines.
     """
     word = command.replace("\\", "\0").replace("'", r"'\''").replace("\0", r"'\\'")
@@ -57,11 +58,11 @@ class MarkedCommand:
     """A command with marks around it.
 
     Attributes:
-        command: What to run, in one line or several.
+        command: The command, in one line or several.
         word: A random word in the marks, which no command prints.
-        ask_word: Another one, in the question for the status.
-        outer: The words of earlier lines, which outer shells finish when the command ends its own shell.
-        for_csh: Whether the lines are for csh and tcsh, where `$status` tells the status, but not in `eval`.
+        ask_word: A random word in the question for the status.
+        outer: The words of earlier lines, whose end marks come when a command ends its own shell.
+        for_csh: Whether the lines are for csh and tcsh.
     """
 
     command: str
@@ -84,7 +85,7 @@ class MarkedCommand:
         return self._line(_in_pieces(self.command)).split("\n")
 
     def ask(self) -> str:
-        """Return what to type to ask for the last status, for a line that the shell gave up."""
+        """Return the line that asks for the last status, after a line that the shell aborted."""
         return f" {_csh_tell(self.ask_word) if self.for_csh else _tell(self.ask_word)};echo"
 
     @property
@@ -100,7 +101,7 @@ class MarkedCommand:
 
     @property
     def refusal(self) -> re.Pattern[bytes]:
-        """What csh and tcsh print instead of running a line for other shells."""
+        """The error of csh and tcsh for a line for other shells."""
         return re.compile(rb"hil%b: Event not found" % self._word)
 
     @property
@@ -116,7 +117,7 @@ class MarkedCommand:
         return second.end() if second else begin
 
     def output(self, said: bytes) -> bytes:
-        """Return the bytes between the marks, or all after the first ones if there is no end mark."""
+        """Return the bytes between the marks, or all after the first mark if there is no end mark."""
         begin = self.begin_of_output(said)
         end = (
             self._mark("e").search(said, begin)
@@ -133,7 +134,7 @@ class MarkedCommand:
 
         Args:
             output: The command's output.
-            each_time: What the shell printed between the two marks before the command: it does so each time.
+            each_time: The bytes between the two marks before the command, which the shell prints each time.
         """
         output = without_like(output, each_time)
         output = re.sub(rb"[^\n]*-%b-e x24status[^\n]*\n" % self._word, b"", output)
@@ -143,7 +144,7 @@ class MarkedCommand:
         return output
 
     def is_cut(self, said: bytes) -> bool:
-        """Return True if pieces of the end mark came: other words on the console cut all of its copies."""
+        """Return True if only pieces of the end mark came, since other output interrupts its copies."""
         halves = (self.word[:4].encode(), self.word[4:].encode())
         return re.search(rb"hil(?:x23)?-%b|%b-[efgh][x0-9]" % halves, self.output(said)) is not None
 
@@ -156,15 +157,15 @@ class MarkedCommand:
         return re.compile(rb"hil-(?:%b)-e" % words).search(said, begin) if words else None
 
     def _mark(self, letter: str) -> re.Pattern[bytes]:
-        """Match a mark, with or without a kernel's message in it."""
+        """Return a pattern that matches a mark, with or without a message of the kernel in it."""
         text = f"hil-{self.word}-{letter}".encode()
         return re.compile(_NOISE.join(re.escape(bytes([byte])) for byte in text))
 
 
 def _tell(word: str) -> str:
-    r"""Print the exit status four times: two copies are a number in fish, the other two in POSIX shells.
+    r"""Return a command that prints the exit status four times: twice for fish, twice for POSIX shells.
 
-    Other words on the console may cut one of two.
+    Of two copies, other output on the console may interrupt one.
     """
     return (
         rf"eval printf hil%s%s. -{word}-e \x24status -{word}-f \x24status "

@@ -1,4 +1,4 @@
-"""The DUT waits for an answer: told from output that only looks like it, because nothing follows it."""
+"""Detect a prompt of the DUT: a match counts only if no output follows it."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ if TYPE_CHECKING:
 __all__ = ["PROMPT", "DutConsole", "describe_prompt", "nothing_follows", "pattern_at_end", "wait_for_prompt"]
 
 PROMPT: Final = rf"[#$]{ESCAPE.decode('ascii')}* "
-"""The end of most shells' prompts, with colours and other marks in it."""
+"""The end of most shells' prompts, which may contain colours and other escape sequences."""
 
 _PROMPT: Final = trust_pattern(compile_pattern(PROMPT))
 
 _SETTLED_S: Final = 0.15
-"""Twice as long as the console's reader lets bytes gather."""
+"""Twice the longest pause of the console's reader, in seconds."""
 
 _PATIENCE_S: Final = 2.0
-"""How long what follows a prompt may go on before it is taken for the kernel's words, not the command's."""
+"""Seconds after which output that follows a prompt counts as the kernel's, not as the command's."""
 
 _KERNEL: Final = re.compile(rb"\[ *[0-9]+\.[0-9]{6}\]")
-"""How a kernel's messages begin."""
+"""The beginning of the kernel's messages."""
 
 _GLOBAL_FLAGS: Final = re.compile(rb"\A\(\?[aiLmsux]+\)")
 _SEQUENCES: Final = re.compile(ESCAPES_AT_END)
-"""BusyBox asks the terminal for its cursor after each prompt, others mark the prompt's end by OSC 133."""
+"""BusyBox asks for the cursor's position after each prompt; other shells mark its end by OSC 133."""
 
 
 class DutConsole(Protocol):
-    """What is needed of a console."""
+    """The part of `Console` that this package uses."""
 
     @property
     def serial(self) -> str:
@@ -60,48 +60,48 @@ class DutConsole(Protocol):
         ...
 
     def expect(self, pattern: Pattern | Sequence[Pattern], timeout_s: float = 30.0) -> Expected:
-        """Wait for words."""
+        """Wait until a pattern matches."""
         ...
 
     def unread(self) -> bytes:
-        """What came and was not matched yet."""
+        """Return the bytes that came and were not matched yet."""
         ...
 
     def discard(self) -> None:
-        """Forget what came."""
+        """Ignore the bytes that came so far."""
         ...
 
 
 def describe_prompt(prompt: Pattern) -> str:
-    """Return a prompt's pattern as the user typed it, for messages."""
+    """Return a prompt's pattern as the user wrote it, for messages."""
     if prompt == PROMPT:
         return "'# ' or '$ '"
     return repr(prompt.pattern if isinstance(prompt, re.Pattern) else prompt)
 
 
 def pattern_at_end(prompt: Pattern) -> re.Pattern[bytes]:
-    """Make a pattern of a prompt's that matches at the end of what came only."""
+    """Return a pattern that matches a prompt at the end of the output only."""
     (found,) = compile_patterns([prompt])
-    source = _GLOBAL_FLAGS.sub(b"", found.pattern)  # they are in the flags, and may stand at the start only
+    source = _GLOBAL_FLAGS.sub(b"", found.pattern)  # they are in the flags, and are allowed at the start only
     end = b"\n" if found.flags & re.VERBOSE else b""  # of a comment
     ended = b"(?:%b%b)(?-x:%b)\\Z" % (source, end, _SEQUENCES.pattern)
     return trust_pattern(re.compile(ended, found.flags), like=found)
 
 
 def nothing_follows(console: DutConsole) -> bool:
-    """Whether what was matched last is the last that came, and stays that for a moment."""
+    """Return True if no output follows the last match for a moment."""
     return until(lambda: _SEQUENCES.fullmatch(console.unread()) is None, _SETTLED_S) is None
 
 
 def wait_for_prompt(console: DutConsole, limit_s: float) -> None:
-    """Wait for a prompt that nothing follows.
+    """Wait for a prompt that no output follows.
 
-    Only at the end is it looked for: of a long output each line may look like one. Where the kernel goes on
-    talking behind it, or has cut it in two, it counts after two seconds.
+    It is searched for at the end only, since each line of a long output may look like a prompt. If messages
+    of the kernel follow it, or interrupt it, it counts after two seconds.
 
     Raises:
-        ExpectError: None came in time.
-        UsageError: The prompt is no pattern.
+        ExpectError: No prompt came in time.
+        UsageError: The prompt is not a pattern.
     """
     deadline, came = Deadline(limit_s), False
     (anywhere,), last = compile_patterns([console.prompt]), pattern_at_end(console.prompt)

@@ -1,6 +1,6 @@
-"""Run a command in a shell that has `echo` and `$?` and little else, such as U-Boot's.
+"""Run a command in a shell that has only `echo` and `$?`, such as U-Boot's.
 
-The next prompt tells where the command ends; see `hil.dutlink.dut.command` for shells that print marks.
+The next prompt shows where the command ends; see `hil.dutlink.dut.command` for shells that print marks.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ __all__ = ["run_by_prompt", "said_since"]
 
 _SHOWN: Final = 80
 _PASTE_ENDS: Final = b"\x1b[?2004l\r"
-"""What readline (bash since 5.1) prints after Enter: the echo ends there."""
+"""The bytes that readline (bash since 5.1) prints after Enter, at the end of the echo."""
 
 _PASTE_BEGINS: Final = b"\x1b[?2004h"
-"""What readline prints before each prompt."""
+"""The bytes that readline prints before each prompt."""
 
 _PROMPT_LIMIT_S: Final = 5.0
-"""Seconds to wait for the prompt after an answer, which is known without it."""
+"""Seconds to wait for the prompt after the answer, which is complete without it."""
 
 _WRAPS: Final = rb"[\r\n \x08]*"
-"""What a shell's line editor puts between two letters of its echo where a long line wraps."""
+"""The bytes that a shell's line editor inserts into its echo where a long line wraps."""
 
 _LINE_END: Final = rb"[ \x08]*\r*\n?"
 _SCROLLED: Final = b"\r<"
-"""How readline redraws a line that is too long for a dumb terminal."""
+"""The beginning of a line that readline redraws because it is too long for a dumb terminal."""
 
 _LAST_LETTERS: Final = 20
 
@@ -44,10 +44,10 @@ _LAST_LETTERS: Final = 20
 def run_by_prompt(console: DutConsole, command: str, timeout_s: float) -> tuple[int, bytes]:
     r"""Run a command and wait for its end.
 
-    The shell is asked for `$?` in a line of its own, with a word that no command prints; twice, since a
-    kernel's message may stand in the middle of one. If something in the output looked like a prompt, that
-    line was typed too early: the shell reads it when the command has ended. The prompt that follows the
-    answer tells how the one looked that followed the command, to the letter.
+    A second line asks the shell for `$?`, with a random word that no command prints. It asks twice, since a
+    message of the kernel may interrupt one answer. If a part of the output looked like a prompt, that line
+    was typed too early, and the shell reads it when the command has ended. The prompt after the answer has
+    the same text as the one after the command.
 
     Args:
         console: The console, at a prompt.
@@ -87,12 +87,12 @@ def run_by_prompt(console: DutConsole, command: str, timeout_s: float) -> tuple[
 
 
 def said_since(transcript: Transcript, begin: int, command: str) -> bytes:
-    """Return all bytes since a position, from the transcript, which keeps more than `expect` does.
+    """Return all bytes since a position of the transcript, which keeps more than `expect` does.
 
     Args:
-        transcript: The console's.
+        transcript: The console's transcript.
         begin: The position.
-        command: What was typed there, for the error.
+        command: The command that was typed there, for the error.
 
     Raises:
         ConsoleError: They are more than the transcript keeps.
@@ -109,7 +109,7 @@ def said_since(transcript: Transcript, begin: int, command: str) -> bytes:
 
 
 def _next_prompt(console: DutConsole, deadline: Deadline) -> bytes:
-    """Return the prompt after the answer's line; empty if a kernel's message cuts it in two."""
+    """Return the prompt after the answer's line; empty if a message of the kernel interrupts it."""
     try:
         after = console.expect(console.prompt, min(_PROMPT_LIMIT_S, deadline.left_s))
     except ExpectError:
@@ -132,9 +132,9 @@ def _output(said: bytes, command: str, ask: str, prompt: bytes, pattern: Pattern
 
     Args:
         said: All bytes from the command's echo up to the answer.
-        command: What was typed.
-        ask: What was typed to ask for the status.
-        prompt: The prompt in full; empty if a kernel's message cuts it in two.
+        command: The command.
+        ask: The line that asks for the status.
+        prompt: The whole prompt; empty if a message of the kernel interrupts it.
         pattern: The pattern of the prompt.
     """
     asked = re.compile(_wrapped(ask) + _LINE_END)
@@ -143,7 +143,7 @@ def _output(said: bytes, command: str, ask: str, prompt: bytes, pattern: Pattern
 
 
 def _after_echo(said: bytes, command: str) -> bytes:
-    """Drop the command's echo, with the escape sequences of the shell's line editor around it."""
+    """Remove the command's echo, with the escape sequences of the shell's line editor around it."""
     if _PASTE_ENDS in said:
         return said.partition(_PASTE_ENDS)[2]
     echo = re.search(_wrapped(command) + _LINE_END, said)
@@ -155,9 +155,9 @@ def _after_echo(said: bytes, command: str) -> bytes:
 
 
 def _without_prompt(said: bytes, prompt: bytes, pattern: Pattern, asked: re.Pattern[bytes]) -> bytes:
-    """Drop the last prompt and what follows it; drop the whole line if only a pattern finds it."""
+    """Remove the last prompt and what follows it, or its whole line if only the pattern matches."""
     ends = [prompt.split(b"\n", lines)[-1] for lines in range(prompt.count(b"\n") + 1)]
-    for looks in filter(None, [prompt, _PASTE_BEGINS, *ends]):  # a kernel's message may stand in it
+    for looks in filter(None, [prompt, _PASTE_BEGINS, *ends]):  # a message of the kernel may interrupt it
         before, found, _ = said.rpartition(looks)
         if found:
             return before
@@ -168,6 +168,6 @@ def _without_prompt(said: bytes, prompt: bytes, pattern: Pattern, asked: re.Patt
 
 
 def _wrapped(text: str) -> bytes:
-    """Match the echo of a text, wherever its lines wrap; readline repeats the letter there."""
+    """Return a pattern for the echo of a text that wraps anywhere; readline repeats a letter there."""
     letters = (re.escape(bytes([byte])) for byte in text.encode())
     return _WRAPS.join(rb"%b(?:\r%b)?" % (letter, letter) for letter in letters)

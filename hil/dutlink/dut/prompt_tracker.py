@@ -1,4 +1,4 @@
-"""The prompt that the DUT's shell shows, which need not fit the pattern that the console has for it."""
+"""Track the prompt that the DUT's shell shows, which need not match the console's pattern."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ __all__ = ["PromptTracker"]
 logger = logging.getLogger(__name__)
 
 _LIMIT_S: Final = 0.3
-"""Seconds to wait for the prompt after a command, whose result is known by then."""
+"""Seconds to wait for the prompt after a command, whose result is complete without it."""
 
 _MISSES: Final = 2
-"""How many prompts may fail to match before none is waited for any more."""
+"""The number of prompts that may not match before no more are waited for."""
 
 _LOOKED_AT_BYTES: Final = 512
 _ENDING: Final = re.compile(r"[^\w\s]\s*\Z")
-"""A prompt's last character, if it is no letter or digit, which may change from prompt to prompt."""
+"""A prompt's last character, unless it is a letter or digit, which may change from prompt to prompt."""
 
 _ANY_SHELL: Final = pattern_at_end("(?:[#$%>]|\u276f|\u00bb|\u03bb) ?")
 
 
 class PromptTracker:
-    """What is known of the prompt at one console.
+    """The prompt at one console.
 
     Attributes:
         last_line: The last line on the console before the last command was typed.
@@ -51,11 +51,11 @@ class PromptTracker:
         self._csh: bytes | None = None
 
     def forget(self) -> None:
-        """Forget all: another shell may be there now."""
+        """Forget everything, because another shell may be there now."""
         self.__init__()  # type: ignore[misc]
 
     def observe(self, console: DutConsole) -> None:
-        """Look at the prompt before something is typed."""
+        """Read the prompt before a command is typed."""
         compile_patterns([console.prompt])  # raises UsageError for a pattern that cannot be used
         if console.prompt is not self._pattern:
             self.forget()
@@ -87,7 +87,7 @@ class PromptTracker:
 
         Args:
             console: The console.
-            maybe: Whether a line that ends as most shells' prompts do counts, too.
+            maybe: Whether a line that ends like most shells' prompts counts too.
         """
         unread = console.unread()[-_LOOKED_AT_BYTES:]
         endings = self._endings(console) + [_ANY_SHELL] * maybe
@@ -96,8 +96,8 @@ class PromptTracker:
     def consume(self, console: DutConsole) -> bytes:
         """Consume the prompt after a command, if it comes soon, and return it with the bytes before it.
 
-        If the pattern does not match the end of the prompt, a warning says so once and the prompt's last
-        character is used instead. If that changes as well, prompts are no longer waited for.
+        If the pattern does not match the end of the prompt, one warning is logged, and the prompt's last
+        character is used instead. If that changes too, prompts are no longer waited for.
         """
         if self._misses >= _MISSES:
             return b""
@@ -109,7 +109,7 @@ class PromptTracker:
         return came.before + came.group()
 
     def strip_from(self, output: bytes, prompt: bytes) -> bytes:
-        """Return an output that no mark ends, without the prompt after it.
+        """Return an output that has no end mark, without the prompt after it.
 
         Args:
             output: The command's output and the prompt after it.

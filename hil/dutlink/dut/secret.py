@@ -1,4 +1,4 @@
-"""Passwords as strings and bytes with a `repr` of `***`: no traceback and no list of locals tells them."""
+"""Passwords as strings and bytes with a `repr` of `***`, so that no traceback shows them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, Final
 __all__ = ["HIDDEN", "Secret", "SecretBytes"]
 
 HIDDEN: Final = "***"
-"""What is shown in the place of a secret."""
+"""The text that is shown in place of a secret."""
 
 
 class Secret(str):
@@ -19,12 +19,12 @@ class Secret(str):
         return HIDDEN
 
     def encode(self, encoding: str = "utf-8", errors: str = "strict") -> SecretBytes:
-        """Return the same as bytes, which are secret, too."""
+        """Return the same as secret bytes."""
         return SecretBytes(super().encode(encoding, errors))
 
 
 class SecretBytes(bytes):
-    """Bytes that are shown as `***`; their slices, and what is added to them, are secret, too."""
+    """Bytes that are shown as `***`; so are their slices, and the results of adding to them."""
 
     __slots__ = ()
 
@@ -33,7 +33,7 @@ class SecretBytes(bytes):
 
     __str__ = __repr__
 
-    def __getitem__(self, key: Any) -> Any:  # noqa: ANN401 - a number, or bytes that are secret, too
+    def __getitem__(self, key: Any) -> Any:  # noqa: ANN401 - a number, or secret bytes
         got = super().__getitem__(key)
         return SecretBytes(got) if isinstance(got, bytes) else got
 

@@ -10,7 +10,7 @@ from hil.dutlink.console.sanitize import CSI
 __all__ = ["ESCAPE", "ESCAPES_AT_END", "calls_editor", "last_line", "without_escapes", "without_like"]
 
 _STRING: Final = rb"\x1b[\]PX^_][^\x07\x1b\n]{0,4096}(?:\x07|\x1b\\)"
-"""OSC, DCS, SOS, PM and APC (ECMA-48), ended by BEL or ST: window titles, OSC 133 and OSC 3008."""
+"""OSC, DCS, SOS, PM and APC (ECMA-48), which BEL or ST ends: window titles, OSC 133 and OSC 3008."""
 
 _SHORT: Final = rb"\x1b[ -/][0-~]|\x1b[0-NQ-WZ`-~]"
 """Character sets and keypad modes."""
@@ -31,9 +31,9 @@ def without_escapes(data: bytes) -> bytes:
 
 
 def without_like(data: bytes, examples: bytes) -> bytes:
-    """Remove each escape sequence that has one of its kind in `examples`.
+    """Remove each escape sequence of which `examples` has one of the same kind.
 
-    OSCs of the same number (`133`, `3008`) are of one kind; all others only if their bytes are equal.
+    OSCs of the same number (`133`, `3008`) are of the same kind; other sequences only if they are equal.
     """
     found = _ESCAPE.findall(examples)
     kinds = {_kind(each) for each in found}
@@ -41,7 +41,7 @@ def without_like(data: bytes, examples: bytes) -> bytes:
 
 
 def calls_editor(data: bytes) -> bool:
-    """Return True if the last escape sequence of a line editor says that it reads a line."""
+    """Return True if the last escape sequence of a line editor shows that it reads a line."""
     return _last(_EDITOR_BEGINS, data) > _last(_EDITOR_ENDS, data)
 
 

@@ -1,4 +1,4 @@
-"""How long a search with a pattern may take: Python's `re` goes back and forth, some patterns for ever."""
+"""Bound the steps of a search with a pattern: with some patterns Python's `re` backtracks very long."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ _ONE_WAY: Final = frozenset({"LITERAL", "NOT_LITERAL", "ANY", "IN", "AT", "CATEG
 _REPEATS: Final = frozenset({"MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT"})
 
 _Ways = tuple[float, float]
-"""A factor and an exponent: from each of n bytes on there are up to factor * n ** exponent ways to match."""
+"""A factor and an exponent: from each of n bytes on there are at most factor * n ** exponent ways to
+match."""
 
 
 def most_steps(pattern: re.Pattern[bytes], size_bytes: int) -> float:
-    """Return a bound of the steps that a search in so many bytes takes; infinite if none is known."""
+    """Return an upper bound of the steps of a search in so many bytes; infinite if none is known."""
     factor, exponent = _ways_of(pattern.pattern, pattern.flags)
     try:
         return factor * math.pow(max(1.0, size_bytes), exponent + 1)
@@ -61,7 +62,7 @@ def _ways_of_item(name: str, argument: Any) -> _Ways:  # noqa: ANN401 - as above
 
 def _ways_of_repeat(least: int, most: int, item: Any) -> _Ways:  # noqa: ANN401 - as above
     factor, exponent = _ways(item)
-    if factor == 1.0 and exponent == 0.0:  # always as long as before, in one way
+    if factor == 1.0 and exponent == 0.0:  # an item of one fixed length matches in one way
         return (1.0, 1.0) if most >= _UNBOUNDED else (most - least + 1.0, 0.0)
     if most >= _UNBOUNDED:
         return math.inf, 0.0

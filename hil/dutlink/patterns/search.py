@@ -1,8 +1,8 @@
-"""Search with a user's pattern: one that may take for ever does so in a process that can be killed.
+"""Search with a user's pattern; a search that may take very long runs in a process that can be killed.
 
-While Python's `re` searches, no other thread of the process runs: a search without an end in the thread that
-watches a console would leave the process deaf to Ctrl-C, SIGTERM and time limits. So a search whose steps
-are not known to be few is left to a process (`hil.dutlink.patterns.search_process`) that ends after a second.
+While Python's `re` searches, no other thread of the process runs, so a search that does not end would block
+Ctrl-C, SIGTERM and time limits. A search that is not known to take few steps is therefore done by another
+process (`hil.dutlink.patterns.search_process`), which ends after a second.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 __all__ = ["compile_user_pattern", "search", "search_all", "trust_pattern"]
 
 _MOST_STEPS: Final = 5_000_000
-"""Some 0.1 s of one core."""
+"""About 0.1 s of one core."""
 
 _CONTEXT_BYTES: Final = 4096
-"""How much before the first byte is given too, for patterns that look behind."""
+"""How many bytes before the first one are passed too, for patterns that look back."""
 
 _ANSWER_LIMIT_S: Final = 60.0
-"""How long a process on a machine without a free core may take for a second's work."""
+"""Seconds that one second of work may take on a busy machine."""
 
 _SHOWN: Final = 80
 
@@ -43,7 +43,7 @@ def compile_user_pattern(text: str | bytes, flags: int = 0) -> re.Pattern[bytes]
     """Compile a pattern that a user gave; text becomes UTF-8.
 
     Raises:
-        ValueError: It is no regular expression; the text says what is wrong with it.
+        ValueError: It is not a regular expression; the text says why.
     """
     try:
         return re.compile(text.encode() if isinstance(text, str) else text, flags)
@@ -52,12 +52,12 @@ def compile_user_pattern(text: str | bytes, flags: int = 0) -> re.Pattern[bytes]
 
 
 def search(pattern: re.Pattern[bytes], data: bytes | bytearray, begin: int = 0) -> tuple[int, int] | None:
-    """Return where the first match from `begin` on begins and ends, or None.
+    """Return where the first match from `begin` on begins and ends, or None if there is none.
 
     Raises:
-        UsageError: The pattern takes more than a second.
+        UsageError: The search takes more than a second.
     """
-    if most_steps(_judged_as.get(pattern, pattern), len(data) - begin) <= _MOST_STEPS or not sys.executable:
+    if most_steps(_cost_as.get(pattern, pattern), len(data) - begin) <= _MOST_STEPS or not sys.executable:
         found = pattern.search(data, begin)
         return found.span() if found else None
     first = max(0, begin - _CONTEXT_BYTES)
@@ -74,23 +74,23 @@ def search_all(pattern: re.Pattern[bytes], data: bytes) -> Iterator[tuple[int, i
 
 
 def trust_pattern(pattern: re.Pattern[bytes], like: re.Pattern[bytes] | None = None) -> re.Pattern[bytes]:
-    """Return a pattern whose searches are known to take no longer than those of another one.
+    """Mark a pattern whose searches are known to be fast, and return it.
 
     Args:
         pattern: The pattern.
-        like: The other one; None: searches with `pattern` take few steps.
+        like: A pattern whose searches take at least as long; None: searches with `pattern` take few steps.
     """
-    _judged_as[pattern] = _LITERAL if like is None else _judged_as.get(like, like)
+    _cost_as[pattern] = _LITERAL if like is None else _cost_as.get(like, like)
     return pattern
 
 
 _LITERAL: Final = re.compile(b"x")
-_judged_as: Final[WeakKeyDictionary[re.Pattern[bytes], re.Pattern[bytes]]] = WeakKeyDictionary()
+_cost_as: Final[WeakKeyDictionary[re.Pattern[bytes], re.Pattern[bytes]]] = WeakKeyDictionary()
 _idle: Final[list[_Searcher]] = []
 
 
 class _EndedError(Exception):
-    """The process ended; `is_slow` tells whether it was ended because its search took too long."""
+    """The process ended; `is_slow` is True if that is because its search took too long."""
 
     def __init__(self, *, is_slow: bool) -> None:
         super().__init__()
@@ -98,7 +98,7 @@ class _EndedError(Exception):
 
 
 class _Searcher:
-    """A running process that searches, for one thread at a time."""
+    """A process that searches for one thread at a time."""
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
@@ -107,26 +107,26 @@ class _Searcher:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             bufsize=0,
-            process_group=0,  # Ctrl-C is for those who ask
+            process_group=0,  # Ctrl-C must not reach it
         )
 
     def search(self, pattern: re.Pattern[bytes], data: bytes, begin: int) -> tuple[int, int] | None:
-        """Search; raise _EndedError if the process ended instead of answering."""
-        asked = search_process.ASKED.pack(pattern.flags, len(pattern.pattern), len(data), begin)
+        """Search; raise _EndedError if the process ended without a reply."""
+        request = search_process.REQUEST.pack(pattern.flags, len(pattern.pattern), len(data), begin)
         assert self._process.stdin is not None  # noqa: S101 - for the type checker
         assert self._process.stdout is not None  # noqa: S101 - as above
         try:
-            for piece in (asked, pattern.pattern, data):
+            for piece in (request, pattern.pattern, data):
                 rest = memoryview(piece)
                 while rest:
                     rest = rest[self._process.stdin.write(rest) :]
         except BrokenPipeError:
             raise self._ended() from None
         ready, _, _ = select.select([self._process.stdout], [], [], _ANSWER_LIMIT_S)
-        answer = self._process.stdout.read(search_process.ANSWER.size) if ready else b""
-        if len(answer) < search_process.ANSWER.size:
+        reply = self._process.stdout.read(search_process.REPLY.size) if ready else b""
+        if len(reply) < search_process.REPLY.size:
             raise self._ended() if ready else _EndedError(is_slow=True)
-        span: tuple[int, int] = search_process.ANSWER.unpack(answer)
+        span: tuple[int, int] = search_process.REPLY.unpack(reply)
         return None if span[0] < 0 else span
 
     def _ended(self) -> _EndedError:
@@ -142,7 +142,7 @@ class _Searcher:
         self._process.wait()
 
     def forget(self) -> None:
-        """Take it for another process's: a forked child must neither wait for it nor end it."""
+        """Forget the process in a forked child, which must neither wait for it nor end it."""
         self._process.returncode = 0
 
 
@@ -151,16 +151,16 @@ def _searched_elsewhere(
 ) -> tuple[int, int] | None:
     try:
         searcher = _idle.pop()
-    except IndexError:  # asking first would be too early: another thread may take the last one
+    except IndexError:  # checking before `pop` would be a race: another thread may take the last one
         searcher = _Searcher()
     try:
         span = searcher.search(pattern, data, begin)
     except _EndedError as error:
         searcher.end()
-        if again and not error.is_slow:  # somebody killed it
+        if again and not error.is_slow:  # another program killed it
             return _searched_elsewhere(pattern, data, begin, again=False)
         raise _takes_too_long(pattern, len(data) - begin) from None
-    except BaseException:  # its answer may still come, and must not be taken for another one's
+    except BaseException:  # its reply may still come, and must not be mistaken for that of another search
         searcher.end()
         raise
     _idle.append(searcher)

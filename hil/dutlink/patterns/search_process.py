@@ -1,7 +1,7 @@
-"""The process that searches with patterns which may take for ever; see `hil.dutlink.patterns.search`.
+"""The process that searches with patterns that may take very long; see `hil.dutlink.patterns.search`.
 
-It imports little, so that it is there within milliseconds. The kernel ends it when one search has taken a
-second of the processor (`ITIMER_VIRTUAL`, setitimer(2)), also when nobody is left to kill it.
+It imports little, so that it starts within milliseconds. The kernel ends it when a search has taken a second
+of processor time (`ITIMER_VIRTUAL`, setitimer(2)), even if the process that started it has ended.
 """
 
 import os
@@ -11,11 +11,11 @@ import struct
 import sys
 
 LIMIT_S = 1.0
-ASKED = struct.Struct("=IIQQ")
-"""Flags, sizes of pattern and data, and where to begin."""
+REQUEST = struct.Struct("=IIQQ")
+"""Flags, sizes of pattern and data, and the position at which to begin."""
 
-ANSWER = struct.Struct("=qq")
-"""Where the first match begins and ends; -1 for none."""
+REPLY = struct.Struct("=qq")
+"""Where the first match begins and ends; -1 if there is none."""
 
 
 def _read(size_bytes: int) -> bytes:
@@ -31,13 +31,13 @@ def _read(size_bytes: int) -> bytes:
 
 def _serve() -> None:
     while True:
-        flags, pattern_bytes, data_bytes, begin = ASKED.unpack(_read(ASKED.size))
-        # re.DEBUG would print into the answers.
+        flags, pattern_bytes, data_bytes, begin = REQUEST.unpack(_read(REQUEST.size))
+        # re.DEBUG would print into the replies.
         pattern, data = re.compile(_read(pattern_bytes), flags & ~re.DEBUG), _read(data_bytes)
         signal.setitimer(signal.ITIMER_VIRTUAL, LIMIT_S)
         found = pattern.search(data, begin)
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
-        os.write(1, ANSWER.pack(*(found.span() if found else (-1, -1))))
+        os.write(1, REPLY.pack(*(found.span() if found else (-1, -1))))
 
 
 if __name__ == "__main__":

@@ -207,7 +207,7 @@ def test_vouch_for_judges_a_pattern_like_another_one() -> None:
     derived = trust_pattern(re.compile(rb"(?:(?:known|good)*!)\Z"), like=known)
     unknown = trust_pattern(re.compile(rb"(?:(a+)+b)\Z"), like=ENDLESS)
 
-    assert [pattern_search._judged_as[each].pattern for each in (known, derived, unknown)] == [
+    assert [pattern_search._cost_as[each].pattern for each in (known, derived, unknown)] == [
         b"x",
         b"x",
         b"(a+)+b",
