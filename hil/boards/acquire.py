@@ -21,7 +21,7 @@ from hil.errors import (
 )
 from hil.lab.guard.under_guard import under_guard
 from hil.lab.locks.acquire import acquire_any
-from hil.lab.locks.nested_lease import refuse_what_is_borrowed
+from hil.lab.locks.nested_lease import refuse_borrowed
 from hil.lab.safe_state.action import confirm_off
 from hil.lab.safe_state.policy import LEAVE
 from hil.lab.safe_state.record import record_name
@@ -182,7 +182,7 @@ class BoardAcquirer:
 
     def _lease(self, host: Host, serials: list[str], test: str) -> Lease:
         """Wait for the lease of one of the boards; do not wait twice for boards that stayed in use."""
-        refuse_what_is_borrowed(serials)
+        refuse_borrowed(serials)
         try:
             folder = self._source.lock_folder()
             vain = self._in_use.issuperset(serials) or self._search.faults.keys() >= set(serials)

@@ -16,8 +16,7 @@ from hil.dutlink.power.power import OFF_AMPS
 from hil.errors import BoardAbsentError, BoardBusyError, HilError, Verdict
 from hil.lab.board_lookup import resolve_serial
 from hil.lab.config.lab_file import FILE_NAME, project_folder
-from hil.lab.enroll.lab_file_editor import LabFileEditor
-from hil.lab.enroll.naming import default_name, split_words
+from hil.lab.enroll.lab_file_editor import LabFileEditor, default_name, split_words
 from hil.lab.enroll.survey import Survey, survey
 from hil.lab.guard.under_guard import under_guard
 from hil.lab.locks.acquire import acquire

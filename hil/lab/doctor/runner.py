@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Final
 
 from hil.dutlink.board import open_board
 from hil.errors import BoardBusyError, HilError, NoUsbBackendError, SpoiltFileError, UsageError, Verdict
-from hil.lab.doctor.board_context import BoardCheck, BoardContext
 from hil.lab.doctor.checks.bus import boards_on_the_bus, hub_power
 from hil.lab.doctor.checks.console import console_answers
 from hil.lab.doctor.checks.console_users import modem_manager, tty_holders
@@ -15,6 +14,7 @@ from hil.lab.doctor.checks.services import services
 from hil.lab.doctor.checks.stick import stick_follows
 from hil.lab.doctor.checks.stored_state import lab_file, left_safe, power_sequences
 from hil.lab.doctor.checks.usb_access import group_membership, libusb, udev_rule
+from hil.lab.doctor.context import BoardCheck, BoardContext
 from hil.lab.doctor.finding import problem, problem_of, skipped
 from hil.lab.locks.acquire import acquire
 from hil.lab.locks.lease import lock_file_problem

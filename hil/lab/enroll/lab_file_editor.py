@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ import tomlkit
 
 from hil.errors import UsageError
 from hil.lab.config.lab_file import INSTEAD, parse_lab
+from hil.lab.config.place import NAME
 from hil.lab.files.atomic_file import write_atomically
 from hil.lab.files.trusted_path import refuse_untrusted
 from hil.regular_file import read_regular
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from hil.lab.config.lab import Lab
     from hil.lab.enroll.survey import Survey
 
-__all__ = ["LabFileEditor"]
+__all__ = ["LabFileEditor", "default_name", "split_words"]
 
 _HEADING = "The places of this lab; docs/lab-file.md says what they may have."
 
@@ -165,3 +167,14 @@ def _read(file: Path) -> str:
         raise UsageError(
             f"the lab file {file} cannot be read", why=str(error), remedy="name another with --file"
         ) from error
+
+
+def split_words(text: str) -> list[str]:
+    """Split a text at commas and white space; return each word once, in order."""
+    return list(dict.fromkeys(re.findall(r"[^\s,]+", text)))
+
+
+def default_name(lab: Lab, serial: str, stored: str) -> str:
+    """Return a name for a new place: the name that the board stores, if it is valid and free."""
+    usable = NAME.fullmatch(stored) and stored not in lab.places
+    return stored if usable else f"board-{serial}"

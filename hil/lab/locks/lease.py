@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Self
 
 from hil.dutlink.inherited_lease import LENT, hash_of, new_word, wait_for_requests
 from hil.errors import SpoiltFileError
+from hil.lab.locks.borrowers import ENDS, end_borrowers
 from hil.lab.locks.holder import Holder
-from hil.lab.locks.lease_token import ENDS, end_borrowers
 from hil.lab.locks.lock_file import CONTENT_BYTES, LockFile
 from hil.lab.locks.shared_file import read_shared
 from hil.lab.locks.spoilt_file import shared_file_problem
@@ -112,10 +112,10 @@ class Lease:
         Args:
             ends_borrowers: Whether those processes end with the lease, also when this process is killed.
         """
-        word = new_word(str(self.lock.path.absolute()))
-        self._lent = {LENT: hash_of(word), ENDS: ends_borrowers}
+        token = new_word(str(self.lock.path.absolute()))
+        self._lent = {LENT: hash_of(token), ENDS: ends_borrowers}
         self._write()
-        return word
+        return token
 
     def end_lending(self) -> None:
         """Stop other processes from using the board; return when none of their requests is under way."""

@@ -1,4 +1,4 @@
-"""Commands that a test or `hil lease` starts use the board that it holds, for as long as its lease lasts."""
+"""Let commands that a test or `hil lease` starts use its board, as long as its lease lasts."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-__all__ = ["LEASED", "is_borrowed", "refuse_ended_lease", "refuse_what_is_borrowed"]
+__all__ = ["LEASED", "is_borrowed", "refuse_borrowed", "refuse_ended_lease"]
 
 
 def is_borrowed(serial: str, environ: Mapping[str, str] = os.environ) -> bool:
-    """Return True if this process was started under a lease of that board which still lasts.
+    """Return True if this process was started under a lease of that board, and the lease still lasts.
 
     Raises:
         UsageError: The lock folder cannot be used.
     """
-    word = environ.get(LEASED, "")
-    return bool(word) and _lends(lock_path(lock_folder(), serial), word)
+    token = environ.get(LEASED, "")
+    return bool(token) and _lends(lock_path(lock_folder(), serial), token)
 
 
 def refuse_ended_lease(environ: Mapping[str, str] = os.environ) -> None:
-    """Refuse to take a lease of one's own in the place of the one that this process was started under.
+    """Refuse to acquire a lease if the lease under which this process was started has ended.
 
-    A lease of another board that still lasts hinders nothing.
+    Does nothing if that lease still lasts, even if it is a lease of another board.
 
     Raises:
-        LeaseEndedError: That lease has ended: this process was to end with it.
+        LeaseEndedError: The lease has ended, and this process should have ended with it.
         UsageError: The lock folder cannot be used.
     """
-    word = environ.get(LEASED, "")
-    if not word or any(_lends(path, word) for path in lock_folder().glob(LOCK_FILES)):
+    token = environ.get(LEASED, "")
+    if not token or any(_lends(path, token) for path in lock_folder().glob(LOCK_FILES)):
         return
     raise LeaseEndedError(
         f"the lease that {LEASED} names has ended",
@@ -48,8 +48,8 @@ def refuse_ended_lease(environ: Mapping[str, str] = os.environ) -> None:
     )
 
 
-def _lends(path: Path, word: str) -> bool:
-    """Return True if a lock that is held has the hash of a word."""
+def _lends(path: Path, token: str) -> bool:
+    """Return True if a lock file has the token's hash and is locked."""
     if not path.exists():
         return False
     try:
@@ -59,9 +59,9 @@ def _lends(path: Path, word: str) -> bool:
     try:
         from hmac import compare_digest  # noqa: PLC0415 - only beneath `hil lease`
 
-        if not compare_digest(lent_in(lock.read()), hash_of(word)):
+        if not compare_digest(lent_in(lock.read()), hash_of(token)):
             return False
-        if lock.relock():  # its holder and its guard were killed: the word is stale
+        if lock.relock():  # holder and guard were killed: the lease has ended
             lock.unlock()
             return False
         return True
@@ -69,11 +69,11 @@ def _lends(path: Path, word: str) -> bool:
         lock.close()
 
 
-def refuse_what_is_borrowed(serials: Sequence[str]) -> None:
-    """Refuse to wait for boards that a process above this one holds, which waits for this one.
+def refuse_borrowed(serials: Sequence[str]) -> None:
+    """Refuse to wait for boards whose holder is an ancestor of this process and waits for it.
 
     Raises:
-        BoardBusyError: Only such boards would do.
+        BoardBusyError: No other board would do.
     """
     if serials and all(is_borrowed(serial) for serial in serials):
         raise BoardBusyError(

@@ -12,7 +12,7 @@ from hil.lab.doctor.usb_tree import boards_in_sysfs, ttys_of
 
 if TYPE_CHECKING:
     from hil.dutlink.console.tty import Tty
-    from hil.lab.doctor.board_context import BoardContext
+    from hil.lab.doctor.context import BoardContext
     from hil.lab.doctor.finding import Finding, Findings
 
 __all__ = ["console_answers"]

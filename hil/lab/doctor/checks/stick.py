@@ -9,7 +9,7 @@ from hil.lab.doctor.finding import ok, problem_of, skipped
 from hil.lab.guard.under_guard import under_guard
 
 if TYPE_CHECKING:
-    from hil.lab.doctor.board_context import BoardContext
+    from hil.lab.doctor.context import BoardContext
     from hil.lab.doctor.finding import Finding, Findings
 
 __all__ = ["stick_follows"]

@@ -14,8 +14,7 @@ from hil.lab.files.trusted_path import why_untrusted
 from hil.lab.safe_state.record import BoardState
 
 if TYPE_CHECKING:
-    from hil.lab.doctor.board_context import BoardContext
-    from hil.lab.doctor.context import DoctorContext
+    from hil.lab.doctor.context import BoardContext, DoctorContext
     from hil.lab.doctor.finding import Findings
 
 __all__ = ["lab_file", "left_safe", "power_sequences"]

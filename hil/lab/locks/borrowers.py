@@ -1,6 +1,6 @@
-"""The end of the processes that outlive a `hil lease`: they are found by the word that it handed down.
+"""Kill the processes that outlive a `hil lease`: they have its token in their environment.
 
-A test run hands down a word, too, but ends no process by it: see `hil.dutlink.inherited_lease`.
+The processes of a test run have a token, too, but they are not killed; see `hil.dutlink.inherited_lease`.
 """
 
 from __future__ import annotations
@@ -17,19 +17,22 @@ from hil.dutlink.inherited_lease import LEASED, hash_of, lent_in
 __all__ = ["ENDS", "end_borrowers"]
 
 ENDS = "ends_borrowers"
-"""Where a lock file says that the processes which have its word end with the lease."""
+"""The key of a lock file which says that the processes with its token end with the lease."""
 
 _END_S = 2.0
-"""How long killed processes may take to end; one that hangs in the kernel takes longer."""
+"""How long killed processes may take to end; a process that hangs in the kernel takes longer."""
 
 _LOOK_EVERY_S = 0.02
 
 
 def end_borrowers(content: bytes) -> None:
-    """Kill the processes that have the word of a lock file's content, if they were to end with the lease.
+    """Kill the processes that have the token of a lock file, if they were to end with its lease.
 
-    For a lease whose holder is dead, and with it the process that ends what came of its COMMAND. Processes
-    that this user may not look at, and those that threw their environment away, are not found.
+    For a lease whose holder is dead, as is the process that ends the descendants of COMMAND. Processes that
+    this user may not inspect, and processes that cleared their environment, are not found.
+
+    Args:
+        content: The content of the lock file.
     """
     lent = lent_in(content)
     if not lent or not json.loads(content).get(ENDS):
@@ -51,7 +54,7 @@ def _borrowers(lent: str) -> list[int]:
 
 
 def _hashes_of(process: Path) -> list[str]:
-    """Return the hashes of the words in a process's environment; a process that has ended has none."""
+    """Return the hashes of the tokens in a process's environment; an empty list if it has ended."""
     name = f"{LEASED}=".encode()
     try:
         variables = (process / "environ").read_bytes().split(b"\0")
