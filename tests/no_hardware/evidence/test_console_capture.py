@@ -33,7 +33,7 @@ def recorder(board: Any) -> Iterator[ConsoleRecorder]:
     recorder.close()
 
 
-def test_trouble_belongs_to_the_test_in_which_it_comes(board: Any, recorder: ConsoleRecorder) -> None:
+def test_take_errors_gives_errors_of_the_present_test(board: Any, recorder: ConsoleRecorder) -> None:
     one = ConsoleCapture(recorder, board, "one")
     board.console.transcript.append(PANIC)
     found = one.take_errors()
@@ -44,7 +44,7 @@ def test_trouble_belongs_to_the_test_in_which_it_comes(board: Any, recorder: Con
     assert (one.take_errors(), two.take_errors(), two.strays) == ([], [], [])
 
 
-def test_trouble_between_two_tests_is_of_neither_and_is_told(board: Any, recorder: ConsoleRecorder) -> None:
+def test_strays_are_errors_between_two_tests(board: Any, recorder: ConsoleRecorder) -> None:
     one = ConsoleCapture(recorder, board, "one")
     one.end()
     board.console.transcript.append(PANIC)
@@ -54,14 +54,14 @@ def test_trouble_between_two_tests_is_of_neither_and_is_told(board: Any, recorde
     assert two.take_errors() == []
 
 
-def test_what_came_before_the_first_test_is_nobodys(board: Any, recorder: ConsoleRecorder) -> None:
+def test_strays_exclude_errors_before_the_first_test(board: Any, recorder: ConsoleRecorder) -> None:
     board.console.transcript.append(PANIC)
     one = ConsoleCapture(recorder, board, "one")
 
     assert (one.strays, one.take_errors()) == ([], [])
 
 
-def test_words_that_begin_before_a_test_are_not_its_own(board: Any, recorder: ConsoleRecorder) -> None:
+def test_take_errors_excludes_a_line_begun_before_the_test(board: Any, recorder: ConsoleRecorder) -> None:
     board.console.transcript.append(b"# Kernel pa")
     one = ConsoleCapture(recorder, board, "one")
     board.console.transcript.append(b"nic\n# Kernel panic\n")
@@ -69,7 +69,7 @@ def test_words_that_begin_before_a_test_are_not_its_own(board: Any, recorder: Co
     assert [finding.line for finding in one.take_errors()] == ["# Kernel panic"]
 
 
-def test_what_a_marker_expects_is_no_trouble(board: Any, recorder: ConsoleRecorder) -> None:
+def test_take_errors_excludes_expected_errors(board: Any, recorder: ConsoleRecorder) -> None:
     one = ConsoleCapture(recorder, board, "one")
     board.console.transcript.append(PANIC + b"Oops: 0000 [#1]\n")
 
@@ -78,9 +78,7 @@ def test_what_a_marker_expects_is_no_trouble(board: Any, recorder: ConsoleRecord
     ]
 
 
-def test_the_last_lines_are_those_of_the_test_with_what_was_done(
-    board: Any, recorder: ConsoleRecorder
-) -> None:
+def test_newest_lines_show_the_test_with_marks(board: Any, recorder: ConsoleRecorder) -> None:
     board.console.transcript.append(b"before\n")
     one = ConsoleCapture(recorder, board, "one")
     board.console.transcript.append(b"first\nsecond\n" + b"x" * 200_000 + b"\n")
@@ -94,9 +92,7 @@ def test_the_last_lines_are_those_of_the_test_with_what_was_done(
     assert max(map(len, one.newest_lines(100))) < 300
 
 
-def test_a_test_that_was_not_kept_can_be_kept_afterwards(
-    board: Any, recorder: ConsoleRecorder, tmp_path: Path
-) -> None:
+def test_write_files_works_after_the_test(board: Any, recorder: ConsoleRecorder, tmp_path: Path) -> None:
     one = ConsoleCapture(recorder, board, "one")
     one.end()
     board.console.transcript.append(b"between\n")

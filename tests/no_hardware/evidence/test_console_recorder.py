@@ -46,7 +46,7 @@ def kept(tmp_path: Path, test: str) -> tuple[bytes, str, dict[str, Any]]:
     return raw.read_bytes(), text.read_text(), json.loads(facts.read_text())
 
 
-def test_a_test_has_what_came_between_its_begin_and_its_end(tmp_path: Path) -> None:
+def test_console_recorder_splits_output_by_test(tmp_path: Path) -> None:
     with recorded(tmp_path) as (console, recorder):
         console.transcript.append(b"before any\n")
         recorder.begin_test("one")
@@ -65,7 +65,7 @@ def test_a_test_has_what_came_between_its_begin_and_its_end(tmp_path: Path) -> N
     assert kept(tmp_path, "one")[2]["neighbour"] == [[0, len("before any\n")]]
 
 
-def test_offsets_and_sizes_tell_where_each_byte_is(tmp_path: Path) -> None:
+def test_console_files_index_every_byte(tmp_path: Path) -> None:
     with recorded(tmp_path) as (console, recorder):
         recorder.begin_test("one")
         for piece in (b"a", b"bc", b"def"):
@@ -82,7 +82,7 @@ def test_offsets_and_sizes_tell_where_each_byte_is(tmp_path: Path) -> None:
     ]
 
 
-def test_the_files_of_a_test_that_is_repeated_go_on(tmp_path: Path) -> None:
+def test_console_files_of_a_rerun_are_appended(tmp_path: Path) -> None:
     for attempt, words in enumerate((b"first\n", b"second\n")):
         with recorded(tmp_path) as (console, recorder):
             console.transcript.append(b"before\n")
@@ -98,7 +98,7 @@ def test_the_files_of_a_test_that_is_repeated_go_on(tmp_path: Path) -> None:
     assert ("| first" in text, "| second" in text) == (True, True)
 
 
-def test_the_run_has_everything_and_a_second_holder_adds_to_it(tmp_path: Path) -> None:
+def test_run_console_files_are_appended_by_a_second_holder(tmp_path: Path) -> None:
     for words in (b"first\n", b"second\n"):
         with recorded(tmp_path) as (console, recorder):
             console.transcript.append(words)
@@ -109,7 +109,7 @@ def test_the_run_has_everything_and_a_second_holder_adds_to_it(tmp_path: Path) -
     assert "| second" in (tmp_path / "console" / "run-5a1c0e01.txt").read_text()
 
 
-def test_what_an_earlier_run_left_of_the_board_goes(tmp_path: Path) -> None:
+def test_run_console_files_overwrite_an_earlier_run(tmp_path: Path) -> None:
     for run in ("one", "two"):
         console = a_console(tmp_path)
         recorder = ConsoleRecorder(console, "5a1c0e01", ConsoleFolder(tmp_path, run))
@@ -119,7 +119,7 @@ def test_what_an_earlier_run_left_of_the_board_goes(tmp_path: Path) -> None:
     assert (tmp_path / "run-5a1c0e01.raw").read_bytes() == b"two"
 
 
-def test_what_came_before_the_recorder_is_kept_as_well(tmp_path: Path) -> None:
+def test_console_recorder_keeps_earlier_output(tmp_path: Path) -> None:
     console = a_console(tmp_path)
     console.transcript.append(b"early\n")
     recorder = ConsoleRecorder(console, "5a1c0e01", ConsoleFolder(tmp_path / "console"))
@@ -128,7 +128,7 @@ def test_what_came_before_the_recorder_is_kept_as_well(tmp_path: Path) -> None:
     assert (tmp_path / "console" / "run-5a1c0e01.raw").read_bytes() == b"early\n"
 
 
-def test_closing_the_console_completes_the_files(tmp_path: Path) -> None:
+def test_console_recorder_completes_files_when_the_console_closes(tmp_path: Path) -> None:
     with recorded(tmp_path) as (console, _):
         console.transcript.append(b"last words")
 
@@ -137,7 +137,7 @@ def test_closing_the_console_completes_the_files(tmp_path: Path) -> None:
         assert (tmp_path / "console" / "run-5a1c0e01.raw").read_bytes() == b"last words"
 
 
-def test_a_run_that_is_killed_in_a_test_leaves_what_was_said(tmp_path: Path) -> None:
+def test_console_recorder_killed_leaves_the_output(tmp_path: Path) -> None:
     with recorded(tmp_path) as (console, recorder):
         recorder.begin_test("one")
         console.transcript.append(b"last words")
@@ -147,7 +147,7 @@ def test_a_run_that_is_killed_in_a_test_leaves_what_was_said(tmp_path: Path) -> 
         assert stem.with_name(stem.name + ".raw").read_bytes() == b"last words"
 
 
-def test_a_disk_that_fails_is_told_and_the_watch_goes_on(tmp_path: Path) -> None:
+def test_console_recorder_scans_on_after_a_disk_error(tmp_path: Path) -> None:
     (tmp_path / "console").write_text("a file, not a folder")
     with recorded(tmp_path) as (console, recorder):
         recorder.begin_test("one")
@@ -158,7 +158,7 @@ def test_a_disk_that_fails_is_told_and_the_watch_goes_on(tmp_path: Path) -> None
         assert [finding.name for finding in recorder.scanner.findings] == ["kernel panic"]
 
 
-def test_hostile_bytes_stay_in_the_raw_file(tmp_path: Path) -> None:
+def test_console_files_keep_hostile_bytes_only_in_raw(tmp_path: Path) -> None:
     with recorded(tmp_path) as (console, recorder):
         recorder.begin_test("one\x1b[31m")
         console.transcript.append(b"\x1b]0;evil\x07\x1b[2J\0\xff" + "\u202e".encode())
@@ -175,7 +175,7 @@ PIECES = st.lists(st.lists(st.binary(min_size=1, max_size=30), max_size=5), min_
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(PIECES)
-def test_every_byte_is_in_the_files_of_one_test(tmp_path: Path, tests: list[list[bytes]]) -> None:
+def test_console_recorder_puts_every_byte_into_one_test(tmp_path: Path, tests: list[list[bytes]]) -> None:
     with recorded(tmp_path) as (console, recorder):
         for number, pieces in enumerate(tests):
             recorder.begin_test(str(number))
@@ -206,7 +206,7 @@ class Slow:
     def end_batch(self) -> None: ...
 
 
-def test_a_handler_that_hangs_costs_bytes_and_no_memory_and_it_is_noted(
+def test_transcript_follower_drops_bytes_if_the_handler_hangs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(transcript_follower, "_QUEUED_BYTES", 2000)  # with 256 of each event's own

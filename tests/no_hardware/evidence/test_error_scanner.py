@@ -70,7 +70,7 @@ def names(*pieces: bytes, more: tuple[str, ...] = ()) -> list[str]:
         (b"EXT4-fs error (device sda2)", "EXT4-fs error"),
     ],
 )
-def test_trouble_is_known_by_its_words(line: bytes, name: str) -> None:
+def test_error_scanner_finds_known_errors(line: bytes, name: str) -> None:
     assert name in names(line + b"\r\n", more=("EXT4-fs error",))
 
 
@@ -87,15 +87,15 @@ def test_trouble_is_known_by_its_words(line: bytes, name: str) -> None:
         b"bug report: none",
     ],
 )
-def test_what_a_healthy_dut_says_is_no_trouble(line: bytes) -> None:
+def test_error_scanner_ignores_healthy_output(line: bytes) -> None:
     assert names(line + b"\r\n") == []
 
 
-def test_every_known_kind_has_a_hint_that_it_cannot_be_without() -> None:
+def test_error_scanner_hints_are_in_every_match() -> None:
     assert {kind.name for kind in ErrorScanner()._kinds if kind.hints} == set(KNOWN)
 
 
-def test_a_line_is_told_once_with_its_place() -> None:
+def test_error_scanner_reports_a_line_once_with_its_position() -> None:
     watch = watched([b"# ", b"Kernel pa", b"nic - x", b" and more\r\nnext\r\n", b"Kernel panic again\n"])
 
     assert [(f.position, f.line) for f in watch.findings] == [
@@ -104,7 +104,7 @@ def test_a_line_is_told_once_with_its_place() -> None:
     ]
 
 
-def test_a_line_that_does_not_end_is_found_when_somebody_looks() -> None:
+def test_error_scanner_scans_an_incomplete_line() -> None:
     watch = ErrorScanner()
     watch.feed(Chunk(1.0, 2.0, b"Kernel panic", 0))
     assert watch.findings == []
@@ -116,13 +116,13 @@ def test_a_line_that_does_not_end_is_found_when_somebody_looks() -> None:
     assert watch.take_findings() == []
 
 
-def test_the_place_is_that_of_the_byte_whatever_was_dropped_before() -> None:
+def test_error_scanner_position_counts_dropped_bytes() -> None:
     watch = watched([b"\x1b[31m\x07ab\x1b[0mKernel\x1b[1m panic\n"], start=100)
 
     assert watch.findings[0].position == 100 + len(b"\x1b[31m\x07ab\x1b[0m")
 
 
-def test_each_of_many_coloured_lines_has_its_place() -> None:
+def test_error_scanner_positions_of_coloured_lines_are_exact() -> None:
     line = b"\x1b[31mKernel \x1b[1mpanic\x1b[0m\r\n"
     watch = watched([line * 500])
 
@@ -131,7 +131,7 @@ def test_each_of_many_coloured_lines_has_its_place() -> None:
     ]
 
 
-def test_a_gap_in_the_bytes_does_not_join_what_stands_around_it() -> None:
+def test_error_scanner_does_not_match_across_a_gap() -> None:
     watch = ErrorScanner()
     watch.feed(Chunk(1.0, 2.0, b"Kernel ", 0))
     watch.feed(Chunk(1.0, 2.0, b"panic\n", 500))
@@ -140,18 +140,18 @@ def test_a_gap_in_the_bytes_does_not_join_what_stands_around_it() -> None:
     assert watch.findings == []
 
 
-def test_an_endless_line_is_looked_at_and_not_kept() -> None:
+def test_error_scanner_needs_bounded_memory_for_an_endless_line() -> None:
     watch = watched([b"x" * 4000] * 100 + [b"Kernel pa", b"nic"] + [b"y" * 4000] * 100)
 
     assert [finding.name for finding in watch.findings] == ["kernel panic"]
     assert len(watch._pending) < 30_000
 
 
-def test_a_colour_ends_a_word() -> None:
+def test_error_scanner_takes_a_colour_as_a_word_end() -> None:
     assert names(b"3.2 s\x1b[31mOops\x1b[0mand so on\n") == ["oops"]
 
 
-def test_words_in_a_title_are_found_too() -> None:
+def test_error_scanner_searches_terminal_titles() -> None:
     assert names(b"\x1b]0;Kernel panic\x07\n") == ["kernel panic"]
 
 
@@ -174,7 +174,9 @@ WAYS = (
 
 
 @given(*WAYS)
-def test_nothing_hides_a_panic(before: list[bytes], between: list[bytes], cuts: list[int]) -> None:
+def test_error_scanner_finds_a_panic_in_any_disguise(
+    before: list[bytes], between: list[bytes], cuts: list[int]
+) -> None:
     check_found(before, between, cuts)
 
 
@@ -182,7 +184,7 @@ def test_nothing_hides_a_panic(before: list[bytes], between: list[bytes], cuts: 
 @pytest.mark.timeout(600)
 @settings(max_examples=10_000)
 @given(*WAYS)
-def test_ten_thousand_streams_hide_no_panic(
+def test_error_scanner_finds_a_panic_in_ten_thousand_streams(
     before: list[bytes], between: list[bytes], cuts: list[int]
 ) -> None:
     check_found(before, between, cuts)

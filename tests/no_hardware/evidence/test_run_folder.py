@@ -30,7 +30,7 @@ FULL = RecordedTest(
 )
 
 
-def test_a_test_comes_back_as_it_was_kept(tmp_path: Path) -> None:
+def test_evidence_folder_reads_back_a_test(tmp_path: Path) -> None:
     folder = EvidenceFolder(tmp_path / "new")
     folder.write_test(FULL)
 
@@ -38,14 +38,14 @@ def test_a_test_comes_back_as_it_was_kept(tmp_path: Path) -> None:
     assert folder.test(FULL.nodeid, "k1") == FULL
 
 
-def test_a_run_comes_back_as_it_was_kept(tmp_path: Path) -> None:
+def test_evidence_folder_reads_back_a_run(tmp_path: Path) -> None:
     EvidenceFolder(tmp_path).write_run(RUN)
 
     assert EvidenceFolder(tmp_path).run() == RUN
 
 
 @given(nodeid=st.text(max_size=300), message=st.text(max_size=50))
-def test_any_name_and_message_can_be_kept(
+def test_evidence_folder_stores_any_text(
     tmp_path_factory: pytest.TempPathFactory, nodeid: str, message: str
 ) -> None:
     folder = EvidenceFolder(tmp_path_factory.mktemp("kept"))
@@ -55,7 +55,7 @@ def test_any_name_and_message_can_be_kept(
     assert kept.last.message == message.encode(errors="replace").decode()
 
 
-def test_tests_of_another_run_in_the_same_folder_are_left_out(tmp_path: Path) -> None:
+def test_evidence_folder_skips_tests_of_another_run(tmp_path: Path) -> None:
     folder = EvidenceFolder(tmp_path)
     folder.write_test(FULL)
     folder.write_test(RecordedTest("other", run="k2"))
@@ -65,7 +65,7 @@ def test_tests_of_another_run_in_the_same_folder_are_left_out(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b"[]", b"null", b'{"nodeid": 7}', b"\xff\xfe", b"[" * 100_000])
-def test_a_damaged_file_is_left_out(tmp_path: Path, damage: bytes) -> None:
+def test_evidence_folder_skips_a_damaged_file(tmp_path: Path, damage: bytes) -> None:
     folder = EvidenceFolder(tmp_path)
     folder.write_test(FULL)
     (tmp_path / "tests" / "damaged.json").write_bytes(damage)
@@ -74,7 +74,7 @@ def test_a_damaged_file_is_left_out(tmp_path: Path, damage: bytes) -> None:
     assert (folder.tests("k1"), folder.run()) == ([FULL], None)
 
 
-def test_a_file_that_cannot_be_replaced_stays_as_it_was(tmp_path: Path) -> None:
+def test_evidence_folder_keeps_a_file_that_cannot_be_replaced(tmp_path: Path) -> None:
     folder = EvidenceFolder(tmp_path)
     (tmp_path / "run.json").mkdir()
 
@@ -94,7 +94,7 @@ def test_a_file_that_cannot_be_replaced_stays_as_it_was(tmp_path: Path) -> None:
         (["skipped"], "skipped"),
     ],
 )
-def test_what_became_of_a_test_is_told_by_its_attempts(outcomes: list[str], became: str) -> None:
+def test_recorded_test_outcome_follows_from_its_attempts(outcomes: list[str], became: str) -> None:
     attempts = [RecordedAttempt(number, outcome) for number, outcome in enumerate(outcomes, 1)]
 
     assert RecordedTest("t", attempts=attempts).outcome == became

@@ -23,7 +23,7 @@ def chunks(size_bytes: int, data: bytes) -> list[Chunk]:
 
 
 @given(st.lists(st.binary(min_size=1, max_size=100_000).map(lambda data: data * 10), max_size=30))
-def test_kept_part_hands_on_the_beginning_and_the_end_and_counts_the_rest(pieces: list[bytes]) -> None:
+def test_size_limiter_passes_beginning_and_end_and_counts_the_rest(pieces: list[bytes]) -> None:
     kept: list[Event] = []
     part = SizeLimiter(1_000_000, kept.append)
     for data in pieces:
@@ -39,7 +39,7 @@ def test_kept_part_hands_on_the_beginning_and_the_end_and_counts_the_rest(pieces
     assert everything.endswith(said[len(before) :])
 
 
-def test_kept_part_keeps_every_note() -> None:
+def test_size_limiter_keeps_every_mark() -> None:
     kept: list[Event] = []
     part = SizeLimiter(1000, kept.append)
     for number in range(100):
@@ -51,7 +51,7 @@ def test_kept_part_keeps_every_note() -> None:
     assert notes == [f"power {number}" for number in range(100)]
 
 
-def test_console_record_takes_no_more_room_than_it_may_whatever_floods(tmp_path: Path) -> None:
+def test_console_files_stay_below_their_maximum_size(tmp_path: Path) -> None:
     most_bytes = 1 << 20
     for name, data in {"lines": b"\n" * 4096, "bytes": b"x", "words": b"some words\r\n" * 300}.items():
         record = ConsoleFiles(tmp_path / name, "5a1c0e01", BEGAN, [], most_bytes)
@@ -63,7 +63,7 @@ def test_console_record_takes_no_more_room_than_it_may_whatever_floods(tmp_path:
         assert taken_bytes < most_bytes + LITTLE_BYTES + END_BYTES, name
 
 
-def test_console_record_says_what_it_left_out_where_it_was_left_out(tmp_path: Path) -> None:
+def test_console_files_note_what_was_left_out(tmp_path: Path) -> None:
     record = ConsoleFiles(tmp_path, "5a1c0e01", BEGAN, [], 1)
     for chunk in chunks(16 << 20, b"0123456789abcdef" * 256):
         record.add(chunk)

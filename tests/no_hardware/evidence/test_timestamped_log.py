@@ -29,14 +29,14 @@ def written(pieces: list[bytes]) -> list[tuple[str, str]]:
 
 
 @given(st.lists(st.one_of(st.binary(max_size=40), st.sampled_from([b"\r\n", b"\n", b"\r", b"\x1b[0m"]))))
-def test_the_lines_are_those_of_the_plain_text(pieces: list[bytes]) -> None:
+def test_timestamped_log_lines_equal_the_sanitized_text(pieces: list[bytes]) -> None:
     said = [line for _, line in written(pieces)]
 
     whole = sanitize_bytes(b"".join(pieces))
     assert said == whole.removesuffix("\n").split("\n") or (said, whole) == ([], "")
 
 
-def test_a_line_has_the_time_of_its_first_byte() -> None:
+def test_timestamped_log_line_has_the_time_of_its_first_byte() -> None:
     text = TimestampedLog(file := StringIO(), 100.0)
     for number, piece in enumerate((b"be", b"gin\nnext", b"\n")):
         text.add(Chunk(100.0 + number, 1_700_000_000.0 + number, piece))
@@ -44,7 +44,7 @@ def test_a_line_has_the_time_of_its_first_byte() -> None:
     assert re.findall(r"\+(\d)\.000 \| (\w+)", file.getvalue()) == [("0", "begin"), ("1", "next")]
 
 
-def test_a_line_without_end_is_cut_in_pieces_and_nothing_is_left_out() -> None:
+def test_timestamped_log_splits_an_endless_line() -> None:
     for pieces in ([b"x" * 10_000 + b"\n"], [b"x" * 1_000] * 10, [b"a\n" + b"x" * 10_000 + b"\nb\n"]):
         lines = [line for _, line in written(pieces)]
 
@@ -52,7 +52,7 @@ def test_a_line_without_end_is_cut_in_pieces_and_nothing_is_left_out() -> None:
         assert "".join(lines).count("x") == 10_000
 
 
-def test_a_note_ends_the_line_before_it() -> None:
+def test_timestamped_log_mark_ends_the_line() -> None:
     events = [Chunk(100.0, 1.0, b"login: "), Mark(101.0, 2.0, "power\x1b off"), Chunk(102.0, 3.0, b"x")]
 
     shown = newest_lines(events, 100.0, 10)

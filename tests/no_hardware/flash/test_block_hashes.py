@@ -50,21 +50,21 @@ def expected(given_ranges: Ranges) -> list[BlockHash]:
 
 @given(ranges())
 @settings(max_examples=60)
-def test_a_cell_is_counted_with_zeros_where_it_has_nothing(given_ranges: Ranges) -> None:
+def test_block_hasher_counts_missing_bytes_as_zeros(given_ranges: Ranges) -> None:
     assert counted(given_ranges) == expected(given_ranges)
 
 
-def test_nothing_has_no_cells() -> None:
+def test_block_hasher_gives_no_block_for_no_bytes() -> None:
     assert counted([]) == []
 
 
-def test_a_cell_of_zeros_is_one_and_is_known_as_empty() -> None:
+def test_block_hasher_gives_zero_block_for_zeros() -> None:
     counter = BlockHasher()
 
     assert [cell.digest for cell in counter.add(MIB, memoryview(bytes(MIB)))] == [ZERO_BLOCK]
 
 
-def test_a_thread_counts_the_same_cells() -> None:
+def test_block_hasher_thread_gives_the_same_hashes() -> None:
     pieces = [(begin, min(begin + 900_000, SIZE)) for begin in range(0, SIZE, 900_000)]
     with BlockHasherThread() as cells:
         waits = [cells.add(begin, memoryview(CONTENT)[begin:end]) for begin, end in pieces]

@@ -129,7 +129,7 @@ FILE_SYSTEMS = [
 
 @pytest.mark.parametrize("kind", FILE_SYSTEMS)
 @pytest.mark.parametrize("options", [(), ("--no-checksum",)], ids=["checksums", "none"])
-def test_a_map_that_bmaptool_makes_is_written_as_it_writes_it(
+def test_flash_image_writes_what_bmaptool_copies(
     kind: str, options: tuple[str, ...], tmp_path: Path, after: ExitStack
 ) -> None:
     folder = folder_on(kind, tmp_path, after)
@@ -150,7 +150,7 @@ def test_a_map_that_bmaptool_makes_is_written_as_it_writes_it(
         *(pytest.param("2.0", one, marks=pytest.mark.thorough) for one in SUFFIXES if one != "gzip"),
     ],
 )
-def test_a_map_of_any_version_is_read_as_bmaptool_reads_it(
+def test_read_bmap_reads_every_version_as_bmaptool_does(
     version: str, packed: str | None, tmp_path: Path, after: ExitStack
 ) -> None:
     whole = sparse_image(tmp_path / "raw").read_bytes()

@@ -39,12 +39,12 @@ def read(image: Image) -> int:
     return sum(len(extent.data) for extent in image.extents())
 
 
-def test_an_image_as_its_map_says_is_read(image: Path) -> None:
+def test_checksums_accept_an_image_that_matches_its_map(image: Path) -> None:
     assert laid_out(open_image(image)) == image.read_bytes()
 
 
 @pytest.mark.parametrize("at", [0, 299 * BLOCK, 301 * BLOCK, 600 * BLOCK + 5, 699 * BLOCK, SIZE - 1])
-def test_one_bit_that_is_wrong_in_a_large_range_is_found_before_the_end(image: Path, at: int) -> None:
+def test_checksums_find_one_wrong_bit_in_a_large_range(image: Path, at: int) -> None:
     data = bytearray(image.read_bytes())
     data[at] ^= 4
     image.write_bytes(data)
@@ -53,7 +53,7 @@ def test_one_bit_that_is_wrong_in_a_large_range_is_found_before_the_end(image: P
         read(open_image(image))
 
 
-def test_who_stops_half_way_leaves_no_thread(image: Path) -> None:
+def test_checksums_leave_no_thread_if_reading_stops_early(image: Path) -> None:
     before = set(threading.enumerate())
     extents = open_image(image).extents()
     next(extents)

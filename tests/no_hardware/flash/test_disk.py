@@ -44,9 +44,7 @@ def put(disk: Disk, offset: int, data: bytes) -> None:
 
 @given(offset=st.integers(0, 3 * MIB), size=st.integers(1, 3 * ALIGNED_BYTES))
 @settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
-def test_a_write_anywhere_changes_its_own_bytes_and_no_others(
-    bench: StickBench, disk: Disk, offset: int, size: int
-) -> None:
+def test_disk_write_changes_only_its_own_bytes(bench: StickBench, disk: Disk, offset: int, size: int) -> None:
     expected = bytearray(bench.content())
     expected[offset : offset + size] = RANDOM[:size]
 
@@ -56,7 +54,7 @@ def test_a_write_anywhere_changes_its_own_bytes_and_no_others(
     assert bytes(disk.read(allocate_buffer(), offset, size)) == RANDOM[:size]
 
 
-def test_memory_for_a_piece_is_not_copied_by_a_fork_while_the_kernel_reads_into_it() -> None:
+def test_disk_buffer_is_not_copied_by_a_fork_during_a_read() -> None:
     piece = allocate_buffer()
     first = ctypes.c_char.from_buffer(piece)
     at = ctypes.addressof(first)
@@ -79,13 +77,11 @@ def flags_of_memory(address: int) -> list[str]:
     raise AssertionError(f"no mapping at {address:#x}")
 
 
-def test_transfers_go_past_the_page_cache(disk: Disk) -> None:
+def test_disk_transfers_bypass_the_page_cache(disk: Disk) -> None:
     assert disk._is_direct
 
 
-def test_a_file_system_without_direct_transfers_is_written_all_the_same(
-    bench: StickBench, disk: Disk, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_disk_works_without_direct_io(bench: StickBench, disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
     write = os.pwrite
     refused = [OSError(errno.EINVAL, "no direct transfers")]
 
@@ -102,7 +98,7 @@ def test_a_file_system_without_direct_transfers_is_written_all_the_same(
     assert bytes(disk.read(allocate_buffer(), 4096, 8192)) == b"x" * 8192
 
 
-def test_a_disk_that_takes_half_of_a_write_is_given_the_rest(
+def test_disk_write_continues_after_a_short_write(
     bench: StickBench, disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write = os.pwrite
@@ -116,7 +112,7 @@ def test_a_disk_that_takes_half_of_a_write_is_given_the_rest(
 
 
 @pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC, errno.ENODEV])
-def test_a_disk_that_fails_and_is_still_there_is_faulty(
+def test_disk_error_of_a_present_disk_is_a_flash_error(
     disk: Disk, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     def fail(*_: Any) -> int:
@@ -130,7 +126,7 @@ def test_a_disk_that_fails_and_is_still_there_is_faulty(
     assert caught.value.errno == number
 
 
-def test_a_disk_that_fails_and_is_gone_is_lost(
+def test_disk_error_of_a_disk_that_left_is_stick_lost(
     bench: StickBench, disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: Any) -> int:
@@ -142,7 +138,7 @@ def test_a_disk_that_fails_and_is_gone_is_lost(
         put(disk, 4096, b"x")
 
 
-def test_a_disk_that_was_away_in_between_is_not_written_on(bench: StickBench, disk: Disk) -> None:
+def test_disk_refuses_another_disk_under_the_same_name(bench: StickBench, disk: Disk) -> None:
     bench.go()
     bench.appear()
 
@@ -150,7 +146,7 @@ def test_a_disk_that_was_away_in_between_is_not_written_on(bench: StickBench, di
         put(disk, 0, b"x")
 
 
-def test_a_disk_that_ends_before_its_size_fails(
+def test_disk_read_beyond_a_short_disk_fails(
     disk: Disk, monkeypatch: pytest.MonkeyPatch, bench: StickBench
 ) -> None:
     monkeypatch.setattr(disk_module, "_LEAVES_WITHIN_S", 0.0)
@@ -160,9 +156,7 @@ def test_a_disk_that_ends_before_its_size_fails(
         disk.read(allocate_buffer(), 2 * MIB, 512)
 
 
-def test_a_disk_that_does_not_take_all_fails_when_it_is_asked(
-    disk: Disk, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_disk_sync_reports_a_failed_flush(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(_: int) -> None:
         raise OSError(errno.EIO, "lost writes")
 
@@ -175,7 +169,7 @@ def test_a_disk_that_does_not_take_all_fails_when_it_is_asked(
 
 @given(size=st.integers(1, 600_000), at=st.integers(0, 599_999))
 @settings(max_examples=50, deadline=None)
-def test_one_byte_that_differs_is_found(size: int, at: int) -> None:
+def test_first_difference_finds_one_byte(size: int, at: int) -> None:
     at %= size
     one, other = bytearray(RANDOM[:size]), bytearray(RANDOM[:size])
     assert are_equal(memoryview(one), memoryview(other))

@@ -29,7 +29,7 @@ def with_bytes(at: int, data: bytes, size_bytes: int = MIB) -> bytes:
     return (bytes(at) + data).ljust(size_bytes, b"\0")
 
 
-def test_open_disk_image_removed_while_it_is_checked_is_an_image_error(
+def test_open_disk_image_reports_an_image_removed_during_the_check(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "some.img"
@@ -95,7 +95,7 @@ def refused(folder: Path, data: bytes, *, force: bool = False, file_system: bool
     ],
 )
 @pytest.mark.parametrize("packed", [None, "gzip", "zstd"])
-def test_what_is_plainly_something_else_is_refused_also_by_force(
+def test_check_is_disk_refuses_foreign_content_even_with_force(
     data: bytes, words: str, packed: str | None, tmp_path: Path
 ) -> None:
     said = refused(tmp_path, COMPRESSORS[packed](data) if packed else data, force=True, file_system=True)
@@ -120,7 +120,7 @@ def test_what_is_plainly_something_else_is_refused_also_by_force(
         (0, b"LUKS\xba\xbe", "LUKS"),
     ],
 )
-def test_a_lone_file_system_is_refused_unless_it_is_meant(
+def test_check_is_disk_refuses_a_file_system_without_the_option(
     at: int, magic: bytes, words: str, tmp_path: Path
 ) -> None:
     data = with_bytes(at, magic)
@@ -135,7 +135,7 @@ def test_a_lone_file_system_is_refused_unless_it_is_meant(
     [("mkfs.ext4", "-q", "-F"), ("mkfs.xfs", "-q"), ("mkfs.btrfs", "-q"), ("mksquashfs", "/etc/apt")],
     ids=lambda make: make[0],
 )
-def test_a_real_file_system_is_named(make: tuple[str, ...], tmp_path: Path) -> None:
+def test_check_is_disk_names_a_real_file_system(make: tuple[str, ...], tmp_path: Path) -> None:
     if shutil.which(make[0]) is None:
         pytest.skip(f"{make[0]} is not installed")
     path = tmp_path / "root.img"
@@ -151,7 +151,7 @@ def test_a_real_file_system_is_named(make: tuple[str, ...], tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("data", "words"), [(NOISE, "no MBR, no GPT, no ISO 9660"), (bytes(2 * MIB), "nothing but zeros")]
 )
-def test_what_is_not_known_to_be_a_disk_is_asked_about(data: bytes, words: str, tmp_path: Path) -> None:
+def test_check_is_disk_needs_force_for_unknown_content(data: bytes, words: str, tmp_path: Path) -> None:
     assert words in refused(tmp_path, data)
     assert "--force" in refused(tmp_path, data)
     assert refused(tmp_path, data, force=True) == ""
@@ -169,7 +169,9 @@ def test_what_is_not_known_to_be_a_disk_is_asked_about(data: bytes, words: str, 
         (32768, b"\x3b\x8c\xdc\xfc"),
     ],
 )
-def test_a_disk_is_known_by_its_table_or_boot_sector(at: int, magic: bytes, tmp_path: Path) -> None:
+def test_check_is_disk_accepts_partition_tables_and_boot_sectors(
+    at: int, magic: bytes, tmp_path: Path
+) -> None:
     data = NOISE[:at] + magic + NOISE[at + len(magic) :]
 
     assert [refused(tmp_path, one) for one in (data, COMPRESSORS["xz"](data))] == ["", ""]
@@ -183,7 +185,7 @@ def fat(partitions: bytes = b"") -> bytes:
 
 
 @pytest.mark.parametrize("packed", [None, "gzip"])
-def test_a_lone_fat_volume_is_asked_about(packed: str | None, tmp_path: Path) -> None:
+def test_check_is_disk_needs_force_for_a_fat_volume(packed: str | None, tmp_path: Path) -> None:
     data = COMPRESSORS[packed](fat()) if packed else fat()
 
     said = refused(tmp_path, data)
@@ -193,7 +195,7 @@ def test_a_lone_fat_volume_is_asked_about(packed: str | None, tmp_path: Path) ->
     assert refused(tmp_path, data, force=True) == refused(tmp_path, data, file_system=True) == ""
 
 
-def test_a_boot_sector_with_a_partition_is_a_disk_also_if_it_describes_a_fat_volume(tmp_path: Path) -> None:
+def test_check_is_disk_accepts_a_fat_boot_sector_with_a_partition(tmp_path: Path) -> None:
     partition = struct.pack("<B3xB3xLL", 0x80, 0x0C, 2048, 65536)
 
     assert refused(tmp_path, fat(partition)) == ""
@@ -203,7 +205,7 @@ def disk(end: bytes = b"") -> bytes:
     return with_bytes(510, b"\x55\xaa") + end.ljust(512, b"\0") * bool(end)
 
 
-def test_a_fixed_vhd_is_asked_about(tmp_path: Path) -> None:
+def test_check_is_disk_needs_force_for_a_fixed_vhd(tmp_path: Path) -> None:
     said = refused(tmp_path, disk(b"conectix"))
 
     assert "a fixed VHD" in said
@@ -211,7 +213,7 @@ def test_a_fixed_vhd_is_asked_about(tmp_path: Path) -> None:
     assert refused(tmp_path, disk(b"conectix"), force=True) == refused(tmp_path, disk()) == ""
 
 
-def test_a_fixed_vhd_in_an_archive_is_told_when_it_was_read(tmp_path: Path) -> None:
+def test_compressed_image_remarks_a_fixed_vhd(tmp_path: Path) -> None:
     (tmp_path / "disk.vhd.gz").write_bytes(COMPRESSORS["gzip"](disk(b"conectix")))
     image = open_disk_image(tmp_path / "disk.vhd.gz")
 
@@ -221,7 +223,7 @@ def test_a_fixed_vhd_in_an_archive_is_told_when_it_was_read(tmp_path: Path) -> N
     assert [remark for remark in image.remarks if "a fixed VHD" in remark] == image.remarks != []
 
 
-def test_an_apple_disk_image_is_known_by_its_end(tmp_path: Path) -> None:
+def test_check_is_disk_detects_an_apple_disk_image_by_its_footer(tmp_path: Path) -> None:
     assert "(DMG)" in refused(tmp_path, NOISE[:MIB] + b"koly".ljust(512, b"\0"), force=True)
 
 
@@ -240,7 +242,7 @@ def test_an_apple_disk_image_is_known_by_its_end(tmp_path: Path) -> None:
     ],
     ids=lambda value: value if isinstance(value, str) else "-".join(value),
 )
-def test_what_qemu_img_makes_is_named(options: list[str], words: str, tmp_path: Path) -> None:
+def test_check_is_disk_names_formats_of_qemu_img(options: list[str], words: str, tmp_path: Path) -> None:
     (tmp_path / "disk.img").write_bytes(disk())
     made = tmp_path / "made.img"
     command = ["qemu-img", "convert", "-f", "raw", "-O", *options, tmp_path / "disk.img", made]
@@ -250,14 +252,14 @@ def test_what_qemu_img_makes_is_named(options: list[str], words: str, tmp_path: 
         open_disk_image(made)
 
 
-def test_a_disk_in_an_android_sparse_image_is_known(tmp_path: Path) -> None:
+def test_check_is_disk_accepts_a_disk_in_an_android_sparse_image(tmp_path: Path) -> None:
     first = with_bytes(510, b"\x55\xaa", 4096)
 
     assert refused(tmp_path, android_sparse([first, None, NOISE[:4096]])) == ""
     assert "no MBR" in refused(tmp_path, android_sparse([None, NOISE[:4096]]))
 
 
-def test_the_simulators_image_is_a_disk(tmp_path: Path) -> None:
+def test_check_is_disk_accepts_the_simulators_image(tmp_path: Path) -> None:
     build_image(tmp_path / "built.img", "demo-1")
 
     open_disk_image(tmp_path / "built.img")

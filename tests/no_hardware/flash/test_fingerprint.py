@@ -23,11 +23,11 @@ def image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def test_an_image_that_nobody_touched_is_the_same(image: Path) -> None:
+def test_image_file_state_is_equal_for_an_unchanged_file(image: Path) -> None:
     assert ImageFileState.of(image, True) == ImageFileState.of(image, True) != None  # noqa: E711 - neither is None
 
 
-def test_an_image_with_other_bytes_and_its_old_time_is_another(image: Path) -> None:
+def test_image_file_state_differs_after_a_write_with_the_old_mtime(image: Path) -> None:
     before, seen = image.stat(), ImageFileState.of(image, True)
     image.write_bytes(b"IMAGE")
     os.utime(image, ns=(before.st_atime_ns, before.st_mtime_ns))
@@ -35,7 +35,7 @@ def test_an_image_with_other_bytes_and_its_old_time_is_another(image: Path) -> N
     assert ImageFileState.of(image, True) != seen
 
 
-def test_an_image_in_the_place_of_another_is_another(image: Path) -> None:
+def test_image_file_state_differs_for_a_replaced_file(image: Path) -> None:
     seen = ImageFileState.of(image, True)
     fresh = image.with_name("fresh")
     fresh.write_bytes(b"image")
@@ -44,7 +44,7 @@ def test_an_image_in_the_place_of_another_is_another(image: Path) -> None:
     assert ImageFileState.of(image, True) != seen
 
 
-def test_a_block_map_beside_it_makes_it_another(image: Path) -> None:
+def test_image_file_state_includes_the_block_map(image: Path) -> None:
     seen = ImageFileState.of(image, True)
     image.with_name("image.img.bmap").write_text("map")
 
@@ -52,12 +52,12 @@ def test_a_block_map_beside_it_makes_it_another(image: Path) -> None:
     assert ImageFileState.of(image, False) == seen
 
 
-def test_an_image_of_this_moment_is_never_the_same(tmp_path: Path) -> None:
+def test_image_file_state_is_none_for_a_fresh_file(tmp_path: Path) -> None:
     fresh = tmp_path / "fresh.img"
     fresh.write_bytes(b"image")
 
     assert ImageFileState.of(fresh, True) is None
 
 
-def test_an_image_that_is_not_there_is_none(tmp_path: Path) -> None:
+def test_image_file_state_is_none_for_a_missing_file(tmp_path: Path) -> None:
     assert ImageFileState.of(tmp_path / "nowhere.img", True) is None

@@ -104,7 +104,7 @@ def played(stations: list[FlashStation], numbers: Iterable[int]) -> Matrix:
     return matrix
 
 
-def test_of_some_images_and_faults_no_damage_is_missed(stations: list[FlashStation]) -> None:
+def test_flash_image_detects_all_damage_in_a_sample_of_cases(stations: list[FlashStation]) -> None:
     matrix = played(stations, range(20))
 
     assert matrix.count("flashed") >= 2
@@ -114,7 +114,7 @@ def test_of_some_images_and_faults_no_damage_is_missed(stations: list[FlashStati
 
 @pytest.mark.thorough
 @pytest.mark.timeout(600)  # a minute of two cores that have nothing else to do
-def test_of_a_thousand_images_and_faults_no_damage_is_missed(stations: list[FlashStation]) -> None:
+def test_flash_image_detects_all_damage_in_a_thousand_cases(stations: list[FlashStation]) -> None:
     matrix = played(stations, range(CASES))
 
     assert matrix.count("flashed") + matrix.count("refused") == CASES
@@ -124,7 +124,7 @@ def test_of_a_thousand_images_and_faults_no_damage_is_missed(stations: list[Flas
     assert matrix.digests >= 40
 
 
-def test_the_cases_have_every_format_with_every_fault() -> None:
+def test_flash_cases_cover_every_format_and_fault() -> None:
     seen = {(case.form, case.fault) for case in map(FlashCase.of, range(CASES))}
 
     nowhere = {("raw", Fault.TRUNCATED), ("raw", Fault.CORRUPTED)}

@@ -129,7 +129,7 @@ def descriptors() -> int:
 # what it does
 
 
-def test_the_stick_holds_the_image_and_what_is_behind_it_stays(bench: StickBench, image: Path) -> None:
+def test_flash_image_writes_the_image_and_keeps_bytes_after_it(bench: StickBench, image: Path) -> None:
     flashed = flash(bench, image)
 
     assert bench.content() == image.read_bytes() + b"\xee" * (bench.file.stat().st_size - IMAGE_BYTES)
@@ -140,7 +140,7 @@ def test_the_stick_holds_the_image_and_what_is_behind_it_stays(bench: StickBench
     )
 
 
-def test_everything_is_read_back_after_the_stick_came_again(bench: StickBench, image: Path) -> None:
+def test_flash_image_reads_everything_back_after_reattaching(bench: StickBench, image: Path) -> None:
     told = Told()
 
     flashed = flash(bench, image, told)
@@ -152,7 +152,7 @@ def test_everything_is_read_back_after_the_stick_came_again(bench: StickBench, i
     assert told.open == 0
 
 
-def test_a_stick_that_nobody_had_is_known_by_its_fingerprint(bench: StickBench, image: Path) -> None:
+def test_flash_image_trusts_the_fingerprint_of_an_unused_stick(bench: StickBench, image: Path) -> None:
     proven = flash(bench, image)
     told = Told()
 
@@ -162,9 +162,7 @@ def test_a_stick_that_nobody_had_is_known_by_its_fingerprint(bench: StickBench, 
 
 
 @pytest.mark.parametrize("at", [0, 511, MIB - 1, MIB, 5 * MIB + 1080])
-def test_a_stick_whose_fingerprint_changed_is_read_and_mended(
-    bench: StickBench, image: Path, at: int
-) -> None:
+def test_flash_image_reads_a_stick_whose_fingerprint_changed(bench: StickBench, image: Path, at: int) -> None:
     proven = flash(bench, image)
     with bench.file.open("r+b") as file:
         file.seek(at)
@@ -176,7 +174,7 @@ def test_a_stick_whose_fingerprint_changed_is_read_and_mended(
     assert bench.content()[:IMAGE_BYTES] == image.read_bytes()
 
 
-def test_another_stick_with_the_same_bytes_is_read(bench: StickBench, image: Path) -> None:
+def test_flash_image_reads_another_stick_with_the_same_bytes(bench: StickBench, image: Path) -> None:
     proven = flash(bench, image)
     bench.go()
     bench.file.write_bytes(bench.file.read_bytes() + bytes(MIB))
@@ -187,13 +185,13 @@ def test_another_stick_with_the_same_bytes_is_read(bench: StickBench, image: Pat
     assert told.phases == [("compare", IMAGE_BYTES)]
 
 
-def test_force_writes_a_stick_that_nobody_had(bench: StickBench, image: Path) -> None:
+def test_flash_image_with_force_ignores_the_fingerprint(bench: StickBench, image: Path) -> None:
     proven = flash(bench, image)
 
     assert flash(bench, image, force=True, earlier=proven).was_written
 
 
-def test_an_image_that_is_there_is_read_once_and_not_written(bench: StickBench, image: Path) -> None:
+def test_flash_image_only_reads_a_stick_that_holds_the_image(bench: StickBench, image: Path) -> None:
     flash(bench, image)
     before = bench.file.stat().st_mtime_ns
     bench.claims = 0
@@ -204,16 +202,14 @@ def test_an_image_that_is_there_is_read_once_and_not_written(bench: StickBench, 
     assert bench.file.stat().st_mtime_ns == before
 
 
-def test_an_image_that_is_there_is_written_where_that_is_asked_for(bench: StickBench, image: Path) -> None:
+def test_flash_image_with_force_writes_a_stick_that_holds_the_image(bench: StickBench, image: Path) -> None:
     flash(bench, image)
 
     assert flash(bench, image, force=True).written_bytes == IMAGE_BYTES
 
 
 @pytest.mark.parametrize("at", [MIB, 5 * MIB + 1, IMAGE_BYTES - 1])
-def test_one_byte_that_changed_is_written_again_and_little_else(
-    bench: StickBench, image: Path, at: int
-) -> None:
+def test_flash_image_rewrites_only_a_changed_chunk(bench: StickBench, image: Path, at: int) -> None:
     flash(bench, image)
     with bench.file.open("r+b") as file:
         file.seek(at)
@@ -226,7 +222,7 @@ def test_one_byte_that_changed_is_written_again_and_little_else(
 
 
 @pytest.mark.parametrize("at", [0, 510, MIB - 1])
-def test_a_head_that_changed_is_written_again_alone(bench: StickBench, image: Path, at: int) -> None:
+def test_flash_image_rewrites_only_a_changed_boot_region(bench: StickBench, image: Path, at: int) -> None:
     flash(bench, image)
     with bench.file.open("r+b") as file:
         file.seek(at)
@@ -238,7 +234,7 @@ def test_a_head_that_changed_is_written_again_alone(bench: StickBench, image: Pa
     assert bench.content()[:IMAGE_BYTES] == image.read_bytes()
 
 
-def test_a_stick_with_another_image_is_not_compared_to_its_end(
+def test_flash_image_stops_comparing_another_image(
     bench: StickBench, image: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[int] = []
@@ -295,7 +291,7 @@ FORMATS |= {f"{name} with map": mapped(packed(name)) for name in COMPRESSORS}
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_every_format_is_written_and_found_again(bench: StickBench, tmp_path: Path, name: str) -> None:
+def test_flash_image_writes_every_format(bench: StickBench, tmp_path: Path, name: str) -> None:
     path = FORMATS[name](tmp_path)
     first = flash(bench, path)
 
@@ -327,7 +323,7 @@ def zeroing(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.usefixtures("zeroing")
-def test_holes_of_a_raw_file_are_zeros_on_the_stick(bench: StickBench, sparse: Path) -> None:
+def test_flash_image_zeros_holes_of_a_raw_file(bench: StickBench, sparse: Path) -> None:
     flashed = flash(bench, sparse)
 
     assert (flashed.size_bytes, flashed.mapped_bytes) == (8 * MIB + 700, 8192)
@@ -336,16 +332,14 @@ def test_holes_of_a_raw_file_are_zeros_on_the_stick(bench: StickBench, sparse: P
 
 
 @pytest.mark.usefixtures("zeroing")
-def test_a_stick_that_has_zeros_in_the_place_of_holes_holds_the_image(
-    bench: StickBench, sparse: Path
-) -> None:
+def test_flash_image_accepts_zeros_in_place_of_holes(bench: StickBench, sparse: Path) -> None:
     flash(bench, sparse)
 
     assert not flash(bench, sparse).was_written
 
 
 @pytest.mark.usefixtures("zeroing")
-def test_one_byte_in_the_place_of_a_hole_is_made_zero(bench: StickBench, sparse: Path) -> None:
+def test_flash_image_zeros_one_byte_in_a_hole(bench: StickBench, sparse: Path) -> None:
     flash(bench, sparse)
     with bench.file.open("r+b") as stick:
         stick.seek(7 * MIB + 5)
@@ -355,7 +349,7 @@ def test_one_byte_in_the_place_of_a_hole_is_made_zero(bench: StickBench, sparse:
     assert bench.content()[: 8 * MIB + 700] == sparse.read_bytes()
 
 
-def test_zeros_that_a_disk_only_claims_to_have_made_are_found(
+def test_flash_image_detects_a_disk_that_only_claims_to_zero(
     bench: StickBench, sparse: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(disk_module, "punch_hole", lambda *_: True)
@@ -367,7 +361,7 @@ def test_zeros_that_a_disk_only_claims_to_have_made_are_found(
     assert not boots(bench)
 
 
-def test_what_is_read_back_from_one_stick_makes_another_the_same(bench: StickBench, tmp_path: Path) -> None:
+def test_flash_image_copies_a_stick_that_was_read_back(bench: StickBench, tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     original = StickBench(tmp_path / "other", 4 * MIB)
     with original.file.open("r+b") as stick:
@@ -382,7 +376,7 @@ def test_what_is_read_back_from_one_stick_makes_another_the_same(bench: StickBen
     assert bench.content()[: 4 * MIB] == original.content()
 
 
-def test_an_old_backup_of_a_partition_table_is_removed(bench: StickBench, image: Path) -> None:
+def test_flash_image_removes_an_old_backup_partition_table(bench: StickBench, image: Path) -> None:
     with bench.file.open("r+b") as file:
         file.seek(-512, os.SEEK_END)
         file.write(b"EFI PART".ljust(512, b"\1"))
@@ -392,7 +386,7 @@ def test_an_old_backup_of_a_partition_table_is_removed(bench: StickBench, image:
     assert bench.content()[-1024:] == b"\xee" * 512 + bytes(512)
 
 
-def test_an_image_as_large_as_the_stick_is_written(bench: StickBench, tmp_path: Path) -> None:
+def test_flash_image_fills_the_whole_stick(bench: StickBench, tmp_path: Path) -> None:
     image = tmp_path / "whole.img"
     image.write_bytes(RANDOM.randbytes(bench.file.stat().st_size))
 
@@ -404,9 +398,7 @@ def test_an_image_as_large_as_the_stick_is_written(bench: StickBench, tmp_path: 
 # what goes wrong
 
 
-def test_an_image_larger_than_the_stick_is_refused_before_anything_is_written(
-    bench: StickBench, tmp_path: Path
-) -> None:
+def test_flash_image_refuses_a_too_large_image_before_writing(bench: StickBench, tmp_path: Path) -> None:
     image = tmp_path / "large.img"
     image.write_bytes(RANDOM.randbytes(bench.file.stat().st_size + 1))
 
@@ -416,9 +408,7 @@ def test_an_image_larger_than_the_stick_is_refused_before_anything_is_written(
     assert set(bench.content()) == {0xEE}
 
 
-def test_an_archive_larger_than_the_stick_is_refused_as_soon_as_that_shows(
-    bench: StickBench, tmp_path: Path
-) -> None:
+def test_flash_image_refuses_a_too_large_archive(bench: StickBench, tmp_path: Path) -> None:
     image = tmp_path / "large.zst"
     image.write_bytes(COMPRESSORS["zstd"](RANDOM.randbytes(bench.file.stat().st_size + 1)))
 
@@ -430,7 +420,7 @@ def test_an_archive_larger_than_the_stick_is_refused_as_soon_as_that_shows(
 
 @pytest.mark.parametrize("kept", [0.3, rarely(0.9), rarely(0.9999)])
 @pytest.mark.parametrize("name", ["gzip", rarely("bzip2"), rarely("xz"), "zstd"])
-def test_a_truncated_archive_leaves_a_stick_that_does_not_boot(
+def test_flash_image_of_a_truncated_archive_leaves_no_bootable_stick(
     bench: StickBench, image: Path, tmp_path: Path, name: str, kept: float
 ) -> None:
     whole = COMPRESSORS[name](image.read_bytes())
@@ -444,7 +434,7 @@ def test_a_truncated_archive_leaves_a_stick_that_does_not_boot(
     assert not boots(bench)
 
 
-def test_a_damaged_image_does_not_cost_the_stick_that_holds_the_whole_one(
+def test_flash_image_of_a_damaged_image_keeps_a_stick_that_holds_it(
     bench: StickBench, image: Path, tmp_path: Path
 ) -> None:
     flash(bench, image)
@@ -458,7 +448,7 @@ def test_a_damaged_image_does_not_cost_the_stick_that_holds_the_whole_one(
 
 
 @pytest.mark.parametrize("at", [0, 5 * MIB + BLOCK, IMAGE_BYTES - 1])
-def test_one_wrong_bit_by_a_block_map_leaves_a_stick_that_does_not_boot(
+def test_flash_image_with_a_wrong_checksum_leaves_no_bootable_stick(
     bench: StickBench, image: Path, at: int
 ) -> None:
     data = image.read_bytes()
@@ -499,7 +489,7 @@ def flipped(view: memoryview, at: int) -> bytes:
 
 @pytest.mark.parametrize("number", EACH_WRITE)
 @pytest.mark.parametrize("packed", [False, rarely(True)])
-def test_a_bit_that_flips_in_any_write_is_found_and_the_stick_does_not_boot(
+def test_flash_image_detects_a_flipped_bit_in_any_write(
     bench: StickBench, image: Path, number: int, monkeypatch: pytest.MonkeyPatch, *, packed: bool
 ) -> None:
     if packed:
@@ -522,7 +512,7 @@ def test_a_bit_that_flips_in_any_write_is_found_and_the_stick_does_not_boot(
     ("at", "cell"),
     [(MIB, (MIB, 2 * MIB)), (6 * MIB + 77, (6 * MIB, 7 * MIB)), (IMAGE_BYTES - 1, (9 * MIB, IMAGE_BYTES))],
 )
-def test_the_cell_of_an_archive_that_reads_back_different_is_named(
+def test_flash_image_names_the_block_of_an_archive_that_differs(
     bench: StickBench, image: Path, at: int, cell: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     archive = packed(image, "gzip")
@@ -534,7 +524,7 @@ def test_the_cell_of_an_archive_that_reads_back_different_is_named(
     assert not boots(bench)
 
 
-def test_what_is_named_of_an_archive_with_a_block_map_is_what_the_map_has(
+def test_flash_image_names_only_mapped_bytes_of_an_archive(
     bench: StickBench, image: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = image.read_bytes()
@@ -566,7 +556,7 @@ def flipping(byte: int) -> Callable[[memoryview, int, int], bytes]:
 
 
 @pytest.mark.parametrize("number", range(1, WRITES + 1))
-def test_a_write_that_is_dropped_and_called_a_success_is_found(
+def test_flash_image_detects_a_dropped_write(
     bench: StickBench, image: Path, number: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     faulty(monkeypatch, lambda view, _at, count: None if count == number else bytes(view))
@@ -576,7 +566,7 @@ def test_a_write_that_is_dropped_and_called_a_success_is_found(
     assert not boots(bench)
 
 
-def test_a_stick_that_drops_every_write_keeps_what_it_has_and_says_so(
+def test_flash_image_reports_a_stick_that_drops_every_write(
     bench: StickBench, image: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     faulty(monkeypatch, lambda _view, _at, _count: None)
@@ -586,7 +576,7 @@ def test_a_stick_that_drops_every_write_keeps_what_it_has_and_says_so(
     assert set(bench.content()) == {0xEE}
 
 
-def test_a_counterfeit_stick_whose_addresses_wrap_is_found(
+def test_flash_image_detects_a_counterfeit_stick(
     bench: StickBench, image: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write = os.pwrite
@@ -600,7 +590,7 @@ def test_a_counterfeit_stick_whose_addresses_wrap_is_found(
 
 @pytest.mark.parametrize("number", EACH_WRITE)
 @pytest.mark.parametrize("code", [errno.EIO, rarely(errno.ENOSPC)])
-def test_a_write_that_fails_leaves_no_stick_that_boots_and_the_next_call_completes(
+def test_flash_image_completes_after_a_failed_write(
     bench: StickBench, image: Path, number: int, code: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def spoil(view: memoryview, _at: int, count: int) -> bytes:
@@ -621,7 +611,7 @@ def test_a_write_that_fails_leaves_no_stick_that_boots_and_the_next_call_complet
 
 
 @pytest.mark.parametrize(("phase", "steps"), [("compare", 1), ("write", 1), ("write", 3), ("verify", 2)])
-def test_a_stick_that_vanishes_is_lost_and_the_next_call_completes(
+def test_flash_image_completes_after_a_lost_stick(
     bench: StickBench, image: Path, phase: str, steps: int
 ) -> None:
     with pytest.raises(StickLostError):
@@ -635,7 +625,7 @@ def test_a_stick_that_vanishes_is_lost_and_the_next_call_completes(
     ("phase", "steps"),
     [("compare", 1), ("write", 1), ("write", 2), ("write", 3), ("verify", 1), ("verify", 3)],
 )
-def test_ctrl_c_leaves_no_thread_no_descriptor_and_no_stick_that_boots(
+def test_flash_image_interrupted_leaves_no_thread_descriptor_or_bootable_stick(
     bench: StickBench, image: Path, phase: str, steps: int
 ) -> None:
     bench.fill(16 * MIB)
@@ -648,14 +638,16 @@ def test_ctrl_c_leaves_no_thread_no_descriptor_and_no_stick_that_boots(
     assert not boots(bench)
 
 
-def test_what_an_interrupted_call_wrote_is_not_written_again(bench: StickBench, image: Path) -> None:
+def test_flash_image_keeps_what_an_interrupted_call_wrote(bench: StickBench, image: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         flash(bench, image, Told("write", 2, interrupt))
 
     assert flash(bench, image).written_bytes <= IMAGE_BYTES - 4 * MIB
 
 
-def test_a_stick_that_does_not_come_back_is_on_record_as_unproven(bench: StickBench, image: Path) -> None:
+def test_flash_image_records_a_stick_that_does_not_come_back_as_unverified(
+    bench: StickBench, image: Path
+) -> None:
     def fail() -> None:
         if bench.claims == 2:
             raise StorageError("it did not come back")
@@ -670,7 +662,7 @@ def test_a_stick_that_does_not_come_back_is_on_record_as_unproven(bench: StickBe
 
 
 @pytest.mark.parametrize("boots_before", [True, False])
-def test_a_stick_is_on_record_as_unproven_before_it_boots_and_until_all_is_read_back(
+def test_flash_image_records_unverified_until_all_is_read_back(
     bench: StickBench, image: Path, *, boots_before: bool
 ) -> None:
     if boots_before:
@@ -687,7 +679,7 @@ def test_a_stick_is_on_record_as_unproven_before_it_boots_and_until_all_is_read_
     assert seen == [("", False, 1), ("image.img", False, 1), ("", True, 0)]
 
 
-def test_flash_clears_an_earlier_doubt_only_after_the_old_head_is_wiped(
+def test_flash_image_clears_an_old_record_only_after_wiping(
     bench: StickBench, image: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     flash(bench, image)
@@ -703,7 +695,7 @@ def test_flash_clears_an_earlier_doubt_only_after_the_old_head_is_wiped(
     assert (boots(bench), doubts) == (True, [])
 
 
-def test_a_stick_whose_flash_failed_is_wiped_and_not_on_record(
+def test_flash_image_wipes_a_failed_stick_and_clears_the_record(
     bench: StickBench, image: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     faulty(monkeypatch, flipping(6 * MIB))
@@ -718,7 +710,7 @@ def test_a_stick_whose_flash_failed_is_wiped_and_not_on_record(
     ("leaves_a_sign", "error"),
     [(True, "changed while it was read"), (False, f"byte {6 * MIB} reads back different")],
 )
-def test_an_image_that_changes_while_it_is_flashed_is_not_proven(
+def test_flash_image_detects_an_image_that_changes(
     bench: StickBench, image: Path, *, leaves_a_sign: bool, error: str
 ) -> None:
     before = image.stat()
@@ -747,7 +739,7 @@ def test_an_image_that_changes_while_it_is_flashed_is_not_proven(
         lambda data: data + b"\xee" * 512,
     ],
 )
-def test_a_zstd_archive_that_changes_while_it_is_flashed_is_not_proven(
+def test_flash_image_detects_a_zstd_archive_that_changes(
     bench: StickBench, image: Path, newer: Callable[[bytes], bytes]
 ) -> None:
     archive = packed(image, "zstd")
@@ -766,7 +758,7 @@ def test_a_zstd_archive_that_changes_while_it_is_flashed_is_not_proven(
 @pytest.mark.parametrize(
     "kind", ["gzip", *(pytest.param(one, marks=pytest.mark.thorough) for one in ("bzip2", "xz"))]
 )
-def test_an_archive_that_is_slow_to_unpack_is_read_once(bench: StickBench, image: Path, kind: str) -> None:
+def test_flash_image_reads_a_slow_archive_once(bench: StickBench, image: Path, kind: str) -> None:
     archive = packed(image, kind)
 
     def remove() -> None:
@@ -786,7 +778,7 @@ def packed(image: Path, kind: str) -> Path:
     return archive
 
 
-def test_memory_stays_bounded(bench: StickBench, image: Path) -> None:
+def test_flash_image_needs_bounded_memory(bench: StickBench, image: Path) -> None:
     made = []
     original = disk_module.mmap.mmap
 
@@ -819,7 +811,7 @@ flash(StickBench(root), image, told, mark_unverified=(root / "doubted").write_te
     ("phase", "steps"),
     [("compare", 1), ("write", 1), ("write", 2), ("write", 3), ("verify", 1), ("verify", 3)],
 )
-def test_a_process_that_is_killed_leaves_no_stick_that_boots_unless_it_is_on_record(
+def test_flash_image_killed_leaves_no_bootable_stick_off_the_record(
     tmp_path: Path, image: Path, phase: str, steps: int
 ) -> None:
     root = tmp_path / "killed"
@@ -838,9 +830,7 @@ def test_a_process_that_is_killed_leaves_no_stick_that_boots_unless_it_is_on_rec
         assert (root / "stick.img").read_bytes()[:IMAGE_BYTES] == image.read_bytes()
 
 
-def test_another_disk_of_equal_names_in_the_second_coming_is_not_written(
-    bench: StickBench, image: Path
-) -> None:
+def test_verify_does_not_write_another_disk_with_equal_names(bench: StickBench, image: Path) -> None:
     precious = b"\x5a" * bench.file.stat().st_size
 
     def exchange() -> None:
@@ -863,7 +853,7 @@ def test_another_disk_of_equal_names_in_the_second_coming_is_not_written(
         pytest.param([440, 5 * MIB], False, id="both"),
     ],
 )
-def test_a_stick_of_which_the_head_or_the_rest_is_what_was_written_is_wiped(
+def test_verify_wipes_a_stick_that_matches_partly(
     bench: StickBench, image: Path, offsets: list[int], *, is_wiped: bool
 ) -> None:
     """Two sticks with the same image differ in little: most of its bytes do not make a disk the one."""
@@ -887,7 +877,7 @@ def test_a_stick_of_which_the_head_or_the_rest_is_what_was_written_is_wiped(
     assert ("it does not boot" in caught.value.why) == is_wiped
 
 
-def test_an_error_says_that_a_stick_could_not_be_wiped(
+def test_boot_region_wipe_after_reports_a_failed_wipe(
     bench: StickBench, image: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(_view: memoryview, _at: int, _count: int) -> bytes:

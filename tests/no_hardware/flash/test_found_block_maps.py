@@ -36,7 +36,7 @@ RAW = b"".join(block or bytes(BLOCK) for block in BLOCKS)
         ("image", "image.bmap"),
     ],
 )
-def test_a_map_is_found_by_the_images_name(image: str, beside: str, tmp_path: Path) -> None:
+def test_find_bmap_finds_a_map_by_the_images_name(image: str, beside: str, tmp_path: Path) -> None:
     (tmp_path / beside).touch()
 
     assert find_bmap(tmp_path / image) == tmp_path / beside
@@ -53,7 +53,7 @@ def test_a_map_is_found_by_the_images_name(image: str, beside: str, tmp_path: Pa
         ("os.bmap", "os.bmap"),
     ],
 )
-def test_no_other_ending_is_left_out(image: str, beside: str, tmp_path: Path) -> None:
+def test_find_bmap_removes_no_other_suffix(image: str, beside: str, tmp_path: Path) -> None:
     (tmp_path / beside).touch()
 
     assert find_bmap(tmp_path / image) is None
@@ -61,7 +61,7 @@ def test_no_other_ending_is_left_out(image: str, beside: str, tmp_path: Path) ->
 
 @pytest.mark.parametrize("packed", [None, "gzip", "zstd"])
 @pytest.mark.parametrize("at", [0, 5, 2 * BLOCK, 3 * BLOCK - 1])
-def test_a_found_map_with_another_checksum_is_refused_before_any_byte(
+def test_mapped_image_refuses_a_found_map_with_a_wrong_checksum(
     at: int, packed: str | None, tmp_path: Path
 ) -> None:
     other = bytearray(RAW)
@@ -76,7 +76,9 @@ def test_a_found_map_with_another_checksum_is_refused_before_any_byte(
 
 @pytest.mark.parametrize("packed", [None, "xz", "zstd"])
 @pytest.mark.parametrize("at", [BLOCK, 2 * BLOCK - 1, 4 * BLOCK - 1])
-def test_a_found_map_that_leaves_bytes_out_is_refused(at: int, packed: str | None, tmp_path: Path) -> None:
+def test_mapped_image_refuses_a_found_map_that_omits_data(
+    at: int, packed: str | None, tmp_path: Path
+) -> None:
     other = bytearray(RAW)
     other[at] = 7
     (tmp_path / "os.img").write_bytes(COMPRESSORS[packed](bytes(other)) if packed else other)
@@ -86,7 +88,7 @@ def test_a_found_map_that_leaves_bytes_out_is_refused(at: int, packed: str | Non
         open_image(tmp_path / "os.img").check()
 
 
-def test_a_given_map_may_leave_anything_out(tmp_path: Path) -> None:
+def test_mapped_image_accepts_a_given_map_that_omits_data(tmp_path: Path) -> None:
     (tmp_path / "os.img").write_bytes(RAW[:BLOCK] + b"?" * BLOCK + RAW[2 * BLOCK :])
     (tmp_path / "given.bmap").write_bytes(bmap_of(BLOCKS))
     image = open_image(tmp_path / "os.img", tmp_path / "given.bmap")
@@ -95,7 +97,7 @@ def test_a_given_map_may_leave_anything_out(tmp_path: Path) -> None:
     assert laid_out(image) == RAW
 
 
-def test_a_found_map_without_checksums_is_not_used_and_that_is_told(tmp_path: Path) -> None:
+def test_open_image_remarks_a_found_map_without_checksums(tmp_path: Path) -> None:
     (tmp_path / "os.img").write_bytes(RAW[:BLOCK] + b"?" * BLOCK + RAW[2 * BLOCK :])
     (tmp_path / "os.bmap").write_bytes(bmap_of(BLOCKS, "1.2"))
     found, given = open_image(tmp_path / "os.img"), open_image(tmp_path / "os.img", tmp_path / "os.bmap")
@@ -106,7 +108,7 @@ def test_a_found_map_without_checksums_is_not_used_and_that_is_told(tmp_path: Pa
 
 
 @pytest.mark.parametrize("change", [-BLOCK, -1, 1, BLOCK])
-def test_a_map_for_another_size_is_refused_at_once(change: int, tmp_path: Path) -> None:
+def test_mapped_image_refuses_a_map_for_another_size(change: int, tmp_path: Path) -> None:
     (tmp_path / "os.img").write_bytes(RAW)
     (tmp_path / "os.img.bmap").write_bytes(bmap_of(BLOCKS))
     os.truncate(tmp_path / "os.img", len(RAW) + change)
@@ -115,7 +117,7 @@ def test_a_map_for_another_size_is_refused_at_once(change: int, tmp_path: Path) 
         open_image(tmp_path / "os.img")
 
 
-def test_a_map_is_held_against_its_image_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mapped_image_checks_a_found_map_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     image = open_image(write_map_and_image(tmp_path))
     image.check()
     proofs: list[int] = []
@@ -124,7 +126,7 @@ def test_a_map_is_held_against_its_image_once(tmp_path: Path, monkeypatch: pytes
     assert (laid_out(image), laid_out(image), proofs) == (RAW, RAW, [])
 
 
-def test_holes_that_are_not_mapped_are_not_read(tmp_path: Path) -> None:
+def test_mapped_image_skips_unmapped_holes(tmp_path: Path) -> None:
     far = 8 << 30
     blocks = far // BLOCK
     (tmp_path / "os.img").write_bytes(RAW[:BLOCK])
@@ -147,7 +149,7 @@ def write_map_and_image(folder: Path) -> Path:
 
 
 @pytest.mark.skipif(shutil.which("bmaptool") is None, reason="bmaptool is not installed")
-def test_a_map_by_bmaptool_is_proven(tmp_path: Path) -> None:
+def test_mapped_image_accepts_a_map_by_bmaptool(tmp_path: Path) -> None:
     image = write_blocks(tmp_path / "os.img", BLOCKS)
     subprocess.run(["bmaptool", "-q", "create", "-o", tmp_path / "os.bmap", image], check=True)
     opened = open_image(image)
@@ -157,7 +159,7 @@ def test_a_map_by_bmaptool_is_proven(tmp_path: Path) -> None:
     assert (opened.map_label, laid_out(opened)) == ("os.bmap", RAW)
 
 
-def test_a_clearsigned_map_is_read_and_its_signature_is_said_to_be_unchecked(tmp_path: Path) -> None:
+def test_mapped_image_remarks_an_unchecked_signature(tmp_path: Path) -> None:
     head = b"-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA256\n\n"
     tail = b"\n-----BEGIN PGP SIGNATURE-----\n\niQ==\n-----END PGP SIGNATURE-----\n"
     write_map_and_image(tmp_path)
@@ -170,7 +172,7 @@ def test_a_clearsigned_map_is_read_and_its_signature_is_said_to_be_unchecked(tmp
 
 
 @pytest.mark.skipif(shutil.which("gpg") is None, reason="gpg is not installed")
-def test_a_map_that_gpg_signed_is_read(tmp_path: Path) -> None:
+def test_read_bmap_reads_a_map_signed_by_gpg(tmp_path: Path) -> None:
     home = tmp_path / "gpg"
     home.mkdir(mode=0o700)
     gpg = ["gpg", "--batch", "--homedir", str(home), "--pinentry-mode", "loopback", "--passphrase", ""]
@@ -188,14 +190,14 @@ def test_a_map_that_gpg_signed_is_read(tmp_path: Path) -> None:
     assert laid_out(opened) == RAW
 
 
-def test_a_signed_map_that_is_cut_short_is_refused(tmp_path: Path) -> None:
+def test_read_bmap_refuses_a_truncated_signed_map(tmp_path: Path) -> None:
     (tmp_path / "os.bmap").write_bytes(b"-----BEGIN PGP SIGNED MESSAGE-----\n\n" + bmap_of(BLOCKS))
 
     with pytest.raises(ImageError, match="cut short"):
         read_bmap(tmp_path / "os.bmap")
 
 
-def test_a_map_of_sixty_megabytes_costs_little_memory(tmp_path: Path) -> None:
+def test_read_bmap_of_a_huge_map_needs_little_memory(tmp_path: Path) -> None:
     line = b"<Range>1</Range>\n"
     (tmp_path / "os.bmap").write_bytes(b'<bmap version="1.2"><BlockMap>' + line * (60_000_000 // len(line)))
     code = (
@@ -216,6 +218,6 @@ def test_a_map_of_sixty_megabytes_costs_little_memory(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "filler", ["<a/>" * 500_000, "<a>" * 500_000, "<Range>1</Range>" * 100_000, "<BlockMap/>" * 100_000]
 )
-def test_a_map_of_anything_else_is_refused_with_little_memory(filler: str) -> None:
+def test_read_bmap_refuses_foreign_xml_with_little_memory(filler: str) -> None:
     with pytest.raises((ValueError, SyntaxError)):
         parse_bmap(f'<bmap version="1.2">{filler}</bmap>'.encode())

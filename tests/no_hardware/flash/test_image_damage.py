@@ -39,7 +39,7 @@ def assert_flips_are_found_or_harmless(
 
 
 @pytest.mark.parametrize("name", COMPRESSORS)
-def test_an_archive_that_ends_at_any_byte_is_found(name: str, tmp_path: Path) -> None:
+def test_archive_truncated_at_any_byte_is_detected(name: str, tmp_path: Path) -> None:
     whole = COMPRESSORS[name](DATA)
     for size in range(1, len(whole)):
         (tmp_path / "image").write_bytes(whole[:size])
@@ -49,7 +49,7 @@ def test_an_archive_that_ends_at_any_byte_is_found(name: str, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("name", COMPRESSORS)
-def test_a_flipped_bit_is_found_or_harmless(name: str, tmp_path: Path) -> None:
+def test_archive_with_a_flipped_bit_is_detected_or_harmless(name: str, tmp_path: Path) -> None:
     whole = COMPRESSORS[name](DATA)
     start = 6  # a flip in the magic number makes it another kind of file
 
@@ -57,14 +57,14 @@ def test_a_flipped_bit_is_found_or_harmless(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["xz", "lz4", "zstd"])
-def test_garbage_behind_an_archive_is_found(name: str, tmp_path: Path) -> None:
+def test_archive_followed_by_garbage_is_detected(name: str, tmp_path: Path) -> None:
     (tmp_path / "image").write_bytes(COMPRESSORS[name](DATA) + b"garbage behind it")
 
     with pytest.raises(ImageError):
         content(open_image(tmp_path / "image"))
 
 
-def test_an_android_sparse_image_that_ends_at_any_byte_is_found(tmp_path: Path) -> None:
+def test_android_sparse_image_truncated_at_any_byte_is_detected(tmp_path: Path) -> None:
     whole = android_sparse(BLOCKS)
     for size in [*range(28, 100), *range(4000, len(whole), 511), len(whole) - 1]:
         (tmp_path / "image").write_bytes(whole[:size])
@@ -74,7 +74,7 @@ def test_an_android_sparse_image_that_ends_at_any_byte_is_found(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("crc_chunk", [False, True])
-def test_a_flipped_bit_in_an_android_sparse_image_is_found(crc_chunk: bool, tmp_path: Path) -> None:
+def test_android_sparse_image_with_a_flipped_bit_is_detected(crc_chunk: bool, tmp_path: Path) -> None:
     whole = android_sparse(BLOCKS, checksum=not crc_chunk, crc_chunk=crc_chunk)
     positions = [*range(4, 6), *range(8, 40), *RANDOM.sample(range(40, len(whole)), 200)]
     good = {0: BLOCKS[0], 2 * BLOCK: b"".join(block or b"" for block in BLOCKS[2:])}
@@ -82,21 +82,21 @@ def test_a_flipped_bit_in_an_android_sparse_image_is_found(crc_chunk: bool, tmp_
     assert_flips_are_found_or_harmless(whole, positions, good, tmp_path / "image")
 
 
-def test_an_android_sparse_image_of_no_blocks_is_refused(tmp_path: Path) -> None:
+def test_android_sparse_image_of_no_blocks_is_refused(tmp_path: Path) -> None:
     (tmp_path / "image").write_bytes(struct.pack("<I4H4I", 0xED26FF3A, 1, 0, 28, 12, 4096, 0, 0, 0))
 
     with pytest.raises(ImageError, match="0 blocks"):
         open_image(tmp_path / "image")
 
 
-def test_something_behind_an_android_sparse_image_is_found(tmp_path: Path) -> None:
+def test_android_sparse_image_followed_by_bytes_is_detected(tmp_path: Path) -> None:
     (tmp_path / "image").write_bytes(android_sparse(BLOCKS) + b"x")
 
     with pytest.raises(ImageError, match="follows"):
         content(open_image(tmp_path / "image"))
 
 
-def test_a_range_without_its_checksum_is_found(tmp_path: Path) -> None:
+def test_mapped_image_detects_a_wrong_range(tmp_path: Path) -> None:
     image = write_blocks(tmp_path / "image", BLOCKS)
     (tmp_path / "image.bmap").write_bytes(bmap_of(BLOCKS))
     with image.open("r+b") as file:
@@ -108,7 +108,7 @@ def test_a_range_without_its_checksum_is_found(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("change", [-1, 1, BLOCK])
-def test_an_image_of_another_size_than_its_map_says_is_found(change: int, tmp_path: Path) -> None:
+def test_mapped_image_detects_another_size(change: int, tmp_path: Path) -> None:
     image = write_blocks(tmp_path / "image", BLOCKS)
     (tmp_path / "image.bmap").write_bytes(bmap_of(BLOCKS))
     with image.open("r+b") as file:
@@ -118,7 +118,7 @@ def test_an_image_of_another_size_than_its_map_says_is_found(change: int, tmp_pa
         content(open_image(image))
 
 
-def test_a_flipped_bit_in_a_block_map_is_found(tmp_path: Path) -> None:
+def test_read_bmap_detects_a_flipped_bit(tmp_path: Path) -> None:
     whole = bmap_of(BLOCKS)
     for at in range(len(whole)):
         damaged = bytearray(whole)
@@ -147,7 +147,7 @@ def test_a_flipped_bit_in_a_block_map_is_found(tmp_path: Path) -> None:
         ("<bmap", '<!DOCTYPE a [<!ENTITY b "c">]><bmap', "entity"),
     ],
 )
-def test_a_block_map_that_contradicts_itself_is_refused(old: str, new: str, why: str, tmp_path: Path) -> None:
+def test_read_bmap_refuses_a_contradictory_map(old: str, new: str, why: str, tmp_path: Path) -> None:
     text = bmap_of(BLOCKS, "1.2").decode()
     assert old in text
     (tmp_path / "image.bmap").write_text(text.replace(old, new), "utf-8")
@@ -157,7 +157,7 @@ def test_a_block_map_that_contradicts_itself_is_refused(old: str, new: str, why:
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "cp037", "no-such-encoding"])
-def test_a_block_map_in_another_encoding_is_refused(encoding: str, tmp_path: Path) -> None:
+def test_read_bmap_refuses_another_encoding(encoding: str, tmp_path: Path) -> None:
     body = bmap_of(BLOCKS, "1.2").decode().partition("?>")[2]
     text = f'<?xml version="1.0" encoding="{encoding}"?><!DOCTYPE a [<!ENTITY b "c">]>{body}'
     (tmp_path / "image.bmap").write_bytes(text.encode("utf-8" if encoding.startswith("no") else encoding))
@@ -166,14 +166,14 @@ def test_a_block_map_in_another_encoding_is_refused(encoding: str, tmp_path: Pat
         read_bmap(tmp_path / "image.bmap")
 
 
-def test_a_block_map_that_names_an_unknown_encoding_is_read_as_utf_8(tmp_path: Path) -> None:
+def test_read_bmap_reads_an_unknown_encoding_as_utf_8(tmp_path: Path) -> None:
     text = bmap_of(BLOCKS, "1.2").decode().replace('"1.0"', '"1.0" encoding="no-such-encoding"', 1)
     (tmp_path / "image.bmap").write_text(text, "utf-8")
 
     assert read_bmap(tmp_path / "image.bmap").mapped_bytes == 3 * BLOCK
 
 
-def test_a_map_for_an_android_sparse_image_is_refused(tmp_path: Path) -> None:
+def test_open_image_refuses_a_map_for_an_android_sparse_image(tmp_path: Path) -> None:
     (tmp_path / "image").write_bytes(android_sparse(BLOCKS))
     (tmp_path / "image.bmap").write_bytes(bmap_of(BLOCKS))
 

@@ -52,7 +52,7 @@ def flashed(bench: StickBench, image: Path, *, force: bool = False) -> Flashed:
 
 
 @pytest.mark.parametrize("kind", COMPRESSORS)
-def test_an_archive_has_the_digest_of_what_is_in_it(
+def test_image_digest_of_an_archive_is_that_of_its_content(
     bench: StickBench, tmp_path: Path, digest: str, kind: str
 ) -> None:
     archive = tmp_path / "archive"
@@ -61,21 +61,17 @@ def test_an_archive_has_the_digest_of_what_is_in_it(
     assert flashed(bench, archive, force=True).digest == digest
 
 
-def test_a_file_with_holes_has_the_digest_of_one_with_zeros(
-    bench: StickBench, tmp_path: Path, digest: str
-) -> None:
+def test_image_digest_ignores_holes(bench: StickBench, tmp_path: Path, digest: str) -> None:
     assert flashed(bench, write_blocks(tmp_path / "holes.img", BLOCKS), force=True).digest == digest
 
 
-def test_an_image_with_a_block_map_has_the_digest_of_one_without(
-    bench: StickBench, image: Path, digest: str
-) -> None:
+def test_image_digest_ignores_a_block_map(bench: StickBench, image: Path, digest: str) -> None:
     image.with_name("image.img.bmap").write_bytes(bmap_of(BLOCKS))
 
     assert flashed(bench, image, force=True).digest == digest
 
 
-def test_an_android_sparse_image_has_the_digest_of_the_raw_one(
+def test_image_digest_of_an_android_sparse_image_is_that_of_the_raw_one(
     bench: StickBench, tmp_path: Path, digest: str
 ) -> None:
     sparse = tmp_path / "sparse.img"
@@ -84,16 +80,14 @@ def test_an_android_sparse_image_has_the_digest_of_the_raw_one(
     assert flashed(bench, sparse, force=True).digest == digest
 
 
-def test_an_image_that_is_on_the_stick_already_has_the_same_digest(
-    bench: StickBench, image: Path, digest: str
-) -> None:
+def test_image_digest_is_the_same_without_writing(bench: StickBench, image: Path, digest: str) -> None:
     again = flashed(bench, image)
 
     assert not again.was_written
     assert again.digest == digest
 
 
-def test_an_image_whose_head_alone_is_written_has_the_same_digest(
+def test_image_digest_is_the_same_if_only_the_boot_region_is_written(
     bench: StickBench, image: Path, digest: str
 ) -> None:
     with bench.file.open("r+b") as stick:
@@ -106,7 +100,7 @@ def test_an_image_whose_head_alone_is_written_has_the_same_digest(
 
 
 @pytest.mark.parametrize("at", [0, MIB - 1, 299 * BLOCK, 1000 * BLOCK, len(DENSE) - 1])
-def test_one_bit_makes_another_digest(bench: StickBench, image: Path, digest: str, at: int) -> None:
+def test_image_digest_differs_by_one_bit(bench: StickBench, image: Path, digest: str, at: int) -> None:
     changed = bytearray(DENSE)
     changed[at] ^= 1
     image.write_bytes(changed)
@@ -114,14 +108,14 @@ def test_one_bit_makes_another_digest(bench: StickBench, image: Path, digest: st
     assert flashed(bench, image).digest != digest
 
 
-def test_a_zero_at_the_end_makes_another_digest(bench: StickBench, image: Path, digest: str) -> None:
+def test_image_digest_differs_by_a_final_zero(bench: StickBench, image: Path, digest: str) -> None:
     with image.open("ab") as file:
         file.write(bytes(512))
 
     assert flashed(bench, image).digest != digest
 
 
-def test_the_digest_is_the_one_by_which_histories_know_an_image(bench: StickBench, image: Path) -> None:
+def test_image_digest_keeps_its_definition(bench: StickBench, image: Path) -> None:
     image.write_bytes(b"\x01" * (MIB + 5) + bytes(3 * MIB) + b"\x02" * 512)
     cells = ((b"\x01" * MIB, 0), (b"\x01" * 5 + bytes(MIB - 5), 1), (bytes(5) + b"\x02" * 512, 4))
     lines = [b"%d %b\n" % (number, sha256(cell.ljust(MIB, b"\0")).digest()) for cell, number in cells]
@@ -130,14 +124,14 @@ def test_the_digest_is_the_one_by_which_histories_know_an_image(bench: StickBenc
 
 
 @pytest.mark.parametrize("force", [False, True])
-def test_an_image_that_is_all_head_has_a_digest(bench: StickBench, image: Path, *, force: bool) -> None:
+def test_image_digest_exists_for_a_tiny_image(bench: StickBench, image: Path, *, force: bool) -> None:
     image.write_bytes(b"\x01" * 5000)
     lines = b"0 %b\n5000" % sha256((b"\x01" * 5000).ljust(MIB, b"\0")).digest()
 
     assert flashed(bench, image, force=force).digest == sha256(lines).hexdigest()
 
 
-def test_the_words_for_an_image_tell_two_builds_apart(bench: StickBench, image: Path) -> None:
+def test_flashed_image_distinguishes_two_builds(bench: StickBench, image: Path) -> None:
     one = flashed(bench, image)
 
     assert one.image == f"image.img ({len(DENSE)} bytes, {one.digest[:12]})"

@@ -51,7 +51,7 @@ def image_of(data: bytes, folder: str, name: str = "image") -> Image:
 
 
 @given(BLOCKS)
-def test_a_raw_file_is_its_bytes_and_its_holes(blocks: list[bytes | None]) -> None:
+def test_raw_image_yields_bytes_and_holes(blocks: list[bytes | None]) -> None:
     with TemporaryDirectory() as folder:
         image = open_image(write_blocks(Path(folder, "image"), blocks))
         holes = [extent for extent in image.extents() if isinstance(extent, Hole)]
@@ -63,7 +63,7 @@ def test_a_raw_file_is_its_bytes_and_its_holes(blocks: list[bytes | None]) -> No
 
 @COMPRESSION
 @given(data=st.binary(max_size=9000).map(b"\x01".__add__))
-def test_an_archive_is_all_of_its_bytes(compress: Callable[[bytes], bytes], data: bytes) -> None:
+def test_compressed_image_yields_all_bytes(compress: Callable[[bytes], bytes], data: bytes) -> None:
     with TemporaryDirectory() as folder:
         image = image_of(compress(data), folder)
 
@@ -72,21 +72,21 @@ def test_an_archive_is_all_of_its_bytes(compress: Callable[[bytes], bytes], data
 
 
 @COMPRESSION
-def test_archives_one_behind_the_other_are_one(compress: Callable[[bytes], bytes], tmp_path: Path) -> None:
+def test_compressed_image_joins_several_members(compress: Callable[[bytes], bytes], tmp_path: Path) -> None:
     image = image_of(compress(b"a" * 5000) + compress(b"b" * 70000), str(tmp_path))
 
     assert content(image) == {0: b"a" * 5000 + b"b" * 70000}
 
 
 @pytest.mark.parametrize("name", ["gzip", "xz"])
-def test_zeros_behind_an_archive_are_padding(name: str, tmp_path: Path) -> None:
+def test_compressed_image_ignores_padding(name: str, tmp_path: Path) -> None:
     assert content(image_of(COMPRESSORS[name](b"data") + bytes(300_000), str(tmp_path))) == {0: b"data"}
 
 
 @COMPRESSION
 @given(blocks=BLOCKS)
 @settings(max_examples=30)
-def test_an_android_sparse_image_may_be_compressed(
+def test_android_sparse_image_may_be_compressed(
     compress: Callable[[bytes], bytes], blocks: list[bytes | None]
 ) -> None:
     with TemporaryDirectory() as folder:
@@ -94,7 +94,7 @@ def test_an_android_sparse_image_may_be_compressed(
 
 
 @given(BLOCKS, st.booleans(), st.booleans())
-def test_an_android_sparse_image_is_what_matters_of_it(
+def test_android_sparse_image_yields_raw_and_filled_chunks(
     blocks: list[bytes | None], checksum: bool, crc_chunk: bool
 ) -> None:
     with TemporaryDirectory() as folder:
@@ -107,7 +107,7 @@ def test_an_android_sparse_image_is_what_matters_of_it(
 @pytest.mark.parametrize("version", ["1.2", "1.3", "1.4", "2.0"])
 @given(blocks=BLOCKS, compressor=st.sampled_from([None, *COMPRESSORS]))
 @settings(max_examples=40)
-def test_a_block_map_says_what_matters(
+def test_mapped_image_yields_only_mapped_ranges(
     version: str, blocks: list[bytes | None], compressor: str | None
 ) -> None:
     raw = b"".join(block or b"?" * BLOCK for block in blocks)  # what does not matter may be anything
@@ -122,7 +122,7 @@ def test_a_block_map_says_what_matters(
 
 
 @pytest.mark.parametrize("beside", ["os.img.gz.bmap", "os.img.bmap", "os.bmap"])
-def test_a_block_map_is_found_by_the_images_name(beside: str, tmp_path: Path) -> None:
+def test_open_image_finds_a_block_map_by_name(beside: str, tmp_path: Path) -> None:
     blocks = [b"a" * BLOCK, None]
     (tmp_path / beside).write_bytes(bmap_of(blocks))
 
@@ -131,14 +131,14 @@ def test_a_block_map_is_found_by_the_images_name(beside: str, tmp_path: Path) ->
     assert content(image) == {0: b"a" * BLOCK}
 
 
-def test_a_block_map_may_be_left_out(tmp_path: Path) -> None:
+def test_open_image_without_a_block_map_yields_everything(tmp_path: Path) -> None:
     (tmp_path / "image.bmap").write_bytes(bmap_of([b"a" * BLOCK, None]))
     (tmp_path / "image").write_bytes(b"x" * 2 * BLOCK)
 
     assert content(open_image(tmp_path / "image", bmap=False)) == {0: b"x" * 2 * BLOCK}
 
 
-def test_the_last_block_of_a_mapped_image_may_be_cut(tmp_path: Path) -> None:
+def test_mapped_image_may_have_a_shorter_last_block(tmp_path: Path) -> None:
     blocks: list[bytes | None] = [None, b"a" * BLOCK]
     (tmp_path / "image.bmap").write_bytes(bmap_of(blocks, cut=100))
 
@@ -148,7 +148,9 @@ def test_the_last_block_of_a_mapped_image_may_be_cut(tmp_path: Path) -> None:
 
 
 @COMPRESSION
-def test_no_extent_is_over_four_mebibytes(compress: Callable[[bytes], bytes], tmp_path: Path) -> None:
+def test_image_extents_have_at_most_four_mebibytes(
+    compress: Callable[[bytes], bytes], tmp_path: Path
+) -> None:
     image = image_of(compress(bytes(9 * 1024 * 1024)), str(tmp_path))
 
     sizes = [len(extent.data) for extent in image.extents()]
@@ -156,7 +158,7 @@ def test_no_extent_is_over_four_mebibytes(compress: Callable[[bytes], bytes], tm
     assert (max(sizes) <= 4 * 1024 * 1024, sum(sizes)) == (True, 9 * 1024 * 1024)
 
 
-def test_an_image_can_be_read_twice(tmp_path: Path) -> None:
+def test_image_can_be_read_twice(tmp_path: Path) -> None:
     image = image_of(COMPRESSORS["zstd"](b"data" * 1000), str(tmp_path))
 
     assert content(image) == content(image)
@@ -164,7 +166,7 @@ def test_an_image_can_be_read_twice(tmp_path: Path) -> None:
 
 @given(BLOCKS)
 @settings(max_examples=20)
-def test_all_formats_make_the_same_disk(blocks: list[bytes | None]) -> None:
+def test_image_formats_give_the_same_disk(blocks: list[bytes | None]) -> None:
     with TemporaryDirectory() as folder:
         raw = laid_out(open_image(write_blocks(Path(folder, "raw"), blocks)))
 
@@ -186,12 +188,12 @@ def test_all_formats_make_the_same_disk(blocks: list[bytes | None]) -> None:
         (b"version https://git-lfs.github.com/spec/v1", "Git LFS"),
     ],
 )
-def test_what_is_no_disk_image_is_refused_by_name(start: bytes, kind: str, tmp_path: Path) -> None:
+def test_open_image_names_the_foreign_format(start: bytes, kind: str, tmp_path: Path) -> None:
     with pytest.raises(ImageError, match=kind):
         image_of(start.ljust(1000, b"\0"), str(tmp_path))
 
 
-def test_a_tar_archive_is_refused_although_it_is_compressed(tmp_path: Path) -> None:
+def test_open_image_refuses_a_compressed_tar_archive(tmp_path: Path) -> None:
     tar = b"name".ljust(257, b"\0") + b"ustar\x0000" + bytes(1000)
 
     with pytest.raises(ImageError, match="tar"):
@@ -199,22 +201,22 @@ def test_a_tar_archive_is_refused_although_it_is_compressed(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(("inner", "outer"), [("gzip", "xz"), ("zstd", "gzip"), ("xz", "zstd")])
-def test_an_archive_in_an_archive_is_refused(inner: str, outer: str, tmp_path: Path) -> None:
+def test_open_image_refuses_an_archive_in_an_archive(inner: str, outer: str, tmp_path: Path) -> None:
     with pytest.raises(ImageError, match=f"holds a {inner} file"):
         image_of(COMPRESSORS[outer](COMPRESSORS[inner](bytes(1000))), str(tmp_path))
 
 
 @pytest.mark.parametrize("name", ["missing.img", ".", "nul\0.img"])
-def test_what_is_no_file_is_refused(name: str, tmp_path: Path) -> None:
+def test_open_image_refuses_what_is_no_file(name: str, tmp_path: Path) -> None:
     with pytest.raises(ImageError):
         open_image(tmp_path / name)
 
 
-def test_an_empty_file_is_refused(tmp_path: Path) -> None:
+def test_open_image_refuses_an_empty_file(tmp_path: Path) -> None:
     with pytest.raises(ImageError, match="empty"):
         image_of(b"", str(tmp_path))
 
 
-def test_an_archive_of_nothing_is_refused(tmp_path: Path) -> None:
+def test_compressed_image_refuses_an_archive_of_nothing(tmp_path: Path) -> None:
     with pytest.raises(ImageError):
         content(image_of(COMPRESSORS["gzip"](b""), str(tmp_path)))

@@ -14,24 +14,24 @@ from hil.flash.formats.stream import ImageFile
 from hil.regular_file import open_regular
 
 
-def test_no_file_is_an_image(no_file: Path) -> None:
+def test_open_image_refuses_special_files(no_file: Path) -> None:
     with pytest.raises(ImageError, match="no image file"):
         open_image(no_file)
 
 
-def test_no_file_is_a_block_map(no_file: Path) -> None:
+def test_read_bmap_refuses_special_files(no_file: Path) -> None:
     with pytest.raises(ImageError, match="cannot be read"):
         read_bmap(no_file)
 
 
-def test_an_endless_device_is_no_image_and_no_map() -> None:
+def test_open_image_and_read_bmap_refuse_an_endless_device() -> None:
     with pytest.raises(ImageError, match="no image file"):
         open_image("/dev/zero")
     with pytest.raises(ImageError, match="it is a device"):
         read_bmap(Path("/dev/zero"))
 
 
-def test_an_image_that_a_named_pipe_replaced_is_told_at_once(tmp_path: Path) -> None:
+def test_image_file_open_refuses_a_named_pipe_at_once(tmp_path: Path) -> None:
     (tmp_path / "disk.img").write_bytes(bytes(512))
     file = ImageFile(tmp_path / "disk.img")
     (tmp_path / "disk.img").unlink()
@@ -48,7 +48,7 @@ def test_open_regular_reads_a_file(tmp_path: Path) -> None:
         assert file.read() == b"content"
 
 
-def test_a_clearsigned_flood_takes_little_memory() -> None:
+def test_read_bmap_of_a_clearsigned_flood_needs_little_memory() -> None:
     lines = b"- a\n" * (4 << 20)
     before = _most_bytes()
 

@@ -58,14 +58,14 @@ def node(tmp_path: Path, gid: int) -> Iterator[Path]:
     file.unlink()
 
 
-def test_a_user_outside_the_group_of_a_node_is_told_to_join_it(node: Path) -> None:
+def test_explain_denied_tells_a_user_to_join_the_group(node: Path) -> None:
     denial = as_nobody(lambda: explain_denied(node))
 
     assert denial.why == f"{node} is for the group plugdev, and nobody is not in it"
     assert denial.remedy == "add yourself: sudo usermod -aG plugdev nobody, then log in again"
 
 
-def test_a_user_who_joined_since_logging_in_is_told_to_log_in_again(
+def test_explain_denied_tells_a_new_member_to_log_in_again(
     node: Path, gid: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(grp, "getgrgid", lambda _gid: grp.struct_group((GROUP, "x", gid, ["nobody"])))
@@ -75,17 +75,17 @@ def test_a_user_who_joined_since_logging_in_is_told_to_log_in_again(
     assert denial.remedy == "log in again, or: newgrp plugdev"
 
 
-def test_a_member_who_is_refused_is_told_of_containers(node: Path, gid: int) -> None:
+def test_explain_denied_tells_a_refused_member_of_containers(node: Path, gid: int) -> None:
     assert "container" in as_nobody(lambda: explain_denied(node), (gid,)).remedy
 
 
 @pytest.mark.parametrize(("group", "mode"), [("disk", 0o660), ("root", 0o660), (GROUP, 0o600)])
-def test_a_node_that_no_rule_gave_to_a_group_leads_to_the_rule(node: Path, group: str, mode: int) -> None:
+def test_explain_denied_recommends_the_rule_without_a_group(node: Path, group: str, mode: int) -> None:
     os.chown(node, 0, grp.getgrnam(group).gr_gid)
     node.chmod(mode)
 
     assert "udev --install" in as_nobody(lambda: explain_denied(node)).remedy
 
 
-def test_a_node_that_is_not_known_leads_to_the_rule() -> None:
+def test_explain_denied_recommends_the_rule_for_an_unknown_node() -> None:
     assert "udev --install" in explain_denied(None).remedy

@@ -28,7 +28,7 @@ def log() -> Log:
     return Log()
 
 
-def test_there_is_a_line_for_every_ten_per_cent(log: Log) -> None:
+def test_progress_lines_come_every_ten_per_cent(log: Log) -> None:
     log.progress.begin("write", 1000 * MIB)
     log.work(1000, MIB, 0.1)
     log.progress.end()
@@ -39,14 +39,14 @@ def test_there_is_a_line_for_every_ten_per_cent(log: Log) -> None:
     ]
 
 
-def test_a_line_tells_rate_and_time_left(log: Log) -> None:
+def test_progress_lines_tell_rate_and_time_left(log: Log) -> None:
     log.progress.begin("write", 1000 * MIB)
     log.work(100, MIB, 0.1)
 
     assert log.lines == ["write: 10 % of 1000.0 MiB, 10.0 MiB/s, 1 min 30 s left"]
 
 
-def test_what_takes_no_second_is_one_line(log: Log) -> None:
+def test_progress_lines_of_a_short_phase_are_one_line(log: Log) -> None:
     log.progress.begin("verify", 10 * MIB)
     log.work(10, MIB, 0.05)
     log.progress.end()
@@ -54,14 +54,14 @@ def test_what_takes_no_second_is_one_line(log: Log) -> None:
     assert log.lines == ["verify: 10.0 MiB in 0.5 s, 20.0 MiB/s"]
 
 
-def test_while_nobody_knows_the_end_there_is_a_line_every_ten_seconds(log: Log) -> None:
+def test_progress_lines_without_a_total_come_every_ten_seconds(log: Log) -> None:
     log.progress.begin("write", None)
     log.work(25, MIB, 1)
 
     assert log.lines == ["write: 10.0 MiB, 1.0 MiB/s", "write: 20.0 MiB, 1.0 MiB/s"]
 
 
-def test_each_part_counts_anew(log: Log) -> None:
+def test_progress_lines_restart_with_each_phase(log: Log) -> None:
     log.progress.begin("write", 10 * MIB)
     log.work(10, MIB, 2)
     log.progress.end()
@@ -72,14 +72,14 @@ def test_each_part_counts_anew(log: Log) -> None:
     assert log.lines == ["verify: 10 % of 10.0 MiB, 512.0 KiB/s, 18 s left"]
 
 
-def test_nothing_is_said_of_nothing(log: Log) -> None:
+def test_progress_lines_are_silent_if_nothing_was_done(log: Log) -> None:
     log.progress.begin("compare", 10 * MIB)
     log.progress.end()
 
     assert log.lines == []
 
 
-def test_nothing_is_said_of_a_comparison_that_ended_early(log: Log) -> None:
+def test_progress_lines_are_silent_after_an_early_difference(log: Log) -> None:
     log.progress.begin("compare", 10 * MIB)
     log.work(1, MIB, 0.1)
     log.progress.end()
@@ -91,5 +91,5 @@ def test_nothing_is_said_of_a_comparison_that_ended_early(log: Log) -> None:
     ("size_bytes", "text"),
     [(0, "0 bytes"), (1023, "1023 bytes"), (1536, "1.5 KiB"), (5 * MIB, "5.0 MiB"), (3 << 40, "3072.0 GiB")],
 )
-def test_a_size_is_told_in_the_unit_that_fits(size_bytes: int, text: str) -> None:
+def test_size_text_uses_the_fitting_unit(size_bytes: int, text: str) -> None:
     assert size_text(size_bytes) == text

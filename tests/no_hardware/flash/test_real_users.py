@@ -73,20 +73,20 @@ def told(node: Path) -> list[str]:
     return [use.why for use in iter_users(listed(node), SYS)]
 
 
-def test_uses_of_a_disk_that_nothing_uses_are_none(loops: Loops) -> None:
+def test_iter_users_of_an_unused_disk_is_empty(loops: Loops) -> None:
     disk = loops.disk()
 
     assert (told(disk), used_elsewhere(listed(disk))) == ([], None)
 
 
-def test_uses_of_finds_a_loop_device_over_a_disk(loops: Loops) -> None:
+def test_iter_users_finds_a_loop_device(loops: Loops) -> None:
     disk = loops.disk()
     above = loops.over(disk)
 
     assert told(disk) == [f"{above.name} is a loop device over {disk.name}"]
 
 
-def test_uses_of_finds_swap(loops: Loops) -> None:
+def test_iter_users_finds_swap(loops: Loops) -> None:
     disk = loops.disk()
     loops.do("mkswap", disk)
     loops.do("swapon", disk, undo=("swapoff", disk))
@@ -94,7 +94,7 @@ def test_uses_of_finds_swap(loops: Loops) -> None:
     assert told(disk) == [f"the kernel swaps to {disk.name}"]
 
 
-def test_uses_of_finds_a_mount(loops: Loops) -> None:
+def test_iter_users_finds_a_mount(loops: Loops) -> None:
     disk, point = loops.disk(), loops.folder / "a place"
     point.mkdir()
     loops.do("mkfs.ext4", "-q", "-F", disk)

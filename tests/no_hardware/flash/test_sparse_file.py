@@ -19,7 +19,7 @@ PIECE = st.one_of(
 
 
 @given(st.lists(PIECE, max_size=8))
-def test_it_holds_what_was_written(pieces: list[bytes]) -> None:
+def test_sparse_file_holds_what_was_written(pieces: list[bytes]) -> None:
     with TemporaryDirectory() as folder:
         path = Path(folder, "stick.img")
         with SparseFile(path) as file:
@@ -29,7 +29,7 @@ def test_it_holds_what_was_written(pieces: list[bytes]) -> None:
         assert path.read_bytes() == b"".join(pieces)
 
 
-def test_zeros_take_no_room(tmp_path: Path) -> None:
+def test_sparse_file_stores_zeros_as_holes(tmp_path: Path) -> None:
     path = tmp_path / "stick.img"
     with SparseFile(path) as file:
         file.write(bytes(1024 * 1024) + b"x" + bytes(4095) + bytes(1024 * 1024))
@@ -37,7 +37,7 @@ def test_zeros_take_no_room(tmp_path: Path) -> None:
     assert path.stat().st_blocks * 512 <= 64 * 1024
 
 
-def test_a_pipe_a_device_or_a_folder_is_not_replaced(tmp_path: Path) -> None:
+def test_sparse_file_does_not_replace_special_files(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "link").symlink_to(tmp_path / "pipe")
     for name in ("pipe", "link", "."):
@@ -48,7 +48,7 @@ def test_a_pipe_a_device_or_a_folder_is_not_replaced(tmp_path: Path) -> None:
     assert sorted(each.name for each in tmp_path.iterdir()) == ["link", "pipe"]
 
 
-def test_a_link_stays_and_leads_to_what_was_written(tmp_path: Path) -> None:
+def test_sparse_file_follows_a_link(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("stick.img")
     with SparseFile(tmp_path / "link") as file:
         file.write(b"new")
@@ -57,7 +57,7 @@ def test_a_link_stays_and_leads_to_what_was_written(tmp_path: Path) -> None:
     assert (tmp_path / "stick.img").read_bytes() == b"new"
 
 
-def test_a_name_may_be_as_long_as_names_can_be(tmp_path: Path) -> None:
+def test_sparse_file_allows_the_longest_name(tmp_path: Path) -> None:
     path = tmp_path / ("\u00e4" * 127)
     with SparseFile(path) as file:
         file.write(b"new")
@@ -65,7 +65,7 @@ def test_a_name_may_be_as_long_as_names_can_be(tmp_path: Path) -> None:
     assert path.read_bytes() == b"new"
 
 
-def test_what_is_not_complete_leaves_the_old_file(tmp_path: Path) -> None:
+def test_sparse_file_keeps_the_old_file_until_complete(tmp_path: Path) -> None:
     path = tmp_path / "stick.img"
     path.write_bytes(b"old")
 
@@ -81,6 +81,6 @@ def test_what_is_not_complete_leaves_the_old_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["absent/stick.img", "a\0b"], ids=["no folder", "a NUL in it"])
-def test_a_path_that_cannot_be_is_told(tmp_path: Path, name: str) -> None:
+def test_sparse_file_reports_an_impossible_path(tmp_path: Path, name: str) -> None:
     with pytest.raises(StorageError, match="cannot be written"), SparseFile(tmp_path / name):
         pass

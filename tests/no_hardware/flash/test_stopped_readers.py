@@ -58,7 +58,7 @@ def map_of_ends(path: Path, size_bytes: int) -> None:
     path.write_text(text.replace("0" * 64, hashlib.sha256(text.encode()).hexdigest()))
 
 
-def test_pieces_end_at_once_within_an_archive_that_no_map_wants(tmp_path: Path) -> None:
+def test_chunk_reader_stops_at_once_within_unmapped_data(tmp_path: Path) -> None:
     archive_of_zeros(tmp_path / "disk.img.zst", 400)
     map_of_ends(tmp_path / "disk.bmap", 400 * GIB)
     image = open_image(tmp_path / "disk.img.zst", tmp_path / "disk.bmap")
@@ -103,7 +103,7 @@ def processor_s(pid: int) -> float:
 
 @pytest.mark.thorough
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_hil_flash_ends_at_once_within_an_archive_that_no_map_wants(
+def test_hil_flash_interrupted_stops_at_once_within_unmapped_data(
     tmp_path: Path, simulator: SimulatorProcess, number: signal.Signals, status: int
 ) -> None:
     archive = tmp_path / "disk.img.zst"
@@ -125,7 +125,7 @@ def test_hil_flash_ends_at_once_within_an_archive_that_no_map_wants(
     assert not has_stick(simulator)
 
 
-def test_a_skippable_frame_is_passed_over_without_being_read(tmp_path: Path) -> None:
+def test_unpacked_stream_skips_a_frame_without_reading_it(tmp_path: Path) -> None:
     frame_bytes = (1 << 32) - 16
     with (tmp_path / "disk.img.zst").open("wb") as file:
         for _ in range(8):
@@ -140,7 +140,7 @@ def test_a_skippable_frame_is_passed_over_without_being_read(tmp_path: Path) -> 
     assert time.process_time() - began < AT_ONCE_S
 
 
-def test_stoppable_thread_ends_where_its_work_looks() -> None:
+def test_stoppable_thread_ends_at_raise_if_stopped() -> None:
     ended = []
 
     def work() -> None:

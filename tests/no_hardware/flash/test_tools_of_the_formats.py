@@ -66,7 +66,7 @@ def unpacked(whole: bytes, folder: Path) -> bytes | None:
         pytest.param(lambda _: b"\x50\x2a\x4d\x18\x03\0\0\0ab", id="a skippable frame that is cut"),
     ],
 )
-def test_what_follows_an_archive_is_taken_as_its_tool_takes_it(
+def test_unpacked_stream_accepts_the_tails_that_the_tool_accepts(
     tool: str, tail: Callable[[bytes], bytes], tmp_path: Path
 ) -> None:
     if shutil.which(tool) is None:
@@ -79,7 +79,7 @@ def test_what_follows_an_archive_is_taken_as_its_tool_takes_it(
 
 
 @pytest.mark.parametrize("tool", ["gzip", "bzip2"])
-def test_what_a_tool_ignores_with_a_warning_is_remarked(tool: str, tmp_path: Path) -> None:
+def test_unpacked_stream_remarks_an_ignored_tail(tool: str, tmp_path: Path) -> None:
     path = tmp_path / "image"
     path.write_bytes(COMPRESSORS[tool](DATA) + TRAILER)
     image = open_image(path)
@@ -90,18 +90,18 @@ def test_what_a_tool_ignores_with_a_warning_is_remarked(tool: str, tmp_path: Pat
 
 
 @pytest.mark.parametrize("tool", ["gzip", "bzip2"])
-def test_a_member_with_one_wrong_byte_in_its_header_is_no_trailer(tool: str, tmp_path: Path) -> None:
+def test_unpacked_stream_reports_a_damaged_member_header(tool: str, tmp_path: Path) -> None:
     member = COMPRESSORS[tool](DATA)
 
     assert unpacked(member + bytes([member[0], member[1] ^ 1]) + member[2:], tmp_path) is None
 
 
 @pytest.mark.parametrize("options", [(), ("--long=31",), ("-19", "--long=28"), ("--ultra", "-22")])
-def test_zstd_windows_of_any_size_are_unpacked(options: tuple[str, ...], tmp_path: Path) -> None:
+def test_unpacked_stream_reads_zstd_windows_of_any_size(options: tuple[str, ...], tmp_path: Path) -> None:
     assert unpacked(packed("zstd", *options), tmp_path) == DATA
 
 
-def test_a_zstd_window_that_memory_does_not_hold_is_told_as_that(
+def test_unpacked_stream_reports_a_zstd_window_beyond_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(archive_memory, "_PROC", tmp_path)
@@ -114,9 +114,7 @@ def test_a_zstd_window_that_memory_does_not_hold_is_told_as_that(
     assert "damaged" not in str(caught.value)
 
 
-def test_memory_that_a_control_group_leaves_is_the_most_that_is_used(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_available_bytes_respects_control_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     inner = tmp_path / "groups" / "night" / "job"
     inner.mkdir(parents=True)
     (inner / "memory.max").write_text("max\n", "ascii")
@@ -141,20 +139,20 @@ def test_memory_that_a_control_group_leaves_is_the_most_that_is_used(
         ("28b52ffd 80 a8 00000001", 17),  # a window of 2 GiB, and 16 MiB in it
     ],
 )
-def test_memory_for_a_zstd_frame_is_read_from_its_header(header: str, mib: int) -> None:
+def test_zstd_decoder_bytes_reads_the_frame_header(header: str, mib: int) -> None:
     start = bytes.fromhex(header).ljust(18, b"\0")
 
     assert zstd_decoder_bytes(start) >> 20 == mib
 
 
-def test_what_needs_a_dictionary_is_told_as_that(tmp_path: Path) -> None:
+def test_unpacked_stream_reports_a_needed_dictionary(tmp_path: Path) -> None:
     (tmp_path / "image").write_bytes(b"\x28\xb5\x2f\xfd\x21\x07\x10" + bytes(20))
 
     with pytest.raises(ImageError, match="cannot be unpacked here: it was compressed with a dictionary"):
         content(open_image(tmp_path / "image"))
 
 
-def test_xz_with_a_filter_that_is_not_known_is_told_as_that(tmp_path: Path) -> None:
+def test_unpacked_stream_reports_an_unknown_xz_filter(tmp_path: Path) -> None:
     whole = bytearray(packed("xz", "--check=none", "--x86", "--lzma2=preset=0"))
     header_bytes = (whole[12] + 1) * 4
     whole[14] = 0x3F  # the identity of the filter, in a block header whose checksum agrees
@@ -166,7 +164,7 @@ def test_xz_with_a_filter_that_is_not_known_is_told_as_that(tmp_path: Path) -> N
         content(open_image(tmp_path / "image"))
 
 
-def test_xz_with_a_dictionary_that_memory_does_not_hold_is_told_as_that(
+def test_unpacked_stream_reports_an_xz_dictionary_beyond_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(archive_memory, "_PROC", tmp_path)
@@ -194,9 +192,7 @@ def test_xz_with_a_dictionary_that_memory_does_not_hold_is_told_as_that(
     ],
     ids=["gzip", "skippable frames", "bzip2", "gzip of a byte", "zstd of a byte", "xz of a byte"],
 )
-def test_a_flood_of_tiny_members_ends_in_an_error_with_little_memory_and_time(
-    filler: bytes, tmp_path: Path
-) -> None:
+def test_unpacked_stream_refuses_a_flood_of_tiny_members(filler: bytes, tmp_path: Path) -> None:
     (tmp_path / "image").write_bytes(filler * 100_000)
     code = (
         "import sys, resource; from pathlib import Path; from hil.errors import ImageError\n"
@@ -215,7 +211,7 @@ def test_a_flood_of_tiny_members_ends_in_an_error_with_little_memory_and_time(
     assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before < 20
 
 
-def test_many_small_members_are_unpacked(tmp_path: Path) -> None:
+def test_unpacked_stream_reads_many_small_members(tmp_path: Path) -> None:
     members = [COMPRESSORS["gzip"](bytes([number % 250]) * 7) for number in range(3000)]
 
     assert unpacked(b"".join(members), tmp_path) == b"".join(bytes([n % 250]) * 7 for n in range(3000))

@@ -18,7 +18,7 @@ from hil.flash.disk.users import iter_users
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="udev is root's")
 @pytest.mark.parametrize(("comm", "seen"), [("python3", 1), ("(udev-worker)", 0), ("systemd-udevd", 0)])
-def test_opened_by_names_programs_but_not_udev_s_look_at_a_disk(
+def test_opened_by_names_programs_but_not_udev(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, comm: str, seen: int
 ) -> None:
     node, process = tmp_path / "dev/sda", tmp_path / "proc/812"
@@ -153,7 +153,7 @@ def test_is_of_this_system_is_the_disk_below_an_encrypted_volume_with_the_root_f
         (("drbd0", "147:0"), "drbd0 is built on sda", "stop drbd0 with the tool that made it"),
     ],
 )
-def test_user_of_names_what_is_built_on_a_disk_and_what_takes_it_down(
+def test_user_of_names_volumes_and_how_to_stop_them(
     tmp_path: Path, device: tuple[str, ...], why: str, remedy: str
 ) -> None:
     disk = listed(tmp_path / "sys/block/sda", "8:0")

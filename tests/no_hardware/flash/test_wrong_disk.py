@@ -319,7 +319,7 @@ def tried(one: Attempt) -> WrongDiskError:
 
 
 @pytest.mark.parametrize("name", ATTEMPTS)
-def test_nothing_is_written_and_the_refusal_says_which_proof_failed(one: Attempt, name: str) -> None:
+def test_open_verified_refuses_with_the_failed_check(one: Attempt, name: str) -> None:
     act, why = ATTEMPTS[name]
     act(one)
     watched = [*one.victims, one.bench.file]
@@ -346,7 +346,7 @@ MOMENTS = ["resolve", "lstat", "open", "fstat", "lseek", "flock"]
 
 @pytest.mark.parametrize("moment", MOMENTS)
 @pytest.mark.parametrize("swap", SWAPS, ids=lambda act: act.__name__)
-def test_a_path_that_is_swapped_between_two_steps_of_the_proof_leads_nowhere(
+def test_open_verified_refuses_a_path_swapped_between_steps(
     one: Attempt, swap: Callable[[Attempt], None], moment: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever is opened after the swap, what is written goes to the stick or nowhere."""
@@ -374,7 +374,7 @@ def test_a_path_that_is_swapped_between_two_steps_of_the_proof_leads_nowhere(
 
 
 @pytest.mark.parametrize("seed", range(30))
-def test_a_link_to_any_file_or_device_of_this_machine_is_refused(one: Attempt, seed: int) -> None:
+def test_open_verified_refuses_links_to_other_files_and_devices(one: Attempt, seed: int) -> None:
     targets = [path for path in Path("/dev").iterdir() if not path.is_dir()]
     blocks = [path for path in targets if stat.S_ISBLK(path.stat().st_mode)] if targets else []
     everything = [*blocks, *targets, one.victim(), Path(__file__), Path("/proc/self/mem"), Path("/sys")]
@@ -387,7 +387,7 @@ def test_a_link_to_any_file_or_device_of_this_machine_is_refused(one: Attempt, s
     assert caught.value.why
 
 
-def test_a_block_device_is_not_believed_to_a_tree_that_is_not_the_kernels(
+def test_open_verified_refuses_a_block_device_without_sysfs(
     one: Attempt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     block = SimpleNamespace(st_mode=stat.S_IFBLK, st_rdev=os.makedev(8, 0))
@@ -399,16 +399,16 @@ def test_a_block_device_is_not_believed_to_a_tree_that_is_not_the_kernels(
     assert tried(one).why == f"{one.bench.sys} is no sysfs of the kernel"
 
 
-def test_there_are_a_hundred_attempts() -> None:
+def test_open_verified_attempts_are_a_hundred() -> None:
     assert len(ATTEMPTS) + len(MOMENTS) * len(SWAPS) + 30 >= 100
 
 
-def test_the_stick_itself_is_opened(one: Attempt) -> None:
+def test_open_verified_opens_the_stick(one: Attempt) -> None:
     with open_verified(ExpectedDisk(one.bench.node, one.bench.sys, frozenset()), to_write=True) as disk:
         assert disk.size_bytes == 65536
 
 
-def test_a_stick_that_was_there_under_another_sequence_number_follows_the_mux(one: Attempt) -> None:
+def test_open_verified_accepts_a_new_sequence_number(one: Attempt) -> None:
     before = one.bench.keys()
     one.bench.go()
     one.bench.appear()
@@ -417,21 +417,21 @@ def test_a_stick_that_was_there_under_another_sequence_number_follows_the_mux(on
         assert disk.node == one.bench.node
 
 
-def test_a_write_protected_stick_can_be_read(one: Attempt) -> None:
+def test_open_verified_reads_a_write_protected_stick(one: Attempt) -> None:
     one.tell("ro", "1")
 
     with open_verified(ExpectedDisk(one.bench.node, one.bench.sys, frozenset()), to_write=False) as disk:
         assert disk.size_bytes == 65536
 
 
-def test_a_stick_that_is_gone_again_is_lost(one: Attempt) -> None:
+def test_open_verified_reports_a_stick_that_left(one: Attempt) -> None:
     one.bench.go()
 
     with pytest.raises(StickLostError, match="gone again"):
         open_verified(ExpectedDisk(one.bench.node, one.bench.sys, frozenset()), to_write=True)
 
 
-def test_a_stick_that_may_not_be_opened_says_so(one: Attempt, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_open_verified_reports_a_denied_stick(one: Attempt, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: Any, **__: Any) -> int:
         raise PermissionError(13, "Permission denied")
 
@@ -449,7 +449,7 @@ def refuse_to_open(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     monkeypatch.setattr(proof.os, "open", refuse)
 
 
-def test_an_empty_slot_of_the_stick_s_own_reader_is_no_rival(one: Attempt) -> None:
+def test_open_verified_ignores_an_empty_slot_of_the_reader(one: Attempt) -> None:
     slot = (one.bench.sys / "block/sda").resolve().parents[2] / "6:0:0:1/block/sdb"
     shutil.copytree((one.bench.sys / "block/sda").resolve(), slot, symlinks=True)
     (slot / "size").write_text("0\n")
@@ -460,7 +460,9 @@ def test_an_empty_slot_of_the_stick_s_own_reader_is_no_rival(one: Attempt) -> No
         assert disk.node == one.bench.node
 
 
-def test_a_container_s_rules_are_not_called_a_lock(one: Attempt, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_open_verified_reports_a_containers_device_rules(
+    one: Attempt, monkeypatch: pytest.MonkeyPatch
+) -> None:
     refuse_to_open(monkeypatch, errno.EPERM)
 
     with pytest.raises(StorageError, match="container") as caught:
@@ -469,7 +471,7 @@ def test_a_container_s_rules_are_not_called_a_lock(one: Attempt, monkeypatch: py
     assert not isinstance(caught.value, WrongDiskError)
 
 
-def test_a_mount_in_another_namespace_is_named_with_its_process(
+def test_open_verified_names_a_mount_in_another_namespace(
     one: Attempt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     proc, number = one.root / "proc", identity_of(one.bench.node.stat())
@@ -491,9 +493,7 @@ def test_a_mount_in_another_namespace_is_named_with_its_process(
 
 
 @pytest.mark.parametrize("number", [errno.EBUSY, errno.EACCES])
-def test_a_stick_that_udev_has_not_done_with_is_opened_a_moment_later(
-    one: Attempt, monkeypatch: pytest.MonkeyPatch, number: int
-) -> None:
+def test_open_verified_waits_for_udev(one: Attempt, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     refusals, opened = [number, number], os.open
 
     def refuse(*given: Any) -> int:
@@ -507,7 +507,7 @@ def test_a_stick_that_udev_has_not_done_with_is_opened_a_moment_later(
         assert (disk.node, refusals) == (one.bench.node, [])
 
 
-def test_a_refusal_leaves_no_descriptor(one: Attempt) -> None:
+def test_open_verified_refusal_leaves_no_descriptor(one: Attempt) -> None:
     one.tell("removable", "0")
     before = len(list(Path("/proc/self/fd").iterdir()))
 
@@ -516,7 +516,7 @@ def test_a_refusal_leaves_no_descriptor(one: Attempt) -> None:
     assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
-def test_mounts_are_known_by_device_number() -> None:
+def test_mounts_of_goes_by_device_number() -> None:
     device = Path("/proc").stat().st_dev
 
     assert "/proc" in mounts_of(f"{os.major(device)}:{os.minor(device)}")

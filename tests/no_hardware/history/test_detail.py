@@ -47,7 +47,7 @@ def window(path: Path) -> Iterator[Window]:
         yield Window(history)
 
 
-def test_a_test_tells_where_it_fails_how_long_it_takes_and_what_it_draws(window: Window) -> None:
+def test_of_test_shows_boards_durations_and_power(window: Window) -> None:
     _, lines = of_test(window, "t.py::test_boots")
 
     assert lines[0] == "t.py::test_boots: 20 of 20 runs had it; attempts: 10 passed, 10 failed"
@@ -59,9 +59,7 @@ def test_a_test_tells_where_it_fails_how_long_it_takes_and_what_it_draws(window:
 
 
 @pytest.mark.parametrize(("of_the_run", "known_as"), [("build-7", "build-7"), ("", "os.img (9 bytes)")])
-def test_an_image_is_known_by_what_the_run_calls_it_else_by_its_file(
-    tmp_path: Path, of_the_run: str, known_as: str
-) -> None:
+def test_by_image_prefers_the_runs_image_to_the_file(tmp_path: Path, of_the_run: str, known_as: str) -> None:
     bench = AttemptBench("0df10035", "0.09", image="os.img (9 bytes)")
     with History(tmp_path / "h.db") as history:
         history.begin_run(RunFacts("one", 1.0, image=of_the_run))
@@ -70,31 +68,31 @@ def test_an_image_is_known_by_what_the_run_calls_it_else_by_its_file(
         assert list(Window(history).by_image(1)) == [known_as]
 
 
-def test_a_part_of_a_name_that_no_other_has_will_do(window: Window) -> None:
+def test_of_test_accepts_a_unique_part_of_a_name(window: Window) -> None:
     assert of_test(window, "boots")[0]["test"] == "t.py::test_boots"
 
 
-def test_a_test_on_one_board_alone(window: Window) -> None:
+def test_of_test_may_be_limited_to_one_board(window: Window) -> None:
     data, lines = of_test(window, "boots", "left")
 
     assert lines[0].endswith("attempts: 10 passed")
     assert list(data["boards"]) == ["0df10035"]
 
 
-def test_a_part_that_several_have_names_them(window: Window) -> None:
+def test_of_test_lists_tests_that_share_a_part(window: Window) -> None:
     with pytest.raises(HistoryError, match="2 tests have 'test_'") as caught:
         of_test(window, "test_")
 
     assert caught.value.why == "t.py::test_boots, t.py::test_reads"
 
 
-def test_a_test_that_is_not_there_is_told(window: Window) -> None:
+def test_of_test_reports_an_unknown_test(window: Window) -> None:
     with pytest.raises(HistoryError, match="no test is called 'nope'"):
         of_test(window, "nope")
 
 
 @pytest.mark.parametrize("name", ["0df10036", "right"])
-def test_a_board_tells_what_fails_there_and_elsewhere(window: Window, name: str) -> None:
+def test_of_board_compares_it_with_others(window: Window, name: str) -> None:
     data, lines = of_board(window, name)
 
     assert lines[0] == "0df10036: used in 10 of 20 runs, last 2025-09-20, firmware 0.08, place right"
@@ -104,7 +102,7 @@ def test_a_board_tells_what_fails_there_and_elsewhere(window: Window, name: str)
     assert json.dumps(data)
 
 
-def test_a_board_that_is_not_there_names_those_that_are(window: Window) -> None:
+def test_of_board_lists_known_boards_for_an_unknown_one(window: Window) -> None:
     with pytest.raises(HistoryError, match="no board or place is called 'middle'") as caught:
         of_board(window, "middle")
 
@@ -121,7 +119,7 @@ def test_a_board_that_is_not_there_names_those_that_are(window: Window) -> None:
         (("forget", "--days", "100000"), "Removed 0 runs older than"),
     ],
 )
-def test_the_command_line_tells_it_too(path: Path, arguments: tuple[str, ...], said: str) -> None:
+def test_hil_history_shows_a_test(path: Path, arguments: tuple[str, ...], said: str) -> None:
     command = [sys.executable, "-m", "hil.cli.main", "history", "--history", str(path), *arguments]
     ran = subprocess.run(command, capture_output=True, check=False, text=True, timeout=60)
 

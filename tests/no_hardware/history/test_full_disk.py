@@ -70,7 +70,7 @@ def check(path: Path, written: int) -> None:
         assert history.connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
-def test_on_a_full_file_system_all_that_was_written_is_there(small_disk: Path) -> None:
+def test_history_on_a_full_file_system_keeps_what_was_written(small_disk: Path) -> None:
     path = small_disk / "h.db"
 
     written = fill(path, 0)
@@ -84,7 +84,7 @@ def test_on_a_full_file_system_all_that_was_written_is_there(small_disk: Path) -
 
 
 @pytest.mark.parametrize("limit_kib", [200, 300, 1000])
-def test_a_file_that_may_not_grow_keeps_all_that_was_written(tmp_path: Path, limit_kib: int) -> None:
+def test_history_at_the_file_size_limit_keeps_what_was_written(tmp_path: Path, limit_kib: int) -> None:
     path = tmp_path / "h.db"
 
     written = fill(path, limit_kib * 1024)

@@ -46,7 +46,7 @@ def after(tmp_path: Path) -> Iterator[Callable[..., Analysis]]:
         yield after
 
 
-def test_fixed_is_said_of_no_simulated_night_after_a_red_one_on_real_boards(
+def test_fixed_excludes_a_simulated_pass_after_a_real_failure(
     after: Callable[..., Analysis],
 ) -> None:
     morning = after(on(REAL, AttemptOutcome.FAILED), on(SIMULATED, AttemptOutcome.PASSED))
@@ -55,7 +55,7 @@ def test_fixed_is_said_of_no_simulated_night_after_a_red_one_on_real_boards(
     assert "on SIMULATED boards" in morning.lines()[0]
 
 
-def test_fixed_is_said_of_a_real_night_whatever_simulated_ones_lie_between(
+def test_fixed_ignores_simulated_nights_between_real_ones(
     after: Callable[..., Analysis],
 ) -> None:
     morning = after(
@@ -65,7 +65,7 @@ def test_fixed_is_said_of_a_real_night_whatever_simulated_ones_lie_between(
     assert (morning.fixed, morning.simulated) == ([TEST], False)
 
 
-def test_simulated_passes_are_no_elsewhere_of_a_real_boards_failures(after: Callable[..., Analysis]) -> None:
+def test_suspect_does_not_count_simulated_passes_as_elsewhere(after: Callable[..., Analysis]) -> None:
     nights = [on(SIMULATED, AttemptOutcome.PASSED)] * 20 + [on(REAL, AttemptOutcome.FAILED)] * 4
 
     (failing,) = after(*nights).failing
@@ -73,13 +73,13 @@ def test_simulated_passes_are_no_elsewhere_of_a_real_boards_failures(after: Call
     assert failing.suspicion is None
 
 
-def test_failing_counts_from_the_first_night_that_had_its_board(after: Callable[..., Analysis]) -> None:
+def test_failing_counts_only_nights_on_its_kind_of_board(after: Callable[..., Analysis]) -> None:
     (failing,) = after(NO_BOARD, on(REAL, AttemptOutcome.FAILED)).failing
 
     assert (failing.is_new, failing.commit_before) == (True, "")
 
 
-def test_test_without_its_board_is_the_benchs_fault(after: Callable[..., Analysis]) -> None:
+def test_no_board_lists_tests_without_their_board(after: Callable[..., Analysis]) -> None:
     morning = after(on(REAL, AttemptOutcome.PASSED), NO_BOARD)
 
     assert (morning.failing, morning.no_board) == ([], [TEST])

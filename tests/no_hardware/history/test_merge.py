@@ -60,7 +60,7 @@ def content_of(history: History) -> dict[str, object]:
 
 @pytest.mark.thorough
 @given(st.lists(parts, min_size=1, max_size=4), st.randoms(use_true_random=False))
-def test_the_union_of_all_comes_out_in_any_order_and_however_often(
+def test_merge_history_gives_the_union_in_any_order(
     contents: list[dict[str, tuple[set[int], bool]]], order: object
 ) -> None:
     with tempfile.TemporaryDirectory() as name:
@@ -83,7 +83,7 @@ def test_the_union_of_all_comes_out_in_any_order_and_however_often(
                 )
 
 
-def test_merging_a_history_into_itself_changes_nothing(tmp_path: Path) -> None:
+def test_merge_history_into_itself_changes_nothing(tmp_path: Path) -> None:
     path = filled(tmp_path / "h.db", {"one": ({0, 1}, True)})
     with History(path) as history:
         before = content_of(history)
@@ -92,7 +92,7 @@ def test_merging_a_history_into_itself_changes_nothing(tmp_path: Path) -> None:
         assert content_of(history) == before
 
 
-def test_the_other_history_is_left_as_it_is_also_an_old_one(tmp_path: Path) -> None:
+def test_merge_history_does_not_change_the_other_file(tmp_path: Path) -> None:
     old = as_version_1(filled(tmp_path / "old.db", {"one": ({0, 1}, True)}))
     before = old.read_bytes()
     with History(tmp_path / "h.db") as history:
@@ -102,7 +102,7 @@ def test_the_other_history_is_left_as_it_is_also_an_old_one(tmp_path: Path) -> N
     assert old.read_bytes() == before
 
 
-def test_a_history_of_the_first_version_is_brought_up_to_date(tmp_path: Path) -> None:
+def test_history_of_version_1_is_upgraded(tmp_path: Path) -> None:
     path = as_version_1(filled(tmp_path / "h.db", {"one": ({0, 1, 2}, True), "two": (set(), False)}))
 
     with History(path) as history:
@@ -113,7 +113,7 @@ def test_a_history_of_the_first_version_is_brought_up_to_date(tmp_path: Path) ->
         assert history.attempts("two") == ATTEMPTS
 
 
-def test_what_is_no_history_is_refused_and_nothing_was_merged(tmp_path: Path) -> None:
+def test_merge_history_refuses_what_is_no_history(tmp_path: Path) -> None:
     (tmp_path / "other.db").write_bytes(b"something else " * 1000)
     with History(tmp_path / "h.db") as history:
         with pytest.raises(HistoryError, match="cannot be read"):
@@ -141,7 +141,7 @@ def as_version_1(path: Path) -> Path:
 
 
 @pytest.mark.parametrize("other", [None, b"no history at all"])
-def test_a_merge_that_is_refused_leaves_no_empty_history(tmp_path: Path, other: bytes | None) -> None:
+def test_hil_history_merge_refused_leaves_no_empty_history(tmp_path: Path, other: bytes | None) -> None:
     if other is not None:
         (tmp_path / "other.db").write_bytes(other)
     command = [sys.executable, "-m", "hil.cli.main", "history", "--history", "h.db", "merge", "other.db"]
@@ -164,7 +164,7 @@ def test_a_merge_that_is_refused_leaves_no_empty_history(tmp_path: Path, other: 
         "UPDATE bench SET board=x'00'",
     ],
 )
-def test_merge_takes_in_no_values_that_no_hil_writes(tmp_path: Path, change: str) -> None:
+def test_merge_history_refuses_values_that_hil_never_writes(tmp_path: Path, change: str) -> None:
     theirs = filled(tmp_path / "theirs.db", {"one": ({0}, True)})
     with closing(sqlite3.connect(theirs)) as connection, connection:
         connection.execute(change)

@@ -27,48 +27,46 @@ def nights(*numbers: float, host: str = "", kind: str = "nightly") -> list[RunFa
     return [RunFacts(f"{host}{n}", START_S + n * DAY_S, host, kind) for n in numbers]
 
 
-def test_nights_that_are_missing_are_named() -> None:
+def test_missing_nights_names_gaps() -> None:
     assert missing_nights(nights(0, 1, 2, 5, 6), now_s=0) == ["2025-09-04: no run", "2025-09-05: no run"]
 
 
-def test_nights_that_ran_are_not() -> None:
+def test_missing_nights_is_empty_without_gaps() -> None:
     assert missing_nights(nights(0, 1.01, 2, 2.99, 4), now_s=0) == []
 
 
 @pytest.mark.parametrize(("days_later", "said"), [(1.2, 0), (1.7, 1), (3.1, 2), (400, 0)])
-def test_a_night_that_is_late_by_now_is_missing_until_nobody_waits_any_more(
-    days_later: float, said: int
-) -> None:
+def test_missing_nights_includes_a_late_night_for_a_month(days_later: float, said: int) -> None:
     runs = nights(0, 1, 2, 3)
 
     assert len(missing_nights(runs, now_s=runs[-1].began_s + days_later * DAY_S)) == said
 
 
-def test_runs_by_hand_are_no_nights() -> None:
+def test_missing_nights_ignores_runs_by_hand() -> None:
     runs = sorted(nights(0, 1, 3, 4, 5) + nights(2, 2.1, kind=""), key=lambda run: run.began_s)
 
     assert missing_nights(runs, now_s=0) == ["2025-09-03: no run"]
 
 
-def test_each_host_has_nights_of_its_own() -> None:
+def test_missing_nights_are_counted_for_each_host() -> None:
     runs = sorted(nights(0, 1, 2, 3, 4, host="a") + nights(0, 1, 2, 4, host="b"), key=lambda run: run.began_s)
 
     assert missing_nights(runs, now_s=0) == ["2025-09-04: no run on b"]
 
 
-def test_several_runs_of_a_night_are_one_night() -> None:
+def test_missing_nights_counts_several_runs_as_one_night() -> None:
     runs = nights(0, 0.01, 0.02, 1, 1.01, 2, 2.01, 4, 4.01, 5)
 
     assert missing_nights(runs, now_s=0) == ["2025-09-04: no run"]
 
 
-def test_somebody_who_tries_a_night_again_and_again_owes_no_more_of_them() -> None:
+def test_missing_nights_expects_none_after_experiments() -> None:
     minutes = [0.0, 1.5, 1.6, 1.7, 1.8, 30.0]
 
     assert missing_nights(nights(*(one / 1440 for one in minutes)), now_s=START_S + 0.5 * DAY_S) == []
 
 
-def test_runs_that_come_every_few_hours_are_missed_too() -> None:
+def test_missing_nights_finds_gaps_in_frequent_runs() -> None:
     assert len(missing_nights(nights(0, 1 / 12, 2 / 12, 4 / 12, 5 / 12), now_s=0)) == 1
 
 
@@ -103,7 +101,7 @@ def test_runs_that_come_every_few_hours_are_missed_too() -> None:
     ],
     ids=["cut short", "one board", "no pytest", "killed", "no test failed", "fine"],
 )
-def test_a_run_that_went_wrong_as_a_whole_says_how(
+def test_problems_of_newest_names_each_problem(
     run: RunFacts, attempts: list[Attempt], said: list[str], tmp_path: Path
 ) -> None:
     with History(tmp_path / "h.db") as history:
@@ -136,7 +134,7 @@ def runs_seen(path: Path, began_s: dict[str, float], nights: int, kind: str = ""
 
 
 @pytest.mark.usefixtures("in_new_york")
-def test_a_night_goes_from_noon_to_noon_of_this_hosts_time_and_all_its_runs_count(tmp_path: Path) -> None:
+def test_window_night_lasts_from_noon_to_noon(tmp_path: Path) -> None:
     began_s = {
         "first": at(1, 11.9),
         "noon": at(1, 12),
@@ -149,20 +147,20 @@ def test_a_night_goes_from_noon_to_noon_of_this_hosts_time_and_all_its_runs_coun
 
 
 @pytest.mark.usefixtures("in_new_york")
-def test_a_night_is_one_also_when_the_clocks_are_set_back(tmp_path: Path) -> None:
+def test_window_night_is_one_across_a_clock_change(tmp_path: Path) -> None:
     began_s = {"before": at(62, 11.5), "evening": at(62, 13), "morning": at(63, 12.5), "after": at(63, 13.5)}
 
     assert runs_seen(tmp_path / "h.db", began_s, nights=2) == ["evening", "morning", "after"]
 
 
-def test_nights_without_a_run_are_not_counted_nor_runs_of_another_kind(tmp_path: Path) -> None:
+def test_window_counts_only_nights_with_runs_of_its_kind(tmp_path: Path) -> None:
     began_s = {"a": at(1, 20), "b": at(9, 20), "hand": at(10, 20), "c": at(20, 20)}
 
     assert runs_seen(tmp_path / "all.db", began_s, nights=3) == ["b", "hand", "c"]
     assert runs_seen(tmp_path / "nightly.db", began_s, nights=3, kind="nightly") == ["a", "b", "c"]
 
 
-def test_the_last_night_alone_still_ends_with_its_newest_run(tmp_path: Path) -> None:
+def test_window_of_one_night_ends_with_the_newest_run(tmp_path: Path) -> None:
     began_s = {"a": at(1, 20), "b": at(2, 20), "again": at(2, 20.5)}
 
     assert runs_seen(tmp_path / "h.db", began_s, nights=1, kind="nightly")[-1] == "again"

@@ -75,34 +75,34 @@ def morning(quarter: Path) -> Analysis:
         return analyze(Window(history, NIGHTS))
 
 
-def test_the_bad_board_is_named_with_its_counts(morning: Analysis) -> None:
+def test_analysis_names_the_bad_board(morning: Analysis) -> None:
     (board,) = morning.boards
 
     assert (board.value, "look at the board" in str(board)) == (BAD_BOARD, True)
 
 
-def test_the_regression_is_named_with_the_commits_before_and_after(morning: Analysis) -> None:
+def test_analysis_names_the_regression_with_its_commits(morning: Analysis) -> None:
     (regression,) = morning.failing
 
     assert regression.test == "tests/test_dut.py::test_20"
     assert (regression.commit_before[:1], regression.commit[:1]) == ("a", "b")
 
 
-def test_the_flaky_test_is_named_with_its_rate(morning: Analysis) -> None:
+def test_analysis_names_the_flaky_test_with_its_rate(morning: Analysis) -> None:
     (flaky,) = morning.flaky
 
     assert flaky.test == "tests/test_dut.py::test_33"
     assert flaky.low < 0.15 < flaky.high
 
 
-def test_the_slow_drift_is_named_with_its_size(morning: Analysis) -> None:
+def test_analysis_names_the_slower_test(morning: Analysis) -> None:
     (slower,) = morning.slower
 
     assert slower.test == "tests/test_dut.py::test_07"
     assert slower.later_s / slower.earlier_s == pytest.approx(1.47, abs=0.1)
 
 
-def test_the_test_that_skips_silently_is_named_with_its_night(morning: Analysis) -> None:
+def test_analysis_names_the_test_that_is_always_skipped(morning: Analysis) -> None:
     (skipping,) = morning.skipping
 
     assert (skipping.test, skipping.runs) == (
@@ -111,16 +111,16 @@ def test_the_test_that_skips_silently_is_named_with_its_night(morning: Analysis)
     )
 
 
-def test_the_missed_nights_are_named(morning: Analysis) -> None:
+def test_analysis_names_missing_nights(morning: Analysis) -> None:
     assert [line.partition(": ")[2] for line in morning.nights] == ["no run", "no run"]
 
 
-def test_no_other_test_is_blamed(morning: Analysis) -> None:
+def test_analysis_blames_no_other_test(morning: Analysis) -> None:
     assert [one.test for one in morning.failing] == ["tests/test_dut.py::test_20"]
     assert morning.fixed == []
 
 
-def test_the_first_page_tells_all_of_that_and_blames_no_other_test(quarter: Path, tmp_path: Path) -> None:
+def test_night_page_shows_all_findings_and_no_others(quarter: Path, tmp_path: Path) -> None:
     with History(quarter) as history:
         page = build_nights(Window(history, NIGHTS), tmp_path).page.read_text("utf-8")
 

@@ -97,7 +97,7 @@ def numbers(names: list[str]) -> set[int]:
 @pytest.mark.thorough
 @pytest.mark.parametrize("way", ["on one board", "without repeats", "on all boards"])
 @pytest.mark.parametrize("seed", range(4))
-def test_every_planted_truth_is_named_and_nothing_else(tmp_path: Path, seed: int, way: str) -> None:
+def test_analysis_names_every_planted_finding_and_nothing_else(tmp_path: Path, seed: int, way: str) -> None:
     rng = random.Random(seed)  # noqa: S311 - the same quarter each time
     truths = Truths.planted_by(rng)
 

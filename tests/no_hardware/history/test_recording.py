@@ -77,7 +77,7 @@ def recorded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     return folder / "h.db"
 
 
-def test_each_attempt_is_in_it_by_its_plain_node_id(recorded: Path) -> None:
+def test_recorder_stores_each_attempt_by_its_plain_node_id(recorded: Path) -> None:
     with History(recorded) as history:
         (one,) = history.runs()
         found = [(a.nodeid.partition("::")[2], a.number, a.outcome) for a in history.attempts(one.key)]
@@ -94,28 +94,28 @@ def test_each_attempt_is_in_it_by_its_plain_node_id(recorded: Path) -> None:
     ]
 
 
-def test_a_test_on_a_board_is_kept_with_it(recorded: Path) -> None:
+def test_recorder_stores_the_board_of_a_test(recorded: Path) -> None:
     with History(recorded) as history:
         (attempt,) = [a for a in history.attempts(history.runs()[0].key) if a.nodeid.endswith("board")]
 
     assert (len(attempt.bench.board), attempt.bench.simulated) == (8, True)
 
 
-def test_the_run_is_kept_with_commit_and_exit_status(recorded: Path) -> None:
+def test_recorder_stores_commit_and_exit_status_of_the_run(recorded: Path) -> None:
     with History(recorded) as history:
         (one,) = history.runs()
 
     assert (one.commit, one.exit_status, one.ended_s is not None) == ("c0ffee", 1, True)
 
 
-def test_why_it_failed_is_kept_in_a_line(recorded: Path) -> None:
+def test_recorder_stores_the_error_in_one_line(recorded: Path) -> None:
     with History(recorded) as history:
         (attempt,) = [a for a in history.attempts(history.runs()[0].key) if a.nodeid.endswith("test_fails")]
 
     assert attempt.message == "AssertionError: one is not two"
 
 
-def test_hil_history_tells_what_is_new(recorded: Path) -> None:
+def test_hil_history_names_new_failures(recorded: Path) -> None:
     command = [sys.executable, "-m", "hil.cli.main", "--json", "history", "--history", str(recorded)]
     said = subprocess.run(command, capture_output=True, check=True, text=True, timeout=60)
 
@@ -124,7 +124,7 @@ def test_hil_history_tells_what_is_new(recorded: Path) -> None:
     assert [one["test"].partition("::")[2] for one in morning["flaky"]] == ["test_second_time"]
 
 
-def test_a_history_that_cannot_be_written_fails_no_test_and_is_said(tmp_path: Path) -> None:
+def test_recorder_that_cannot_write_fails_no_test(tmp_path: Path) -> None:
     folder = lay_out(tmp_path)
     folder.joinpath("h.db").write_text("something else entirely, and long enough for SQLite to see", "utf-8")
 
@@ -134,7 +134,7 @@ def test_a_history_that_cannot_be_written_fails_no_test_and_is_said(tmp_path: Pa
 
 
 @pytest.mark.thorough
-def test_a_test_that_was_interrupted_has_neither_passed_nor_failed(tmp_path: Path) -> None:
+def test_recorder_stores_no_attempt_of_an_interrupted_test(tmp_path: Path) -> None:
     lay_out(tmp_path)
     interrupted = "def test_a(): pass\ndef test_b(): raise KeyboardInterrupt\n"
     (tmp_path / "test_inner.py").write_text(interrupted, "utf-8")
@@ -147,7 +147,7 @@ def test_a_test_that_was_interrupted_has_neither_passed_nor_failed(tmp_path: Pat
     assert (ran.returncode, kept.exit_status) == (2, 2)
 
 
-def test_without_a_history_the_command_says_how_to_get_one(tmp_path: Path) -> None:
+def test_hil_history_without_a_history_tells_how_to_get_one(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "hil.cli.main", "history", "--history", str(tmp_path / "none.db")]
     said = subprocess.run(command, capture_output=True, check=False, text=True, timeout=60)
 
@@ -167,7 +167,7 @@ def test_comes_after_it(power): power.read()
 
 @pytest.mark.thorough
 @pytest.mark.parametrize("workers", ["-n0", "-n1"])
-def test_place_image_and_power_are_kept_with_each_attempt(tmp_path: Path, workers: str) -> None:
+def test_recorder_stores_place_image_and_power(tmp_path: Path, workers: str) -> None:
     folder = lay_out(tmp_path)
     folder.joinpath("test_inner.py").write_text(EVERYTHING, "utf-8")
     with SimulatorProcess(boards=1) as simulator:
@@ -190,7 +190,7 @@ def test_place_image_and_power_are_kept_with_each_attempt(tmp_path: Path, worker
 
 
 @pytest.mark.thorough
-def test_what_a_history_knows_of_durations_reaches_the_scheduler(tmp_path: Path) -> None:
+def test_measured_durations_reach_the_scheduler(tmp_path: Path) -> None:
     folder = lay_out(tmp_path)
     with History(folder / "h.db") as history:
         for key, call_s in (("one", 3.0), ("two", 5.0)):

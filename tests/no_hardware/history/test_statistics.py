@@ -12,46 +12,46 @@ from hil.history.attribution import Counts, suspect
 from hil.history.statistics import fisher, slower_p, wilson
 
 
-def test_fishers_tea_lady() -> None:
+def test_fisher_gives_the_tea_ladys_result() -> None:
     assert fisher(3, 4, 1, 4) == pytest.approx(17 / 70)
 
 
 @given(st.integers(0, 5), st.integers(1, 5), st.integers(0, 5), st.integers(1, 5))
-def test_fisher_is_what_counting_all_tables_gives(a: int, n: int, b: int, m: int) -> None:
+def test_fisher_equals_counting_all_tables(a: int, n: int, b: int, m: int) -> None:
     a, b = min(a, n), min(b, m)
     ways = [sum(one < n for one in failed) for failed in combinations(range(n + m), a + b)]
 
     assert fisher(a, n, b, m) == pytest.approx(sum(here >= a for here in ways) / len(ways))
 
 
-def test_wilson_of_nothing_knows_nothing() -> None:
+def test_wilson_of_no_runs_is_the_whole_interval() -> None:
     assert wilson(0, 0) == (0.0, 1.0)
 
 
-def test_wilsons_interval_as_published() -> None:
+def test_wilson_equals_published_values() -> None:
     assert wilson(10, 100) == pytest.approx((0.0552, 0.1744), abs=1e-4)
 
 
-def test_equal_times_are_not_slower() -> None:
+def test_slower_p_of_equal_times_is_high() -> None:
     assert slower_p([1.0] * 10, [1.0] * 10) == 1.0
 
 
-def test_times_that_are_all_longer_are_slower() -> None:
+def test_slower_p_of_longer_times_is_low() -> None:
     assert slower_p(range(10), range(10, 20)) < 1e-3
 
 
-def test_a_suspicion_says_counts_and_what_to_look_at() -> None:
+def test_suspicion_text_has_counts_and_what_to_look_at() -> None:
     suspicion = suspect({"board": {"0df10035": Counts(9, 10), "0df10036": Counts(0, 41)}})
 
     assert str(suspicion).startswith("fails on 0df10035 only: 9 of 10 there, 0 of 41 elsewhere, p = ")
     assert str(suspicion).endswith("look at the board")
 
 
-def test_failures_everywhere_follow_nothing() -> None:
+def test_suspect_is_none_for_failures_everywhere() -> None:
     assert (
         suspect({"board": {"a": Counts(9, 20), "b": Counts(8, 20)}, "image": {"x": Counts(17, 40)}}) is None
     )
 
 
-def test_nothing_that_ran_follows_nothing() -> None:
+def test_suspect_is_none_without_runs() -> None:
     assert suspect({"board": {}}) is None

@@ -53,19 +53,19 @@ def filled(path: Path, *keys: str) -> Path:
     return path
 
 
-def test_what_was_entered_comes_back(tmp_path: Path) -> None:
+def test_history_reads_back_what_was_written(tmp_path: Path) -> None:
     with History(filled(tmp_path / "h.db", "one")) as history:
         assert history.attempts("one") == ATTEMPTS
 
 
-def test_an_attempt_is_entered_once(tmp_path: Path) -> None:
+def test_history_stores_an_attempt_once(tmp_path: Path) -> None:
     with History(filled(tmp_path / "h.db", "one")) as history:
         history.add("one", ATTEMPTS)
 
         assert len(history.attempts("one")) == len(ATTEMPTS)
 
 
-def test_a_run_that_ends_keeps_its_beginning(tmp_path: Path) -> None:
+def test_history_end_run_keeps_the_start(tmp_path: Path) -> None:
     with History(tmp_path / "h.db") as history:
         history.begin_run(RunFacts("one", 1.0, commit="abc"))
         history.end_run(RunFacts("one", 1.0, ended_s=2.0, exit_status=0))
@@ -73,7 +73,7 @@ def test_a_run_that_ends_keeps_its_beginning(tmp_path: Path) -> None:
         assert history.runs() == [RunFacts("one", 1.0, commit="abc", ended_s=2.0, exit_status=0)]
 
 
-def test_merging_loses_and_doubles_nothing(tmp_path: Path) -> None:
+def test_merge_history_loses_and_doubles_nothing(tmp_path: Path) -> None:
     here, there = filled(tmp_path / "a.db", "one", "two"), filled(tmp_path / "b.db", "two", "three")
     with History(here) as history:
         assert (merge_history(history, there), merge_history(history, there)) == (1, 0)
@@ -82,7 +82,7 @@ def test_merging_loses_and_doubles_nothing(tmp_path: Path) -> None:
         assert [history.attempts(run.key) for run in history.runs()] == [ATTEMPTS] * 3
 
 
-def test_what_is_forgotten_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_delete_before_leaves_nothing_of_a_run(tmp_path: Path) -> None:
     with History(filled(tmp_path / "h.db", "one", "two")) as history:
         history.delete_before(1.0)
 
@@ -91,7 +91,7 @@ def test_what_is_forgotten_leaves_nothing_behind(tmp_path: Path) -> None:
         assert counts == [1, len(ATTEMPTS)]
 
 
-def test_a_writer_that_is_killed_leaves_all_that_it_said(tmp_path: Path) -> None:
+def test_history_keeps_the_attempts_of_a_killed_writer(tmp_path: Path) -> None:
     path = tmp_path / "h.db"
     for turn in range(5):
         writer = subprocess.Popen(
@@ -108,7 +108,7 @@ def test_a_writer_that_is_killed_leaves_all_that_it_said(tmp_path: Path) -> None
             assert history.connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
-def test_two_writers_at_once_both_finish(tmp_path: Path) -> None:
+def test_history_lets_two_writers_finish(tmp_path: Path) -> None:
     path = tmp_path / "h.db"
     source = WRITER.replace("100_000", "150")
     writers = [
@@ -121,7 +121,7 @@ def test_two_writers_at_once_both_finish(tmp_path: Path) -> None:
         assert [len(history.attempts(key)) for key in ("one", "two")] == [150, 150]
 
 
-def test_a_full_disk_is_told_and_what_was_there_stays(tmp_path: Path) -> None:
+def test_history_on_a_full_disk_reports_and_keeps_data(tmp_path: Path) -> None:
     with History(filled(tmp_path / "h.db", "one")) as history:
         (pages,) = history.connection.execute("PRAGMA page_count").fetchone()
         history.connection.execute(f"PRAGMA max_page_count={pages}")  # SQLite's own full disk
@@ -136,7 +136,7 @@ def test_a_full_disk_is_told_and_what_was_there_stays(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "content", [b"no database at all, but some text that is long enough" * 20, b"\0" * 4096]
 )
-def test_what_is_no_history_is_refused_and_left_alone(content: bytes, tmp_path: Path) -> None:
+def test_history_refuses_what_is_no_history(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "h.db"
     path.write_bytes(content)
 
@@ -146,7 +146,7 @@ def test_what_is_no_history_is_refused_and_left_alone(content: bytes, tmp_path: 
     assert path.read_bytes() == content
 
 
-def test_another_programs_database_is_refused(tmp_path: Path) -> None:
+def test_history_refuses_another_programs_database(tmp_path: Path) -> None:
     path = tmp_path / "h.db"
     with sqlite3.connect(path) as other:
         other.execute("CREATE TABLE theirs(x)")
@@ -200,7 +200,7 @@ def test_history_refuses_tables_that_hil_does_not_make(
         use(ours, path)
 
 
-def test_history_that_was_analyzed_is_read(tmp_path: Path) -> None:
+def test_history_accepts_tables_of_analyze(tmp_path: Path) -> None:
     path = filled(tmp_path / "h.db", "one")
     with closing(sqlite3.connect(path)) as ours, ours:
         ours.execute("ANALYZE")
@@ -229,7 +229,7 @@ with History(Path(sys.argv[1])) as history:
 """
 
 
-def test_read_is_ended_by_a_signal(tmp_path: Path) -> None:
+def test_history_read_is_ended_by_a_signal(tmp_path: Path) -> None:
     path = filled(tmp_path / "h.db", "one")
     with running(
         [sys.executable, "-c", ENDLESS, path], stdout=subprocess.PIPE, stderr=subprocess.PIPE
@@ -241,7 +241,7 @@ def test_read_is_ended_by_a_signal(tmp_path: Path) -> None:
     assert b"KeyboardInterrupt" in said.splitlines()[-1]
 
 
-def test_a_history_of_a_newer_version_is_refused(tmp_path: Path) -> None:
+def test_history_of_a_newer_version_is_refused(tmp_path: Path) -> None:
     path = filled(tmp_path / "h.db", "one")
     with sqlite3.connect(path) as newer:
         newer.execute("PRAGMA user_version=7")
@@ -252,7 +252,7 @@ def test_a_history_of_a_newer_version_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_another_users_history_can_be_read(tmp_path: Path) -> None:
+def test_history_of_another_user_can_be_read(tmp_path: Path) -> None:
     path = filled(tmp_path / "theirs" / "h.db", "one")
     for each, mode in ((path, 0o444), (path.parent, 0o555)):
         each.chmod(mode)
@@ -261,7 +261,7 @@ def test_another_users_history_can_be_read(tmp_path: Path) -> None:
         assert history.attempts("one") == ATTEMPTS
 
 
-def test_what_may_only_be_read_is_read_whole_also_while_somebody_writes_it(tmp_path: Path) -> None:
+def test_history_read_only_sees_all_data_during_a_write(tmp_path: Path) -> None:
     path = filled(tmp_path / "h.db", "one")
     with closing(connect_read_only(path)) as alone:
         assert alone.execute("SELECT count(*) FROM attempt").fetchone() == (len(ATTEMPTS),)
@@ -273,7 +273,7 @@ def test_what_may_only_be_read_is_read_whole_also_while_somebody_writes_it(tmp_p
             assert beside.execute("SELECT count(*) FROM attempt").fetchone() == (2 * len(ATTEMPTS),)
 
 
-def test_what_is_no_history_is_told_also_where_it_may_only_be_read(
+def test_history_read_only_refuses_what_is_no_history(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "h.db").write_text("no database at all, but long enough to be taken for a page of one")
@@ -283,7 +283,7 @@ def test_what_is_no_history_is_told_also_where_it_may_only_be_read(
         History(tmp_path / "h.db", to_read=True)
 
 
-def test_read_tells_a_history_that_is_damaged_inside(tmp_path: Path) -> None:
+def test_history_read_reports_damage(tmp_path: Path) -> None:
     path = filled(tmp_path / "history.db", *"abcdef")
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA journal_mode=DELETE")

@@ -89,7 +89,7 @@ def test_safe_if_unsafe_needs_a_serial_number() -> None:
     assert run(["safe", "--if-unsafe", "--all"]) == 2
 
 
-def test_the_unit_makes_a_board_safe_that_comes_back(
+def test_safe_unit_makes_a_returning_board_safe(
     powered: str, locks: Path, simulator: SimulatorProcess, tmp_path: Path
 ) -> None:
     left(locks, powered, BoardState.IN_USE)

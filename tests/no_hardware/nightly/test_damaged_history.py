@@ -49,7 +49,7 @@ def hil(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("kind", DAMAGES)
-def test_damage_is_found_and_what_is_sound_is_not_called_damaged(kind: str, tmp_path: Path) -> None:
+def test_find_damage_finds_only_damage(kind: str, tmp_path: Path) -> None:
     path = filled(tmp_path / "history.db")
     assert find_damage(path) == ""
 
@@ -58,14 +58,14 @@ def test_damage_is_found_and_what_is_sound_is_not_called_damaged(kind: str, tmp_
     assert find_damage(path)
 
 
-def test_a_history_of_another_program_or_none_is_not_damaged(tmp_path: Path) -> None:
+def test_find_damage_ignores_other_files(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "other.db")) as connection:
         connection.execute("CREATE TABLE bookmarks(id)")
 
     assert [find_damage(tmp_path / name) for name in ("other.db", "none.db", ".")] == ["", "", ""]
 
 
-def test_a_damaged_history_is_put_aside_with_its_log(tmp_path: Path) -> None:
+def test_rename_damaged_renames_the_log_too(tmp_path: Path) -> None:
     path = tmp_path / "history.db"
     for ending in ("", "-wal", "-shm"):
         path.with_name(f"history.db{ending}").write_bytes(ending.encode())
@@ -78,7 +78,7 @@ def test_a_damaged_history_is_put_aside_with_its_log(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("command", ["history", "report"])
-def test_a_damaged_history_is_said_to_be_that_in_a_sentence(command: str, tmp_path: Path) -> None:
+def test_hil_history_reports_damage_in_a_sentence(command: str, tmp_path: Path) -> None:
     (tmp_path / "nightly").mkdir()
     (tmp_path / "nightly" / "history.db").write_bytes(b"no database" * 1000)
 
@@ -88,7 +88,7 @@ def test_a_damaged_history_is_said_to_be_that_in_a_sentence(command: str, tmp_pa
     assert "the history nightly/history.db cannot be used: it is damaged" in said.stderr
 
 
-def test_the_last_night_is_told_by_its_own_record_where_the_history_is_damaged(tmp_path: Path) -> None:
+def test_last_night_uses_its_record_if_the_history_is_damaged(tmp_path: Path) -> None:
     (tmp_path / "history.db").write_bytes(b"no database" * 1000)
     with pytest.raises(HistoryError, match="is damaged"):
         describe_last_night(tmp_path)
@@ -102,7 +102,7 @@ def test_the_last_night_is_told_by_its_own_record_where_the_history_is_damaged(t
     assert "is damaged" in told["history"]
 
 
-def test_a_night_runs_with_a_damaged_history_and_begins_a_new_one(tmp_path: Path) -> None:
+def test_run_night_replaces_a_damaged_history(tmp_path: Path) -> None:
     (tmp_path / "pytest.ini").write_text("[pytest]\n", "ascii")
     (tmp_path / "test_n.py").write_text("def test_n(): pass\n", "ascii")
     (tmp_path / "nightly").mkdir()

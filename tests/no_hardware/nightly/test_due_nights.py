@@ -60,7 +60,7 @@ def noon(zone: str, day: str) -> float:
         ("UTC", "02:00", "2027-03-27", ["03-28 02:00", "03-29 02:00", "03-30 02:00"]),
     ],
 )
-def test_each_night_comes_once_in_any_zone(zone: str, at: str, saturday: str, nights: list[str]) -> None:
+def test_next_nights_come_once_in_every_zone(zone: str, at: str, saturday: str, nights: list[str]) -> None:
     with time_zone(zone):
         told = next_nights(TimeOfDay.parse(at), now_s=noon(zone, saturday))
 
@@ -77,9 +77,7 @@ def test_each_night_comes_once_in_any_zone(zone: str, at: str, saturday: str, ni
         ("America/New_York", "01:30", "2027-11-06", "2027-11-07 01:30"),
     ],
 )
-def test_the_timer_starts_each_night_once_by_systemds_own_word(
-    zone: str, at: str, saturday: str, night: str
-) -> None:
+def test_timer_starts_each_night_once(zone: str, at: str, saturday: str, night: str) -> None:
     with time_zone(zone):
         moved = moved_nights(TimeOfDay.parse(at), noon(zone, saturday))
         also = tuple(one.begins for one in moved if one.is_skipped)
@@ -100,7 +98,7 @@ def test_the_timer_starts_each_night_once_by_systemds_own_word(
     assert night in only
 
 
-def test_the_time_of_the_examples_exists_once_everywhere() -> None:
+def test_safe_time_exists_once_in_every_zone() -> None:
     hour, minute = map(int, SAFE_TIME.split(":"))
     first = datetime(2026, 11, 1, hour, minute, tzinfo=UTC)
     days = [first + timedelta(days=days) for days in range(366)]
@@ -120,7 +118,7 @@ def test_the_time_of_the_examples_exists_once_everywhere() -> None:
         ("Europe/Berlin", "04:30", ""),
     ],
 )
-def test_what_summer_time_does_is_told(zone: str, at: str, words: str) -> None:
+def test_summer_time_words_describe_the_change(zone: str, at: str, words: str) -> None:
     with time_zone(zone):
         time_of_day = TimeOfDay.parse(at)
         told = summer_time_words(time_of_day, list(moved_nights(time_of_day, NOW_S)))
@@ -129,14 +127,14 @@ def test_what_summer_time_does_is_told(zone: str, at: str, words: str) -> None:
     assert bool(words) == bool(told)
 
 
-def test_the_last_night_that_was_due_is_told_across_a_change() -> None:
+def test_last_due_is_right_across_a_clock_change() -> None:
     with time_zone("Europe/Berlin"):
         due_s = last_due(TimeOfDay(2, 30), noon("Europe/Berlin", "2027-03-28"))
 
         assert datetime.fromtimestamp(due_s, UTC).isoformat() == "2027-03-28T01:30:00+00:00"
 
 
-def test_the_time_of_an_installed_timer_is_read_back(tmp_path: Path) -> None:
+def test_units_time_of_day_reads_the_installed_timer(tmp_path: Path) -> None:
     units = Units("hil-nightly", user=True, folder=tmp_path)
     assert units.time_of_day() is None
 
@@ -162,7 +160,7 @@ def ran(folder: Path, *began_s: float) -> None:
         (5 * 3600, 3.5 * 3600, LATE),  # a run that was typed in the evening is not the night's
     ],
 )
-def test_a_night_that_did_not_begin_is_red_in_the_morning(
+def test_last_night_that_did_not_start_is_red(
     tmp_path: Path, began_ago_s: float, due_ago_s: float, status: int
 ) -> None:
     ran(tmp_path, NOW_S - began_ago_s)
@@ -173,7 +171,7 @@ def test_a_night_that_did_not_begin_is_red_in_the_morning(
 
 
 @pytest.mark.parametrize(("began_ago_s", "status"), [(25 * 3600, 0), (27 * 3600, LATE)])
-def test_without_a_timer_a_day_and_a_nights_length_are_enough(
+def test_last_night_without_a_timer_is_late_after_a_day(
     tmp_path: Path, began_ago_s: float, status: int
 ) -> None:
     ran(tmp_path, NOW_S - began_ago_s)
@@ -181,7 +179,7 @@ def test_without_a_timer_a_day_and_a_nights_length_are_enough(
     assert describe_last_night(tmp_path, NOW_S)[1] == status
 
 
-def test_a_run_that_is_dated_in_the_future_is_named_and_does_not_count(tmp_path: Path) -> None:
+def test_last_night_ignores_a_run_in_the_future(tmp_path: Path) -> None:
     ran(tmp_path, NOW_S - 2.5 * DAY_S, NOW_S + 400 * DAY_S)
 
     told, code = describe_last_night(tmp_path, NOW_S)
@@ -193,7 +191,7 @@ def test_a_run_that_is_dated_in_the_future_is_named_and_does_not_count(tmp_path:
 @pytest.mark.parametrize(
     ("past", "shown"), [(True, "dated in the future, and does not count"), (False, "clock is right")]
 )
-def test_the_history_names_runs_of_the_future(tmp_path: Path, past: bool, shown: str) -> None:
+def test_hil_history_names_runs_in_the_future(tmp_path: Path, past: bool, shown: str) -> None:
     now_s = time.time()
     ran(tmp_path, *([now_s - DAY_S] * past), now_s + 400 * DAY_S)
 

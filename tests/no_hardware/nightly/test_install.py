@@ -53,7 +53,7 @@ def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize("text", ["02:00", "2:00", "00:00", "23:59"])
-def test_a_time_of_day_is_understood(text: str) -> None:
+def test_time_of_day_parses(text: str) -> None:
     assert str(TimeOfDay.parse(text)) == f"{text:0>5}"
 
 
@@ -61,7 +61,7 @@ def test_a_time_of_day_is_understood(text: str) -> None:
     st.text(max_size=8)
     | st.sampled_from(["24:00", "12:60", "2", "02:00:00", "-1:00", "2:0", "\uff12:00", " 02:00"])
 )
-def test_whatever_else_is_written_is_refused_with_what_to_write(text: str) -> None:
+def test_time_of_day_refuses_other_text(text: str) -> None:
     hour, colon, minute = text.partition(":")
     digits = all(part.isascii() and part.isdigit() for part in (hour, minute))
     is_time = digits and colon and len(hour) < 3 and len(minute) == 2 and int(hour) < 24 and int(minute) < 60
@@ -71,7 +71,7 @@ def test_whatever_else_is_written_is_refused_with_what_to_write(text: str) -> No
 
 
 @NEEDS_SYSTEMD
-def test_the_units_of_any_clone_are_accepted_by_systemd_and_name_it_whole(clone: Path) -> None:
+def test_units_of_any_path_are_accepted_by_systemd(clone: Path) -> None:
     ran = hil(clone, "nightly", "install", "--at", "02:00", "--user", "--", "-k", 'a "b" $c %d')
 
     folder = clone / "home" / ".config" / "systemd" / "user"
@@ -92,7 +92,7 @@ def test_the_units_of_any_clone_are_accepted_by_systemd_and_name_it_whole(clone:
 
 
 @NEEDS_SYSTEMD
-def test_the_settings_of_the_shell_that_installs_are_in_the_unit_or_told(clone: Path) -> None:
+def test_install_copies_the_shells_settings(clone: Path) -> None:
     ran = hil(
         *(clone, "nightly", "install", "--at", "04:30", "--user"),
         HIL_LAB="labs/%one.toml",
@@ -113,14 +113,14 @@ def test_the_settings_of_the_shell_that_installs_are_in_the_unit_or_told(clone: 
 
 
 @NEEDS_SYSTEMD
-def test_a_line_for_cron_has_the_settings_too() -> None:
+def test_cron_line_has_the_shells_settings() -> None:
     schedule = Schedule(AT, Path("/srv"), Path("/bin/true"), environment={"HIL_LAB": "/a lab"})
 
     assert cron_line(schedule).count("HIL_LAB='/a lab' /bin/true -m hil.cli.main") == 2
 
 
 @NEEDS_SYSTEMD
-def test_the_next_three_nights_and_summer_time_are_told(clone: Path) -> None:
+def test_install_prints_the_next_nights(clone: Path) -> None:
     ran = hil(clone, "--json", "nightly", "install", "--at", "02:00", "--user", TZ="Europe/Berlin")
 
     told = json.loads(ran.stdout)
@@ -131,14 +131,14 @@ def test_the_next_three_nights_and_summer_time_are_told(clone: Path) -> None:
 
 
 @pytest.mark.skipif(Path("/run/systemd/system").is_dir(), reason="systemd runs this host")
-def test_without_systemd_there_is_a_line_for_cron(clone: Path) -> None:
+def test_install_without_systemd_prints_a_cron_line(clone: Path) -> None:
     ran = hil(clone, "nightly", "install", "--at", "2:05", "--user")
 
     assert ran.returncode == 0, ran.stderr
     assert "cron: 5 2 * * * cd " in ran.stdout
 
 
-def test_a_cron_line_does_what_it_says_in_the_folder_of_the_clone(clone: Path) -> None:
+def test_cron_line_runs_in_the_clones_folder(clone: Path) -> None:
     python = clone / "python that tells"
     python.write_text('#!/bin/sh\npwd >>"$TOLD"; echo "$@" >>"$TOLD"\n', "utf-8")
     python.chmod(0o755)
@@ -166,7 +166,7 @@ def test_a_cron_line_does_what_it_says_in_the_folder_of_the_clone(clone: Path) -
         ((), "--at"),
     ],
 )
-def test_what_makes_no_sense_is_told_and_nothing_is_written(
+def test_install_refuses_nonsense_and_writes_nothing(
     clone: Path, arguments: tuple[str, ...], said: str
 ) -> None:
     ran = hil(clone, "nightly", "install", "--user", *arguments)
@@ -174,13 +174,13 @@ def test_what_makes_no_sense_is_told_and_nothing_is_written(
     assert (ran.returncode, said in ran.stderr, (clone / "home").exists()) == (2, True, False), ran.stderr
 
 
-def test_a_folder_without_tests_is_refused(tmp_path: Path) -> None:
+def test_install_refuses_a_folder_without_tests(tmp_path: Path) -> None:
     ran = hil(tmp_path, "nightly", "install", "--at", "02:00", "--user")
 
     assert (ran.returncode, "there are no tests in" in ran.stderr) == (2, True)
 
 
-def test_the_units_of_another_clone_stay(tmp_path: Path) -> None:
+def test_install_keeps_the_units_of_another_clone(tmp_path: Path) -> None:
     units = Units("hil-nightly", user=True, folder=tmp_path / "units")
     units.write(Schedule(AT, Path("/srv/one"), Path("/bin/true")))
 
@@ -191,7 +191,7 @@ def test_the_units_of_another_clone_stay(tmp_path: Path) -> None:
     assert "03:00:00" in units.timer.read_text("utf-8")
 
 
-def test_what_was_installed_is_removed(tmp_path: Path) -> None:
+def test_uninstall_removes_the_units(tmp_path: Path) -> None:
     units = Units("hil-nightly", user=True, folder=tmp_path)
     units.write(Schedule(AT, Path("/srv/one"), Path("/bin/true")))
 
@@ -199,13 +199,13 @@ def test_what_was_installed_is_removed(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_removing_what_is_not_there_says_so(tmp_path: Path) -> None:
+def test_uninstall_without_units_says_so(tmp_path: Path) -> None:
     ran = hil(tmp_path, "nightly", "uninstall", "--user", XDG_CONFIG_HOME=str(tmp_path))
 
     assert (ran.returncode, "was installed under this name" in ran.stderr) == (2, True)
 
 
-def test_the_units_beside_the_documentation_are_those_that_install_writes() -> None:
+def test_packaged_units_equal_those_of_install() -> None:
     clone = Path("/srv/hil")
     python = clone / ".venv" / "bin" / "python"
     schedule = Schedule(AT, clone, python, user="hil", groups=("plugdev",))
@@ -214,12 +214,12 @@ def test_the_units_beside_the_documentation_are_those_that_install_writes() -> N
     assert (PACKAGING / "hil-nightly.timer").read_text("utf-8") == timer(schedule)
 
 
-def test_a_path_with_a_line_break_is_refused() -> None:
+def test_schedule_refuses_a_path_with_a_line_break() -> None:
     with pytest.raises(UsageError, match="control character"):
         Schedule(AT, Path("/srv/a\nExecStart=/bin/evil"), Path("/bin/true"))
 
 
-def test_a_command_of_the_cron_line_is_one_that_a_shell_splits_as_it_was_meant() -> None:
+def test_cron_line_is_split_correctly_by_a_shell() -> None:
     line = cron_line(Schedule(AT, Path("/a b"), Path("/p y")))
 
     assert shlex.split(line.split(" ", 5)[5])[:6] == ["cd", "/a b", "&&", "/p y", "-m", "hil.cli.main"]
@@ -236,7 +236,7 @@ FOREIGN = "# Written by a person.\n[Unit]\nDescription=Backup\n"
         *("hil-nightly-a\n", "hil-nightly-" + "x" * 60),
     ],
 )
-def test_units_of_the_machine_take_no_name_that_is_not_a_nights(name: str) -> None:
+def test_system_units_refuse_other_names(name: str) -> None:
     with pytest.raises(UsageError, match="night's name"):
         Units.of(name, user=False)
 
@@ -244,12 +244,12 @@ def test_units_of_the_machine_take_no_name_that_is_not_a_nights(name: str) -> No
 @pytest.mark.parametrize(
     "name", ["hil-safe", "hil-nightly.timer", "-x", "a/b", "../x", "x@1", "a\n", "x" * 80]
 )
-def test_units_of_a_user_take_no_name_that_is_ours_or_no_units(name: str) -> None:
+def test_user_units_refuse_names_of_hil_and_malformed_ones(name: str) -> None:
     with pytest.raises(UsageError, match="night's name"):
         Units.of(name, user=True)
 
 
-def test_units_of_a_user_take_any_other_name_but_one_of_the_machine(
+def test_user_units_accept_any_name_without_a_system_unit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("hil.nightly.systemd._SYSTEM_FOLDERS", (tmp_path,))
@@ -262,14 +262,14 @@ def test_units_of_a_user_take_any_other_name_but_one_of_the_machine(
 
 
 @pytest.mark.parametrize("name", ["hil-nightly", "hil-nightly-2", "hil-nightly-Rack_2"])
-def test_units_take_names_of_nights(name: str) -> None:
+def test_units_accept_names_of_nights(name: str) -> None:
     assert Units.of(name, user=True, environ={"HOME": "/home/ada"}).name == name
 
 
 @pytest.mark.parametrize("kind", ["service", "timer"])
 @pytest.mark.parametrize("there", ["a file", "a link to a file", "a link to nothing", "a folder", "a pipe"])
 @pytest.mark.parametrize("act", ["write", "remove"])
-def test_units_leave_what_they_did_not_write(tmp_path: Path, kind: str, there: str, act: str) -> None:
+def test_units_keep_foreign_files(tmp_path: Path, kind: str, there: str, act: str) -> None:
     units = Units("hil-nightly", user=True, folder=tmp_path / "units")
     units.folder.mkdir()
     (tmp_path / "backup").write_text(FOREIGN)
@@ -293,7 +293,7 @@ def test_units_leave_what_they_did_not_write(tmp_path: Path, kind: str, there: s
     assert not (tmp_path / "nothing").exists()
 
 
-def test_units_that_were_written_are_written_again_and_removed(tmp_path: Path) -> None:
+def test_units_are_overwritten_and_removed(tmp_path: Path) -> None:
     units = Units("hil-nightly", user=True, folder=tmp_path / "units")
     schedule = Schedule(AT, tmp_path, Path("/usr/bin/python3"))
 
@@ -306,7 +306,7 @@ def test_units_that_were_written_are_written_again_and_removed(tmp_path: Path) -
 
 @only_root
 @pytest.mark.parametrize("whose", ["clone", "units"])
-def test_install_for_roots_own_systemd_obeys_no_other_user(whose: str) -> None:
+def test_install_for_root_refuses_other_users_files(whose: str) -> None:
     with folder_for_everybody() as common:
         for folder in (common / "clone", common / "home" / ".config"):
             folder.mkdir(parents=True)

@@ -102,7 +102,7 @@ def newest(path: Path) -> tuple[RunFacts, list[Attempt]]:
 
 
 @pytest.mark.parametrize("batch", range(BATCHES))
-def test_ten_nights_killed_at_random_leave_all_in_order(
+def test_run_night_killed_at_random_leaves_everything_in_order(
     batch: int, clone: Path, simulator: SimulatorProcess
 ) -> None:
     rng = random.Random(batch)  # noqa: S311 - the same moments each time, as far as the machine allows

@@ -78,7 +78,7 @@ def runs_of(clone: Path) -> list[RunFacts]:
     ],
     ids=["green", "failed", "flaky", "no board", "nothing", "option", "import"],
 )
-def test_a_night_ends_with_a_status_that_tells_and_is_in_the_history_with_it(
+def test_run_night_exit_status_is_in_the_history(
     clone: Path, source: str, more: Sequence[str], status: int
 ) -> None:
     ran = run_night(clone, source, *more)
@@ -92,7 +92,7 @@ def test_a_night_ends_with_a_status_that_tells_and_is_in_the_history_with_it(
 
 @RUNS
 @pytest.mark.skipif(os.uname().machine != "x86_64", reason="the number of the system call is this machine's")
-def test_night_that_c_code_ended_with_status_0_is_red(clone: Path) -> None:
+def test_run_night_ended_by_c_code_with_status_0_is_red(clone: Path) -> None:
     ran = run_night(clone, ENDS_IN_C)
 
     assert (ran.returncode, runs_of(clone)[0].exit_status) == (Status.INTERRUPTED, Status.INTERRUPTED)
@@ -100,7 +100,7 @@ def test_night_that_c_code_ended_with_status_0_is_red(clone: Path) -> None:
 
 
 @RUNS
-def test_a_night_keeps_everything_in_its_folder(clone: Path) -> None:
+def test_run_night_keeps_everything_in_its_folder(clone: Path) -> None:
     ran = run_night(clone, PASSES)
 
     kept = clone / "nightly" / "newest"
@@ -111,7 +111,7 @@ def test_a_night_keeps_everything_in_its_folder(clone: Path) -> None:
 
 
 @RUNS
-def test_behind_a_night_there_is_the_page_of_all_nights_and_it_leads_to_this_one(clone: Path) -> None:
+def test_run_night_writes_the_page_of_all_nights(clone: Path) -> None:
     ran = run_night(clone, PASSES)
 
     page = clone / "nightly" / "report" / "index.html"
@@ -125,9 +125,7 @@ def test_behind_a_night_there_is_the_page_of_all_nights_and_it_leads_to_this_one
 
 @RUNS
 @pytest.mark.parametrize("workers", ["-n0", "-n2"])
-def test_a_night_whose_file_cannot_be_collected_shows_it_first_and_never_says_that_no_test_fails(
-    clone: Path, workers: str
-) -> None:
+def test_run_night_shows_an_uncollected_file_first(clone: Path, workers: str) -> None:
     (clone / "test_cannot.py").write_text("import no_such_module\n", "utf-8")
 
     ran = run_night(clone, PASSES, workers)
@@ -142,16 +140,14 @@ def test_a_night_whose_file_cannot_be_collected_shows_it_first_and_never_says_th
 
 
 @RUNS
-def test_a_night_that_never_came_to_a_test_is_called_simulated_too(clone: Path) -> None:
+def test_run_night_without_a_test_is_called_simulated(clone: Path) -> None:
     ran = run_night(clone, PASSES, "--no-such-option")
 
     assert "hil: SIMULATED: no test fails, but look at the nights: " in ran.stdout + ran.stderr
 
 
 @RUNS
-def test_a_night_on_fewer_boards_than_the_lab_file_lists_is_red_there_too(
-    clone: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_run_night_on_too_few_boards_is_red(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("HIL_LAB")
     (clone / "lab.toml").write_text('[place.left]\nserial = "0df1ffff"\n', "utf-8")
 
@@ -165,7 +161,7 @@ def test_a_night_on_fewer_boards_than_the_lab_file_lists_is_red_there_too(
 
 
 @RUNS
-def test_with_json_the_answer_alone_is_on_standard_output(clone: Path) -> None:
+def test_hil_nightly_run_json_prints_only_the_answer(clone: Path) -> None:
     (clone / "test_inner.py").write_text(PASSES, "utf-8")
 
     ran = run_hil(clone, "--json", "nightly", "run", "--", "-n0", "--hil-boards=sim:1")
@@ -175,7 +171,7 @@ def test_with_json_the_answer_alone_is_on_standard_output(clone: Path) -> None:
 
 
 @RUNS
-def test_ctrl_c_reaches_pytest_once_and_the_night_ends_in_order(clone: Path) -> None:
+def test_run_night_passes_ctrl_c_to_pytest_once(clone: Path) -> None:
     (clone / "test_inner.py").write_text(
         "import time\ndef test_waits(power):\n    for _ in range(600): time.sleep(0.1)\n", "utf-8"
     )
@@ -203,7 +199,7 @@ def test_ctrl_c_reaches_pytest_once_and_the_night_ends_in_order(clone: Path) -> 
 
 
 @RUNS
-def test_pytest_ends_with_a_night_that_is_killed(clone: Path) -> None:
+def test_run_night_killed_ends_pytest(clone: Path) -> None:
     source = "import os, time\ndef test_waits(power):\n    open('pid', 'w').write(str(os.getpid()))\n    "
     (clone / "test_inner.py").write_text(source + "time.sleep(60)\n", "utf-8")
     command = [sys.executable, "-m", "hil.cli.main", "nightly", "run", "--", "-n0", "--hil-boards=sim:1"]
@@ -222,14 +218,14 @@ def is_zombie(pid: str) -> bool:
         return True
 
 
-def test_nights_of_one_second_get_folders_of_their_own_and_newest_leads_to_the_last(tmp_path: Path) -> None:
+def test_new_folder_is_unique_and_newest_points_to_it(tmp_path: Path) -> None:
     folders = [new_folder(tmp_path) for _ in range(12)]
 
     assert len(set(folders)) == 12
     assert (tmp_path / "newest").resolve() == folders[-1].resolve()
 
 
-def test_old_nights_are_removed_and_nothing_else(tmp_path: Path) -> None:
+def test_delete_old_folders_removes_only_old_nights(tmp_path: Path) -> None:
     nights = [f"2026-01-{day:02}T020000Z" for day in range(1, 9)] + ["2026-01-08T020000Z-2"]
     for name in (*nights, "my notes", "2026-01-01"):
         (tmp_path / name).mkdir()
@@ -243,7 +239,7 @@ def test_old_nights_are_removed_and_nothing_else(tmp_path: Path) -> None:
     )
 
 
-def test_a_record_that_was_written_is_read_back(tmp_path: Path) -> None:
+def test_newest_record_reads_back_a_record(tmp_path: Path) -> None:
     folder = new_folder(tmp_path)
     record = NightRecord("2026-01-01T02:00:00+00:00", status=7, command=("a", "b"), folder=str(folder))
 
@@ -255,7 +251,7 @@ def test_a_record_that_was_written_is_read_back(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("days_ago", "exit_status", "told"), [(0.5, 0, 0), (0.5, 7, 7), (0.5, None, 1), (2.0, 0, LATE)]
 )
-def test_the_morning_after_is_told_by_a_status(
+def test_last_night_is_described_with_its_status(
     tmp_path: Path, days_ago: float, exit_status: int | None, told: int
 ) -> None:
     now_s = 1_800_000_000.0
@@ -267,11 +263,11 @@ def test_the_morning_after_is_told_by_a_status(
     assert describe_last_night(tmp_path, now_s)[1] == told
 
 
-def test_where_no_night_ever_ran_that_is_told(tmp_path: Path) -> None:
+def test_last_night_without_any_night_is_described(tmp_path: Path) -> None:
     assert describe_last_night(tmp_path / "nowhere")[1] == LATE
 
 
-def test_a_program_that_is_killed_tells_by_which_signal(tmp_path: Path) -> None:
+def test_run_tee_status_names_the_signal(tmp_path: Path) -> None:
     command = [sys.executable, "-c", "import os; print('x', flush=True); os.kill(os.getpid(), 9)"]
 
     status = run_tee(command, os.environ, tmp_path / "console.txt", io.BytesIO())
@@ -281,7 +277,7 @@ def test_a_program_that_is_killed_tells_by_which_signal(tmp_path: Path) -> None:
     assert explain_status(status) == "red: pytest was killed by signal 9"
 
 
-def test_a_terminal_that_has_gone_away_is_no_trouble(tmp_path: Path) -> None:
+def test_run_tee_ignores_a_closed_terminal(tmp_path: Path) -> None:
     gone = io.BytesIO()
     gone.close()
 
@@ -290,7 +286,7 @@ def test_a_terminal_that_has_gone_away_is_no_trouble(tmp_path: Path) -> None:
     assert (status, (tmp_path / "console.txt").read_bytes()) == (0, b"kept\n")
 
 
-def test_the_handlers_of_signals_are_as_before(tmp_path: Path) -> None:
+def test_run_tee_restores_signal_handlers(tmp_path: Path) -> None:
     assert threading.current_thread() is threading.main_thread()
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
 
@@ -310,11 +306,11 @@ def test_the_handlers_of_signals_are_as_before(tmp_path: Path) -> None:
     ],
     ids=["reported", "ended early"],
 )
-def test_a_night_keeps_its_ledger_apart(printed: str, ledger: str) -> None:
+def test_ledger_in_extracts_the_ledger(printed: str, ledger: str) -> None:
     assert ledger_in(printed) == ledger
 
 
-def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+def test_run_night_reports_a_folder_that_cannot_be_created(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
     (tmp_path / "conftest.py").touch()
 
@@ -323,7 +319,7 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     assert (ran.returncode, "no night can be kept in" in ran.stderr) == (2, True), ran.stderr
 
 
-def test_a_program_whose_output_cannot_be_kept_goes_on(tmp_path: Path) -> None:
+def test_run_tee_goes_on_without_a_file(tmp_path: Path) -> None:
     shown = io.BytesIO()
     command = [sys.executable, "-c", "print('x' * 1_000_000)"]  # more than a pipe holds
 
@@ -338,7 +334,7 @@ def test_a_program_whose_output_cannot_be_kept_goes_on(tmp_path: Path) -> None:
     [((), Status.BENCH_NOT_READY), (("--simulated",), Status.GREEN)],
     ids=["left", "meant"],
 )
-def test_night_that_the_environment_sends_to_simulated_boards_is_red_unless_it_is_meant(
+def test_run_night_on_simulated_boards_by_environment_is_red_unless_asked(
     clone: Path, monkeypatch: pytest.MonkeyPatch, more: Sequence[str], status: int
 ) -> None:
     monkeypatch.setenv("HIL_BOARDS", "sim:1")
@@ -374,9 +370,7 @@ def test_simulated_boards_are_those_that_pytest_will_use(
 
 
 @RUNS
-def test_the_commit_of_a_night_is_that_of_the_tests_wherever_it_is_kept(
-    clone: Path, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def test_run_night_commit_is_that_of_the_tests(clone: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     git = ("git", "-c", "user.name=a", "-c", "user.email=a@b", "-C", str(clone))
     for words in (("init", "-q"), ("commit", "-q", "--allow-empty", "-m", "x")):
         subprocess.run([*git, *words], check=True)

@@ -50,7 +50,7 @@ def install(systemd: OwnSystemd, clone: Path, source: str, *more: str) -> str:
     return installed.stdout
 
 
-def test_an_installed_timer_starts_the_night(systemd: OwnSystemd, clone: Path) -> None:
+def test_timer_installed_starts_the_night(systemd: OwnSystemd, clone: Path) -> None:
     install(systemd, clone, "def test_passes(power): power.on()\n", "--hil-boards=sim:1")
     assert "02:00:00" in systemd.tells(TIMER, "NextElapseUSecRealtime")
     folder = f"/etc/systemd/system/{TIMER}.d"
@@ -68,9 +68,7 @@ def test_an_installed_timer_starts_the_night(systemd: OwnSystemd, clone: Path) -
     assert systemd.tells(SERVICE, "Result") == "success"
 
 
-def test_a_night_that_is_stopped_leaves_the_dut_off_and_is_in_no_doubt(
-    systemd: OwnSystemd, clone: Path
-) -> None:
+def test_run_night_stopped_leaves_the_dut_off(systemd: OwnSystemd, clone: Path) -> None:
     with SimulatorProcess(boards=1) as simulator:
         (serial,) = simulator.serials()
         install(systemd, clone, WAITS, f"--hil-boards=sim@{simulator.ready['control_port']}")

@@ -37,7 +37,7 @@ def run(folder: Path, *arguments: str, **environ: str) -> subprocess.CompletedPr
 
 
 @pytest.mark.parametrize("workers", ["0", "2"])
-def test_the_run_says_where_its_page_is(tmp_path: Path, workers: str) -> None:
+def test_report_plugin_prints_the_path_of_the_page(tmp_path: Path, workers: str) -> None:
     ran = run(tmp_path, "-n", workers)
 
     assert f"hil: report: {tmp_path / 'report' / 'index.html'}" in ran.stdout
@@ -45,7 +45,7 @@ def test_the_run_says_where_its_page_is(tmp_path: Path, workers: str) -> None:
     assert (tmp_path / "report" / "junit.xml").is_file()
 
 
-def test_on_github_the_summary_is_added_to_that_of_the_step(tmp_path: Path) -> None:
+def test_report_plugin_appends_to_the_step_summary_on_github(tmp_path: Path) -> None:
     step = tmp_path / "step.md"
     step.write_text("before\n")
 
@@ -54,13 +54,13 @@ def test_on_github_the_summary_is_added_to_that_of_the_step(tmp_path: Path) -> N
     assert step.read_text().startswith("before\n## hil: 1 of 2 tests need a look")
 
 
-def test_a_summary_that_cannot_be_added_fails_no_test_and_is_told(tmp_path: Path) -> None:
+def test_report_plugin_reports_a_step_summary_that_cannot_be_written(tmp_path: Path) -> None:
     ran = run(tmp_path, "-k", "passes", GITHUB_STEP_SUMMARY=str(tmp_path))
 
     assert (ran.returncode, "NO REPORT: its pages cannot be written" in ran.stdout) == (0, True)
 
 
-def test_a_disk_that_is_full_fails_no_test_and_is_told(tmp_path: Path) -> None:
+def test_report_plugin_reports_a_full_disk(tmp_path: Path) -> None:
     if not os.access("/dev/full", os.W_OK):
         pytest.skip("this system has no /dev/full")
     (tmp_path / "report").mkdir()
@@ -71,7 +71,7 @@ def test_a_disk_that_is_full_fails_no_test_and_is_told(tmp_path: Path) -> None:
     assert (ran.returncode, "No space left on device" in ran.stdout) == (0, True)
 
 
-def test_a_run_without_the_option_makes_no_page(tmp_path: Path) -> None:
+def test_report_plugin_is_absent_without_the_option(tmp_path: Path) -> None:
     ran = run(tmp_path, "--hil-report=")
 
     assert ("report" in ran.stdout, (tmp_path / "report").exists()) == (False, False)

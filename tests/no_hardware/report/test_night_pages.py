@@ -42,7 +42,7 @@ def index(built: Path) -> str:
     return (built / "index.html").read_text()
 
 
-def test_the_loud_things_come_first_in_their_order(built: Path) -> None:
+def test_night_page_shows_findings_in_order(built: Path) -> None:
     page = Page(index(built)).text
 
     places = [
@@ -53,39 +53,39 @@ def test_the_loud_things_come_first_in_their_order(built: Path) -> None:
     assert "fails, since 2027-01-24, 3 runs, passed at 0000000000, fails at 0000000000" in page
 
 
-def test_every_test_has_a_row_with_a_letter_for_each_night(built: Path) -> None:
+def test_night_page_has_a_row_for_every_test(built: Path) -> None:
     rows = [value for name, value in Page(index(built)).attributes if name == "data-o"]
 
     assert len(rows) == len(TESTS)
     assert rows[:3] == ["pkpppkpppkpp", "pppppppppfff", "s" * 12]
 
 
-def test_long_lists_are_laid_out_in_pieces(built: Path) -> None:
+def test_night_page_splits_long_lists(built: Path) -> None:
     assert Page(index(built)).tags.count("section") == 6  # one of 250 tests takes three
 
 
-def test_nothing_from_a_name_becomes_markup(built: Path) -> None:
+def test_night_page_escapes_names(built: Path) -> None:
     page = Page(index(built))
 
     assert (page.tags.count("script"), "img" in page.tags) == (1, False)
     assert "\u202e" not in index(built)
 
 
-def test_a_night_that_is_kept_leads_to_its_own_pages(built: Path) -> None:
+def test_night_page_links_to_a_nights_own_pages(built: Path) -> None:
     links = [value for name, value in Page(index(built)).attributes if name == "href"]
 
     assert "../2027-01-26T080000Z/index.html" in links
     assert (built.parent / "2027-01-26T080000Z" / "index.html").is_file()
 
 
-def test_a_failing_test_has_a_page_with_each_attempt_and_the_way_to_what_is_kept(built: Path) -> None:
+def test_test_page_lists_attempts_with_links(built: Path) -> None:
     page = (built / "tests" / f"{file_stem(TESTS[0])}.html").read_text()
 
     assert page.count('<th scope="row"') == 12
     assert f"../../2027-01-26T080000Z/tests/{file_stem(TESTS[0])}.html" in page
 
 
-def test_the_wall_shows_one_number_the_boards_and_loads_itself_again(built: Path) -> None:
+def test_wall_page_shows_one_number_and_boards_and_reloads(built: Path) -> None:
     wall = (built / "wall.html").read_text(encoding="utf-8")
 
     assert '<div class="number o-failed">1</div>' in wall
@@ -95,7 +95,7 @@ def test_the_wall_shows_one_number_the_boards_and_loads_itself_again(built: Path
     assert "<kbd>/</kbd> search" not in wall, "it has nothing to search"
 
 
-def test_a_failure_names_its_board_and_the_night_is_in_utc_for_those_without_javascript(built: Path) -> None:
+def test_night_page_names_the_board_and_utc_time_of_a_failure(built: Path) -> None:
     page = index(built)
 
     assert re.search(r"on board 0df1003\d: no ", page)
@@ -103,25 +103,25 @@ def test_a_failure_names_its_board_and_the_night_is_in_utc_for_those_without_jav
     assert "failure rate" in page
 
 
-def test_each_board_has_a_page(built: Path) -> None:
+def test_night_pages_have_one_for_each_board(built: Path) -> None:
     assert sorted(path.stem for path in (built / "boards").iterdir()) == [f"0df1003{n}" for n in range(4)]
 
 
-def test_every_link_leads_to_a_file(built: Path) -> None:
+def test_night_pages_have_no_broken_link(built: Path) -> None:
     for path in built.glob("**/*.html"):
         links = [value for name, value in Page(path.read_text()).attributes if name == "href" and value]
         missing = [one for one in links if not one.startswith("#") and not path.parent.joinpath(one).exists()]
         assert (path.name, missing) == (path.name, [])
 
 
-def test_an_empty_history_has_a_page_that_says_so(tmp_path: Path) -> None:
+def test_night_page_of_an_empty_history_says_so(tmp_path: Path) -> None:
     with History(tmp_path / "h.db") as history:
         built = build_nights(Window(history), tmp_path / "out")
 
     assert (built.runs, "no night is in this history" in built.page.read_text()) == (0, True)
 
 
-def test_the_command_says_where_the_page_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_hil_report_prints_the_path_of_the_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     keep_nights(tmp_path / "history.db", TESTS[:4])
 
     status = run(["--json", "report", str(tmp_path / "out"), "--history", str(tmp_path / "history.db")])
@@ -132,7 +132,7 @@ def test_the_command_says_where_the_page_is(tmp_path: Path, capsys: pytest.Captu
 
 
 @pytest.mark.parametrize("named", [".", "report"])
-def test_the_pages_of_a_night_go_into_its_report_and_no_others_do(
+def test_hil_report_writes_a_nights_pages_into_its_report(
     named: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     keep_nights(tmp_path / "history.db", TESTS[:4])
@@ -150,7 +150,7 @@ def test_the_pages_of_a_night_go_into_its_report_and_no_others_do(
     assert (night / "report" / "index.html").is_file()
 
 
-def test_the_command_makes_the_pages_of_a_killed_run(
+def test_hil_report_writes_the_pages_of_a_killed_run(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     keep_run(tmp_path, a_test("t::one"), ended_s=None)
@@ -161,7 +161,7 @@ def test_the_command_makes_the_pages_of_a_killed_run(
 
 
 @pytest.mark.parametrize("damage", ["no history", "a file", "damaged run"])
-def test_what_cannot_be_done_is_told_with_a_remedy(
+def test_hil_report_errors_have_a_remedy(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], damage: str
 ) -> None:
     out = tmp_path / "out"
@@ -179,13 +179,13 @@ def test_what_cannot_be_done_is_told_with_a_remedy(
     assert (status, "try: " in said, "Traceback" in said) == (1, True, False)
 
 
-def test_pages_need_neither_board_nor_simulator() -> None:
+def test_report_imports_neither_driver_nor_simulator() -> None:
     code = "import sys, hil.report.night_pages, hil.report.run_pages; print('hil.sim' in sys.modules)"
 
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "False"
 
 
-def test_a_strip_has_a_path_for_each_outcome_and_says_its_counts() -> None:
+def test_sparkline_has_a_path_for_each_outcome() -> None:
     drawn = sparkline("ppf.p")
 
     assert drawn.count("<path") == 2
@@ -193,7 +193,7 @@ def test_a_strip_has_a_path_for_each_outcome_and_says_its_counts() -> None:
     assert 'aria-label="3 passed, 1 failed"' in drawn
 
 
-def test_a_pass_behind_a_failed_attempt_is_flaky() -> None:
+def test_outcome_letters_show_a_pass_after_a_failure_as_flaky() -> None:
     assert (
         outcome_letters({0: MatrixCell(0, 0, 1), 2: MatrixCell(0, 1, 1), 3: MatrixCell(1, 2, 1)}, 4) == "p.kf"
     )

@@ -44,7 +44,7 @@ def build(folder: Path) -> dict[str, str]:
     return {str(path.relative_to(folder)): path.read_text() for path in folder.glob("**/*.html")}
 
 
-def test_what_needs_a_look_comes_first_with_its_message_and_board(tmp_path: Path) -> None:
+def test_run_page_shows_failures_first(tmp_path: Path) -> None:
     keep_run(tmp_path, a_test("t::ok"), a_test("t::bad", attempt("failed", "one is not two")))
 
     page = Page(build(tmp_path)["index.html"]).text
@@ -53,7 +53,7 @@ def test_what_needs_a_look_comes_first_with_its_message_and_board(tmp_path: Path
     assert f"on board {BOARD} (bench 3)" in page
 
 
-def test_first_and_last_error_stand_on_the_page_and_in_the_summary(tmp_path: Path) -> None:
+def test_run_page_and_summary_show_first_and_last_error(tmp_path: Path) -> None:
     attempts = attempt("failed", "no login prompt came"), attempt("failed", "the stick did not come", 2)
     keep_run(tmp_path, a_test("tests/test_boot.py::test_boots", *attempts))
 
@@ -64,7 +64,7 @@ def test_first_and_last_error_stand_on_the_page_and_in_the_summary(tmp_path: Pat
     assert "error in set-up or tear-down" in pages["index.html"], "each colour is in the legend"
 
 
-def test_when_a_run_and_a_test_began_is_the_readers_own_time(tmp_path: Path) -> None:
+def test_run_page_times_are_in_the_readers_zone(tmp_path: Path) -> None:
     keep_run(tmp_path, a_test(NAME))
 
     pages = build(tmp_path)
@@ -73,7 +73,7 @@ def test_when_a_run_and_a_test_began_is_the_readers_own_time(tmp_path: Path) -> 
         assert re.search(r'<time datetime="[\dT:-]+Z">[\d: -]+ UTC</time>', pages[name]), name
 
 
-def test_there_is_a_page_for_each_test_and_each_board(tmp_path: Path) -> None:
+def test_run_pages_have_one_for_each_test_and_board(tmp_path: Path) -> None:
     keep_run(tmp_path, a_test("t::ok"), a_test("t::bad", attempt("failed", "no")))
 
     pages = build(tmp_path)
@@ -82,7 +82,7 @@ def test_there_is_a_page_for_each_test_and_each_board(tmp_path: Path) -> None:
     assert set(pages) == {"index.html", f"boards/{BOARD}.html", *wanted}
 
 
-def test_every_link_of_every_page_leads_to_a_file(tmp_path: Path) -> None:
+def test_run_pages_have_no_broken_link(tmp_path: Path) -> None:
     keep_run(
         tmp_path, a_test(NAME), a_test(HOSTILE, attempt("failed", HOSTILE)), a_test("t::plain", board="")
     )
@@ -100,9 +100,7 @@ def test_every_link_of_every_page_leads_to_a_file(tmp_path: Path) -> None:
 
 
 @given(foreign=st.text(max_size=60))
-def test_no_text_from_outside_becomes_part_of_a_page(
-    tmp_path_factory: pytest.TempPathFactory, foreign: str
-) -> None:
+def test_run_pages_escape_foreign_text(tmp_path_factory: pytest.TempPathFactory, foreign: str) -> None:
     harmless, folder = tmp_path_factory.mktemp("a"), tmp_path_factory.mktemp("b")
     for where, text in ((harmless, "x"), (folder, foreign or "x")):
         keep_run(where, a_test("t::one", attempt("failed", text)), a_test(NAME))
@@ -119,7 +117,7 @@ def shape(text: str) -> set[str]:
     return set(Page(text).tags) | {name for name, _ in Page(text).attributes}
 
 
-def test_hostile_output_is_shown_and_does_nothing(tmp_path: Path) -> None:
+def test_run_pages_show_hostile_output_harmlessly(tmp_path: Path) -> None:
     keep_run(tmp_path, a_test(HOSTILE, attempt("failed", HOSTILE)))
     keep_console(tmp_path, HOSTILE, HOSTILE_DUT, [(101.0, HOSTILE)])
     keep_power(tmp_path, HOSTILE)
@@ -131,7 +129,7 @@ def test_hostile_output_is_shown_and_does_nothing(tmp_path: Path) -> None:
         assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069]", text)
 
 
-def test_a_line_of_ten_megabytes_is_cut_and_the_file_is_named(tmp_path: Path) -> None:
+def test_test_page_cuts_a_huge_line_and_names_the_file(tmp_path: Path) -> None:
     keep_run(tmp_path, a_test(NAME))
     keep_console(tmp_path, NAME, b"boot\n" + b"A" * 10_000_000 + b"\nlogin: ")
 
@@ -143,7 +141,7 @@ def test_a_line_of_ten_megabytes_is_cut_and_the_file_is_named(tmp_path: Path) ->
     )
 
 
-def test_the_policy_of_a_page_allows_only_its_own_style_and_script(tmp_path: Path) -> None:
+def test_run_page_policy_allows_only_its_own_style_and_script(tmp_path: Path) -> None:
     keep_run(tmp_path, a_test(NAME))
 
     contents = [
@@ -154,14 +152,14 @@ def test_the_policy_of_a_page_allows_only_its_own_style_and_script(tmp_path: Pat
     assert "unsafe" not in contents[0]
 
 
-def test_no_page_refers_to_anything_on_a_network(tmp_path: Path) -> None:
+def test_run_pages_refer_to_nothing_on_a_network(tmp_path: Path) -> None:
     keep_run(tmp_path, a_test(NAME))
 
     for text in build(tmp_path).values():
         assert not re.findall(r"https?://(?!www\.w3\.org/2000/svg)", text)
 
 
-def test_console_lines_have_their_times_and_marks_stand_between_them(tmp_path: Path) -> None:
+def test_test_page_shows_console_lines_with_times_and_marks(tmp_path: Path) -> None:
     keep_run(tmp_path, a_test(NAME))
     keep_console(tmp_path, NAME, b"U-Boot 2026\r\nlogin: ", [(100.26, "power on")])
     keep_power(tmp_path, NAME)
@@ -186,7 +184,7 @@ def test_power_plot_leaves_out_the_marks_of_the_test_itself(tmp_path: Path, edge
     assert re.findall('<g class="mark"><title>([^<]*)</title>', text) == ["power on"]
 
 
-def test_a_run_that_was_killed_has_pages_that_say_so(tmp_path: Path) -> None:
+def test_run_page_of_a_killed_run_says_so(tmp_path: Path) -> None:
     hung = a_test("t::hung", attempt())
     hung.attempts, hung.ended_s = [], None
     keep_run(tmp_path, a_test("t::ok"), hung, ended_s=None)
@@ -197,13 +195,13 @@ def test_a_run_that_was_killed_has_pages_that_say_so(tmp_path: Path) -> None:
     assert "t::hung" in page.partition("All tests")[0]
 
 
-def test_a_folder_without_a_run_has_no_pages(tmp_path: Path) -> None:
+def test_build_run_of_an_empty_folder_writes_nothing(tmp_path: Path) -> None:
     assert build_run(tmp_path) is None
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("lost", ["run.json", "console", "power"])
-def test_pages_are_made_of_what_is_left(tmp_path: Path, lost: str) -> None:
+def test_run_pages_are_written_from_incomplete_evidence(tmp_path: Path, lost: str) -> None:
     keep_run(tmp_path, a_test(NAME))
     keep_console(tmp_path, NAME, b"hello\n")
     keep_power(tmp_path, NAME)
@@ -214,7 +212,7 @@ def test_pages_are_made_of_what_is_left(tmp_path: Path, lost: str) -> None:
     assert f"tests/{file_stem(NAME)}.html" in build(tmp_path)
 
 
-def test_times_of_a_console_whose_run_was_killed_are_read_as_far_as_they_go(tmp_path: Path) -> None:
+def test_test_page_reads_an_incomplete_console_index(tmp_path: Path) -> None:
     keep_run(tmp_path, a_test(NAME))
     keep_console(tmp_path, NAME, b"hello\n" * 20)
     facts = tmp_path / "console" / f"{file_stem(NAME)}.json"
@@ -223,7 +221,7 @@ def test_times_of_a_console_whose_run_was_killed_are_read_as_far_as_they_go(tmp_
     assert '<li class="l-dut" data-t="0.000">' in build(tmp_path)[f"tests/{file_stem(NAME)}.html"]
 
 
-def test_power_of_an_earlier_run_in_the_same_folder_is_not_shown(tmp_path: Path) -> None:
+def test_test_page_omits_power_of_an_earlier_run(tmp_path: Path) -> None:
     test = a_test(NAME)
     test.began_monotonic_s = 5000.0
     keep_run(tmp_path, test)
@@ -232,7 +230,7 @@ def test_power_of_an_earlier_run_in_the_same_folder_is_not_shown(tmp_path: Path)
     assert 'class="power"' not in build(tmp_path)[f"tests/{file_stem(NAME)}.html"]
 
 
-def test_power_of_a_test_is_the_mean_while_its_dut_was_on(tmp_path: Path) -> None:
+def test_test_page_shows_mean_power_while_the_dut_was_on(tmp_path: Path) -> None:
     keep_run(tmp_path, a_test(NAME))
     keep_power(tmp_path, NAME)
 
@@ -241,7 +239,7 @@ def test_power_of_a_test_is_the_mean_while_its_dut_was_on(tmp_path: Path) -> Non
     assert "Mean 11.00 W while the DUT was on, peak 12.00 W" in text
 
 
-def test_each_attempt_has_a_power_plot(tmp_path: Path) -> None:
+def test_test_page_has_a_power_plot_for_each_attempt(tmp_path: Path) -> None:
     keep_run(tmp_path, a_test(NAME, attempt("failed", "cold"), attempt("passed", number=2)))
     keep_power(tmp_path, NAME)
     keep_power(tmp_path, NAME, "-attempt-1")
@@ -252,7 +250,7 @@ def test_each_attempt_has_a_power_plot(tmp_path: Path) -> None:
     assert "Attempt 2. Mean" in text
 
 
-def test_waiting_bodies_and_the_hosts_turn_with_the_stick_are_on_the_timeline(tmp_path: Path) -> None:
+def test_timeline_shows_waits_bodies_and_stick_on_host(tmp_path: Path) -> None:
     test = a_test(NAME)
     test.wait_s = 1.0
     for at_s, value in ((1.2, "host"), (2.4, "dut")):

@@ -20,7 +20,7 @@ def of(*tests: RecordedTest, **facts: object) -> str:
     return summary(RunView(RunRecord("k", BEGAN_S, BEGAN_S + 5, **facts), list(tests)))  # type: ignore[arg-type]
 
 
-def test_it_begins_with_the_verdict_and_the_counts() -> None:
+def test_summary_begins_with_verdict_and_counts() -> None:
     text = of(a_test("t::a"), a_test("t::b", attempt("failed", "one is not two")))
 
     assert text.startswith("## hil: 1 of 2 tests need a look\n")
@@ -28,11 +28,11 @@ def test_it_begins_with_the_verdict_and_the_counts() -> None:
     assert "- **failed** `t::b` on board `0df10035`: `one is not two`" in text
 
 
-def test_a_run_that_failed_without_a_failing_test_is_not_called_as_it_should_be() -> None:
+def test_summary_of_a_failed_run_without_failures_shows_the_status() -> None:
     assert of(a_test("t::a"), exit_status=1).startswith("## hil: no test failed, but the exit status is 1\n")
 
 
-def test_markup_of_foreign_text_stays_inside_of_code() -> None:
+def test_summary_keeps_foreign_markup_in_code() -> None:
     text = of(a_test(f"t::{HOSTILE}", attempt("failed", f"`{HOSTILE}`\n# heading | cell")))
 
     (line,) = [line for line in text.splitlines() if line.startswith("- ")]
@@ -43,7 +43,7 @@ def test_markup_of_foreign_text_stays_inside_of_code() -> None:
 
 
 @given(st.text(max_size=80))
-def test_any_text_is_one_code_span_of_one_line(text: str) -> None:
+def test_summary_code_span_holds_any_text_in_one_line(text: str) -> None:
     span = _code(text)
     fence = span[: len(span) - len(span.lstrip("`"))]
 
@@ -53,21 +53,21 @@ def test_any_text_is_one_code_span_of_one_line(text: str) -> None:
     assert fence not in span[len(fence) : -len(fence)]
 
 
-def test_a_thousand_failures_are_a_list_of_thirty() -> None:
+def test_summary_lists_at_most_thirty_failures() -> None:
     text = of(*(a_test(f"t::{number}", attempt("failed", "x" * 5000)) for number in range(1000)))
 
     assert "and 970 more" in text
     assert len(text) < 30_000
 
 
-def test_what_passed_only_when_repeated_is_told_apart() -> None:
+def test_summary_lists_flaky_tests_apart() -> None:
     text = of(a_test("t::a", attempt("failed", "cold"), attempt("passed", number=2)))
 
     assert "### Passed only when repeated" in text
     assert "`cold`" in text
 
 
-def test_a_run_in_which_no_hardware_test_ran_says_so_loudly() -> None:
+def test_summary_warns_if_no_hardware_test_ran() -> None:
     assert "> **NO HARDWARE TEST RAN: all skipped**" in of(
         a_test("t::a"), loud="NO HARDWARE TEST RAN: all skipped"
     )
