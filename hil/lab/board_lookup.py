@@ -50,7 +50,7 @@ def resolve_serial(host: Host, lab: Lab, asked: str | None) -> str:
         raise UsageError(
             f"{len(named)} boards store the name {asked}",
             why=f"they are {', '.join(named)}",
-            remedy=f"--board {named[0]}; hil settings set name NAME gives one of them another",
+            remedy=f"--board {named[0]}; hil settings set name NAME renames one of them",
         )
     if named or asked in names:
         return named[0] if named else asked
@@ -68,14 +68,14 @@ def _only(host: Host) -> str:
     serials = serials_on(host)
     if len(serials) > 1:
         raise UsageError(
-            f"{len(serials)} boards are there, and none was named",
+            f"{len(serials)} boards found on {host.label}, and none was named",
             why=f"they are {', '.join(serials)}",
             remedy=f"--board {serials[0]}, or HIL_BOARD={serials[0]}",
         )
     if not serials:
         raise BoardAbsentError(
-            f"no DUTLink board is there ({host.label})",
-            why="nothing that says its serial number is on the bus",
+            f"no DUTLink board found on {host.label}",
+            why="no device on the bus has a board's USB ids and a serial number",
             remedy="plug one in, or check its cable; hil doctor says what is wrong",
         )
     return serials[0]
@@ -116,7 +116,7 @@ def _no_board(
     for serial, error in in_use.items():
         if read_record(lock_folder(), serial).name == asked:
             return BoardBusyError(
-                f"board {serial} is in use; it stored the name {asked} when it was last asked",
+                f"board {serial} is in use; it stored the name {asked} when it was last read",
                 why=error.why,
                 remedy=f"--board {serial} waits for it",
                 serial=serial,
@@ -130,16 +130,20 @@ def _no_board(
     near = get_close_matches(asked, words, n=1)
     if away_now := _stored_by_absent(asked, names):
         return BoardAbsentError(
-            f"board {away_now}, which stores the name {asked}, is not there ({host.label})",
-            why=f"there are {', '.join(known)}" if known else "there is none at all",
+            f"board {away_now}, which stores the name {asked}, was not found on {host.label}",
+            why=f"found: {', '.join(known)}" if known else "no board was found",
             remedy=host.remedy_for_absent,
             serial=away_now,
         )
     silent = f"; in use, and not asked for a name: {', '.join(in_use)}" if in_use else ""
-    other = f"if one of them is meant: --board {next(iter(in_use))}" if in_use else "hil boards lists them"
+    other = (
+        f"to name it by its serial number: --board {next(iter(in_use))}"
+        if in_use
+        else "hil boards lists them"
+    )
     return BoardAbsentError(
-        f"no board of {host.label}, and no place of the lab file, is called {asked}",
-        why=f"there are {', '.join(known)}{silent}" if known else "there is none at all",
+        f"no board on {host.label}, and no place of the lab file, has the name {asked}",
+        why=f"found: {', '.join(known)}{silent}" if known else "no board was found",
         remedy=f"did you mean {near[0]}?" if near else other,
     )
 

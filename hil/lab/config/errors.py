@@ -43,8 +43,8 @@ _IN_PLACE = 3
 """The length of the path of a place's key: place, its name, the key."""
 
 _MUST_BE = {
-    "string_type": "a string, that is text in quotes",
-    "int_type": "an integer, that is a whole number without quotes",
+    "string_type": "a string: text in quotes",
+    "int_type": "an integer: a whole number without quotes",
     "float_type": "a number without quotes",
     "list_type": "a list of strings",
     "dict_type": "a table",
@@ -129,13 +129,13 @@ def _corrected(line: str) -> str:
     assigned, heading = _ASSIGNMENT.match(line), _HEADING.match(line)
     if assigned is not None:
         if _parses(line):
-            return f"{assigned['key']}, or its table, is there twice: take one out"
+            return f"{assigned['key']}, or its table, is defined twice: remove one"
         return _good_line(assigned["key"], assigned["value"])
     if heading is None or not line.startswith("["):
         return ""
     words = re.sub(r"^place\s+", "place.", heading["name"]).split(".")
     name = ".".join(word if re.fullmatch("[A-Za-z0-9_-]+", word) else f'"{word}"' for word in words)
-    return "this table is there twice: take one out" if line.startswith(f"[{name}]") else f"[{name}]"
+    return "this table is defined twice: remove one" if line.startswith(f"[{name}]") else f"[{name}]"
 
 
 def _good_line(key: str, written: str) -> str:
@@ -199,7 +199,7 @@ def _place_of(path: Sequence[str | int]) -> str:
 def _unknown_key(path: Sequence[str | int], value: Any, where: str) -> tuple[str, str, str]:  # noqa: ANN401 - any TOML value
     level = [str(part) for part in path]
     meant = _hint(level) or (f"[place.{path[0]}]" if len(path) == 1 and isinstance(value, dict) else _SEE)
-    return f"unknown key {path[-1]}{where}", f"known are {', '.join(_known_keys(level))}", meant
+    return f"unknown key {path[-1]}{where}", f"known keys are {', '.join(_known_keys(level))}", meant
 
 
 def _meaning(path: Sequence[str | int]) -> str:
@@ -221,7 +221,7 @@ def _retyped(path: Sequence[str | int], line: str) -> str:
     """Return how a value of the wrong type was probably meant, or an empty string if that is unclear."""
     assigned = _ASSIGNMENT.match(line)
     if len(path) < _IN_PLACE:
-        return "[place.NAME], and its keys below"
+        return "[place.NAME], with its keys below"
     if assigned is None or assigned["key"] != path[2]:
         return ""
     return _good_line(assigned["key"], assigned["value"])
@@ -254,6 +254,6 @@ def _hint(path: Sequence[str]) -> str:
     if folded in Place.model_fields:
         return f"put {folded} into the place, outside of its login"
     if folded == "name":
-        return "a place's name stands in its heading: [place.NAME]"
+        return "a place's name is in its heading: [place.NAME]"
     near = difflib.get_close_matches(folded, known, n=1, cutoff=0.5)
     return f"did you mean {near[0]}?" if near else ""

@@ -134,7 +134,7 @@ def _with_home(named: str) -> Path:
         raise UsageError(
             f"the lab file {named} cannot be found",
             why=f"there is no home folder for it ({error})",
-            remedy="name it by its whole path",
+            remedy="name it by its full path",
         ) from error
 
 
@@ -192,5 +192,5 @@ def _check_serials(file: Path, text: str, lab: Lab) -> None:
                 line_of(text, ("place", name, "serial")),
                 f"board {place.serial} is in place {name}",
                 f"it is in place {other} already",
-                "give each place a board of its own; hil boards lists them",
+                "give each place its own board; hil boards lists them",
             )

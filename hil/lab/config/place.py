@@ -28,7 +28,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,30}")
 _SERIAL = re.compile(r"[0-9a-f]{8}")
 _WORD = re.compile(r"[^\s,]+")
 _LONGEST_UP_S = 86_400
-_LITERALLY = "put \\ before . * + ? [ ] ( ) that mean themselves"
+_LITERALLY = "put \\ before a literal . * + ? [ ] ( )"
 _BAUD_RATES = sorted(
     int(name[1:]) for name in dir(termios) if re.fullmatch(r"B[1-9][0-9]+", name) and int(name[1:]) > 0
 )
@@ -59,13 +59,13 @@ def _tag(text: str) -> str:
 def _device(text: str) -> str:
     if not text.startswith("/") or "\0" in text or text.endswith("/"):
         near = f"; did you mean /dev/{text}?" if re.fullmatch(r"[a-z]+[A-Z]*[0-9]*", text) else ""
-        raise ValueError(f"it is a device's whole path, such as /dev/serial/by-id/usb-...{near}")
+        raise ValueError(f"it is a device's full path, such as /dev/serial/by-id/usb-...{near}")
     return text
 
 
 def _expression(text: str) -> str:
     if not text or compile_user_pattern(text).search(b""):
-        raise ValueError("it is found in an empty line, so it would fail every test")
+        raise ValueError("it matches an empty line, so it would fail every test")
     return text
 
 
@@ -113,7 +113,7 @@ def _pattern(text: str) -> str:
         except ValueError as error:
             raise ValueError(f"{error}; {_LITERALLY}") from None
     if found:
-        raise ValueError("this pattern is there before the DUT has said a word; write what it says")
+        raise ValueError("this pattern matches before the DUT has printed anything; write what it prints")
     return text
 
 
@@ -172,27 +172,27 @@ class Place(BaseModel):
         examples=["0df10035"],
     )
     tags: list[Annotated[str, AfterValidator(_tag), _in_schema(pattern=f"^{_WORD.pattern}$")]] = Field(
-        default=[], description="Words by which tests choose boards, beside those stored on the board."
+        default=[], description="Words by which tests choose boards, besides those stored on the board."
     )
     stick: Annotated[str, AfterValidator(_device), _in_schema(pattern="^/.*[^/]$")] | None = Field(
         default=None,
         description="Device node of the storage stick on the host. Default: the disk that follows the mux.",
     )
     console: Annotated[str, AfterValidator(_device), _in_schema(pattern="^/.*[^/]$")] | None = Field(
-        default=None, description="Tty of the DUT's console, where that is not the board's own."
+        default=None, description="Tty of the DUT's console, if it is not the board's own."
     )
     baud_rate: Annotated[int, AfterValidator(_baud_rate), _in_schema(minimum=50)] | None = Field(
-        default=None, description="Of a console of its own; the board's is fixed at 115200."
+        default=None, description="Baud rate of `console`; the board's own console always has 115200."
     )
     pace_s: Annotated[float, AfterValidator(_pace), _in_schema(minimum=0, maximum=1)] = Field(
         default=0.0,
-        description="Seconds between two characters that are sent, for a DUT that loses characters.",
+        description="Seconds between two characters that hil sends, for a DUT that loses characters.",
         examples=[0.01],
     )
     watch: list[Annotated[str, AfterValidator(_expression)]] = Field(
         default=[],
-        description="Regular expressions. A line of the DUT's console in which one is found fails the test "
-        "in which it comes, as a kernel panic does.",
+        description="Regular expressions. A line of the DUT's console that matches one fails the test, "
+        "as a kernel panic does.",
         examples=[["EXT4-fs error", "(?i)over-?temperature"]],
     )
     login: LoginEntry | None = Field(
@@ -220,7 +220,7 @@ class Place(BaseModel):
     power_rescue: SequenceText | None = Field(default=None, description="The same for power_rescue.")
     safe: Annotated[str, AfterValidator(_policy)] = Field(
         default=FORCE_OFF,
-        description="What is done when a run ends in any way: force-off; off (the board's power-off "
+        description="What to do when a run ends in any way: force-off; off (the board's power-off "
         "sequence, then force-off); leave (nothing: the DUT stays as it is); or a power sequence of your "
         "own, followed by force-off.",
         examples=["force-off", "off", "leave", "aL,w10"],

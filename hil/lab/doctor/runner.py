@@ -80,7 +80,7 @@ def _check_if_free(context: DoctorContext, serial: str, names: dict[str, str]) -
         yield problem_of("board", error, board=serial)
         return
     except UsageError:  # the check of the lock folder reports the cause
-        yield skipped("board", "it cannot be leased: see lock folder", board=serial)
+        yield skipped("board", "it cannot be leased; see the lock folder", board=serial)
         return
     except BoardBusyError as error:
         yield skipped("board", f"it is in use, and was left alone ({error.why})", board=serial)
@@ -104,7 +104,7 @@ def _check_board(doctor: DoctorContext, serial: str, lease: Lease, names: dict[s
         if other != serial:
             says = f"boards {other} and {serial} both store the name {context.settings.name}"
             fix = f"hil settings set name NAME --board {serial}"
-            yield problem("name", says, why="--hil-board NAME takes either", fix=fix, board=serial)
+            yield problem("name", says, why="--hil-board NAME may take either", fix=fix, board=serial)
         for check_name, check in BOARD_CHECKS.items():
             yield from _errors_as_findings(check_name, check(context), serial)
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LabFileEditor", "default_name", "split_words"]
 
-_HEADING = "The places of this lab; docs/lab-file.md says what they may have."
+_HEADING = "The places of this lab; docs/lab-file.md describes their keys."
 
 
 class LabFileEditor:
@@ -114,7 +114,7 @@ class LabFileEditor:
             self.file.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(self.file, self.text)
         except OSError as error:
-            why = f"{error.strerror}; it is as it was"
+            why = f"{error.strerror}; it is unchanged"
             remedy = "name another with --file, or make room"
             raise UsageError(f"{self.file} cannot be written", why=why, remedy=remedy) from error
         self._before = self.text
@@ -128,7 +128,7 @@ class LabFileEditor:
         place = self.lab.places.get(name)
         if place is not None and place.serial != serial:
             why = f"{self.file} has board {place.serial} there"
-            remedy = f"take another name, or take [place.{name}] out if that board is gone for good"
+            remedy = f"take another name, or remove [place.{name}] if that board is gone for good"
             raise UsageError(f"board {serial} cannot become place {name}", why=why, remedy=remedy)
 
     def _says_so(self, name: str, stick: Path) -> bool:

@@ -80,7 +80,7 @@ class Guard:
         except RuntimeError as error:
             self._process.end(kill=True)
             self.close()
-            raise self._as_error(f"this process gets no further thread ({error})") from error
+            raise self._as_error(f"this process cannot start another thread ({error})") from error
 
     def wait_until_ready(self, timeout_s: float = ATTEMPTS * (READY_S + 1)) -> int | None:
         """Return the guard's pid, or None if no guard is ready in time."""

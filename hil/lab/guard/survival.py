@@ -76,11 +76,11 @@ def _first_process(root: Path, me: int, inits: frozenset[str]) -> Danger | None:
     if name in inits:
         return None
     if name == FIRST_NAME:
-        what = "PID 1 of this container is this command, which waits for its own guards alone"
+        what = "PID 1 of this container is this command, which waits for its own guards only"
         return Danger(what, remedy)
     return Danger(
-        f"PID 1 of this container is {name or 'unknown'}, which waits for no guard: if it ends with this "
-        "run, the kernel ends the guards, too",
+        f"PID 1 of this container is {name or 'unknown'}, which does not wait for guards: if it ends with "
+        "this run, the kernel ends the guards, too",
         remedy,
     )
 

@@ -109,7 +109,7 @@ def acquire_any(  # noqa: PLR0913 - by keyword, and most are left out
         UsageError: The folder of the lock files cannot be used, or `serials` is empty.
     """
     if not serials:
-        raise UsageError("no board to hold", why="the list of serial numbers is empty")
+        raise UsageError("no board to acquire", why="the list of serial numbers is empty")
     keep_standard_streams()
     wait = _Wait(folder or lock_folder(), serials, Holder(test=test), host)
     try:

@@ -73,7 +73,7 @@ def check_folder(folder: Path) -> Path:
     if not stat.S_ISDIR(facts.st_mode):
         raise unusable_error(folder, "it is a link or a file, not a folder")
     if facts.st_uid not in {0, os.geteuid()} and not is_unmapped_owner(facts.st_uid):
-        why = f"it belongs to another user, {owner_name(facts.st_uid)}, who could swap the locks in it"
+        why = f"it belongs to another user, {owner_name(facts.st_uid)}, who could replace the locks in it"
         raise unusable_error(folder, why)
     if facts.st_mode & (stat.S_IWOTH | stat.S_IWGRP) and not facts.st_mode & stat.S_ISVTX:
         who = "everybody" if facts.st_mode & stat.S_IWOTH else "each member of its group"
@@ -109,7 +109,7 @@ def _refuse_private(folder: Path) -> Path:
     ):  # proc(5): root, mount point
         raise UsageError(
             f"{folder} cannot be used for locks",
-            why=f"PrivateTmp= made it for this unit alone, and {SYSTEM_FOLDERS[0]} is not for everybody",
+            why=f"PrivateTmp= made it for this unit alone, and {SYSTEM_FOLDERS[0]} is not open to all users",
             remedy=f"PrivateTmp=no in the unit; or sudo chmod 1777 {SYSTEM_FOLDERS[0]}; or {ELSEWHERE}",
         )
     return folder

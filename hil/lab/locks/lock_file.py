@@ -134,7 +134,7 @@ class LockFile:
         except BlockingIOError:
             return False
         except OSError as error:
-            raise unusable_error(self.path, f"its file system gives no locks ({error.strerror})") from error
+            raise unusable_error(self.path, f"its file system has no locks ({error.strerror})") from error
         return True
 
     def relock(self) -> bool:

@@ -44,7 +44,7 @@ def refuse_ended_lease(environ: Mapping[str, str] = os.environ) -> None:
         f"the lease that {LEASED} names has ended",
         why="commands that a test or `hil lease` starts use its board while that lease lasts; the next "
         "holder may have it now",
-        remedy=f"unset {LEASED}    (then this command takes a lease of its own)",
+        remedy=f"unset {LEASED}    (then this command acquires its own lease)",
     )
 
 
@@ -78,7 +78,7 @@ def refuse_borrowed(serials: Sequence[str]) -> None:
     if serials and all(is_borrowed(serial) for serial in serials):
         raise BoardBusyError(
             f"board {', '.join(serials)} is held by the test or the `hil lease` that runs this",
-            why="a test run takes a lease of its own, and this one would never come",
+            why="a test run acquires its own lease, and would wait for ever",
             remedy="run it without hil lease, and outside of the test",
             serial=serials[0],
         )

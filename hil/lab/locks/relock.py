@@ -48,7 +48,7 @@ def relock_file(old: LockFile, serial: str) -> LockFile:
         raise BoardBusyError(
             f"board {serial} was taken by another process",
             why=f"its lock file {old.path} was removed or replaced, and it is {holder or 'in use'} now",
-            remedy="let nothing clean up that folder, or name another one with HIL_LOCK_DIR",
+            remedy="keep cleaners out of that folder, or name another one with HIL_LOCK_DIR",
             serial=serial,
         )
     fresh.node, old.node = old.node, None

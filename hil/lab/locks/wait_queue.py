@@ -142,7 +142,7 @@ def _padded(ticket: Ticket) -> bytes:
     if len(record) > SLOT_BYTES:
         raise UsageError(
             f"{len(ticket.serials)} boards are too many to wait for at once",
-            why=f"a ticket of the queue has room for {SLOT_BYTES} bytes",
+            why=f"the list of boards must fit into {SLOT_BYTES} bytes",
             remedy="ask for fewer boards, by serial number or tags",
         )
     return record.ljust(SLOT_BYTES)
@@ -154,7 +154,7 @@ def _lock_a_slot(descriptor: int, path: Path) -> int:
             fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, slot, 1, 0))
         except OSError as error:
             if error.errno not in {errno.EAGAIN, errno.EACCES}:
-                raise unusable_error(path, f"its file system gives no locks ({error.strerror})") from error
+                raise unusable_error(path, f"its file system has no locks ({error.strerror})") from error
         else:
             return slot
     raise spoilt_error(path, because=f"a queue in which {MOST_SLOTS} processes wait already")

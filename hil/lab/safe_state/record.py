@@ -128,7 +128,7 @@ class SafetyEvent:
         words = {name: sanitize_line(text_field(facts, name)) for name in ("what", "why", "by", "when")}
         amps, silent, faulty = facts["amps"], facts.get("silent", False), facts.get("faulty", False)
         if not isinstance(silent, bool) or not isinstance(faulty, bool) or not _is_reading(amps):
-            raise TypeError("an event's values are of other types")
+            raise TypeError("an event has a value of a wrong type")
         return cls(words["what"], words["why"], words["by"], amps, words["when"], silent, faulty)
 
 
@@ -207,7 +207,7 @@ class BoardRecord:
             events = tuple(SafetyEvent.from_data(event) for event in facts["events"][-MOST_EVENTS:])
             holder = Holder.from_data(facts["holder"])
         except (ValueError, TypeError, KeyError, RecursionError):
-            return cls(BoardState.UNSAFE, trouble="it does not hold what records hold")
+            return cls(BoardState.UNSAFE, trouble="it is no valid record")
         name = truncate(sanitize_line(str(facts.get("name", ""))), NAME_BYTES)
         return cls(state, holder, events, position if position in _POSITIONS else "", name=name)
 

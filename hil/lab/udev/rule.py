@@ -202,7 +202,7 @@ def install_rule(
     if system.has_file(Path("/etc/group")) and not (system.is_this_machine or system.has_group(BOARD_GROUP)):
         raise UsageError(
             f"{root} has no group {BOARD_GROUP}",
-            why="its udev would not know to whom the rule opens boards",
+            why="its udev could not resolve the group of the rule",
             remedy=f"sudo groupadd --root {shlex.quote(str(root.absolute()))} --system {BOARD_GROUP}",
         )
     made, no_group = _make_group(system)  # first: the unit names the group only if it exists
@@ -210,13 +210,13 @@ def install_rule(
         unit, problem = install_unit(system, python) if has_systemd(root) else (None, "")
         file = write_below(root, f"{_FOLDER}/{RULE_NAME}", rule_text(sticks))
     except FileExistsError as error:
-        what = f"{error.filename} is in the way of the rule, or of its unit"
+        what = f"{error.filename} is in the place of the rule or its unit"
         raise UsageError(what, why=str(error.strerror), remedy="remove it, if nothing needs it") from error
     except OSError as error:
-        file, why = root / _FOLDER / RULE_NAME, f"{error.strerror}; the machine's rules are root's"
+        file, why = root / _FOLDER / RULE_NAME, f"{error.strerror}; only root may write the machine's rules"
         raise UsageError(f"{file} cannot be written", why=why, remedy=INSTALL_RULE) from error
     if not system.is_this_machine:
-        return Installed(file, unit, made, "the machine of that folder does, when it starts")
+        return Installed(file, unit, made, "the machine of that folder applies them when it starts")
     return Installed(file, unit, made, no_group or _apply() or problem)
 
 

@@ -86,8 +86,8 @@ def install_unit(system: SystemRoot, python: Path | None = None) -> tuple[Path, 
         missing = next(file for file in ours if not system.has_file(file))
         raise UsageError(
             f"{system.path} has no {missing}",
-            why="its unit would run this machine's hil, which is not there",
-            remedy="name the interpreter that has hil there, or will have it: --python /usr/bin/python3",
+            why="its unit would run this machine's hil, which the system does not have",
+            remedy="name an interpreter that has hil there, or will have it: --python /usr/bin/python3",
         )
     user = next(filter(None, map(system.owner_of, (python,) if python else reversed(ours))), "")
     groups = (BOARD_GROUP,) if user and system.has_group(BOARD_GROUP) else ()

@@ -266,7 +266,7 @@ def test_name_of_a_board_that_was_unplugged_leads_to_its_serial_number(
     status = run(["power", "read", "--board", "rack-8"])
 
     said = capsys.readouterr().err
-    assert (status, "board deadbeef, which stores the name rack-8, is not there" in said) == (1, True)
+    assert (status, "board deadbeef, which stores the name rack-8, was not found" in said) == (1, True)
 
 
 @pytest.mark.parametrize("position", ["host", "off"])

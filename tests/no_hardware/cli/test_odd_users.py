@@ -50,7 +50,7 @@ def test_a_lab_file_in_a_home_that_is_not_there_is_told(tmp_path: Path, named: s
     with pytest.raises(UsageError, match="nouser") as caught:
         find_lab(named, tmp_path)
 
-    assert "whole path" in caught.value.remedy
+    assert "full path" in caught.value.remedy
 
 
 @only_root

@@ -276,7 +276,7 @@ def test_a_file_system_without_locks_is_an_error_and_never_a_softer_lock(
 
     monkeypatch.setattr(lock_file.fcntl, "flock", refuse)
 
-    with pytest.raises(UsageError, match="gives no locks") as caught:
+    with pytest.raises(UsageError, match="has no locks") as caught:
         acquire("5a1c0e01", folder=tmp_path)
     assert "HIL_LOCK_DIR" in caught.value.remedy
 

@@ -45,7 +45,7 @@ def _ask_board(context: BoardContext, tty: Tty) -> Finding:
     serial = context.serial
     with context.board.console.open(wait_s=0.0) as console:
         if not tty.is_board:
-            return ok(_CHECK, f"{tty.path} can be opened; the DUT is off and says nothing", board=serial)
+            return ok(_CHECK, f"{tty.path} can be opened; the DUT is off and prints nothing", board=serial)
         answer = console.shell("version")
     return ok(_CHECK, f"{tty.path} answers: {answer[:60]}", board=serial)
 
@@ -62,7 +62,7 @@ def _missing_tty(context: BoardContext, tty: Tty) -> Finding:
     ttys = [tty for node in nodes for tty in ttys_of(host_info, node)]
     says = f"the console of board {serial} is not at {path}"
     if not tty.is_board:
-        fix = f"hil enroll --board {serial}    (listens which console speaks)"
+        fix = f"hil enroll --board {serial}    (finds the console that prints)"
         return problem(
             _CHECK, says, why="the lab file, or the board's usb_console, names it", fix=fix, board=serial
         )

@@ -58,7 +58,7 @@ def tty_holders(context: DoctorContext) -> Findings:
         yield problem(
             "console is free",
             f"{', '.join(map(str, holders))} has {tty} open",
-            why="two readers of one console each get a part of what the DUT says",
+            why="two readers of one console each get a part of what the DUT prints",
             fix=f"kill {' '.join(str(holder.pid) for holder in holders)}",
             board=serial,
         )

@@ -47,7 +47,7 @@ def clock(context: DoctorContext) -> Findings:
         return
     kept = context.host_info.clock_is_kept()
     if kept:
-        yield ok("clock", f"{date}, kept right by a time service")
+        yield ok("clock", f"{date}, set by a time service")
     else:
         why = f"it says {date}, and no time service has set it; {_SET_CLOCK} starts one"
         yield skipped("clock", why)
@@ -78,7 +78,7 @@ def locks(context: DoctorContext) -> Findings:
     queue = f"; {len(tickets)} wait for a board" if tickets else ""
     facts = folder.stat()
     if is_group_folder(facts) and not facts.st_mode & stat.S_ISGID:
-        why = "files in it may belong to another group of their maker, and others of its group are kept out"
+        why = "a new file may belong to another group, so that members of this one cannot open it"
         yield problem(
             "lock folder", f"{folder} lacks the setgid bit", why=why, fix=f"sudo chmod g+s {folder}"
         )
@@ -121,7 +121,7 @@ def _space_finding(context: DoctorContext, folder: Path, purpose: str, least_byt
     free_bytes = context.host_info.free_bytes(folder)
     free = f"{free_bytes / (1 << 20):,.0f} MiB are free in {folder}"
     if free_bytes < least_bytes:
-        why = f"{purpose}; {least_bytes >> 20} MiB should be"
+        why = f"{purpose}; {least_bytes >> 20} MiB should be free"
         fix = f"du -xh --max-depth=2 {folder} | sort -h | tail    (then remove what is not needed)"
         return problem("disk space", f"only {free}", why=why, fix=fix)
     return ok("disk space", free)

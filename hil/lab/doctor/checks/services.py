@@ -54,7 +54,7 @@ def services(context: DoctorContext) -> Findings:
             well = False
             yield problem(
                 "services",
-                f"{unit} runs as root what others may change: {others}",
+                f"{unit} runs as root a file that others may change: {others}",
                 why="it has no User=",
                 fix=_WRITE_AGAIN,
             )

@@ -31,7 +31,7 @@ def _in_use(context: BoardContext) -> str:
 
 
 def _why_left_alone(user: str) -> str:
-    return f"{user}, and the mux is not turned under it; hil storage off, when that has ended"
+    return f"{user}, so the mux is not turned; hil storage off, when that has ended"
 
 
 def _turn_under_guard(context: BoardContext) -> Finding:
@@ -65,7 +65,7 @@ def _turn(context: BoardContext) -> Finding:
 def _fix(context: BoardContext) -> str:
     serial = context.serial
     if context.doctor.lab.wiring_of(serial).stick is not None:
-        return f"hil enroll --board {serial}    (sees which disk follows the mux)"
+        return f"hil enroll --board {serial}    (finds the disk that follows the mux)"
     return (
         f"plug a stick into the board, then: hil storage host --board {serial}; lsblk --output NAME,TRAN,SIZE"
         f"; after its cables were changed: hil storage learn --board {serial}"

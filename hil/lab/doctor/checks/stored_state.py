@@ -52,7 +52,7 @@ def left_safe(context: BoardContext) -> Findings:
     if not record.needs_safety:
         yield ok("left safe", "the last holder left it safe", board=serial)
         return
-    cause = str(record.events[-1]) if record.events else "its holder and the guard beside it died"
+    cause = str(record.events[-1]) if record.events else "its holder and its guard died"
     why = record.trouble or cause
     fix = f"hil safe {serial}"
     yield problem("left safe", f"board {serial} was not left safe", why=why, fix=fix, board=serial)
@@ -65,7 +65,7 @@ def power_sequences(context: BoardContext) -> Findings:
         well = False
         says = f"board {serial} stores {name} = {stored[name]!r}, the lab file has {wanted!r}"
         fix = f"hil settings apply --board {serial}"
-        yield problem("power sequences", says, why="on and off do what is stored", fix=fix, board=serial)
+        yield problem("power sequences", says, why="the board does what it stores", fix=fix, board=serial)
     for name in SEQUENCES:
         try:
             PowerSequence.parse(stored[name])

@@ -49,7 +49,7 @@ def libusb(context: DoctorContext) -> Findings:
     elif importlib.import_module("usb.backend.libusb1").get_backend() is None:
         yield ok("libusb", "libusb-package is loaded; the system's libusb would notice plugging sooner")
     else:
-        yield ok("libusb", "the system's can be loaded")
+        yield ok("libusb", "the system's libusb can be loaded")
 
 
 def udev_rule(context: DoctorContext) -> Findings:
@@ -114,7 +114,7 @@ def group_membership(context: DoctorContext) -> Findings:
     elif any(seen.verdict is Verdict.PRESENT for seen in context.probe_results):
         yield ok("group", f"{host_info.user} is not in {BOARD_GROUP}, but may open boards")
     elif host_info.user in members:
-        why = "groups count from the next login on"
+        why = "a group counts from the next login"
         yield problem(
             "group",
             f"{host_info.user} is in {BOARD_GROUP}, but this session is not",
