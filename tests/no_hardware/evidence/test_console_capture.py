@@ -1,4 +1,4 @@
-"""Whose trouble it is, and what is shown of a test's console."""
+"""The errors and the last lines of one test's console."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is kept of a console, and to which test it belongs."""
+"""The files of a console, and the test that each byte belongs to."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The watch list finds what a DUT says about its end, however the bytes come."""
+"""The error scanner finds kernel panics and the like, however the bytes arrive."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run's folder of evidence: what is written comes back, and what is damaged is left out."""
+"""The evidence folder of a run: records are read back, damaged ones are skipped."""
 
 from __future__ import annotations
 

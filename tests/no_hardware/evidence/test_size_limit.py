@@ -1,4 +1,4 @@
-"""A console that says too much fills no disk: its beginning and its end are kept, and the gap is told."""
+"""Too much console output fills no disk: beginning and end are kept, with a note about the gap."""
 
 from __future__ import annotations
 

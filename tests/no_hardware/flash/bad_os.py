@@ -1,4 +1,4 @@
-"""The system calls on an open disk, made to fail as no plain file does by itself."""
+"""Fake system calls on an open disk, which fail as calls on a plain file never do."""
 
 from __future__ import annotations
 

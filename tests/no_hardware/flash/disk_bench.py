@@ -1,4 +1,4 @@
-"""A stick for tests below the board: a plain file, and the simulated host's `/sys` that tells about it."""
+"""A stick for tests without a board: a plain file, and the simulated host's `/sys` that lists it."""
 
 from __future__ import annotations
 

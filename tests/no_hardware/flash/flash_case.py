@@ -1,4 +1,4 @@
-"""A random image in a random format, and what goes wrong while it is flashed: all of it from one number."""
+"""Random flash cases: an image, its format, and a fault while it is flashed, all derived from one number."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A simulated board where cases are flashed, and what must hold of its stick afterwards."""
+"""Flash cases on a simulated board, and the checks of its stick afterwards."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class FlashStation:
         whole = self._stick.read_bytes()
         right = all(whole[at : at + len(data)] == data for at, data in case.mapped)
         if outcome is None:
-            assert right, f"{case}: damage that nobody found"
+            assert right, f"{case}: damage that was not detected"
             assert not case.fault.is_in_the_image or case.fault.may_go_unnoticed, f"{case}: it was taken"
             assert case.fault.may_go_unnoticed or case.fault.is_harmless, f"{case}: it went unnoticed"
             assert whole == _laid_out(case, before, whole), f"{case}: written where nothing belongs"
@@ -175,7 +175,7 @@ def _interrupt() -> None:
 
 
 def _laid_out(case: FlashCase, before: bytes, now: bytes) -> bytes:
-    """What a good stick holds after flashing: its head is the image's alone, and behind it the rest stays.
+    """What a good stick holds after flashing: its boot region is the image's, and bytes after the image stay.
 
     A stick that flips bits may also do so in what shares the image's last page with it.
     """

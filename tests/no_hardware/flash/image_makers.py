@@ -1,4 +1,4 @@
-"""Makes images of every format, with Python's own compressors and formatters written for tests."""
+"""Make images of every format with Python's compressors and with formatters written for these tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is counted of an image's cells, whatever the pieces are in which it comes."""
+"""Hashes of blocks, independent of the chunks in which an image comes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Block maps as `bmaptool` makes them on each file system, and as it reads them: a flash does the same."""
+"""Block maps by `bmaptool` on each file system: a flash writes what `bmaptool copy` writes."""
 
 from __future__ import annotations
 

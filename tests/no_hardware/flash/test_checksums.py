@@ -1,4 +1,4 @@
-"""Checksums of large ranges, which threads of their own count."""
+"""Checksums of large ranges, computed in threads."""
 
 from __future__ import annotations
 
@@ -61,4 +61,4 @@ def test_checksums_leave_no_thread_if_reading_stops_early(image: Path) -> None:
 
     extents.close()
 
-    assert set(threading.enumerate()) <= before  # threads of other tests may end meanwhile
+    assert set(threading.enumerate()) <= before  # threads of other tests may end during this one

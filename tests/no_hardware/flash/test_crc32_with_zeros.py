@@ -1,4 +1,4 @@
-"""Zeros count in a checksum without being read."""
+"""CRC-32 of zeros without reading them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What does not look like a disk is not written, or asked about, and the message says what it looks like."""
+"""Images that do not look like a disk are refused or need an option, with a message that names them."""
 
 from __future__ import annotations
 

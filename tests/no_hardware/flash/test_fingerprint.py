@@ -1,4 +1,4 @@
-"""What an image's files are known by."""
+"""The state of an image's files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An image that nobody has touched for long enough."""
+    """An image that has been unchanged for long enough."""
     monkeypatch.setattr(fingerprint, "_SETTLED_S", 0.0)
     path = tmp_path / "image.img"
     path.write_bytes(b"image")

@@ -1,4 +1,4 @@
-"""A thousand random images, every format, every fault: all damage is found, and no bad stick handed over.
+"""Random images in every format with every fault: all damage is detected, and no bad stick boots.
 
 A case follows from its number alone: `FlashCase.of(123)`.
 """

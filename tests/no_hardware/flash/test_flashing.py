@@ -1,4 +1,4 @@
-"""Flashing a stick that is a plain file: what is written when, what is proven, what every failure leaves."""
+"""Flashing a stick that is a plain file: what is written and verified, and the stick after failures."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StickBench:
 
 @pytest.fixture
 def image(tmp_path: Path) -> Path:
-    """A bootable image, dense behind its first sector."""
+    """A bootable image, dense after its first sector."""
     path = tmp_path / "image.img"
     build_image(path, "tested", IMAGE_BYTES)
     with path.open("r+b") as file:

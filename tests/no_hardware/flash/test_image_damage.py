@@ -1,4 +1,4 @@
-"""A damaged image never comes to its end as if it was whole."""
+"""A damaged image is never read to its end without an error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The name that an image has by its content."""
+"""The digest that names an image by its content."""
 
 from __future__ import annotations
 

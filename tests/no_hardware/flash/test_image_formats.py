@@ -1,4 +1,4 @@
-"""Whatever an image is packed in, its extents are its bytes."""
+"""Images in every format yield the same bytes."""
 
 from __future__ import annotations
 

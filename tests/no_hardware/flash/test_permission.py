@@ -1,4 +1,4 @@
-"""Why a device node may not be opened, told from the node itself to a user who is another one than root."""
+"""Why a device node may not be opened, asked by a user other than root."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ GROUP = "plugdev"
 
 
 def as_nobody(ask: Callable[[], Denial], gids: tuple[int, ...] = ()) -> Denial:
-    """Ask in a process of nobody's."""
+    """Call a function in a process of the user nobody."""
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:

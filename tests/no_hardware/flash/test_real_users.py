@@ -1,4 +1,4 @@
-"""What uses a disk, told by the real kernel: loop devices stand for disks, as they are disks to it."""
+"""What uses a disk according to the real kernel, on loop devices."""
 
 from __future__ import annotations
 

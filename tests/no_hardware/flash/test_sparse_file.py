@@ -1,4 +1,4 @@
-"""A file that is written with holes for zeros, and is there only when it is complete."""
+"""A file that stores zeros as holes and gets its name when it is complete."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `hil history TEST` and `hil history --board` tell."""
+"""`hil history TEST` and `hil history --board`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A disk that is really full: what was there stays, what comes later is told or written, never half of it."""
+"""A history on a full disk: old data stays, new data is written completely or an error is reported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Merging: whatever hosts have of whatever runs, in any order, nothing is lost and nothing doubled."""
+"""Merging histories in any order loses nothing and doubles nothing."""
 
 from __future__ import annotations
 

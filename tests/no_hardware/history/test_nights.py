@@ -1,4 +1,4 @@
-"""Nights that are missing, and nights that went wrong as a whole."""
+"""Missing nights, and problems of whole nights."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_problems_of_newest_names_each_problem(
 
 @pytest.fixture
 def in_new_york(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Four or five hours behind UTC, by summer time."""
+    """A zone four or five hours west of UTC, with summer time."""
     with monkeypatch.context() as patch:
         patch.setenv("TZ", "EST5EDT,M3.2.0,M11.1.0")
         time.tzset()

@@ -1,4 +1,4 @@
-"""Statistics against values that are published or can be counted out."""
+"""Statistical tests against published or counted values."""
 
 from __future__ import annotations
 

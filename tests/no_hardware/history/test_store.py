@@ -1,4 +1,4 @@
-"""The database: nothing is lost by kills, doubled by merging, or half written on a full disk."""
+"""The database: kills lose nothing, merges double nothing, a full disk leaves nothing half written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tests of whole nights share: a clone in which nights can run."""
+"""Fixtures for tests of whole nights: a clone in which nights can run."""
 
 from __future__ import annotations
 

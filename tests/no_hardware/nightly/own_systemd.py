@@ -1,4 +1,4 @@
-"""A systemd of one's own: the real program in a namespace, with no unit but what a test installs."""
+"""The real systemd in a namespace of its own, with only the units that a test installs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A board that was unplugged when its run died is made safe when it comes back: the unit that udev starts."""
+"""The unit that udev starts makes a board safe that was unplugged when its run died and then returned."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A history that is damaged costs no night: it is kept under another name, and a new one is begun."""
+"""A damaged history costs no night: it is renamed, and a new one is started."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a guard outlives its run in a systemd service: by KillMode, with a systemd of our own."""
+"""Whether a guard outlives its run in a systemd service, by KillMode, with the real systemd."""
 
 from __future__ import annotations
 

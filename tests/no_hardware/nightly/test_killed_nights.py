@@ -1,4 +1,4 @@
-"""Nights killed at random moments: history intact, report builds, DUTs off, the next night clean."""
+"""Nights killed at random: history intact, report written, DUTs off, and the next night runs."""
 
 from __future__ import annotations
 

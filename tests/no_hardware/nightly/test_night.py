@@ -1,4 +1,4 @@
-"""A night: what it keeps, how it ends, and that it is in the history however it went."""
+"""A night: its folder, its end, and its record in the history."""
 
 from __future__ import annotations
 

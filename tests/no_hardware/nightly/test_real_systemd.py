@@ -1,4 +1,4 @@
-"""A night that systemd itself starts, and stops."""
+"""A night that the real systemd starts and stops."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs and nights for the pages' tests: made up, hostile where that matters."""
+"""Made-up runs and nights for the tests of pages, with hostile text where that matters."""
 
 from __future__ import annotations
 

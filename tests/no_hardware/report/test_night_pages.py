@@ -1,4 +1,4 @@
-"""The pages over all nights: the loud things first, then every test by every night."""
+"""The pages about all nights: findings first, then the matrix of tests and nights."""
 
 from __future__ import annotations
 

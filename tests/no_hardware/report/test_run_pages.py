@@ -1,4 +1,4 @@
-"""The pages of a run: what they say, and that nothing from outside becomes part of them."""
+"""The pages of a run: their content, and that foreign text never becomes part of a page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Simulated boards and real ones are two benches, and a test that never ran neither passed nor failed."""
+"""Results on simulated and on real boards are kept apart; a test without its board has no result."""
 
 from __future__ import annotations
 

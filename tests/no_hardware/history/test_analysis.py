@@ -1,4 +1,4 @@
-"""A quarter with planted truths: each is named, and nothing else is."""
+"""The analysis of a made-up quarter names each planted finding and nothing else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A block map that is found beside an image is used only if it is proven to be that image's."""
+"""A block map found beside an image is used only if it is verified to be that image's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A flash that is ended does not wait for what nobody wants of an archive."""
+"""An interrupted flash does not wait for parts of an archive that it does not need."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def read_of(path: Path, pid: int) -> int:
     """Return how many bytes of a file a process has read, where it has the file open."""
     read = [0]
     for link in Path(f"/proc/{pid}/fd").iterdir():
-        with suppress(OSError):  # closed meanwhile
+        with suppress(OSError):  # the reader has closed it
             if link.samefile(path):
                 read.append(int(Path(f"/proc/{pid}/fdinfo/{link.name}").read_text().split()[1]))
     return max(read)

@@ -1,4 +1,4 @@
-"""At the end of a run with `--hil-report` its pages are there, whatever became of the run or the disk."""
+"""The pages at the end of a run with `--hil-report`, whatever happened to the run or the disk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Progress in a log: few lines, each with what is done, how fast, and how long it will take."""
+"""Progress lines for a log: few lines with size, rate and time left."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Attempts to have another disk opened than the stick: whatever they try, nothing else changes by a byte."""
+"""Attempts to have a disk other than the stick opened: each is refused, and no byte of it changes."""
 
 from __future__ import annotations
 
@@ -288,7 +288,7 @@ def a_disk_behind_a_loop_device(one: Attempt) -> None:
 
 @attempt("it is not the disk that was opened a moment ago")
 def another_stick_in_the_same_socket(one: Attempt) -> None:
-    one.usb_names = (*NAMES.vendor_id, "somebody else's")
+    one.usb_names = (*NAMES.vendor_id, "of another stick")
 
 
 @attempt("another program has locked it")

@@ -1,4 +1,4 @@
-"""A night runs once each night, whatever summer time does; one that did not begin is red in the morning."""
+"""A night runs once each night across clock changes; a night that did not start is red."""
 
 from __future__ import annotations
 

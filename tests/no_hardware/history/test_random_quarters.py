@@ -1,4 +1,4 @@
-"""Quarters with truths planted at random, run in three ways: each is named, and nothing else is."""
+"""The analysis of random quarters names each planted finding and nothing else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What gzip, bzip2, xz, zstd and lz4 take for sound is sound here, and what they refuse is refused."""
+"""Archives that gzip, bzip2, xz, zstd and lz4 accept are accepted, and those that they refuse are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run's summary as Markdown: short, loud first, and no foreign text means anything in it."""
+"""The summary of a run as Markdown: short, failures first, foreign text without effect."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run of pytest in the history, and `hil history` over it."""
+"""A run of pytest recorded in the history, and `hil history` about it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is no file is refused at once as an image and as a map, and nothing waits for it."""
+"""Pipes, devices and other special files are refused at once as images and as block maps."""
 
 from __future__ import annotations
 
