@@ -133,8 +133,8 @@ class Run:
         self._block = UsbBlock.install()
         self.time_limit = TimeLimit()
         self.refusals = CaughtErrors()
-        self._resting = DependentFixtures(self._block, self.time_limit)
-        self.boards = BoardPlugin(config, self.options, self.ledger, self.processes, self._resting)
+        self._fixtures = DependentFixtures(self._block, self.time_limit)
+        self.boards = BoardPlugin(config, self.options, self.ledger, self.processes, self._fixtures)
         self._blocked_outside = self._block.active  # by a run that has this one in a test of its own
         parent = os.environ.pop(END_WITH, "")  # not for the runs that this one starts
         if self.processes.is_worker:
@@ -146,7 +146,7 @@ class Run:
         """Return the board of the present test, or raise why it has none."""
         try:
             self._block.check("the fixture dutlink")
-            self._resting.board_asked_for()
+            self._fixtures.track_board_request()
             return self.boards.session.board()
         except Exception as error:
             self.refusals.note(error)
@@ -207,7 +207,7 @@ class Run:
             return False
         if required:
             return bool(item.stash.get(NOT_EXCUSED, ""))
-        return not (item.stash.get(PASSED, False) and self._resting.is_own(error))
+        return not (item.stash.get(PASSED, False) and self._fixtures.is_own(error))
 
     def pytest_report_header(self) -> list[str]:
         """Say in plain sight where the boards are, and what would end their guards together with this run."""
@@ -254,7 +254,7 @@ class Run:
         self.boards.plan(session.items)
         if self.options.board and not self.processes.is_worker:
             self.boards.check_board(self.boards.infos())
-        session.config.pluginmanager.register(self._resting, "hil-resting-fixtures")
+        session.config.pluginmanager.register(self._fixtures, "hil-resting-fixtures")
         lasting = LastingTimeLimit(self.time_limit)
         session.config.pluginmanager.register(lasting, "hil-lasting-time-limit")  # in what gives boards
         session.config.pluginmanager.register(BoardHooks(self.boards, self._block), "hil-board-tests")

@@ -61,7 +61,8 @@ from hil.sim.management.server import ManagementServer
 from hil.sim.simulator import Simulator, SimulatorOptions, open_folders
 from hil.sim.usbip import messages, urbs
 from hil.sim.usbip.server import _UsbIpConnection
-from hil.suite.xdist.channel import ControllerChannel, WorkerChannel
+from hil.suite.xdist.channel import ControllerChannel
+from hil.suite.xdist.worker_channel import WorkerChannel
 
 sys.path.append(str(Path(__file__).parents[1] / "no_hardware" / "sim"))
 from board_bench import Bench

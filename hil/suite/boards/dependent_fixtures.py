@@ -1,8 +1,8 @@
-"""The fixtures that rest on this process's board, however they got it, and how they end.
+"""Fixtures that depend on this process's board: track them, and end them before the board is released.
 
-pytest ends a fixture with its scope. It knows what a fixture asked for by the names of its arguments, not by
-`getfixturevalue`. A board may be given back before that scope ends, and the fixtures that rest on it must end
-first.
+pytest ends a fixture with its scope. A board may be released before that scope ends, and the fixtures that
+depend on it must end first. pytest knows only fixtures that are requested by the names of arguments; those
+requested by `getfixturevalue` are tracked here, too.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ _NARROWEST_FIRST: Final = ("function", "class", "module", "package", "session")
 
 
 class DependentFixtures:
-    """A pytest plugin that notes which fixtures rest on the board, and ends them when `end` is called.
+    """A pytest plugin that tracks the fixtures that depend on the board; `end` ends them.
 
-    A fixture rests on the board if it was being set up while the board was asked for, or if it asked for a
-    fixture that does.
+    A fixture depends on the board if the board was requested during its set-up, or if it requested a fixture
+    that depends on the board.
 
     Args:
         block: Lifted while fixtures end: their tear-down may use the board, even in a no_hardware test.
-        limit: The time limit under which fixtures end, also between tests.
+        limit: The time limit for the tear-downs, also between tests.
 
     Attributes:
         block: The argument.
@@ -47,42 +47,39 @@ class DependentFixtures:
     def __init__(self, block: UsbBlock, limit: TimeLimit) -> None:
         self.block = block
         self.limit = limit
-        self._begun: list[Fixture] = []
-        self._set_up: dict[Fixture, Request] = {}  # in the order in which they were complete, as pytest's own
-        self._resting: set[Fixture] = set()
+        self._in_setup: list[Fixture] = []
+        self._set_up: dict[Fixture, Request] = {}  # in the order in which their set-ups ended, as in pytest
+        self._dependent: set[Fixture] = set()
         self._raised: list[tuple[BaseException, str]] = []
 
     def __bool__(self) -> bool:
-        """Return True if any fixture rests on the board."""
-        return bool(self._resting)
+        """Return True if any fixture depends on the board."""
+        return bool(self._dependent)
 
-    def board_asked_for(self) -> None:
-        """Take note that the fixtures that are being set up rest on the board."""
-        self._resting.update(self._begun)
+    def track_board_request(self) -> None:
+        """Note that the board was requested: the fixtures in set-up depend on it."""
+        self._dependent.update(self._in_setup)
 
     def end(self) -> list[BaseException]:
         """End the fixtures in pytest's own order: the narrowest scope first, of one scope the latest first.
 
         Returns:
-            What their tear-downs raised; each fixture is ended, also if another one failed.
+            The errors of the tear-downs; each fixture is ended, even if another one failed.
         """
         errors: list[BaseException] = []
-        while resting := [fixture for fixture in self._set_up if fixture in self._resting]:
-            last = min(reversed(resting), key=self._breadth)
+        while dependent := [fixture for fixture in self._set_up if fixture in self._dependent]:
+            last = min(reversed(dependent), key=self._breadth)
             request = self._set_up[last]
             try:
                 with contained(errors.append), self.block.lifted(), self.limit.running():
                     last.finish(request)
             finally:
                 self._forget(last)
-        self._resting.intersection_update(self._begun)
+        self._dependent.intersection_update(self._in_setup)
         return errors
 
     def is_own(self, error: BaseException) -> bool:
-        """Return True if an error of a tear-down came from the test itself or a fixture of its alone.
-
-        False: all of it came from fixtures of a wider scope.
-        """
+        """Return True if an error of a tear-down came from the test or from its function-scoped fixtures."""
         if isinstance(error, BaseExceptionGroup):
             return any(map(self.is_own, error.exceptions))
         scopes = [scope for raised, scope in self._raised if raised is error]
@@ -90,18 +87,18 @@ class DependentFixtures:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self) -> None:
-        """Forget what the tear-downs of the test before raised."""
+        """Forget the errors of the last test's tear-downs."""
         self._raised.clear()
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_fixture_setup(self, fixturedef: Fixture, request: Request) -> Generator[None, object, object]:
-        """Watch what a fixture asks for, now and later."""
-        if any(self._rests(request, name) for name in fixturedef.argnames):
-            self._resting.add(fixturedef)
+        """Track which fixtures a fixture requests, in its set-up and later."""
+        if any(self._depends(request, name) for name in fixturedef.argnames):
+            self._dependent.add(fixturedef)
         if "request" in fixturedef.argnames:
             self._watch_requests(fixturedef, request)
         self._watch_finalizers(fixturedef)
-        self._begun.append(fixturedef)
+        self._in_setup.append(fixturedef)
         try:
             return (yield)
         except BaseException:
@@ -109,7 +106,7 @@ class DependentFixtures:
                 fixturedef.finish(request)  # pytest would keep the error for every test of the session
             raise
         finally:
-            self._begun.pop()
+            self._in_setup.pop()
             self._set_up[fixturedef] = request
 
     @pytest.hookimpl(trylast=True)
@@ -120,16 +117,16 @@ class DependentFixtures:
     def _forget(self, fixture: Fixture) -> None:
         vars(fixture).pop("addfinalizer", None)
         self._set_up.pop(fixture, None)
-        if fixture not in self._begun:
-            self._resting.discard(fixture)
+        if fixture not in self._in_setup:
+            self._dependent.discard(fixture)
 
     def _breadth(self, fixture: Fixture) -> int:
         return _NARROWEST_FIRST.index(self._set_up[fixture].scope)
 
-    def _rests(self, request: Request, name: str) -> bool:
-        """Return True if a fixture that was just asked for rests on the board; find a failed one by name."""
+    def _depends(self, request: Request, name: str) -> bool:
+        """Return True if a requested fixture depends on the board; find one that failed by its name."""
         got = request._fixture_defs.get(name)  # noqa: SLF001 - which of several that override each other
-        return got in self._resting or (got is None and any(one.argname == name for one in self._resting))
+        return got in self._dependent or (got is None and any(one.argname == name for one in self._dependent))
 
     def _watch_requests(self, fixture: Fixture, request: Request) -> None:
         ask = request.getfixturevalue
@@ -139,13 +136,13 @@ class DependentFixtures:
             try:
                 return ask(argname)
             finally:
-                if self._rests(request, argname):
-                    self._resting.add(fixture)
+                if self._depends(request, argname):
+                    self._dependent.add(fixture)
 
         request.getfixturevalue = getfixturevalue
 
     def _watch_finalizers(self, fixture: Fixture) -> None:
-        """Let the tear-down of a fixture that rests on the board use USB, also in a no_hardware test."""
+        """Let the tear-down of a fixture that depends on the board use USB, also in a no_hardware test."""
         add = fixture.addfinalizer
 
         def addfinalizer(finalizer: Callable[[], object]) -> None:
@@ -155,15 +152,15 @@ class DependentFixtures:
 
     def _finalize(self, fixture: Fixture, finalizer: Callable[[], object]) -> None:
         try:
-            with self.block.lifted() if fixture in self._resting else nullcontext():
+            with self.block.lifted() if fixture in self._dependent else nullcontext():
                 finalizer()
         except BaseException as error:
-            self._raised.append((error, str(fixture.scope)))  # first the fixture that ended with it
+            self._raised.append((error, str(fixture.scope)))  # the innermost fixture first
             raise
 
 
 def raise_together(errors: list[BaseException], what: str) -> None:
-    """Raise these errors as pytest does: one as it is, several as a group.
+    """Raise errors as pytest does: one as it is, several as a group.
 
     Raises:
         BaseException: The only error, or a group of all; nothing is raised if there is none.

@@ -18,29 +18,22 @@ if TYPE_CHECKING:
     from hil.suite.boards.plugin import BoardPlugin
     from hil.suite.outcome.usb_block import UsbBlock
 
-__all__ = [
-    "JUDGED",
-    "NOT_EXCUSED",
-    "PASSED",
-    "BoardHooks",
-    "ReturnedTests",
-    "has_failed",
-]
+__all__ = ["JUDGED", "NOT_EXCUSED", "PASSED", "BoardHooks", "ReturnedTests", "has_failed"]
 
 NOT_EXCUSED = pytest.StashKey[str]()
-"""The phase in which a test failed for want of hardware that it must have: no `xfail` is meant for that."""
+"""The phase in which a test failed because required hardware is missing: `xfail` does not excuse that."""
 
 PASSED = pytest.StashKey[bool]()
-"""Whether the body of the test's present attempt has passed, not as an `xfail` that it was not meant to."""
+"""Whether the body of the test's present attempt has passed, an unexpected pass of an `xfail` left out."""
 
 JUDGED = pytest.StashKey[bool]()
 """Whether the error that is being reported was proven to come from hardware that could not be used."""
 
 _FAILURES = pytest.StashKey[list["pytest.TestReport | None"]]()
-"""For each attempt of a test how it failed first; None: it has not failed, or only for want of hardware."""
+"""The first failure of each attempt of a test; None: the attempt passed, or only hardware was missing."""
 
-NOT_BEGUN = pytest.StashKey[bool]()
-"""Whether the test does not begin in this process, for want of its board: the controller knows another."""
+_RETURNED = pytest.StashKey[bool]()
+"""Whether the test is returned to the controller, which has another board for it."""
 
 
 def has_failed(item: pytest.Item) -> bool:
@@ -53,8 +46,8 @@ class BoardHooks:
     """The plugin.
 
     Args:
-        boards: Gives boards.
-        block: Keeps USB away from tests without one.
+        boards: This process's board.
+        block: Keeps USB from no_hardware tests.
     """
 
     def __init__(self, boards: BoardPlugin, block: UsbBlock) -> None:
@@ -69,14 +62,14 @@ class BoardHooks:
     def pytest_runtest_protocol(
         self, item: pytest.Item, nextitem: pytest.Item | None
     ) -> Generator[None, bool | None, bool | None]:
-        """Get a board before the test's time limit begins to run; keep USB away from tests without one."""
+        """Acquire a board before the test's time limit starts; block USB for a no_hardware test."""
         if kind_of(item) is Kind.NO_HARDWARE:
             self._block.active = True
             try:
                 return (yield)
             finally:
                 self._block.active = False
-        item.stash[NOT_BEGUN] = not self._boards.acquire_for(item, nextitem)
+        item.stash[_RETURNED] = not self._boards.acquire_for(item, nextitem)
         try:
             return (yield)
         finally:
@@ -84,7 +77,7 @@ class BoardHooks:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
-        """Raise why a test has no board; once for each attempt, because each is judged separately."""
+        """Raise why a test has no board, in each attempt: each is judged separately."""
         if kind_of(item) is not Kind.NO_HARDWARE:
             forget_judgement(item)
             item.stash[NOT_EXCUSED] = ""
@@ -96,7 +89,7 @@ class BoardHooks:
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[Any]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Let the last report of a test say what was flashed, and no test expect hardware to be missing."""
+        """Put the flashed image into the last report of a test; let no `xfail` excuse missing hardware."""
         if call.when == "teardown" and kind_of(item) is not Kind.NO_HARDWARE:
             self._boards.record_result(item)
         item.stash[JUDGED] = False
@@ -121,58 +114,57 @@ class BoardHooks:
     ) -> None:
         """Let no skip undo the failure of an earlier attempt, whichever plugin reruns the test.
 
-        A failure of the test's own overrules what an earlier subtest or phase has proven, too.
+        A failure of the test itself also overrules the verdict of an earlier subtest or phase.
         """
         earlier = next(filter(None, attempts[:-1]), None)
         if earlier is not None and not report.passed and not hasattr(report, "wasxfail"):
             overrule_judgement(item, report)
             if report.skipped:
                 tell_skipped(report, earlier)
-        unusable = has_verdict(report)
-        own = item.stash[JUDGED] is False and (raised or not unusable)
+        own = item.stash[JUDGED] is False and (raised or not has_verdict(report))
         if report.failed and own:
             overrule_judgement(item, report)
             attempts[-1] = attempts[-1] or report
 
-    @pytest.hookimpl(wrapper=True, trylast=True)  # inside of the time limit, the capture and the evidence
+    @pytest.hookimpl(wrapper=True, trylast=True)  # inside the time limit, the capture and the recorders
     def pytest_runtest_teardown(
         self, item: pytest.Item, nextitem: pytest.Item | None
     ) -> Generator[None, object, object]:
-        """End what rests on the board in the tear-down of the last test on it; all errors are this test's."""
+        """End the fixtures of the board in the tear-down of the last test on it, which gets their errors."""
         errors: list[BaseException] = []
         result = None
         with contained(errors.append):
             result = yield
         with self._block.lifted():
-            errors += self._boards.end_resting(item, nextitem, failed=errors)
+            errors += self._boards.end_fixtures(item, nextitem, failed=errors)
         raise_together(errors, f"errors in the tear-down of {item.nodeid}")
         return result
 
     @pytest.hookimpl(tryfirst=True)  # the terminal formats a traceback, which takes seconds on a busy machine
     def pytest_keyboard_interrupt(self) -> None:
-        """End what rests on the board, and give the board back, before anything else is done."""
+        """End the fixtures of the board and release it, before other plugins do anything."""
         with self._block.lifted():
             self._end_late()
             self._boards.interrupted()
 
     @pytest.hookimpl(tryfirst=True)  # before pytest's own, where an error would end pytest
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """End what rests on the board after the last test, and tell what went wrong there."""
+        """End the fixtures of the board after the last test; errors there fail the run."""
         self._end_late()
         if self._late_failed:
             session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
 
 
 class ReturnedTests:
-    """A plugin that passes over tests whose board cannot be used and which another board can run."""
+    """A plugin that does not run tests that were returned to the controller."""
 
-    @pytest.hookimpl(tryfirst=True)  # inside of what goes around a test, instead of what runs it
+    @pytest.hookimpl(tryfirst=True)  # inside the wrappers of a test, in place of pytest's runner
     def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
-        """Treat a test that shall not begin as done, and tear down what the next test does not need.
+        """Treat a returned test as done, and tear down what the next test does not need.
 
-        The previous test left that tear-down to this one, so an error in it is this test's.
+        The previous test left that tear-down to this test, so an error in it is this test's.
         """
-        if not item.stash.get(NOT_BEGUN, False):
+        if not item.stash.get(_RETURNED, False):
             return None
         runner: Any = item.config.pluginmanager.get_plugin("runner")  # alone: others' set-up did not run
         call = pytest.CallInfo.from_call(

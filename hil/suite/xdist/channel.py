@@ -8,7 +8,6 @@ xdist carries node ids and results. This carries what a schedule by boards needs
                             busy: another process holds this board, which was not waited for
                             fault: what is wrong with a board that answers
                             returned: this test has not begun, for want of the board that it was given
-                            mistake: what pytest refuses in the arguments, such as a file that is not there
     controller -> worker    waited: so long for boards, before it had any to give out
                             words: the names and tags of boards
                             board: this test runs on that one, which is to be had in this way
@@ -32,17 +31,15 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hil.boards.misspelling import KnownWords
 from hil.boards.requirements import BoardRequirement
-from hil.errors import BoardUnsafeError
 from hil.suite.xdist.json_socket import JsonSocket
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from hil.errors import HilError
+    from hil.boards.misspelling import KnownWords
 
-__all__ = ["ControllerChannel", "WorkerChannel"]
+__all__ = ["ControllerChannel"]
 
 LONGEST_PATH_BYTES = 100  # sun_path of a unix socket holds 108
 HELLO_LIMIT_S = 10.0
@@ -141,7 +138,7 @@ class ControllerChannel:
             return found
 
     def mistakes(self) -> list[str]:
-        """What workers refused in the run's arguments."""
+        """Return what workers refused in the arguments of the run."""
         for line in list(self._lines.values()):
             line.drain()
         return self._mistakes
@@ -189,7 +186,7 @@ class ControllerChannel:
             self._news.notify_all()
 
     def _greet(self, caller: _Caller) -> None:
-        """Tell a worker that has just connected what the others know already."""
+        """Send a worker that has just connected what the other workers know already."""
         self._lines[caller.worker] = caller.line
         if self._waited_s:
             caller.line.send({"say": "waited", "seconds": self._waited_s})
@@ -217,134 +214,6 @@ class _Caller:
 
         if self.pid:
             continue_guards_of(self.pid)
-
-
-class WorkerChannel:
-    """A worker's end.
-
-    Args:
-        path: The controller's socket.
-        worker: The worker's name, as xdist calls it.
-        controller_gone: Called once, in a thread of its own, when the controller has ended.
-        schedules: Whether the controller gives out boards; if not, the worker finds one for itself.
-        interrupted: Called, in any thread, when the controller was interrupted.
-    """
-
-    def __init__(
-        self,
-        path: str | Path,
-        worker: str,
-        controller_gone: Callable[[], None],
-        *,
-        schedules: bool = True,
-        interrupted: Callable[[], None] = lambda: None,
-    ) -> None:
-        self.schedules = schedules
-        self._interrupted = interrupted
-        self._boards: dict[str, str | None] = {}
-        self._ways: dict[str, str] = {}
-        self._last: set[str] = set()
-        self._patient: set[str] = set()
-        self._faults: dict[str, HilError] = {}
-        self._words = KnownWords()
-        self._waited_s = 0.0
-        connected = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        connected.connect(os.fspath(path))
-
-        def gone() -> None:
-            shutil.rmtree(Path(path).parent, ignore_errors=True)  # a killed controller can't
-            controller_gone()
-
-        self._line = JsonSocket(connected, self._heard, gone)
-        self._line.send({"say": "hello", "worker": worker, "pid": os.getpid()})
-
-    def send_requirements(self, requirements: Sequence[BoardRequirement | None]) -> None:
-        """Say what each collected test wants; to be said before xdist says what was collected."""
-        plain = [
-            requirement and {"tags": sorted(requirement.tags), "board": requirement.board}
-            for requirement in requirements
-        ]
-        self._line.send({"say": "wishes", "wishes": plain})
-
-    def board(self, nodeid: str) -> str | None:
-        """Serial number of the board that this worker's test was given; None if it was given none."""
-        self._line.drain()
-        return self._boards.get(nodeid)
-
-    def is_patient(self, nodeid: str) -> bool:
-        """Return True if the board of that test is to be waited for, because no other test is left."""
-        self._line.drain()
-        return nodeid in self._patient
-
-    def way_to(self, serial: str) -> str:
-        """How to get to a board that this worker was given; empty: by its serial number."""
-        return self._ways.get(serial, "")
-
-    def waited_s(self) -> float:
-        """How long the controller waited for boards, in seconds."""
-        self._line.drain()
-        return self._waited_s
-
-    def is_last_hardware(self, nodeid: str) -> bool:
-        """Whether the worker gives its board back right after that test."""
-        self._line.drain()
-        return nodeid in self._last
-
-    def lost(self, serial: str) -> None:
-        """Say that a board cannot be used, so that no more tests are given to it."""
-        self._line.send({"say": "lost", "serial": serial})
-
-    def busy(self, serial: str) -> None:
-        """Say that another process holds a board, so that its tests come after all others."""
-        self._line.send({"say": "busy", "serial": serial})
-
-    def fault(self, serial: str, error: HilError) -> None:
-        """Say what is wrong with a board that answers."""
-        told = {"what": error.what, "why": error.why, "remedy": error.remedy}
-        self._line.send({"say": "fault", "serial": serial, **told})
-
-    def faults(self) -> dict[str, HilError]:
-        """What other workers found wrong with boards, by serial number."""
-        self._line.drain()
-        return self._faults
-
-    def words(self) -> KnownWords:
-        """By which words boards can be asked for, as the controller knows."""
-        self._line.drain()
-        return self._words
-
-    def send_mistake(self, text: str) -> None:
-        """Say what is wrong with the arguments; to be said before xdist says that nothing was collected."""
-        self._line.send({"say": "mistake", "text": text})
-
-    def give_test_back(self, nodeid: str) -> None:
-        """Say that a test has not begun; to be said before xdist says that it is over."""
-        self._line.send({"say": "returned", "test": nodeid})
-
-    def close(self) -> None:
-        """End the line without calling `controller_gone`."""
-        self._line.close()
-
-    def _heard(self, message: dict[str, Any]) -> None:
-        nodeid = message.get("test", "")
-        match message["say"]:
-            case "waited":
-                self._waited_s = message["seconds"]
-            case "board":
-                serial = self._boards[nodeid] = message["serial"]
-                self._ways[serial] = message["way"]
-                self._last.discard(nodeid)  # it comes once more
-                if message["patient"]:
-                    self._patient.add(nodeid)
-            case "last":
-                self._last.add(nodeid)
-            case "interrupted":
-                self._interrupted()
-            case "words":
-                self._words = KnownWords.from_data(message)
-            case "fault":
-                told = {name: message[name] for name in ("what", "why", "remedy", "serial")}
-                self._faults[message["serial"]] = BoardUnsafeError(**told)
 
 
 def _requirement(plain: dict[str, Any] | None) -> BoardRequirement | None:

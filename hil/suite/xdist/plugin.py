@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from xdist.workermanage import WorkerController
 
     from hil.boards.requirements import BoardInfo, BoardRequirement
-    from hil.suite.xdist.channel import ControllerChannel, WorkerChannel
+    from hil.suite.xdist.channel import ControllerChannel
     from hil.suite.xdist.durations import Measured
+    from hil.suite.xdist.worker_channel import WorkerChannel
 
 __all__ = ["BoardScheduling", "SchedulingSuite", "worker_channel"]
 
@@ -164,8 +165,8 @@ class BoardScheduling:
                 channel.close()
 
     def _connect(self, config: pytest.Config, path: str, schedules: bool) -> None:
-        from hil.suite.xdist.channel import WorkerChannel  # noqa: PLC0415  # only with xdist
         from hil.suite.xdist.interrupt import Interruption  # noqa: PLC0415  # only with xdist
+        from hil.suite.xdist.worker_channel import WorkerChannel  # noqa: PLC0415  # only with xdist
 
         worker: str = config.workerinput["workerid"]  # type: ignore[attr-defined]  # xdist puts it there
 

@@ -49,7 +49,7 @@ sys.stdin.read()
 
 WORKER = f"""
 import sys
-from hil.suite.xdist.channel import WorkerChannel
+from hil.suite.xdist.worker_channel import WorkerChannel
 channel = WorkerChannel(sys.argv[3], "gw0", lambda: None)
 {RUN}
 """

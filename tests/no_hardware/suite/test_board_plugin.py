@@ -12,9 +12,9 @@ import pytest
 from hil.errors import BoardLostError, BoardUnsafeError
 from hil.lab.locks.holder import Holder
 from hil.lab.safe_state.record import BoardRecord, write_record
-from hil.suite.boards import plugin
-from hil.suite.boards.left_to_guard import look_after
+from hil.suite.boards import unsafe_boards
 from hil.suite.boards.plugin import BoardPlugin
+from hil.suite.boards.unsafe_boards import look_after
 from hil.suite.outcome.ledger import Ledger, LeftBoard
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ UNSAFE = BoardUnsafeError("it hung", why="it draws 0.30 A", remedy="look at it",
 LOST = BoardLostError("it is gone")
 
 
-class Keeper:
+class Session:
     """Fails to release its board, or does not."""
 
     def __init__(self, folder: Path, *errors: Exception) -> None:
@@ -38,8 +38,8 @@ class Keeper:
             raise self._errors.pop()
 
 
-def giving_of(ledger: Ledger, session: Keeper | None = None) -> BoardPlugin:
-    nothing: Any = SimpleNamespace(end=list, is_worker=False)
+def plugin_of(ledger: Ledger, session: Session | None = None) -> BoardPlugin:
+    nothing: Any = SimpleNamespace(end=list, is_worker=False, block=None)
     made = BoardPlugin(nothing, nothing, ledger, nothing, nothing)
     made._session = cast("Any", session)
     return made
@@ -50,10 +50,10 @@ def test_board_that_comes_back_is_told_only_if_it_fails_the_run(
     tmp_path: Path, error: Exception, told: int
 ) -> None:
     ledger = Ledger()
-    made = giving_of(ledger, Keeper(tmp_path, error))
-    made.give_back()
+    made = plugin_of(ledger, Session(tmp_path, error))
+    made.release()
 
-    made.give_back()
+    made.release()
 
     assert (ledger.left, ledger.unsafe, len(ledger.safe_since)) == ([], bool(told), told)
 
@@ -66,12 +66,12 @@ def test_end_that_is_interrupted_tells_of_each_board_and_waits_for_none(
             signal.raise_signal(signal.SIGINT)
         return look_after(board)
 
-    monkeypatch.setattr(plugin, "look_after", look)
+    monkeypatch.setattr(unsafe_boards, "look_after", look)
     write_record(tmp_path, SERIAL, BoardRecord().marked_in_use(Holder(pid=os.getpid())))
     left = [LeftBoard(word, SERIAL, str(tmp_path), os.getpid(), 60.0) for word in ("first", "second")]
     ledger = Ledger(left=left)
 
-    giving_of(ledger).end()
+    plugin_of(ledger).end()
 
     assert [one.partition(";")[0] for one in ledger.trouble] == ["first", "second"]
     assert ledger.unsafe

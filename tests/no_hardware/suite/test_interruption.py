@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hil.dutlink.timing import until
-from hil.suite.xdist.channel import ControllerChannel, WorkerChannel
+from hil.suite.xdist.channel import ControllerChannel
+from hil.suite.xdist.worker_channel import WorkerChannel
 
 if TYPE_CHECKING:
     from conftest import RunSuite

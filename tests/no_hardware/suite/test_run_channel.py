@@ -15,8 +15,9 @@ from programs import running
 
 from hil.boards.requirements import BoardRequirement
 from hil.suite.xdist import json_socket
-from hil.suite.xdist.channel import ControllerChannel, WorkerChannel
+from hil.suite.xdist.channel import ControllerChannel
 from hil.suite.xdist.json_socket import JsonSocket
+from hil.suite.xdist.worker_channel import WorkerChannel
 
 if TYPE_CHECKING:
     from collections.abc import Generator

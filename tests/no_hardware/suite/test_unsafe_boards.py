@@ -9,7 +9,7 @@ import pytest
 
 from hil.lab.locks.holder import Holder
 from hil.lab.safe_state.record import BoardRecord, SafetyEvent, write_record
-from hil.suite.boards.left_to_guard import look_after
+from hil.suite.boards.unsafe_boards import look_after
 from hil.suite.outcome.ledger import LeftBoard
 
 if TYPE_CHECKING:
