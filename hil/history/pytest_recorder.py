@@ -23,7 +23,7 @@ from hil.suite.outcome.attempts import BETWEEN
 from hil.suite.plugin import is_configured, run_of
 from hil.suite.recording.identity import identity_of
 from hil.suite.recording.phases import attempt_to_collect, message_of, outcome_of
-from hil.suite.xdist.durations import GROUP
+from hil.suite.xdist.costs import without_group
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -212,7 +212,7 @@ class HistoryPlugin:
         from hil.history.models import Attempt, AttemptBench, AttemptOutcome  # noqa: PLC0415 - as above
 
         nodeid = phases[0].nodeid
-        plain = GROUP.sub("", nodeid) if self._grouped else nodeid
+        plain = without_group(nodeid) if self._grouped else nodeid
         self._attempts[plain] = self._attempts.get(plain, 0) + 1
         facts = {name: str(value) for report in phases for name, value in report.user_properties}
         took_s: dict[str | None, float] = {report.when: report.duration for report in phases}

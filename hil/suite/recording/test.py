@@ -15,7 +15,7 @@ from hil.evidence.test_record import RecordedBoard, RecordedTest
 from hil.suite.markers import KIND, Kind
 from hil.suite.recording.identity import identity_of
 from hil.suite.recording.phases import attempt_of
-from hil.suite.xdist.durations import GROUP
+from hil.suite.xdist.costs import without_group
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -92,7 +92,7 @@ class ResultRecorder:
 
     def _begin(self, item: pytest.Item) -> RecordedTest:
         """Begin a record, or go on with that of the same test, earlier in this run."""
-        nodeid = GROUP.sub("", item.nodeid) if self._grouped else item.nodeid
+        nodeid = without_group(item.nodeid) if self._grouped else item.nodeid
         earlier = self._folder.test(nodeid, self._run)
         facts = RecordedTest(
             nodeid=nodeid,

@@ -1,93 +1,79 @@
-"""Which worker is given the tests of which board.
+"""Which worker gets which board, and which tests.
 
-Getting a board takes time (it is leased and made safe first), so a worker keeps it until no test waits for
-it, and a board that was given back already is lent again only where that pays.
+Acquiring a board takes time (it is leased and made safe first), so a worker keeps its board until no test
+waits for it. Tests are divided so that all workers end at the same time. Long tests go first, each to the
+worker that is free the earliest. The others fill up what remains in the order of collection, one stretch for
+each worker, so that tests of a module stay together and its fixtures are set up seldom.
 """
 
 from __future__ import annotations
 
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from hil.suite.xdist.backlog import Backlog
     from hil.suite.xdist.costs import Costs
     from hil.suite.xdist.queue import WorkerQueue
 
-__all__ = ["BoardAllocator"]
+__all__ = ["BoardAllocator", "common_end", "divide", "partition_tests"]
 
-SET_UP_S = 2.0  # what getting a board may take: the meter alone averages for that long
+LONG = 1 / 16
+"""Share of the time until the end from which a test counts as long: out of place, it costs at most that."""
 
 
 class BoardAllocator:
-    """Who has which board.
+    """Which worker has which board.
 
     Args:
         backlog: The unsent tests and the boards they wait for.
-        costs: What tests take.
+
+    Attributes:
+        lost: Boards that cannot be used any more.
     """
 
-    def __init__(self, backlog: Backlog, costs: Costs) -> None:
+    def __init__(self, backlog: Backlog) -> None:
         self._backlog = backlog
-        self._costs = costs
-        self._given_back: set[str] = set()
         self.lost: set[str] = set()
 
     def update(self, queues: Collection[WorkerQueue], now_s: float) -> bool:
-        """Take boards from workers that have no use for them, lend those that tests wait for.
+        """Take boards from workers that do not need them, and give out the boards that tests wait for.
 
         Returns:
-            Whether a board was lent.
+            True if a worker got a board.
         """
         for queue in queues:
-            self._take_back(queue)
-        lent = {queue.board for queue in queues if queue.board}
-        free = (board for board in self._backlog.boards if board not in lent)
-        wanted = [board for board in free if self._is_wanted(board, lent)]
+            if queue.board and not self._needs(queue) and not queue.may_use(queue.board):
+                queue.board = None
+        given = {queue.board for queue in queues if queue.board}
+        wanted = [one for one in self._backlog.boards if one not in given and self._backlog.waits_for(one)]
         wanted.sort(key=lambda board: -self._backlog.urgency(board))
-        borrowed = [self._lend(board, queues, now_s) for board in wanted]
-        return any(borrowed)
+        return any([self._give(board, queues, now_s) for board in wanted])  # each  # noqa: C419
 
     def lose(self, board: str, queues: Collection[WorkerQueue]) -> None:
-        """A board is gone: nobody is given tests for it any more."""
+        """Give no more tests to a board that cannot be used."""
         self.lost.add(board)
         self._backlog.lose(board)
         self._take_from_all(board, queues)
 
     def defer(self, board: str, queues: Collection[WorkerQueue]) -> None:
-        """Give no tests for a board that another process holds, until no other test is left."""
+        """Give no tests to a board that another process holds, until no other test is left."""
         self._backlog.defer(board)
-        self._given_back.discard(board)
         self._take_from_all(board, queues)
+
+    def _needs(self, queue: WorkerQueue) -> bool:
+        return self._backlog.waits_for(queue.board) and not queue.closing
 
     @staticmethod
     def _take_from_all(board: str, queues: Collection[WorkerQueue]) -> None:
         for queue in queues:
             queue.board = None if queue.board == board else queue.board
 
-    def crashed(self, queue: WorkerQueue) -> None:
-        """A worker is gone: the board that it had is free, as if it had never been lent."""
-        self._given_back -= {queue.board, *queue.boards.values()}
-
-    def _take_back(self, queue: WorkerQueue) -> None:
-        board = queue.board
-        needed = self._backlog.waits_for(board) and not queue.closing
-        if board and not needed and board not in queue.boards.values():
-            queue.board = None
-            self._given_back.add(board)
-
-    def _is_wanted(self, board: str, lent: Collection[str]) -> bool:
-        if board not in self._given_back:
-            return self._backlog.waits_for(board)
-        waiting = self._backlog.waiting_for(board)
-        if any(self._backlog.boards_for(index).isdisjoint(lent) for index in waiting):
-            return True
-        return sum(map(self._costs.of, waiting)) > SET_UP_S * len(lent)
-
-    def _lend(self, board: str, queues: Collection[WorkerQueue], now_s: float) -> bool:
-        """Lend it to a worker for whose own board, if it has one, no test waits."""
-        holders = [queue for queue in queues if board in queue.boards.values()]
+    def _give(self, board: str, queues: Collection[WorkerQueue], now_s: float) -> bool:
+        """Give a board to a worker that has none, or for whose board no test waits."""
+        holders = [queue for queue in queues if queue.may_use(board)]
         able = [
             queue
             for queue in holders or queues
@@ -98,3 +84,85 @@ class BoardAllocator:
         best = min(able, key=lambda queue: (queue.board is not None, queue.left_s(now_s)))
         best.board = board
         return True
+
+
+def common_end(work_s: float, busy_s: Sequence[float]) -> float:
+    """Return after how many seconds all workers end if work could be divided at will.
+
+    Args:
+        work_s: Seconds of work to divide.
+        busy_s: Seconds for which each worker is busy already.
+    """
+    ordered = sorted(busy_s)
+    for count, (sum_s, following_s) in enumerate(
+        zip(accumulate(ordered), [*ordered[1:], float("inf")], strict=True), start=1
+    ):
+        end_s = (work_s + sum_s) / count
+        if end_s <= following_s:
+            return end_s
+    raise AssertionError("no end is later than infinity")  # pragma: no cover
+
+
+def divide(
+    tests: Sequence[int], cost_s: Callable[[int], float], busy_s: Mapping[str, float]
+) -> dict[str, list[int]]:
+    """Give each test to one worker.
+
+    Args:
+        tests: Indices in the order of collection.
+        cost_s: Seconds that a test takes.
+        busy_s: Seconds for which each worker has work already; at least one worker.
+
+    Returns:
+        Each worker's tests, in the order in which it should run them.
+    """
+    ends_s = dict(busy_s)
+    shares: dict[str, list[int]] = {worker: [] for worker in busy_s}
+    costs_s = {index: cost_s(index) for index in tests}
+    limit_s = LONG * common_end(sum(costs_s.values()), list(busy_s.values()))
+    long = sorted((index for index in tests if costs_s[index] > limit_s), key=lambda index: -costs_s[index])
+    for index in long:
+        worker = min(ends_s, key=ends_s.__getitem__)
+        shares[worker].append(index)
+        ends_s[worker] += costs_s.pop(index)
+    _fill(costs_s, ends_s, shares)
+    return shares
+
+
+def _fill(costs_s: Mapping[int, float], ends_s: Mapping[str, float], shares: dict[str, list[int]]) -> None:
+    """Lay the tests end to end, and cut that length into each worker's room at the middle of a test."""
+    end_s = common_end(sum(costs_s.values()), list(ends_s.values()))
+    workers = iter(ends_s)
+    worker = next(workers)
+    room_s = max(0.0, end_s - ends_s[worker])
+    laid_s = 0.0
+    for index, seconds in costs_s.items():
+        while laid_s + seconds / 2 >= room_s and (following := next(workers, None)) is not None:
+            worker = following
+            room_s += max(0.0, end_s - ends_s[worker])
+        shares[worker].append(index)
+        laid_s += seconds
+
+
+def partition_tests(
+    backlog: Backlog, queues: Sequence[WorkerQueue], costs: Costs, now_s: float
+) -> dict[str, list[int]]:
+    """Divide all unsent tests that can run now: first those for few boards, last those without a board.
+
+    Returns:
+        Each worker's share; the next test is at its end, hardware tests are next.
+    """
+    busy_s = {queue.name: queue.left_s(now_s) for queue in queues}
+    holders = {queue.board: queue.name for queue in queues if queue.board}
+    groups: dict[frozenset[str], list[int]] = {}
+    for index in backlog:
+        groups.setdefault(backlog.boards_for(index), []).append(index)
+    shares: dict[str, list[int]] = {worker: [] for worker in busy_s}
+    for boards, tests in sorted(groups.items(), key=lambda group: len(group[0]) or len(holders) + 1):
+        able = [holders[board] for board in holders if board in boards] if boards else list(busy_s)
+        if not able:
+            continue
+        for worker, share in divide(tests, costs.of, {worker: busy_s[worker] for worker in able}).items():
+            shares[worker] += share
+            busy_s[worker] += sum(map(costs.of, share))
+    return {worker: share[::-1] for worker, share in shares.items()}

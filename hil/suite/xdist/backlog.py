@@ -65,15 +65,13 @@ class Backlog:
         """Whether a test is kept for the end because another process holds that board."""
         return any(board in self._wanted[index] for index in self._aside)
 
-    def waiting_for(self, board: str) -> list[int]:
-        """The unsent tests that could run on that board."""
-        if not self.waits_for(board):
-            return []
-        return [index for index in self._unsent if board in self._wanted[index]]
-
     def urgency(self, board: str) -> float:
-        """How much depends on that board: a test that no other board can run counts most."""
-        return sum(1 / len(self._wanted[index]) ** 3 for index in self.waiting_for(board))
+        """Return how much depends on a board: tests that no other board can run count most.
+
+        The order in which boards are given out saves set-ups of boards, of two seconds each.
+        """
+        waiting = (index for index in self._unsent if board in self._wanted[index])
+        return sum(1 / len(self._wanted[index]) ** 3 for index in waiting)
 
     def lose(self, board: str) -> None:
         """A board is gone: what only it could run needs none from now on."""

@@ -11,9 +11,8 @@ from dataclasses import dataclass, field
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
-from hil.suite.xdist.allocation import BoardAllocator
+from hil.suite.xdist.allocation import BoardAllocator, partition_tests
 from hil.suite.xdist.backlog import Backlog
-from hil.suite.xdist.partition import partition_tests
 from hil.suite.xdist.queue import BOUND, WorkerQueue
 from hil.suite.xdist.stealing import Steal, best_steal
 
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
     from hil.suite.xdist.costs import Costs
 
 __all__ = ["Orders", "Plan"]
-
-FILLER = 0.05  # of the time that its worker is busy: what a test that only lets another begin may cost
 
 
 @dataclass(slots=True)
@@ -57,7 +54,7 @@ class Plan:
 
     def __init__(self, wanted: Sequence[frozenset[str]], boards: Sequence[str], costs: Costs) -> None:
         self._backlog = Backlog(wanted, boards)
-        self._lending = BoardAllocator(self._backlog, costs)
+        self._lending = BoardAllocator(self._backlog)
         self._costs = costs
         self._queues: dict[str, WorkerQueue] = {}
         self._shares: dict[str, list[int]] = {}  # the next one is at the end
@@ -86,7 +83,6 @@ class Plan:
         queue = self._queues.pop(worker, None)
         if queue is None:  # it ended before it had collected
             return None
-        self._lending.crashed(queue)
         crashed = queue.tests.pop(0) if queue.runs else None
         self._put_back(queue.tests)
         return crashed
@@ -204,7 +200,7 @@ class Plan:
         if queue.board and not hardware_waits and self._ask_back(queue, only_hardware=True):
             return None
         share = self._shares.get(queue.name)
-        return share[-1] if share else self._filler(queue)
+        return share[-1] if share else None
 
     def _has_share(self, queue: WorkerQueue) -> bool:
         """Whether its share goes on with what it should run next."""
@@ -219,13 +215,6 @@ class Plan:
             for index in self._shares.get(owner.name, [])[::-1]:
                 if queue.board in self._backlog.boards_for(index):
                     self._send(owner, index)
-
-    def _filler(self, queue: WorkerQueue) -> int | None:
-        """A short test that lets the one before it begin, if others will do all the rest in the meantime."""
-        if len(queue.tests) != BOUND - 1 or not self._backlog.plain:
-            return None
-        shortest = min((i for i in self._backlog if not self._backlog.boards_for(i)), key=self._costs.of)
-        return shortest if self._costs.of(shortest) <= FILLER * queue.left_s(self._now_s) else None
 
     def _send(self, queue: WorkerQueue, index: int) -> None:
         owners = [share for share in self._shares.values() if index in share[-1:]]

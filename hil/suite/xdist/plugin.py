@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
-from hil.suite.xdist.durations import Durations
+from hil.suite.xdist.costs import Durations
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from hil.boards.requirements import BoardInfo, BoardRequirement
     from hil.suite.xdist.channel import ControllerChannel
-    from hil.suite.xdist.durations import Measured
+    from hil.suite.xdist.costs import Measured
     from hil.suite.xdist.worker_channel import WorkerChannel
 
 __all__ = ["BoardScheduling", "SchedulingSuite", "worker_channel"]

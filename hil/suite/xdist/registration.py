@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from hil.boards.address import BoardsOption
     from hil.suite.options import RunOptions
-    from hil.suite.xdist.durations import Measured
+    from hil.suite.xdist.costs import Measured
 
 __all__ = ["register"]
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from hil.boards.requirements import BoardInfo, BoardRequirement
     from hil.suite.xdist.channel import ControllerChannel
-    from hil.suite.xdist.durations import Durations
+    from hil.suite.xdist.costs import Durations
 
 __all__ = ["HardwareScheduling"]
 

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from hil.suite.xdist.durations import KEY, MOST, Durations
+from hil.suite.xdist.costs import KEY, MOST, Durations
 
 
 class FakeCache:

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hil.boards.requirements import BoardInfo, BoardRequirement, matching_serials
+from hil.suite.xdist.allocation import LONG, common_end, divide
 from hil.suite.xdist.costs import Costs
-from hil.suite.xdist.partition import LONG, common_end, divide
 
 SECONDS = st.floats(0.001, 10.0)
 BUSY = st.dictionaries(st.sampled_from("abcdef"), st.floats(0.0, 20.0), min_size=1)
@@ -57,17 +57,11 @@ def test_what_is_known_of_a_test_goes_before_a_guess() -> None:
     assert costs.of(0) == 3.0
 
 
-def test_an_unknown_test_is_guessed_by_its_kind() -> None:
-    costs = Costs({0: 3.0, 1: 0.1}, {0, 2})
+def test_an_unknown_test_counts_as_the_mean_of_the_known_ones() -> None:
+    costs = Costs({0: 3.0, 1: 1.0}, {0, 2})
+    costs.measured(2, 5.0)
 
-    assert (costs.of(2), costs.of(3)) == (3.0, 0.1)
-
-
-def test_a_kind_of_which_nothing_is_known_is_guessed_by_the_other() -> None:
-    costs = Costs({}, {1})
-    costs.measured(0, 4.0)
-
-    assert costs.of(1) == 4.0
+    assert (costs.of(0), costs.of(2), costs.of(3)) == (3.0, 3.0, 3.0)
 
 
 def test_with_nothing_known_all_tests_count_the_same() -> None:
