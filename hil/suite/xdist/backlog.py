@@ -1,4 +1,4 @@
-"""The tests that no worker has been sent yet, and the boards that they wait for."""
+"""The tests that were not sent to a worker yet, and the boards that they wait for."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ class Backlog:
 
     Args:
         wanted: For each test, by index, the boards that will do; none for a test that uses no board.
-        boards: Serial numbers of the boards of this run; a requirement for any other counts for nothing.
+        boards: Serial numbers of the boards of this run; other boards count for nothing.
     """
 
     def __init__(self, wanted: Sequence[frozenset[str]], boards: Iterable[str]) -> None:
         self.boards = list(boards)
-        self.plain = 0  # how many of the unsent tests need no board
+        self.plain = 0  # number of unsent tests without a board
         self._wanted = [requirement & frozenset(self.boards) for requirement in wanted]
-        self.deferred: set[str] = set()  # boards that others hold, to be tried again at the end
+        self.deferred: set[str] = set()  # boards that other processes hold, to be tried again at the end
         self.retried: set[str] = set()  # boards that were deferred before
         self._aside: set[int] = set()  # tests that only deferred boards can run
         self._unsent: set[int] = set()
@@ -34,11 +34,11 @@ class Backlog:
         return len(self._unsent) + len(self._aside)
 
     def __iter__(self) -> Iterator[int]:
-        """The tests that can be sent now, in the order of collection."""
+        """Iterate over the tests that can be sent now, in the order of collection."""
         return iter(sorted(self._unsent))
 
     def put(self, indices: Iterable[int]) -> None:
-        """These are unsent (again)."""
+        """Add tests that are unsent, or unsent again."""
         for index in set(indices) - self._unsent - self._aside:
             if self._wanted[index] and self._wanted[index] <= self.deferred:
                 self._aside.add(index)
@@ -48,21 +48,21 @@ class Backlog:
             self.plain += not self._wanted[index]
 
     def take(self, index: int) -> None:
-        """This one is sent now."""
+        """Remove a test that is sent now."""
         self._unsent.remove(index)
         self._waiting.subtract(self._wanted[index])
         self.plain -= not self._wanted[index]
 
     def boards_for(self, index: int) -> frozenset[str]:
-        """The boards that will do for a test, sent or not; none if it needs none."""
+        """Return the boards that will do for a test, sent or not; none if it needs no board."""
         return self._wanted[index] - self.deferred
 
     def waits_for(self, board: str | None) -> bool:
-        """Whether an unsent test could run on that board now."""
+        """Return True if an unsent test could run on a board now."""
         return board is not None and board not in self.deferred and self._waiting[board] > 0
 
     def holds_back_for(self, board: str) -> bool:
-        """Whether a test is kept for the end because another process holds that board."""
+        """Return True if a test is kept for the end because another process holds a board."""
         return any(board in self._wanted[index] for index in self._aside)
 
     def urgency(self, board: str) -> float:
@@ -74,7 +74,7 @@ class Backlog:
         return sum(1 / len(self._wanted[index]) ** 3 for index in waiting)
 
     def lose(self, board: str) -> None:
-        """A board is gone: what only it could run needs none from now on."""
+        """Remove a board that cannot be used: tests that only it could run need none from now on."""
         unsent = self._take_all()
         self.boards.remove(board)
         self.deferred.discard(board)
@@ -82,13 +82,13 @@ class Backlog:
         self.put(unsent)
 
     def defer(self, board: str) -> None:
-        """Another process holds a board: the tests that only it could run are kept until none is left."""
+        """Keep the tests of a board that another process holds until no other test is left."""
         unsent = self._take_all()
         self.deferred.add(board)
         self.put(unsent)
 
     def revive(self) -> bool:
-        """Put back the tests that were kept for the end, if no other is left; return True if any was."""
+        """Add the tests that were kept for the end if no other is left; return True if there were any."""
         if self._unsent or not self._aside:
             return False
         kept = self._take_all()
@@ -98,7 +98,7 @@ class Backlog:
         return True
 
     def _take_all(self) -> list[int]:
-        """Take all tests, kept ones too."""
+        """Remove all tests, also those kept for the end, and return them."""
         unsent = list(self)
         for index in unsent:
             self.take(index)

@@ -1,23 +1,23 @@
 """What the controller and the workers of a run tell each other beside xdist, over a unix socket each.
 
-xdist carries node ids and results. This carries what a schedule by boards needs besides:
+xdist carries node ids and results. The other messages of a schedule by boards are:
 
-    worker -> controller    hello: who I am
-                            requirements: what each test wants of a board, in the order of collection
+    worker -> controller    hello: the worker's name and pid
+                            wishes: the board requirement of each test, in the order of collection
                             lost: this board cannot be used
-                            busy: another process holds this board, which was not waited for
+                            busy: another process holds this board, and the worker did not wait
                             fault: what is wrong with a board that answers
-                            returned: this test has not begun, for want of the board that it was given
-    controller -> worker    waited: so long for boards, before it had any to give out
+                            returned: this test did not run, because its board cannot be used
+    controller -> worker    waited: how long the controller waited for boards
                             words: the names and tags of boards
-                            board: this test runs on that one, which is to be had in this way
-                            last: after this test the board is free
-                            interrupted: the controller was, by Ctrl-C or a runner's SIGINT
+                            board: this test runs on this board, which is connected to in this way
+                            last: release the board after this test
+                            interrupted: the controller got Ctrl-C or a CI runner's SIGINT
                             fault: what another worker found wrong with a board
 
-A message is sent before the xdist event that makes it matter, and both ends read all that has arrived before
-they answer a question, so an answer is never older than the event that led to the question. The end of the
-line tells a worker that its controller is gone, however it went.
+A message is sent before the xdist event to which it belongs, and both ends read all messages that have
+arrived before they answer a question. So no answer is older than the event that led to the question. A worker
+whose controller has died, in whatever way, sees the end of its socket.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ HELLO_LIMIT_S = 10.0
 
 
 class ControllerChannel:
-    """The controller's end: one line to each worker, met in a folder that only this user may enter."""
+    """The controller's end: a socket in a folder that only this user may enter."""
 
     def __init__(self) -> None:
         self._folder = _private_folder()
@@ -70,19 +70,19 @@ class ControllerChannel:
     def requirements(
         self, worker: str, limit_s: float = HELLO_LIMIT_S
     ) -> Sequence[BoardRequirement | None] | None:
-        """What each test collected by that worker wants, in order; None if it doesn't say so in time."""
+        """Return the requirement of each test that a worker collected, or None if it sends none in time."""
         with self._news:
             self._news.wait_for(lambda: worker in self._requirements, timeout=limit_s)
             return self._requirements.get(worker)
 
     def tell_waited(self, seconds: float) -> None:
-        """Tell all workers, also those to come, how long boards were waited for that they can be given."""
+        """Tell all workers, also later ones, how long the controller waited for boards."""
         self._waited_s = seconds
         for line in list(self._lines.values()):
             line.send({"say": "waited", "seconds": seconds})
 
     def tell_words(self, words: KnownWords) -> None:
-        """Tell all workers by which words boards can be asked for."""
+        """Tell all workers the names and tags of boards."""
         self._words = {"say": "words", **words.as_data()}
         for line in list(self._lines.values()):
             line.send(self._words)
@@ -90,20 +90,20 @@ class ControllerChannel:
     def tell_board(
         self, worker: str, nodeid: str, serial: str | None, way: str = "", *, patient: bool = False
     ) -> None:
-        """Tell a worker, before it gets that test, which board it runs on, and how to get to it.
+        """Tell a worker, before it is sent a test, on which board the test runs.
 
         Args:
             worker: The worker.
             nodeid: The test.
             serial: The board; None: none is left.
-            way: How to get to it; empty: by its serial number.
+            way: How to connect to a remote board; empty: it is found by its serial number.
             patient: Wait for the board: no other test is left.
         """
         board = {"say": "board", "test": nodeid, "serial": serial, "way": way, "patient": patient}
         self._tell(worker, board)
 
     def tell_last(self, worker: str, nodeid: str) -> None:
-        """Tell a worker, before that test can begin, that its board is free for others after it."""
+        """Tell a worker, before a test can begin, to release its board after the test."""
         self._tell(worker, {"say": "last", "test": nodeid})
 
     def tell_interrupted(self) -> None:
@@ -112,7 +112,7 @@ class ControllerChannel:
             line.send({"say": "interrupted"})
 
     def take_lost(self) -> list[str]:
-        """Serial numbers of boards reported lost since the last call."""
+        """Return the serial numbers of boards that were reported lost since the last call."""
         for line in list(self._lines.values()):
             line.drain()
         with self._news:
@@ -120,7 +120,7 @@ class ControllerChannel:
         return lost
 
     def take_busy(self) -> list[str]:
-        """Serial numbers of boards that another process was reported to hold since the last call."""
+        """Return the serial numbers of boards that were reported busy since the last call."""
         for line in list(self._lines.values()):
             line.drain()
         with self._news:
@@ -128,7 +128,7 @@ class ControllerChannel:
         return busy
 
     def take_returned(self, worker: str, nodeid: str) -> bool:
-        """Return True, once, if a worker has said that it did not begin a test that it reports as over."""
+        """Return True, once, if a worker has returned a test that it reports as ended."""
         line = self._lines.get(worker)
         if line is not None:
             line.drain()
@@ -144,7 +144,7 @@ class ControllerChannel:
         return self._mistakes
 
     def close(self) -> None:
-        """End all lines and remove the folder."""
+        """Close all connections and remove the folder."""
         with contextlib.suppress(OSError):
             self._server.shutdown(socket.SHUT_RDWR)  # wakes the thread
         self._thread.join(timeout=5.0)
@@ -195,7 +195,7 @@ class ControllerChannel:
 
 
 class _Caller:
-    """A worker that has connected; it says its name first. One that ends needs its guard."""
+    """A worker that has connected; its first message has its name. When it ends, its guard is woken."""
 
     def __init__(self, connected: socket.socket, heard: Callable[[_Caller, dict[str, Any]], None]) -> None:
         self.worker = ""
@@ -206,7 +206,9 @@ class _Caller:
         self._ready.set()
 
     def _pass_on(self, message: dict[str, Any]) -> None:
-        self._ready.wait(timeout=HELLO_LIMIT_S)  # the line's thread may be faster than its constructor
+        self._ready.wait(
+            timeout=HELLO_LIMIT_S
+        )  # the thread of the socket may be faster than this constructor
         self._heard(self, message)
 
     def _gone(self) -> None:

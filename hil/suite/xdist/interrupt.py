@@ -1,8 +1,8 @@
 """Interrupt each worker once, whether SIGINT reaches all processes of a run or only the controller.
 
-At a terminal, Ctrl-C reaches every process of the run. A CI runner sends SIGINT to the controller alone, and
-execnet lets the workers go on for five seconds. So the controller tells its workers that it was interrupted,
-and a worker that has had no SIGINT sends one to itself. A worker that has had one does nothing: a second
+At a terminal, Ctrl-C sends SIGINT to every process of the run. A CI runner sends SIGINT to the controller
+alone, and execnet lets the workers run for five more seconds. So the controller tells its workers that it was
+interrupted, and a worker that got no SIGINT sends one to itself. A worker that got one does nothing: a second
 interrupt would break off its tear-down.
 """
 
@@ -23,7 +23,7 @@ __all__ = ["Interruption"]
 class Interruption:
     """A handler of SIGINT that calls the one it replaced.
 
-    Make it in the main thread; in another thread, and where SIGINT is ignored, it does nothing.
+    Create it in the main thread; in another thread, and if SIGINT is ignored, it does nothing.
     """
 
     def __init__(self) -> None:

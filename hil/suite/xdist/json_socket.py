@@ -1,8 +1,8 @@
-"""One end of a line between two processes of a run: a JSON object a line, each way, over a unix socket.
+"""A unix socket between two processes of a run that carries one JSON object a line, each way.
 
-What the other end has sent before it caused something here can be read here: `drain` takes in, at once and in
-the caller's thread, all that has arrived. A thread does the same when nobody asks, and notices the end of the
-other process.
+`drain` handles all messages that have arrived, in the caller's thread: so a message that was sent before an
+event can be read after the event. A thread handles messages at other times, and notices the end of the other
+process.
 """
 
 from __future__ import annotations
@@ -24,17 +24,16 @@ CHUNK_BYTES = 65536
 _LOG = logging.getLogger(__name__)
 
 LONGEST_BYTES = 64 << 20
-"""Of an object; the requirements of 100,000 tests take less."""
+"""The longest object; the requirements of 100,000 tests take less."""
 
 
 class JsonSocket:
     """A connected socket that carries JSON objects.
 
     Args:
-        connected: The socket; it belongs to the line from now on.
-        heard: Is given each object that arrives, in order, never two at a time.
-        gone: Is called once when the other end is closed, has ended, or says what is no message; not after
-            `close`.
+        connected: The socket, which this object closes.
+        heard: Called with each object that arrives, in order, never two at a time.
+        gone: Called once when the other end was closed, has ended, or sent something else; not after `close`.
     """
 
     def __init__(
@@ -55,19 +54,19 @@ class JsonSocket:
         self._thread.start()
 
     def send(self, message: dict[str, Any]) -> None:
-        """Send one object; to a process that has ended, nothing is sent and nothing is raised."""
+        """Send an object; if the other process has ended, do nothing."""
         line = json.dumps(message).encode() + b"\n"
         with self._sending, contextlib.suppress(OSError):
             self._socket.sendall(line)
 
     def drain(self) -> None:
-        """Take in what has arrived, without waiting."""
+        """Handle the messages that have arrived, without waiting."""
         with self._receiving:
             while not self._ended and self._readable(wait_ms=0):
                 self._receive()
 
     def close(self) -> None:
-        """End the line; the other end notices, this one stays silent."""
+        """Close the socket; the other end calls `gone`, this one does not."""
         self._closed = True
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)  # wakes the thread, which closes the socket

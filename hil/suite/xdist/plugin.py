@@ -1,8 +1,7 @@
-"""Hardware tests under xdist: a pytest plugin that lets few boards serve many workers.
+"""A pytest plugin that schedules tests on few boards over many xdist workers.
 
-It takes over when `-n` is given and `--dist` is not. With `--dist` it leaves scheduling to xdist and only
-keeps the line between controller and workers; every worker then finds a board for itself, and leases keep
-that right.
+It schedules if `-n` is given and `--dist` is not. With `--dist`, xdist schedules, and the plugin only
+connects controller and workers; every worker then acquires a board for itself, and leases keep them apart.
 """
 
 from __future__ import annotations
@@ -28,49 +27,51 @@ if TYPE_CHECKING:
 
 __all__ = ["BoardScheduling", "SchedulingSuite", "worker_channel"]
 
-INPUT = "hil_run_channel"  # the key in xdist's workerinput
+INPUT = "hil_run_channel"
+"""The key in xdist's workerinput."""
+
 _CHANNEL = pytest.StashKey["WorkerChannel"]()
 
 
 class SchedulingSuite(Protocol):
-    """What scheduling needs to know of the suite."""
+    """What scheduling needs from the suite."""
 
     def boards(
         self, config: pytest.Config, requirements: Sequence[BoardRequirement] = (), workers: int = 0
     ) -> Sequence[BoardInfo]:
-        """The boards of this run, asked in the controller only: first how many, before tests are known.
+        """Return the boards of this run; called in the controller, first when no test is known yet.
 
         Args:
-            config: The controller's.
-            requirements: What each test that uses a board wants of it; none while they are not known.
-            workers: How many could use one at a time.
+            config: The controller's configuration.
+            requirements: The requirement of each test that uses a board; empty if they are not known yet.
+            workers: How many boards can be used at a time.
         """
         ...
 
     def give_back(self, config: pytest.Config, serial: str) -> None:
-        """In the controller: no test is left for that board, which is another machine's."""
+        """Give back a remote board that no test is left for; called in the controller."""
         ...
 
     def requirement(self, item: pytest.Item) -> BoardRequirement | None:
-        """What a collected test wants of a board; None if it uses none."""
+        """Return which boards a collected test can use, or None if it uses none."""
         ...
 
     def controller_gone(self, config: pytest.Config) -> None:
-        """In a worker, in a thread: the controller has died. Make safe and end."""
+        """End this worker, because its controller has died; called in a thread."""
         ...
 
 
 def worker_channel(config: pytest.Config) -> WorkerChannel | None:
-    """The line to the controller; None in a process that is no xdist worker on the controller's host."""
+    """Return the connection to the controller; None if this is no worker on the controller's host."""
     return config.stash.get(_CHANNEL, None)
 
 
 class BoardScheduling:
-    """The plugin; to be registered in `pytest_addoption` of a root conftest, so that `-n auto` asks it too.
+    """The plugin. Register it in `pytest_addoption` of a root conftest, so that `-n auto` asks it, too.
 
     Args:
-        suite: What it needs to know.
-        measured: Returns how long tests took, as a history knows it.
+        suite: Knows the boards and the tests.
+        measured: Returns how long tests took, from a history.
     """
 
     def __init__(self, suite: SchedulingSuite, measured: Measured = lambda _config: {}) -> None:
@@ -82,20 +83,20 @@ class BoardScheduling:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_cmdline_main(self, config: pytest.Config) -> Generator[None, Any, Any]:
-        """Look at `--dist` before xdist sets it because of `-n`."""
+        """Read `--dist` before xdist sets it because of `-n`."""
         chosen = getattr(config.option, "dist", "no") != "no" or getattr(config.option, "distload", False)
         self._schedules = not chosen
         return (yield)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_auto_num_workers(self, config: pytest.Config) -> int | None:
-        """`-n auto`: a worker for each board, which mostly waits, and one for each core."""
+        """Return the number for `-n auto`: a worker for each core, and for each board, which mostly waits."""
         if os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS") or config.option.numprocesses == "logical":
             return None
         return len(self._suite.boards(config)) + len(os.sched_getaffinity(0))
 
     def pytest_configure(self, config: pytest.Config) -> None:
-        """Workers connect, all others remember durations."""
+        """Connect a worker; elsewhere load the durations of tests."""
         if not hasattr(config, "workerinput"):
             self._durations = Durations(config, self._measured)
         elif INPUT in config.workerinput:
@@ -136,30 +137,30 @@ class BoardScheduling:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """In a worker: say what each test wants, before xdist says what was collected."""
+        """In a worker: send the requirements of tests, before xdist sends what was collected."""
         channel = worker_channel(session.config)
         if channel is not None and channel.schedules:
             channel.send_requirements([self._suite.requirement(item) for item in session.items])
 
     @pytest.hookimpl(tryfirst=True)  # before the terminal formats a traceback
     def pytest_keyboard_interrupt(self) -> None:
-        """In the controller: interrupt the workers, too, which a runner's SIGINT did not reach."""
+        """In the controller: interrupt the workers, too, which a CI runner's SIGINT did not reach."""
         if self._channel is not None:
             self._channel.tell_interrupted()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Learn how long a test takes."""
+        """Add the duration of a test's phase."""
         if self._durations is not None:
             self._durations.add(report)
 
     def pytest_sessionfinish(self) -> None:
-        """Remember it."""
+        """Remember the durations."""
         if self._durations is not None:
             self._durations.save()
 
     @pytest.hookimpl(trylast=True)
     def pytest_unconfigure(self, config: pytest.Config) -> None:
-        """End the lines, when all fixtures are torn down."""
+        """Close the connections, after all fixtures are torn down."""
         for channel in (worker_channel(config), self._channel):
             if channel is not None:
                 channel.close()

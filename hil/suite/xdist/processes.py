@@ -1,7 +1,6 @@
-"""The processes of a parallel run: what the first one and its xdist workers tell each other.
+"""The processes of a parallel run: the controller starts simulated boards, and workers send their ledgers.
 
-The workers are told where the simulated boards are that the first process started for all of them, and at
-their end tell what they counted.
+In a run without xdist the only process does the controller's part.
 """
 
 from __future__ import annotations
@@ -29,12 +28,12 @@ class Processes:
     """The plugin, in every process of a run, parallel or not.
 
     Args:
-        config: The run, as this process knows it.
-        boards: What the run was asked for.
-        ledger: This process's tally.
+        config: The run.
+        boards: The value of `--hil-boards`.
+        ledger: This process's ledger.
 
     Attributes:
-        controller: Pid of the xdist controller that this process works for; 0 where there is none.
+        controller: Pid of the xdist controller that this process works for; 0 if there is none.
     """
 
     def __init__(self, config: pytest.Config, boards: BoardsOption, ledger: Ledger) -> None:
@@ -47,17 +46,17 @@ class Processes:
 
     @property
     def is_worker(self) -> bool:
-        """Whether this process works for another one."""
+        """Whether this process is an xdist worker."""
         return self._told is not None
 
     @property
     def simulated(self) -> dict[str, Any] | None:
-        """The ready line of the simulated boards that the first process started; None: it started none."""
+        """The ready line of the simulated boards that the controller started; None: it started none."""
         return self._started.ready if self._started is not None else (self._told or {}).get(_BOARDS)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:  # noqa: ANN401 - xdist's worker controller
-        """Start the simulated boards of a parallel run once, and tell each worker where they are."""
+        """Start the simulated boards of a parallel run once, and send each worker their ready line."""
         if self._boards.where is Where.STARTED:
             if self._started is None:
                 from hil.sim.process import SimulatorProcess  # noqa: PLC0415 - only runs that ask for it pay
@@ -70,11 +69,11 @@ class Processes:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:  # noqa: ANN401 - xdist's worker controller
-        """Take over what a worker counted."""
+        """Add a worker's ledger to the controller's."""
         self._ledger.take_over(getattr(node, "workeroutput", {}).get(_LEDGER, {}))
 
     def tell(self) -> None:
-        """Tell the first process what this one counted, at the end of a worker."""
+        """Send the ledger to the controller, at the end of a worker."""
         if self.is_worker:
             self._config.workeroutput[_LEDGER] = self._ledger.as_data()  # type: ignore[attr-defined]  # xdist's
 

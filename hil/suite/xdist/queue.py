@@ -1,7 +1,7 @@
-"""What one xdist worker has been sent and has not finished, and how long that may take.
+"""The tests that were sent to an xdist worker and have not ended, and how long they may take.
 
-An xdist worker starts a test only when it knows the one after it, or that there is none. So of what it was
-sent, the first runs, the second is bound to follow, and only the rest can be taken back.
+An xdist worker starts a test only when it knows the next test, or that there is none. So of the tests that it
+was sent, the first runs, the second is bound to follow, and only the others can be asked back.
 """
 
 from __future__ import annotations
@@ -16,10 +16,15 @@ if TYPE_CHECKING:
 
 __all__ = ["BOUND", "WorkerQueue"]
 
-BOUND = 2  # the one that runs and the one that is known to follow
-DEPTH = 3  # one more, so that a worker never waits for the controller between two tests
+BOUND = 2
+"""Tests that cannot be asked back: the one that runs, and the one that follows."""
+
+DEPTH = 3
+"""How many tests are sent: one more, so that no worker waits for the controller between two tests."""
+
 LONGEST = 32
-LOOK_AHEAD_S = 0.1  # very short tests are sent in bunches this long
+LOOK_AHEAD_S = 0.1
+"""Very short tests are sent in bunches that take this long, in seconds."""
 
 
 @dataclass(slots=True)
@@ -28,14 +33,14 @@ class WorkerQueue:
 
     Attributes:
         name: The worker.
-        costs: What tests take.
+        costs: How long tests take.
         tests: Indices in the order sent.
-        board: The board whose tests it is given now.
-        boards: Which board each hardware test in it runs on.
-        last: Hardware tests after which the worker was told to give a board back.
-        closing: It was told that nothing follows.
-        asked_back: A steal request is on its way.
-        began_s: When its first test began, by the clock of whoever plans.
+        board: The board whose tests the worker is sent now.
+        boards: The board of each hardware test.
+        last: Hardware tests after which the worker was told to release its board.
+        closing: The worker was told that no test follows.
+        asked_back: The worker was asked for tests and has not answered.
+        began_s: When the first test began, by the scheduler's clock.
     """
 
     name: str
@@ -50,16 +55,16 @@ class WorkerQueue:
 
     @property
     def runs(self) -> bool:
-        """Whether the first test can have begun."""
+        """Whether the first test may have begun."""
         return len(self.tests) >= BOUND or (self.closing and bool(self.tests))
 
     @property
     def movable(self) -> list[int]:
-        """The tests that another worker could still get."""
+        """The tests that another worker can still get."""
         return self.tests if self.asked_back else self.tests[BOUND:]
 
     def may_use(self, board: str) -> bool:
-        """Whether a test in it runs on that board."""
+        """Return True if a test runs on a board."""
         return board in self.boards.values()
 
     def add(self, index: int, board: str | None, now_s: float) -> None:
@@ -73,47 +78,47 @@ class WorkerQueue:
             self.began_s = now_s
 
     def close(self, now_s: float) -> None:
-        """Nothing follows: the last test may begin."""
+        """Note that no test follows: the last test may begin."""
         if not self.runs:
             self.began_s = now_s
         self.closing = True
 
     def finish(self, index: int, now_s: float) -> None:
-        """Remove a test that has ended; the next one begins."""
+        """Remove a test that has ended; the next test begins."""
         self.remove([index])
         self.began_s = now_s
 
     def remove(self, indices: Sequence[int]) -> None:
-        """Remove tests that have ended or were taken back."""
+        """Remove tests that have ended or were returned."""
         gone = set(indices)
         self.tests = [index for index in self.tests if index not in gone]
         for index in gone:
             self.boards.pop(index, None)
 
     def keeps(self, boards: Container[str]) -> bool:
-        """Whether its board is one of these and it wasn't told to give it back."""
+        """Return True if the worker has one of these boards and was not told to release it."""
         ends = (index for index, board in self.boards.items() if board == self.board)
         return self.board is not None and self.board in boards and self.last.isdisjoint(ends)
 
     def starts_s(self, now_s: float) -> Iterator[float]:
-        """In how many seconds each of its tests begins, and last of all in how many it has nothing left."""
+        """Yield in how many seconds each test begins, and last in how many no test is left."""
         at_s = 0.0
         for position, index in enumerate(self.tests):
             yield at_s
             cost_s = self.costs.of(index)
             if position == 0 and self.runs:
-                cost_s = abs(cost_s - (now_s - self.began_s))  # one that is overdue takes as long again
+                cost_s = abs(cost_s - (now_s - self.began_s))  # a test that is overdue takes as long again
             at_s += cost_s
         yield at_s
 
     def left_s(self, now_s: float) -> float:
-        """In how many seconds it has nothing left."""
+        """Return in how many seconds the worker has no test left."""
         *_, end_s = self.starts_s(now_s)
         return end_s
 
     @property
     def wants_more(self) -> bool:
-        """Whether it should be sent another test, if there is one for it."""
+        """Whether the worker should be sent another test, if there is one for it."""
         if self.closing or len(self.tests) >= LONGEST:
             return False
         return len(self.tests) < DEPTH or sum(map(self.costs.of, self.tests[1:])) < LOOK_AHEAD_S

@@ -1,4 +1,4 @@
-"""Joins a run to its schedule under xdist: which boards there are, and what each test wants of one."""
+"""Register the schedule by boards, and tell it which boards a run has and what each test requires."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ VENDOR_ID = "2b23"
 
 
 class LeasedBoards(Protocol):
-    """What `hil.jumpstarter.client.provider:lease_boards` gives."""
+    """What `hil.jumpstarter.client.provider:lease_boards` returns."""
 
     infos: list[BoardInfo]
 
     def give_back(self, serial: str) -> None:
-        """Let others have a board."""
+        """Give a board back to its lab."""
         ...
 
     def close(self) -> None:
-        """Give back what is left."""
+        """Give back the boards that are left."""
         ...
 
 
@@ -51,24 +51,24 @@ _FLEET = pytest.StashKey[LeasedBoards]()
 
 
 def register(pluginmanager: pytest.PytestPluginManager, measured: Measured = lambda _config: {}) -> None:
-    """Take part from the beginning: xdist asks how many workers to start before it configures anything.
+    """Register the plugin, once and early: xdist asks for the number of workers before it configures.
 
     Args:
-        pluginmanager: The run's.
-        measured: Returns how long tests took, as a history knows it; that is above this package.
+        pluginmanager: The run's plugin manager.
+        measured: Returns how long tests took, from a history, which lies above this package.
     """
-    if pluginmanager.has_plugin("hil-scheduling"):  # by another copy of conftest.py
+    if pluginmanager.has_plugin("hil-scheduling"):  # another copy of conftest.py registered it
         return
-    pluginmanager.register(BoardScheduling(Scheduled(), measured), "hil-scheduling")
+    pluginmanager.register(BoardScheduling(HilSuite(), measured), "hil-scheduling")
 
 
-class Scheduled:
-    """What scheduling needs to know of a run."""
+class HilSuite:
+    """A `SchedulingSuite`: the boards and tests of a run."""
 
     def boards(
         self, config: pytest.Config, requirements: Sequence[BoardRequirement] = (), workers: int = 0
     ) -> Sequence[BoardInfo]:
-        """Return the boards that can be used; as many as seem there before the run is configured."""
+        """Return the boards that can be used; before the run is configured, a guess of their number."""
         options = read_options(config)
         if options.boards.where is Where.JUMPSTARTER:
             return _leased_boards(config, options, requirements, workers) if requirements else []
@@ -80,23 +80,23 @@ class Scheduled:
         return _guessed_boards(options.boards)
 
     def give_back(self, config: pytest.Config, serial: str) -> None:
-        """Let other users of a Jumpstarter lab have a board."""
+        """Give a remote board back to its lab."""
         with contained(partial(_show, config, f"board {serial} was not given back")):
             config.stash[_FLEET].give_back(serial)
 
     def requirement(self, item: pytest.Item) -> BoardRequirement | None:
-        """Return what a collected test wants."""
+        """Return which boards a collected test can use, or None if it uses none."""
         return requirement_of(item, plugin.run_of(item.config).options.board)
 
     def controller_gone(self, config: pytest.Config) -> None:  # noqa: ARG002 - the protocol's
-        """End at once; the guard makes the board safe."""
+        """End this process at once; the guard makes the board safe."""
         os._exit(GONE_STATUS)
 
 
 def _leased_boards(
     config: pytest.Config, options: RunOptions, requirements: Sequence[BoardRequirement], workers: int
 ) -> list[BoardInfo]:
-    """Get boards of a Jumpstarter lab until the run ends; none where it has none: the tests will say why."""
+    """Lease remote boards until the run ends; if there are none, return none: the tests will say why."""
     provider = importlib.import_module("hil.jumpstarter.client.provider")  # an extra: by name
     asked = (options.boards.text, options.boards.client, options.wait_s, plugin.run_of(config).boards.show)
     with contained(partial(_show, config, "no boards were leased")):

@@ -1,4 +1,4 @@
-"""The plan put into effect: xdist asks and reports here, workers are sent what the plan orders.
+"""The scheduler that xdist calls: it reports events to the plan, and sends workers what the plan decides.
 
 An implementation of `xdist.scheduler.Scheduling` (a public protocol since xdist 3), made for xdist 3.8.
 """
@@ -31,15 +31,15 @@ __all__ = ["HardwareScheduling"]
 
 
 class HardwareScheduling:
-    """Schedules by boards.
+    """A scheduler of tests by boards.
 
     Args:
-        config: The controller's.
+        config: The controller's configuration.
         infos: Returns the boards of this run, for requirements of its tests and a number of workers;
             called once, and only if a test needs a board.
-        give_back: Given a board of another machine, by its serial number, that no test is left for.
-        channel: What workers say and are told besides xdist.
-        durations: What tests took before.
+        give_back: Called with the serial number of a remote board that no test is left for.
+        channel: The connections to the workers.
+        durations: How long tests took before.
     """
 
     def __init__(
@@ -65,30 +65,30 @@ class HardwareScheduling:
 
     @property
     def nodes(self) -> list[WorkerController]:
-        """All workers that are up."""
+        """All workers that are connected."""
         return list(self._nodes.values())
 
     @property
     def collection_is_completed(self) -> bool:
-        """Whether all workers that the run began with have collected."""
+        """Whether all workers that the run started with have collected."""
         return self._plan is not None or len(self._collections) >= self._expected
 
     @property
     def tests_finished(self) -> bool:
-        """Whether xdist may tell all workers that nothing follows."""
+        """Whether xdist may shut down all workers after their last tests."""
         return self.collection_is_completed and (self._plan is None or self._plan.finished)
 
     @property
     def has_pending(self) -> bool:
-        """Whether tests are left."""
+        """Whether a test has not ended."""
         return self._plan is not None and self._plan.has_pending
 
     def add_node(self, node: WorkerController) -> None:
-        """A worker is up and will collect."""
+        """Add a worker, which will collect."""
         self._nodes[node.gateway.id] = node
 
     def add_node_collection(self, node: WorkerController, collection: Sequence[str]) -> None:
-        """A worker has collected; one that came later must have found what the others did."""
+        """Add what a worker has collected; a worker that started later must have collected the same tests."""
         worker = node.gateway.id
         if self._plan is None:
             self._collections[worker] = list(collection)
@@ -96,13 +96,13 @@ class HardwareScheduling:
             self._plan.join(worker)
 
     def schedule(self) -> None:
-        """Give out tests, now that all (or one more) have collected."""
+        """Send tests, now that all workers, or one more, have collected."""
         if self._plan is None:
             self._plan = self._make_plan()
         self._act()
 
     def mark_test_complete(self, node: WorkerController, item_index: int, duration: float = 0) -> None:
-        """A test has ended, or its worker is past it and has not begun it."""
+        """Note that a test has ended, or that its worker returned it without running it."""
         if self._plan is None:
             return
         worker = node.gateway.id
@@ -113,22 +113,22 @@ class HardwareScheduling:
         self._act()
 
     def mark_test_pending(self, item: str) -> None:
-        """A test is to be run again."""
+        """Note that a test is to run again."""
         if self._plan is not None:
             self._plan.again(self._tests.index(item))
             self._act()
 
     def remove_pending_tests_from_node(self, node: WorkerController, indices: Sequence[int]) -> None:
-        """A worker gave tests back."""
+        """Note that a worker returned tests that were asked back."""
         if self._plan is not None:
             self._plan.returned(node.gateway.id, indices)
             self._act()
 
     def remove_node(self, node: WorkerController) -> str | None:
-        """A worker is gone; returns the test it was running.
+        """Remove a worker that has ended, and return the test that it was running, or None.
 
         Raises:
-            KeyError: It wasn't up; xdist expects that.
+            KeyError: The worker was not added; xdist expects that.
         """
         worker = node.gateway.id
         del self._nodes[worker]
@@ -167,7 +167,7 @@ class HardwareScheduling:
         return infos
 
     def _differs(self, first: str, tests: Sequence[str], second: str, others: Sequence[str]) -> bool:
-        """Whether two workers collected different tests, which is reported as an error of the collection."""
+        """Return True if two workers collected different tests, and report that as a collection error."""
         message = report_collection_diff(tests, others, first, second)
         if message:
             report = pytest.CollectReport(nodeid=first, outcome="failed", longrepr=message, result=[])
@@ -175,40 +175,40 @@ class HardwareScheduling:
         return bool(message)
 
     def _catch_up(self, plan: Plan) -> None:
-        """Tell the plan what happened elsewhere."""
+        """Tell the plan what workers and xdist have reported since the last call."""
         for serial in self._channel.take_busy():
             plan.defer(serial)
         for serial in self._channel.take_lost():
             plan.lose(serial)
         for worker, node in self._nodes.items():
-            if node.shutting_down:  # by xdist, where a run stops early (-x): what is sent now never runs
+            if node.shutting_down:  # by xdist, in a run that stops early (-x): what is sent now never runs
                 plan.end(worker, time.monotonic())
 
     def _act(self) -> None:
-        """Send what the plan orders; a worker that has just died is reported dead by xdist soon."""
+        """Do what the plan decides; xdist will report a worker that has just died."""
         if self._plan is None:
             return
         self._catch_up(self._plan)
-        orders = self._plan.orders(time.monotonic())
-        for worker, index, board in orders.boards:
+        actions = self._plan.next_actions(time.monotonic())
+        for worker, index, board in actions.boards:
             way = self._ways[board] if board is not None else ""
             self._channel.tell_board(
                 worker, self._tests[index], board, way, patient=self._plan.is_retried(board)
             )
-        for worker, index in orders.last:
+        for worker, index in actions.last:
             self._channel.tell_last(worker, self._tests[index])
-        for worker, indices in orders.ask_back:
+        for worker, indices in actions.ask_back:
             with contextlib.suppress(OSError):
                 self._nodes[worker].send_steal(list(indices))
-        for worker, tests in orders.send.items():
+        for worker, tests in actions.send.items():
             with contextlib.suppress(OSError):
                 self._nodes[worker].send_runtest_some(tests)
-        for worker in orders.close:
+        for worker in actions.close:
             self._nodes[worker].shutdown()
         self._end_leases(self._plan)
 
     def _end_leases(self, plan: Plan) -> None:
-        """Let other users of a lab have the boards that no test is left for."""
+        """Give back remote boards that no test is left for."""
         for serial in sorted(self._leased):
             if not plan.needs(serial):
                 self._leased.remove(serial)

@@ -1,4 +1,4 @@
-"""Which tests a worker with nothing to do should get from another one's queue."""
+"""Choose tests that a worker with nothing to do gets from the queue of another worker."""
 
 from __future__ import annotations
 
@@ -14,17 +14,18 @@ if TYPE_CHECKING:
 
 __all__ = ["Steal", "best_steal"]
 
-GAIN_S = 0.02  # asking a test back costs a round trip; a smaller gain isn't worth it
+GAIN_S = 0.02
+"""The smallest gain worth a steal, in seconds: asking a test back costs a round trip."""
 
 
 @dataclass(frozen=True, slots=True)
 class Steal:
-    """Tests to be asked back.
+    """Tests to ask back from a worker.
 
     Attributes:
         owner: The worker that has them.
-        tests: Indices; a worker gives back all of them or none.
-        gain_s: How much earlier the last of them would begin.
+        tests: Their indices; a worker returns all of them or none.
+        gain_s: How much earlier the last of them would begin, in seconds.
     """
 
     owner: WorkerQueue
@@ -35,27 +36,27 @@ class Steal:
 def best_steal(
     thief: WorkerQueue, queues: Iterable[WorkerQueue], suits: Callable[[int], bool], now_s: float
 ) -> Steal | None:
-    """The tests that gain most by going to `thief`, or None if it isn't worth it.
+    """Return the steal that gains most, or None if none is worth it.
 
     Args:
-        thief: The worker that would get them.
-        queues: All workers; the thief and those that are being asked already don't count.
-        suits: Whether the thief can run a test.
-        now_s: The time by the clock of whoever plans.
+        thief: The worker that would get the tests.
+        queues: All workers; the thief and workers that are asked already are passed over.
+        suits: Returns True if the thief can run a test.
+        now_s: The time by the scheduler's clock, in seconds.
     """
     free_s = thief.left_s(now_s)
     found = [
-        loot
+        steal
         for queue in queues
-        if queue is not thief and not queue.asked_back and (loot := _loot(queue, free_s, suits, now_s))
+        if queue is not thief and not queue.asked_back and (steal := _steal(queue, free_s, suits, now_s))
     ]
-    return max(found, key=lambda loot: loot.gain_s, default=None)
+    return max(found, key=lambda steal: steal.gain_s, default=None)
 
 
-def _loot(owner: WorkerQueue, free_s: float, suits: Callable[[int], bool], now_s: float) -> Steal | None:
-    """The first test that gains and all that follows it.
+def _steal(owner: WorkerQueue, free_s: float, suits: Callable[[int], bool], now_s: float) -> Steal | None:
+    """Return the first test that gains and all tests after it.
 
-    Nothing behind it stays, or the owner could go past its last hardware test before it is told which it is.
+    If a later test stayed, the owner could run its last hardware test before it is told that it is the last.
     """
     begins_s = list(zip(owner.tests, owner.starts_s(now_s), strict=False))
     for position, (index, begin_s) in enumerate(begins_s):

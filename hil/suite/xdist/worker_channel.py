@@ -22,13 +22,13 @@ __all__ = ["WorkerChannel"]
 
 
 class WorkerChannel:
-    """A worker's end.
+    """The worker's end.
 
     Args:
         path: The controller's socket.
-        worker: The worker's name, as xdist calls it.
+        worker: The worker's name in xdist.
         controller_gone: Called once, in a thread of its own, when the controller has ended.
-        schedules: Whether the controller gives out boards; if not, the worker finds one for itself.
+        schedules: Whether the controller gives boards; if not, the worker finds one for itself.
         interrupted: Called, in any thread, when the controller was interrupted.
     """
 
@@ -61,7 +61,7 @@ class WorkerChannel:
         self._line.send({"say": "hello", "worker": worker, "pid": os.getpid()})
 
     def send_requirements(self, requirements: Sequence[BoardRequirement | None]) -> None:
-        """Say what each collected test wants; to be said before xdist says what was collected."""
+        """Send the requirement of each collected test, before xdist sends what was collected."""
         plain = [
             requirement and {"tags": sorted(requirement.tags), "board": requirement.board}
             for requirement in requirements
@@ -69,49 +69,49 @@ class WorkerChannel:
         self._line.send({"say": "wishes", "wishes": plain})
 
     def board(self, nodeid: str) -> str | None:
-        """Serial number of the board that this worker's test was given; None if it was given none."""
+        """Return the serial number of the board that the controller gave to a test, or None."""
         self._line.drain()
         return self._boards.get(nodeid)
 
     def is_patient(self, nodeid: str) -> bool:
-        """Return True if the board of that test is to be waited for, because no other test is left."""
+        """Return True if the worker is to wait for the board of a test, because no other test is left."""
         self._line.drain()
         return nodeid in self._patient
 
     def way_to(self, serial: str) -> str:
-        """How to get to a board that this worker was given; empty: by its serial number."""
+        """Return how to connect to a remote board that was given to this worker; empty: it is local."""
         return self._ways.get(serial, "")
 
     def waited_s(self) -> float:
-        """How long the controller waited for boards, in seconds."""
+        """Return how long the controller waited for boards, in seconds."""
         self._line.drain()
         return self._waited_s
 
     def is_last_hardware(self, nodeid: str) -> bool:
-        """Whether the worker gives its board back right after that test."""
+        """Return True if the worker is to release its board after a test."""
         self._line.drain()
         return nodeid in self._last
 
     def lost(self, serial: str) -> None:
-        """Say that a board cannot be used, so that no more tests are given to it."""
+        """Report that a board cannot be used: it gets no more tests."""
         self._line.send({"say": "lost", "serial": serial})
 
     def busy(self, serial: str) -> None:
-        """Say that another process holds a board, so that its tests come after all others."""
+        """Report that another process holds a board: its tests come after all others."""
         self._line.send({"say": "busy", "serial": serial})
 
     def fault(self, serial: str, error: HilError) -> None:
-        """Say what is wrong with a board that answers."""
+        """Report what is wrong with a board that answers."""
         told = {"what": error.what, "why": error.why, "remedy": error.remedy}
         self._line.send({"say": "fault", "serial": serial, **told})
 
     def faults(self) -> dict[str, HilError]:
-        """What other workers found wrong with boards, by serial number."""
+        """Return what other workers found wrong with boards, by serial number."""
         self._line.drain()
         return self._faults
 
     def words(self) -> KnownWords:
-        """By which words boards can be asked for, as the controller knows."""
+        """Return the names and tags of boards that the controller knows."""
         self._line.drain()
         return self._words
 
@@ -120,11 +120,11 @@ class WorkerChannel:
         self._line.send({"say": "mistake", "text": text})
 
     def return_test(self, nodeid: str) -> None:
-        """Say that a test has not begun; to be said before xdist says that it is over."""
+        """Return a test without running it; call this before xdist reports the test as ended."""
         self._line.send({"say": "returned", "test": nodeid})
 
     def close(self) -> None:
-        """End the line without calling `controller_gone`."""
+        """Close the connection without calling `controller_gone`."""
         self._line.close()
 
     def _heard(self, message: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from hil.suite.xdist.costs import Costs
-from hil.suite.xdist.planner import Orders, Plan
+from hil.suite.xdist.planner import Actions, Plan
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -71,7 +71,7 @@ class SimulatedRun:
         """Seconds until the last test has ended."""
         for _ in range(self.workers):
             self._join()
-        self._obey(self.plan.orders(self.now_s))
+        self._obey(self.plan.next_actions(self.now_s))
         while self.plan.has_pending:
             self._shut_down_if_finished()
             assert self._events, "nothing will ever happen again"
@@ -101,21 +101,21 @@ class SimulatedRun:
             for worker in self._live.values():
                 self._close(worker)
 
-    def _obey(self, orders: Orders) -> None:
-        for name, index, board in orders.boards:
+    def _obey(self, actions: Actions) -> None:
+        for name, index, board in actions.boards:
             self._live[name].boards[index] = board
             self._live[name].last.discard(index)
-        for name, index in orders.last:
+        for name, index in actions.last:
             worker = self._live[name]
             assert index != worker.running, "told too late where the hardware work ends"
             worker.last.add(index)
-        for name, tests in orders.ask_back:
+        for name, tests in actions.ask_back:
             self._later(
                 LATENCY_S, lambda worker=self._live[name], tests=tests: self._give_back(worker, tests)
             )
-        for name, tests in orders.send.items():
+        for name, tests in actions.send.items():
             self._later(LATENCY_S, lambda worker=self._live[name], tests=tests: self._receive(worker, tests))
-        for name in orders.close:
+        for name in actions.close:
             self._close(self._live[name])
         if self.far:
             self._give_boards_back()
@@ -149,7 +149,7 @@ class SimulatedRun:
     def _returned(self, worker: SimulatedWorker, given: Sequence[int]) -> None:
         if worker.name in self._live:
             self.plan.returned(worker.name, given)
-            self._obey(self.plan.orders(self.now_s))
+            self._obey(self.plan.next_actions(self.now_s))
 
     def _go_on(self, worker: SimulatedWorker) -> None:
         if worker.gone or worker.running is not None:
@@ -198,7 +198,7 @@ class SimulatedRun:
         else:
             self.plan.lose(board)
         self.plan.not_begun(worker.name, index, self.now_s)
-        self._obey(self.plan.orders(self.now_s))
+        self._obey(self.plan.next_actions(self.now_s))
 
     def _end(self, worker: SimulatedWorker, index: int) -> None:
         worker.running = None
@@ -211,7 +211,7 @@ class SimulatedRun:
         if index in self.loses:
             self.plan.lose(self.loses[index])
         self.plan.complete(worker.name, index, self.seconds[index], self.now_s)
-        self._obey(self.plan.orders(self.now_s))
+        self._obey(self.plan.next_actions(self.now_s))
 
     def _crash(self, worker: SimulatedWorker, index: int) -> None:
         worker.holds = None
@@ -227,8 +227,8 @@ class SimulatedRun:
         if worker.name in self._live:
             del self._live[worker.name]
             assert self.plan.leave(worker.name) == worker.running
-            self._obey(self.plan.orders(self.now_s))
+            self._obey(self.plan.next_actions(self.now_s))
 
     def _replace(self) -> None:
         self._join()
-        self._obey(self.plan.orders(self.now_s))
+        self._obey(self.plan.next_actions(self.now_s))

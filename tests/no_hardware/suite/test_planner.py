@@ -205,13 +205,13 @@ def test_a_worker_that_others_have_ended_is_sent_nothing_more() -> None:
     plan = Plan([PLAIN] * 40, [], Costs(dict.fromkeys(range(40), 1.0), set()))
     plan.join("one")
     plan.join("two")
-    plan.orders(0.0)
+    plan.next_actions(0.0)
 
     plan.end("one", 1.0)
     plan.complete("one", 0, 1.0, 1.0)
 
-    orders = plan.orders(1.0)
-    assert "one" not in orders.send.keys() | set(orders.close)
+    actions = plan.next_actions(1.0)
+    assert "one" not in actions.send.keys() | set(actions.close)
 
 
 def test_tests_of_a_lost_board_go_to_the_others() -> None:
