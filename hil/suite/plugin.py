@@ -78,7 +78,7 @@ def begin(config: pytest.Config) -> Run:
     config.pluginmanager.register(AttemptLabels(), "hil-attempt-labels")
     config.pluginmanager.register(ShortFailures(config), "hil-short-failures")
     config.pluginmanager.register(run.time_limit, "hil-time-limit")
-    config.pluginmanager.register(run.refusals, "hil-refusals")
+    config.pluginmanager.register(run.caught_errors, "hil-refusals")
     config.pluginmanager.register(ConsoleReport(config.pluginmanager), "hil-console-report")
     if run.options.repeats:
         config.pluginmanager.register(Repeats(run.options.repeats, run.boards), "hil-repeats")
@@ -122,7 +122,7 @@ class Run:
         processes: The first process and its workers.
         boards: This process's board.
         time_limit: The clock of the present test.
-        refusals: What the present test was refused.
+        caught_errors: Errors of hil that the present test may have caught.
     """
 
     def __init__(self, config: pytest.Config) -> None:
@@ -132,7 +132,7 @@ class Run:
         self.processes = Processes(config, self.options.boards, self.ledger)
         self._block = UsbBlock.install()
         self.time_limit = TimeLimit()
-        self.refusals = CaughtErrors()
+        self.caught_errors = CaughtErrors()
         self._fixtures = DependentFixtures(self._block, self.time_limit)
         self.boards = BoardPlugin(config, self.options, self.ledger, self.processes, self._fixtures)
         self._blocked_outside = self._block.active  # by a run that has this one in a test of its own
@@ -149,7 +149,7 @@ class Run:
             self._fixtures.track_board_request()
             return self.boards.session.board()
         except Exception as error:
-            self.refusals.note(error)
+            self.caught_errors.note(error)
             raise
 
     def missing(self) -> list[str] | None:
@@ -178,7 +178,7 @@ class Run:
 
         with self.time_limit.paused():
             judgement = judge(
-                self.refusals.behind(call.excinfo.value),
+                self.caught_errors.cause_of(call.excinfo.value),
                 kind=kind_of(item),
                 phase=call.when,
                 proven=self.boards.session.error,

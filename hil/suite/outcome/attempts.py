@@ -1,7 +1,7 @@
-"""The attempts of one test: which one it is, what went wrong before, and the report of a pass on repeat.
+"""The attempts of one test: their number, their failures, and the reports that tell of them.
 
-What is told to other processes travels in reports: `REPEATED` is the outcome of a phase that failed and whose
-test is repeated, `BETWEEN` the phase that ends such an attempt.
+Reports carry this to other processes: `REPEATED` is the outcome of a failed phase whose test is repeated, and
+`BETWEEN` is the phase that ends such an attempt.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ __all__ = [
 ]
 
 REPEATED = "repeated"
-"""The outcome of a failed phase whose test is repeated: pytest counts it neither as failed nor as passed."""
+"""The outcome of a failed phase whose test is repeated; pytest counts it neither as failed nor as passed."""
 
 BETWEEN = "repeat"
-"""What the tear-down of such an attempt is called: JUnit takes `teardown` for the end of the test."""
+"""The name of the tear-down of such an attempt: JUnit takes `teardown` for the end of the test."""
 
 ATTEMPT = "hil_attempt"
-"""User property: the number of an attempt, from the second one on."""
+"""User property: the number of an attempt, from the second on."""
 
 OUTCOME = "hil_outcome"
 """User property of a test that is `FLAKY`."""
@@ -45,7 +45,7 @@ OUTCOME = "hil_outcome"
 FLAKY = "flaky"
 
 LABEL = ", attempt "
-"""In the title of a report's section, before the number of the attempt that printed it."""
+"""In the title of a report's section: it precedes the number of the attempt that printed the section."""
 
 FIRST_FAILURE = "hil_first_failure"
 
@@ -57,9 +57,9 @@ class Attempts:
     Attributes:
         number: Number of the present attempt, from 1.
         again: Whether the present attempt has failed and another one follows.
-        in_body: Whether the body runs: a report that is made now is a subtest's.
-        failures: Reports of what failed, in earlier attempts and in this one.
-        failed_parts: How many subtests of the present attempt failed and are not repeated.
+        in_body: Whether the body runs: a report that is made then is a subtest's.
+        failures: Reports of failures, in earlier attempts and in this one.
+        failed_parts: How many subtests of the present attempt have failed and are not repeated.
     """
 
     number: int = 1
@@ -69,13 +69,13 @@ class Attempts:
     failed_parts: int = 0
 
     def fail(self, report: pytest.TestReport) -> None:
-        """Take a failed phase of an attempt that is to be repeated."""
+        """Add a failed phase of an attempt that is to be repeated."""
         self.again = True
         self.failures.append(report)
         mark(report, REPEATED)
 
     def begin_next(self, item: pytest.Item) -> None:
-        """Count an attempt, and note in the test's properties what failed first."""
+        """Start the next attempt, and note in the test's properties what failed first."""
         self.number += 1
         self.again = False
         self.failed_parts = 0
@@ -85,17 +85,17 @@ class Attempts:
 
 
 def mark(report: pytest.TestReport, outcome: str) -> None:
-    """Give a report an outcome; pytest's type knows its own three only."""
+    """Give a report an outcome that pytest's type does not know."""
     report.outcome = cast("Literal['passed', 'failed', 'skipped']", outcome)
 
 
 def is_flaky(report: pytest.TestReport) -> bool:
-    """Whether a report is that of a test that passed only when it was repeated."""
+    """Return True if a test passed only when it was repeated."""
     return report.failed and report.when == "call" and (OUTCOME, FLAKY) in report.user_properties
 
 
 def tell_flaky(report: pytest.TestReport, attempts: Attempts) -> None:
-    """Make a passing report a flaky one; to tools that do not know the word it is a failure."""
+    """Make a passing report a flaky one; tools that do not know the word see a failure."""
     told = (
         f"flaky: passed when it was repeated after a power cycle; before: {first_line(attempts.failures[0])}"
     )
@@ -105,7 +105,7 @@ def tell_flaky(report: pytest.TestReport, attempts: Attempts) -> None:
 
 
 def tell_skipped(report: pytest.TestReport, failure: pytest.TestReport) -> None:
-    """Make a skip after a failed attempt a failure: a skip does not undo it.
+    """Make a skip after a failed attempt a failure: a skip does not undo the failure.
 
     Args:
         report: The report of the skip.
@@ -118,7 +118,7 @@ def tell_skipped(report: pytest.TestReport, failure: pytest.TestReport) -> None:
 
 
 def tell_failed_parts(report: pytest.TestReport, number: int) -> None:
-    """Make the report of a test with failed subtests a failure, as pytest does where nothing is repeated."""
+    """Make the report of a test with failed subtests a failure, as pytest does without repetitions."""
     mark(report, "failed")
     report.longrepr = f"contains {number} failed subtest{'s' if number > 1 else ''}"
 

@@ -1,8 +1,8 @@
-"""Errors of hil that a test caught: a mistake of the test fails it, missing hardware is what skips it.
+"""Errors of hil that a test caught: a mistake in the test fails it, missing hardware skips it.
 
 `except Exception: pytest.skip(...)` turns every error into a skip. Python keeps the caught error in the chain
-of the skip, and a fixture that pytest has cached raises the same skip for the next test. What the fixture
-`dutlink` raised is noted besides, because the skip may follow after the `except` has ended.
+of the skip, and a fixture that pytest has cached raises the same skip for the next test. Errors of the
+fixture `dutlink` are noted, too, because a test may skip itself after its `except` has ended.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ class CaughtErrors:
         self._noted: list[Exception] = []
 
     def note(self, error: Exception) -> None:
-        """Take note that the present test asked for the board and got this error."""
+        """Note the error that the present test got when it requested the board."""
         self._noted.append(error)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self) -> None:
-        """Forget what the attempt before was refused."""
+        """Forget the errors of the previous attempt."""
         self._noted.clear()
 
-    def behind(self, error: BaseException) -> BaseException:
-        """Return the error of missing hardware that a test turned into a skip; any other error as it is."""
+    def cause_of(self, error: BaseException) -> BaseException:
+        """Return the hardware error that a test turned into a skip; return any other error as it is."""
         if not isinstance(error, pytest.skip.Exception):
             return error
         caught = [*raised_by_tests(error)] or self._noted
@@ -51,7 +51,7 @@ class CaughtErrors:
 
     @pytest.hookimpl(wrapper=True)  # around xfail, inside of what decides on attempts
     def pytest_runtest_makereport(self, call: pytest.CallInfo[Any]) -> Generator[None, Any, Any]:
-        """Fail a test that caught the error which told its mistake."""
+        """Fail a test that caught the error about its own mistake."""
         report = yield
         raised = call.excinfo.value if call.excinfo is not None else None
         mistakes = [one for one in self._noted if not isinstance(one, UnavailableError)]

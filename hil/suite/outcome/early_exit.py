@@ -1,10 +1,9 @@
-"""Let no test end its run with exit status 0 in the middle, or after it failed; nor exec in the run's place.
+"""Keep a test from ending its run with exit status 0 by `os._exit`, or from replacing the run by `os.exec*`.
 
-`os._exit` runs no handler of Python, so it is replaced in every module that has it. `os.exec*` is refused
-by an audit hook, which sees it under any name. Both are watched until the process ends: handlers of `atexit`
-and threads that a test left behind run after pytest. A child of `fork` ends, and becomes another program, as
-it wants. The hook also sees `ctypes` look up a C function that does either. What an extension module calls
-in C is not seen.
+`os._exit` calls no handler of Python, so it is replaced in every module that has it. An audit hook refuses
+`os.exec*` under any name, and the lookup by `ctypes` of a C function that does either. Both last until the
+process ends, because handlers of `atexit` and threads of a test may run after pytest. A forked child may do
+both. A call by an extension module in C is not noticed.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["EarlyExit", "replace_exit"]
 
 _STATUS_BITS = 0xFF
-"""What a process's parent gets to see of its status: `os._exit(256)` is 0."""
+"""The bits of an exit status that a parent process sees: `os._exit(256)` is 0."""
 
 _ENDS_IN_C = frozenset(
     {"_exit", "_Exit", "exit", "quick_exit", "execl", "execle", "execlp", "execv", "execve", "execveat"}
@@ -38,7 +37,7 @@ class EarlyExit:
 
     Args:
         show: Shows the user a line although output is being captured.
-        is_worker: Leave `os._exit` alone: the controller sees that its worker ended.
+        is_worker: Allow `os._exit`: the controller notices that its worker ended.
     """
 
     _watching: ClassVar[EarlyExit | None] = None
@@ -49,12 +48,12 @@ class EarlyExit:
         self._is_worker = is_worker
         self._pid = os.getpid()
         self._test = ""
-        self._outer: EarlyExit | None = None  # of a run that has this one in a test of its own
+        self._outer: EarlyExit | None = None  # of a run that has this run inside one of its tests
         self._session: pytest.Session | None = None
         self._final: int | None = None  # the run's exit status, from its end on
 
     def pytest_sessionstart(self, session: pytest.Session) -> None:
-        """Begin to watch."""
+        """Start to watch."""
         self._session = session
         outer, EarlyExit._watching = EarlyExit.of_this_process(), self
         self._outer = outer if outer is not None and outer._final is None else None  # noqa: SLF001 - its own
@@ -63,12 +62,12 @@ class EarlyExit:
             sys.addaudithook(_audit)  # for good: Python can remove none
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
-        """Remember the test that runs."""
+        """Remember the present test."""
         self._test = nodeid
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_unconfigure(self) -> Generator[None, object, object]:
-        """Go on watching with the run's status; in a test of another run, leave it to that one."""
+        """Watch with the run's exit status from now on; inside a test of another run, that run watches."""
         if self._session is not None:
             self._final = int(self._session.exitstatus)
         try:
@@ -79,12 +78,12 @@ class EarlyExit:
 
     @classmethod
     def of_this_process(cls) -> EarlyExit | None:
-        """Return the plugin if a run is under way in this process; a forked child is none."""
+        """Return the plugin of the run in this process, or None; a forked child has no run."""
         watching = cls._watching
         return watching if watching is not None and watching._pid == os.getpid() else None  # noqa: SLF001 - its own
 
     def status_of(self, status: int) -> int:
-        """Tell that the run ends here; return a status that is not 0 unless the run ended with 0."""
+        """Tell the user that the run ends; return a status that is 0 only after a run that ended with 0."""
         if self._is_worker:
             return status
         if self._final is not None:
@@ -97,14 +96,14 @@ class EarlyExit:
         return status
 
     def refuse(self, act: str, remedy: str) -> None:
-        """Raise before the process ends, or becomes another program; after a run that ended with 0 it may.
+        """Refuse what would end the process or replace its program.
 
         Args:
             act: What would have happened.
             remedy: How to do it in a child.
 
         Raises:
-            UsageError: A run goes on, or has failed.
+            UsageError: The run has not ended, or has failed.
         """
         if self._final == 0:
             return
@@ -120,7 +119,7 @@ class EarlyExit:
         return final
 
     def _tell(self, line: str) -> None:
-        with suppress(Exception):  # in the middle of anything
+        with suppress(Exception):  # the process may be in any state
             self._show(line)
 
     def _where(self) -> str:
@@ -130,7 +129,7 @@ class EarlyExit:
 
 
 def replace_exit() -> None:
-    """Put `end_process` wherever a loaded module has `os._exit`, under any name; once for a process."""
+    """Replace `os._exit` by `end_process` in all loaded modules, under any name; once for a process."""
     if os._exit is end_process:
         return
     original = os._exit
@@ -141,13 +140,13 @@ def replace_exit() -> None:
 
 
 def end_process(status: int, *, _exit: Callable[[int], NoReturn] = os._exit) -> NoReturn:
-    """Do what `os._exit` does, which this function replaces, and let no run end so with exit status 0."""
+    """Do what `os._exit` does, but let no run end with exit status 0 by it."""
     watching = EarlyExit.of_this_process()
     _exit(status if watching is None else watching.status_of(status))
 
 
 def _audit(event: str, arguments: tuple[Any, ...]) -> None:
-    """Refuse `os.exec*` in the process of a run, and that `ctypes` finds what ends a process."""
+    """Refuse `os.exec*` in the process of a run, and the lookup of a C function that ends a process."""
     if event == "os.exec":
         program = os.fsdecode(arguments[0]) if isinstance(arguments[0], bytes) else arguments[0]
         act = f"os.exec would have put {program} in the place of this run"

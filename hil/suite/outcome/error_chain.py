@@ -1,8 +1,8 @@
-"""Find the errors that another one replaced: a `finally` or an `__exit__` may raise over a failed assertion.
+"""Find errors that another error replaced: a `finally` or an `__exit__` may raise over a failed assertion.
 
 Python keeps the replaced error as `__context__`, also after `raise ... from None`. It keeps errors that an
-`except` has dealt with in the same way. Those that never left hil and the libraries below it are left out:
-no test has failed with them. All others count, because an `except` that ends with `raise` looks the same.
+`except` has handled in the same way. Errors that never left hil and the libraries below it are left out: no
+test has failed with them. All others count, because an `except` that ends with `raise` looks the same.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ _NO_FAILURES: Final = (
     pytest.skip.Exception,
     pytest.xfail.Exception,
 )
-"""How Python and pytest leave a block before its end; none says that a test has failed."""
+"""How Python and pytest leave a block before its end; none of them means that a test has failed."""
 
 
 def raised_by_tests(error: BaseException) -> Iterator[BaseException]:
-    """Yield each error that is in the chain of another one, or of a part of a group, and that a test raised.
+    """Yield the errors in the chain of an error, or of a part of a group, that a test raised.
 
     Args:
         error: The last error; it is not yielded itself.
@@ -51,14 +51,14 @@ def raised_by_tests(error: BaseException) -> Iterator[BaseException]:
 
 
 def _before(error: BaseException) -> list[BaseException]:
-    """Return the errors next to one in its chain; the parts of a group have chains of their own."""
+    """Return the next errors in the chain of an error; the parts of a group have chains of their own."""
     parts = error.exceptions if isinstance(error, BaseExceptionGroup) else ()
     chain = (error.__cause__, error.__context__)
     return [one for one in chain if one is not None] + [one for part in parts for one in _before(part)]
 
 
 def _left_our_code(error: BaseException) -> bool:
-    """Return True if an error passed through code of a test, or was never raised, so that nothing tells."""
+    """Return True if an error passed through code of a test, or was never raised, which tells nothing."""
     trace = error.__traceback__
     if trace is None:
         return True

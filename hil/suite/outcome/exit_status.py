@@ -1,8 +1,7 @@
-"""The exit status of a run: whose fault it is that it is not green, as a number.
+"""The exit status of a run: the cause of a run that is not green, as a number.
 
-pytest's own are 0 to 5. A run that has failed says which of five things it was, the worst one first: tests
-failed (1), the bench was not ready (6), tests never began or a worker ended early (2), nothing ran (5), tests
-were flaky (7).
+pytest's own are 0 to 5. Of several causes the worst counts: tests failed (1), the bench was not ready (6),
+tests never began or a worker ended early (2), nothing ran (5), tests were flaky (7).
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ __all__ = ["RunStatus", "Status", "boards_without_part"]
 
 
 class Status(enum.IntEnum):
-    """Exit statuses of a run; 2 to 4 are pytest's, and 2 is also a run that left tests out without a word."""
+    """Exit statuses of a run; 2 to 4 are pytest's, and 2 is also a run in which tests never began."""
 
     GREEN = 0
     TESTS_FAILED = 1
@@ -39,7 +38,7 @@ class Status(enum.IntEnum):
 
 
 class RunStatus:
-    """The plugin, in the first process of a run.
+    """The plugin, in the controller.
 
     Args:
         ledger: The tally of the run.
@@ -60,10 +59,10 @@ class RunStatus:
         self._untold: list[str] = []
         self._session: pytest.Session | None = None
         self._chosen = 0
-        self._asked: int | None = None  # by a hook that ends the process
+        self._asked: int | None = None  # by a hook that raised SystemExit
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Count tests that began, and failures by whose they are."""
+        """Count tests that began, and failures by their cause."""
         self._begun.add(report.nodeid)
         if not report.failed:
             return
@@ -76,18 +75,20 @@ class RunStatus:
             self._failed += 1
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        """Count what could not be collected; the other tests may run all the same."""
+        """Count collection errors; the other tests may run nevertheless."""
         self._failed += report.failed
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:  # noqa: ANN401 - xdist's worker controller
-        """Remember a worker that ended before its end: what it would have told at its end is not known."""
+        """Remember a worker that died: it did not send its ledger."""
         if not getattr(node, "workeroutput", None):
             self._untold.append(node.gateway.id)
 
-    @pytest.hookimpl(wrapper=True, trylast=True)  # inside of the terminal's, around all that make boards safe
+    @pytest.hookimpl(
+        wrapper=True, trylast=True
+    )  # inside the terminal's hook, around all that make boards safe
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
-        """Choose the status, also where the hook of a conftest ends the session or the process here."""
+        """Choose the status, also if the hook of a conftest ends the session or the process here."""
         self._session = session
         try:
             with self._noting_exit():
@@ -98,7 +99,7 @@ class RunStatus:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_unconfigure(self) -> Generator[None, object, object]:
-        """Tell that a conftest or a plugin made a run green that was not: that is its author's to decide."""
+        """Tell the user if a conftest or a plugin made a run green that was not; its author may do so."""
         try:
             with self._noting_exit():
                 return (yield)
@@ -132,7 +133,7 @@ class RunStatus:
             session.exitstatus = Status.BENCH_NOT_READY
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Name the boards that took no part."""
+        """List the boards that took no part, tests that never began, and workers that died."""
         for line in self._missing or ():
             terminalreporter.write_line(f"NOT THE WHOLE LAB: {line}", red=True, bold=True)
         if self._never_began:
@@ -144,7 +145,7 @@ class RunStatus:
             terminalreporter.write_line(line, red=True, bold=True)
 
     def boards(self, listed: int) -> int:
-        """Return how many boards should have run tests: those of the lab file without such as had none left.
+        """Return how many boards should have run tests: those of the lab file that had tests to run.
 
         Args:
             listed: How many the lab file lists.
@@ -167,7 +168,7 @@ class RunStatus:
 
 
 def _status_of(ended: SystemExit) -> int:
-    """Return the exit status that a process has which this error ends."""
+    """Return the exit status of a process that ends by this error."""
     if ended.code is None:
         return 0
     return ended.code & 0xFF if isinstance(ended.code, int) else 1

@@ -1,8 +1,8 @@
-"""End a forked child that comes back out of its test into pytest, and fail the test that forked it.
+"""End a forked child that returns from its test into pytest, and fail the test that forked it.
 
-A child that returns, or raises, would go on with the run: it would run the remaining tests once more, without
-a board, because a fork inherits no lease. It is ended at the end of its set-up, body or tear-down, and tells
-the process that forked it by memory that both share.
+A child that returns or raises would continue the run: it would run the remaining tests a second time,
+without a board, because a forked child inherits no lease. It is ended at the end of the set-up, body or
+tear-down, and tells its parent by shared memory.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _STATUS: Final = 1
 
 
 class ForkedTest:
-    """A pytest plugin, for runs with board tests; to be registered after the others, to be around them.
+    """A pytest plugin, for runs with board tests; registered last, so that its wrappers are outermost.
 
     Args:
         show: Shows the user a line although output is being captured.
@@ -60,7 +60,7 @@ class ForkedTest:
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[Any]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Fail the test whose child came back; what it failed with itself says more."""
+        """Fail the test whose child returned, unless the test has failed itself."""
         report = yield
         nodeid, _, how = self._told[:].rstrip(b"\0").decode(errors="replace").partition("\0")
         if nodeid != item.nodeid or report.skipped or (report.passed and call.when == "setup"):

@@ -1,6 +1,6 @@
-"""What was planned, ran and was skipped, and why: the tally of a run's hardware and mixed tests.
+"""The ledger: how many hardware and mixed tests of a run were planned, ran and were skipped, and why.
 
-Facts travel as each test's user properties, which JUnit keeps and xdist carries to the first process.
+It is made from the user properties of tests, which xdist carries to the controller.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ CRASHED = "???"
 
 @dataclass(frozen=True, slots=True, order=True)
 class BoardUsed:
-    """A board that tests ran on, and whether it is a simulated one."""
+    """A board that tests ran on."""
 
     serial: str
     firmware: str
@@ -39,23 +39,23 @@ class BoardUsed:
 
 @dataclass(slots=True)
 class LedgerEntry:
-    """What became of one test.
+    """The result of one test.
 
     Attributes:
         kind: Hardware or mixed.
-        ran: Its body began.
-        failed: In any phase.
-        flaky: It passed, but only when it was repeated.
-        skipped: In any phase.
-        reason: Why its hardware could not be used, as the skip says it; empty if it could.
-        verdict: In which way.
-        own_reason: Why the test skipped itself, or its marker skipped it; of no meaning beside a verdict.
-        headline: How the reason begins.
-        board: What it ran on, if a board was held.
-        unasked: It passed and never asked that board for anything.
-        ended: Its tear-down is over.
-        caught: Which errors of its board it caught before it passed; else empty.
-        late_loss: How its board was lost in its tear-down, when it had its outcome already; else empty.
+        ran: Whether its body began.
+        failed: Whether a phase failed.
+        flaky: Whether it passed only when it was repeated.
+        skipped: Whether a phase was skipped.
+        reason: Why its hardware could not be used, as the skip tells it; empty if it could.
+        verdict: In which way its hardware could not be used; empty if it could.
+        own_reason: Why the test skipped itself, or its marker skipped it; ignored if there is a verdict.
+        headline: The beginning of the reason.
+        board: The board that it ran on, or None.
+        unasked: Whether it passed without a request to its board.
+        late_loss: How its board was lost in its tear-down after the test had its outcome; else empty.
+        caught: The errors of its board that it caught before it passed; else empty.
+        ended: Whether its tear-down has ended.
     """
 
     kind: Kind
@@ -75,18 +75,18 @@ class LedgerEntry:
 
     @property
     def was_tested(self) -> bool:
-        """Whether its outcome says something about a board."""
+        """Whether its outcome tells something about a board."""
         excused = self.verdict or self.skipped or self.unasked
         return self.ran and self.board is not None and not excused
 
 
 def planned(items: Iterable[pytest.Item]) -> Counter[Kind]:
-    """Count the tests of each kind; one that was asked for twice is one test."""
+    """Count the tests of each kind; a test that was selected twice counts once."""
     return Counter({item.nodeid: kind_of(item) for item in items}.values())
 
 
 def _skip_reason(report: pytest.CollectReport | pytest.TestReport) -> str:
-    """Return why something skipped itself, on one line."""
+    """Return the reason of a skip, on one line."""
     reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longreprtext
     return " ".join(str(reason).removeprefix("Skipped: ").split())
 
@@ -96,11 +96,11 @@ class LeftBoard:
     """A board that a process of the run could not make safe, and left to its guard.
 
     Attributes:
-        trouble: Why it could not.
-        serial: The board.
-        folder: Where its record is.
+        trouble: Why the board could not be made safe.
+        serial: Serial number of the board.
+        folder: The folder of its record.
         pid: The process.
-        wait_s: How long its guard may take at the end of the run, in seconds; 0: it was lost.
+        wait_s: How long to wait for the guard at the end of the run, in seconds; 0: the board was lost.
     """
 
     trouble: str
@@ -112,22 +112,22 @@ class LeftBoard:
 
 @dataclass(slots=True)
 class Ledger:
-    """The tally of a run, kept by its first process.
+    """The counts of a run; the controller has those of all workers.
 
     Attributes:
         planned: How many tests of each kind were collected and selected.
-        records: What became of each, by node id.
-        left: Boards that were left to their guards; the first process tells at its end what became of them.
-        trouble: Boards that could not be made safe at the end, or were lost.
-        safe_since: The same of boards that their guards made safe before the run ended.
+        records: The result of each test, by node id.
+        left: Boards that were left to their guards; the controller tells at its end what became of them.
+        trouble: Boards that could not be made safe, or were lost.
+        safe_since: Boards that could not be made safe at once, and that their guards made safe in time.
         unsafe: Whether a board could not be made safe.
         faults: What was wrong with boards that answered and could not be used, by serial number.
-        uncollected: What went wrong with files and classes that could not be collected, by node id; they are
+        uncollected: The errors of files and classes that could not be collected, by node id; these are
             failures, and how many tests they have is not known.
-        vanished: Files and classes that skipped themselves while they were collected, with their reasons, by
-            node id; how many tests they have is not known.
+        vanished: The reasons of files and classes that skipped themselves at collection, by node id; how many
+            tests they have is not known.
         not_kept: Evidence that could not be written.
-        remarks: What else the run should tell, such as trouble that came between two tests.
+        remarks: Other lines of the summary, such as console trouble between two tests.
     """
 
     planned: Counter[Kind] = field(default_factory=Counter)
@@ -143,7 +143,7 @@ class Ledger:
     remarks: list[str] = field(default_factory=list)
 
     def as_data(self) -> dict[str, Any]:
-        """Return what a worker tells the first process at its end; the reports have told the rest."""
+        """Return what a worker sends to the controller at its end; the reports have sent the rest."""
         planned = {kind.value: number for kind, number in self.planned.items()}
         return {
             "planned": planned,
@@ -159,7 +159,7 @@ class Ledger:
         }
 
     def take_over(self, data: dict[str, Any]) -> None:
-        """Add what a worker told; every worker collects the same tests."""
+        """Add the ledger of a worker; all workers collect the same tests."""
         for kind, number in data.get("planned", {}).items():
             self.planned[Kind(kind)] = max(self.planned[Kind(kind)], number)
         self.left += [LeftBoard(**board) for board in data.get("left", [])]
@@ -173,18 +173,18 @@ class Ledger:
         self.not_kept += data.get("not_kept", [])
 
     def add_collected(self, report: pytest.CollectReport) -> None:
-        """Take note of a file or class that could not be collected, or skipped itself meanwhile."""
+        """Add a file or class that could not be collected, or that skipped itself."""
         if report.failed:
             self.uncollected[report.nodeid] = attempt_to_collect(report).message
         if report.skipped:
             self.vanished[report.nodeid] = _skip_reason(report)
 
     def begin(self, nodeid: str, kind: Kind) -> None:
-        """Take note that a test began, in the process that runs it."""
+        """Add a test that began, in the process that runs it."""
         self.records.setdefault(nodeid, LedgerEntry(kind))
 
     def add(self, report: pytest.TestReport) -> None:
-        """Take one phase of one test into account."""
+        """Add a phase of a test."""
         if report.when == CRASHED and report.nodeid in self.records:
             self.records[report.nodeid].failed = True
         if not report.user_properties:
@@ -199,7 +199,7 @@ class Ledger:
         record.failed = (report.failed and not is_flaky(report)) or (record.failed and report.when != "setup")
         record.skipped = (report.skipped and not expected) or (record.skipped and report.when != "setup")
         if record.failed and report.when == "call":
-            record.skipped = False  # a skipped subtest beside a failed one
+            record.skipped = False  # a skipped subtest beside a failed subtest
         if report.skipped and not expected:
             record.own_reason = _skip_reason(report)
         record.verdict = facts.get("hil_verdict", "")
@@ -223,7 +223,7 @@ class Ledger:
         return dict(sorted(used.items()))
 
     def died_in_setup(self) -> dict[BoardUsed, int]:
-        """Count, for each board on which no test ran, those whose set-up failed with the board in hand."""
+        """Count, for each board on which no test ran, the tests whose set-up failed on it."""
         dead = [record.board for record in self.records.values() if record.failed and not record.ran]
         ran = self.boards()
         return dict(sorted(Counter(board for board in dead if board and board not in ran).items()))
@@ -237,7 +237,7 @@ class Ledger:
         return Counter(record.reason for record in self.records.values() if record.verdict)
 
     def own_skips(self) -> dict[str, list[str]]:
-        """Return the tests that were skipped without a proof, by the reason that their authors give."""
+        """Return the tests that were skipped without a verdict, by the reason that their authors give."""
         told: dict[str, list[str]] = {}
         for nodeid, record in self.records.items():
             if record.skipped and not record.verdict:
@@ -245,7 +245,7 @@ class Ledger:
         return told
 
     def caught_errors(self) -> dict[str, str]:
-        """Return what tests that did not fail caught of their boards' errors, by node id."""
+        """Return the errors of boards that tests caught and did not fail with, by node id."""
         return {
             nodeid: record.caught
             for nodeid, record in self.records.items()
@@ -253,11 +253,11 @@ class Ledger:
         }
 
     def late_losses(self) -> Counter[str]:
-        """Count how boards were lost in the tear-down of tests that had their outcome already."""
+        """Count the reasons of boards that were lost in tear-downs of tests that had their outcome."""
         return Counter(record.late_loss for record in self.records.values() if record.late_loss)
 
     def counts(self, kind: Kind) -> dict[str, int]:
-        """Count the tests of one kind by what became of them."""
+        """Count the tests of one kind by their results."""
         records = self.of(kind)
         planned = max(self.planned[kind], len(records))
         return {
@@ -269,7 +269,7 @@ class Ledger:
 
     @staticmethod
     def _rarer_counts(records: list[LedgerEntry], planned: int) -> dict[str, int]:
-        """Count what most runs have none of, by the words that the ledger uses."""
+        """Count results that most runs do not have, by the words of the summary."""
         told = [record for record in records if record.ran or record.failed or record.skipped]
         begun = [one for one in records if not (one.ran or one.failed or one.skipped or one.ended)]
         boardless = (one.ran and one.board is None and not one.failed and not one.skipped for one in records)

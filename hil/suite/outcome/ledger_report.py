@@ -1,4 +1,4 @@
-"""The ledger as people and machines read it: pytest's summary and JUnit properties."""
+"""The ledger as text for pytest's summary, and as JUnit properties."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _WITH_BOARD = (Kind.HARDWARE, Kind.MIXED)
 
 
 def write_summary(ledger: Ledger, terminal: pytest.TerminalReporter) -> None:
-    """Write the ledger into pytest's closing summary; the loud line last."""
+    """Write the ledger into pytest's summary; the loud line is last."""
     lines = summary_lines(ledger)
     if lines:
         terminal.write_sep("=", "hil: hardware ledger")
@@ -51,7 +51,7 @@ def write_summary(ledger: Ledger, terminal: pytest.TerminalReporter) -> None:
 
 
 def summary_lines(ledger: Ledger) -> list[str]:
-    """Return boards, counts and reasons; nothing where no test wanted a board."""
+    """Return boards, counts and reasons; nothing if no test uses a board."""
     lines = [
         f"{board}: {number} {'test' if number == 1 else 'tests'} ran"
         for board, number in ledger.boards().items()
@@ -72,7 +72,7 @@ def summary_lines(ledger: Ledger) -> list[str]:
 
 
 def caught_lines(ledger: Ledger) -> list[str]:
-    """Return how many tests passed although a request to their board failed, and the first of them."""
+    """Return how many tests passed although they caught an error of their board, and the first of them."""
     caught = [f"{nodeid} ({error})" for nodeid, error in ledger.caught_errors().items()]
     if not caught:
         return []
@@ -81,7 +81,7 @@ def caught_lines(ledger: Ledger) -> list[str]:
 
 
 def reason_lines(ledger: Ledger) -> list[str]:
-    """Return why tests were skipped: what was proven, and what their authors say."""
+    """Return why tests were skipped: the verdicts, then the reasons that their authors give."""
     proven = [f"{number} x {reason}" for reason, number in ledger.reasons().most_common()]
     own = sorted(ledger.own_skips().items(), key=lambda one: -len(one[1]))
     return proven + [
@@ -95,13 +95,13 @@ def _first_few(told: list[str]) -> list[str]:
 
 
 def uncollected_lines(ledger: Ledger) -> list[str]:
-    """Return what could not be collected, and why: the first few, and how many more there are."""
+    """Return what could not be collected, and why: the first few and the number of the others."""
     failed = [f"{nodeid} {said}" for nodeid, said in ledger.uncollected.items()]
     return [f"NOT COLLECTED: {one}" for one in _first_few(failed)]
 
 
 def vanished_lines(ledger: Ledger) -> list[str]:
-    """Return what vanished at collection: how much, and the first few."""
+    """Return how many files skipped themselves at collection, and the first few."""
     gone = [f"{nodeid} ({reason})" for nodeid, reason in ledger.vanished.items()]
     told = "; ".join(_first_few(gone))
     return [f"vanished at collection, with all their tests: {len(gone)}: {told}"] if gone else []
@@ -113,7 +113,7 @@ def fault_lines(ledger: Ledger) -> list[str]:
 
 
 def not_kept_lines(ledger: Ledger) -> list[str]:
-    """Return what could not be kept: the first few, and how many more there are."""
+    """Return what could not be kept: the first few and the number of the others."""
     shown, more = ledger.not_kept[:_SHOWN], len(ledger.not_kept) - _SHOWN
     lines = [f"NOT KEPT: {line}" for line in shown]
     return [*lines, f"NOT KEPT: {more} more, likewise"] if more > 0 else lines
@@ -167,10 +167,10 @@ def _their_boards(ledger: Ledger) -> str:
 
 
 class JunitLedger:
-    """Puts the ledger into the JUnit file, before pytest writes that; a plugin.
+    """A plugin that puts the ledger into the JUnit file before pytest writes it.
 
     Args:
-        ledger: What to put there.
+        ledger: The ledger.
     """
 
     def __init__(self, ledger: Ledger) -> None:
@@ -178,7 +178,7 @@ class JunitLedger:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Add the suite's properties."""
+        """Add the properties of the whole suite."""
         for plugin in session.config.pluginmanager.get_plugins():
             add = getattr(plugin, "add_global_property", None)
             if callable(add):

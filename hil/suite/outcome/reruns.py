@@ -1,11 +1,11 @@
-"""`--hil-repeat`: a test that fails on a board runs again from cold, and both results are kept.
+"""`--hil-repeat`: a test that fails on a board runs again with a cold DUT, and both results are kept.
 
-A repetition starts where the first attempt did: every fixture is torn down, the DUT has been without power,
-the board is safe. The first attempt is reported at once, with an outcome of its own; the test's verdict is
-that of the last one, except that a pass is *flaky*. To pytest, JUnit and whoever else reads reports a flaky
-test has failed: nothing takes it for green that does not know the word.
+A repetition starts like the first attempt: every fixture is torn down, the DUT was without power, the board
+is safe. The first attempt is reported at once, with the outcome `repeated`. The outcome of the test is that
+of its last attempt, except that a pass is *flaky*. pytest, JUnit and other readers of reports see a flaky
+test as failed, so that no tool that does not know the word takes it for green.
 
-pytest-rerunfailures keeps the tests that it was asked to rerun (by `--reruns` or the marker `flaky`).
+Tests that pytest-rerunfailures reruns (`--reruns` or the marker `flaky`) are left to that plugin.
 """
 
 from __future__ import annotations
@@ -59,11 +59,11 @@ class Repeats:
         self._times = times
         self._boards = boards
 
-    @pytest.hookimpl(wrapper=True, tryfirst=True)  # around the time limit, which begins anew
+    @pytest.hookimpl(wrapper=True, tryfirst=True)  # around the time limit, which starts again
     def pytest_runtest_protocol(
         self, item: pytest.Item, nextitem: pytest.Item | None
     ) -> Generator[None, object, object]:
-        """Run a test that has failed once more, as pytest runs any test."""
+        """Run a test that has failed again, as pytest runs any test."""
         result = yield
         attempts = attempts_of(item)
         if not attempts.again:
@@ -74,7 +74,7 @@ class Repeats:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
-        """Know a subtest's report from that of the test."""
+        """Note that the body runs: reports that are made now are those of subtests."""
         attempts = attempts_of(item)
         attempts.in_body = True
         try:
@@ -84,16 +84,16 @@ class Repeats:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_teardown(self, item: pytest.Item) -> None:
-        """Tear everything down before a repetition, also what the next test could have used."""
+        """Tear down all fixtures before a repetition, also those that the next test could use."""
         if attempts_of(item).again:
             runner: Any = item.config.pluginmanager.get_plugin("runner")
             runner.pytest_runtest_teardown(item=item, nextitem=None)
 
-    @pytest.hookimpl(wrapper=True, tryfirst=True)  # around xfail, and what hardware's verdicts make of errors
+    @pytest.hookimpl(wrapper=True, tryfirst=True)  # around xfail and the verdicts
     def pytest_runtest_makereport(
         self, item: pytest.Item
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Decide whether a failure is repeated, and what a repetition amounts to."""
+        """Decide whether a failure is repeated, and what the outcome of a repetition is."""
         report = yield
         attempts = attempts_of(item)
         if attempts.again:
@@ -108,7 +108,7 @@ class Repeats:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, Any] | None:
-        """Show both outcomes of ours under their own names."""
+        """Name the outcomes `repeated` and `flaky`."""
         if report.outcome == REPEATED:
             return "repeated", "R", ("REPEATED", {"yellow": True})
         if report.when == BETWEEN:
@@ -118,7 +118,7 @@ class Repeats:
         return None
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Tell each flaky test with what its first attempt ended with."""
+        """List the flaky tests, with the failure of the first attempt."""
         flaky = terminalreporter.getreports("flaky")
         if flaky:
             terminalreporter.write_sep("=", "hil: FLAKY, passed only when repeated", yellow=True, bold=True)
@@ -130,7 +130,7 @@ class Repeats:
 
     @staticmethod
     def _end(attempts: Attempts, report: pytest.TestReport) -> None:
-        """Take a later phase of an attempt that has failed already."""
+        """Add a later phase of an attempt that has failed."""
         if report.when == "teardown":
             report.when = BETWEEN  # type: ignore[assignment]  # pytest's type knows its own three only
         if report.failed:
@@ -140,7 +140,7 @@ class Repeats:
 
     @staticmethod
     def _conclude(item: pytest.Item, report: pytest.TestReport, attempts: Attempts) -> None:
-        """Say what became of a repetition; hardware that was missing by then excuses no earlier failure."""
+        """Report the outcome of a repetition; missing hardware does not excuse the earlier failure."""
         if report.when != "teardown" and report.skipped and not hasattr(report, "wasxfail"):
             tell_skipped(report, attempts.failures[0])
             overrule_judgement(item, report)
@@ -153,7 +153,7 @@ class Repeats:
             item.user_properties.append(report.user_properties[-1])
 
     def _may_repeat(self, item: pytest.Item, report: pytest.TestReport, attempts: Attempts) -> bool:
-        """Return True if a repetition may help: hardware is there, and no other plugin reruns the test."""
+        """Return True if a test is to be repeated: hardware is there, and no other plugin reruns the test."""
         return (
             attempts.number <= self._times
             and report.when != "teardown"
@@ -164,13 +164,16 @@ class Repeats:
 
 
 class AttemptLabels:
-    """The plugin, for repetitions of hil (`--hil-repeat`) and of pytest-rerunfailures."""
+    """A plugin that labels captured output with its attempt, for `--hil-repeat` and pytest-rerunfailures.
+
+    pytest shows what all attempts printed under the same titles.
+    """
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
         self, item: pytest.Item
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Put the attempt's number into the titles, from the second attempt on."""
+        """Put the number of the attempt into the titles of sections, from the second attempt on."""
         report = yield
         number = max(attempts_of(item).number, getattr(item, "execution_count", 1))
         printed_by = item.stash.setdefault(_PRINTED_BY, [])
@@ -184,7 +187,7 @@ class AttemptLabels:
 
 
 def _is_rerun_by_others(item: pytest.Item) -> bool:
-    """Whether pytest-rerunfailures is there and was asked to rerun the test."""
+    """Return True if pytest-rerunfailures reruns the test."""
     if not item.config.pluginmanager.hasplugin("rerunfailures"):
         return False
     asked = getattr(item.config.option, "reruns", None)

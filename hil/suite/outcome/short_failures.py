@@ -1,4 +1,4 @@
-"""Short failures: a report of one of our errors ends at the test's own line; `--full-trace` shows all of it.
+"""Shorten the traceback of an error of hil: it ends at the test's own line; `--full-trace` shows all of it.
 
 A frame is hidden as pytest documents it, by a local variable `__tracebackhide__`. `--pdb` obeys the same
 variable and stops in the test.
@@ -26,7 +26,7 @@ class ShortFailures:
     """The plugin.
 
     Args:
-        config: The run's; with `--full-trace` nothing is hidden.
+        config: The run; with `--full-trace` nothing is hidden.
     """
 
     def __init__(self, config: pytest.Config) -> None:
@@ -36,7 +36,7 @@ class ShortFailures:
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[Any]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Hide our frames before pytest and its debugger look at an error, and our causes afterwards."""
+        """Hide frames of hil before pytest and its debugger see an error; then leave out causes inside hil."""
         raised = call.excinfo
         if raised is None or self._is_full:
             return (yield)
@@ -53,7 +53,7 @@ class ShortFailures:
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """Yield an error and those before it, as pytest shows them, newest first."""
+    """Yield an error and the errors that pytest shows before it, newest first."""
     seen: set[int] = set()
     following: BaseException | None = error
     while following is not None and id(following) not in seen:
@@ -64,7 +64,7 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def _hide_frames(error: BaseException) -> None:
-    """Hide the frames of `hil`, and of the libraries between them, in the traceback of one of our errors."""
+    """Hide the frames of `hil` and of libraries between them in the traceback of an error of hil."""
     if not isinstance(error, HilError):
         return
     frames = list(_frames(error.__traceback__))
@@ -75,7 +75,7 @@ def _hide_frames(error: BaseException) -> None:
 
 
 def _leave_causes_out(longrepr: Any, chain: list[BaseException]) -> None:  # noqa: ANN401 - pytest has five kinds
-    """Leave errors out that never left `hil`: the words of the error that replaced them tell both."""
+    """Leave out errors that never left `hil`: the message of the error that replaced them tells both."""
     shown = getattr(longrepr, "chain", None)
     if isinstance(shown, list) and len(shown) == len(chain):
         inner = [at > 0 and _is_inner(one, chain[at - 1]) for at, one in enumerate(chain)]
@@ -83,7 +83,7 @@ def _leave_causes_out(longrepr: Any, chain: list[BaseException]) -> None:  # noq
 
 
 def _tell_headline(item: pytest.Item, longrepr: Any, crash: Any) -> None:  # noqa: ANN401 - the same
-    """Begin the headline with the error's own name; give one to an error whose frames are all hidden."""
+    """Begin the headline with the name of the error; make one for an error whose frames are all hidden."""
     if not hasattr(longrepr, "reprcrash") or crash is None:
         return
     if longrepr.reprcrash is None:

@@ -1,7 +1,7 @@
-"""One outcome for each test: a skip in a test's tear-down takes the place of its pass on the terminal.
+"""Give each test one outcome: a skip in the tear-down of a test replaces its pass in the terminal's counts.
 
-pytest reports a body before its tear-down begins. A test whose own tear-down needed the board, and met its
-loss, was not tested to its end: JUnit, ledger and history call it skipped, and so do the terminal's counts.
+pytest reports a body before its tear-down begins. A test that lost its board in its own tear-down was not
+tested to its end: JUnit, ledger and history call it skipped, and so do the terminal's counts.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class TeardownSkips:
     """The plugin, of use in the process that has the terminal.
 
     Args:
-        config: The run, as this process knows it.
+        config: The run.
     """
 
     def __init__(self, config: pytest.Config) -> None:
@@ -30,7 +30,7 @@ class TeardownSkips:
 
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Take the pass out of the terminal's counts when a tear-down says that the board was lost."""
+        """Remove the pass from the terminal's counts when the tear-down reports that the board was lost."""
         if report.when != "teardown" or not report.skipped:
             return
         terminal: Any = self._config.pluginmanager.get_plugin("terminalreporter")

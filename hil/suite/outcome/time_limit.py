@@ -1,8 +1,8 @@
-"""pytest-timeout's clock of one test, in a run with boards: paused, restarted, and run for late tear-downs.
+"""Pause and restart pytest-timeout's timer of a test, and run it for tear-downs, by its public hooks.
 
-By pytest-timeout's own hooks, which are public. Its clock strikes once, and it stops the clock at the first
-exception, before debuggers open. A hang after that, as in the tear-down of a failed test, would hold the
-board forever. A limit that strikes outside of set-up, body and tear-down would end the whole run.
+pytest-timeout's timer fires once, and pytest-timeout cancels it at the first exception, before debuggers
+open. A hang after that, such as in the tear-down of a failed test, would hold the board forever. A timer that
+fires outside set-up, body and tear-down would end the whole run.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ __all__ = ["LastingTimeLimit", "TimeLimit"]
 
 _SHORTEST_INTERVAL_S: Final = 1.0
 _SHORTEST_REST_S: Final = 0.001
-"""A clock that is started with less would not run at all."""
+"""A timer that is started with less would not run at all."""
 
 
 class TimeLimit:
-    """A plugin that knows the clock of the present test, or of the latest.
+    """A plugin that knows the timer of the present test, or of the latest one that had a limit.
 
     Attributes:
-        runs: Whether the clock runs.
+        runs: Whether the timer runs.
     """
 
     def __init__(self) -> None:
@@ -41,7 +41,7 @@ class TimeLimit:
 
     @property
     def is_for_fixtures(self) -> bool:
-        """Whether the latest test has a limit that is not for its body alone, and no debugger may be open."""
+        """Whether the latest test has a limit for its fixtures, too, and no debugger may be open."""
         if self._latest is None:
             return False
         item, settings = self._latest
@@ -49,13 +49,13 @@ class TimeLimit:
 
     @pytest.hookimpl(tryfirst=True, optionalhook=True)
     def pytest_timeout_set_timer(self, item: pytest.Item, settings: Any) -> None:  # noqa: ANN401 - theirs
-        """Remember the clock, and tell the driver's waits about it; pytest-timeout starts it."""
+        """Remember the timer, and tell it to the driver's waits; pytest-timeout starts it."""
         self._latest = item, settings
         self._started(item, settings.timeout)
 
     @pytest.hookimpl(tryfirst=True, optionalhook=True)
     def pytest_timeout_cancel_timer(self) -> None:
-        """Note that the clock stops; pytest-timeout stops it."""
+        """Note that the timer stops; pytest-timeout stops it."""
         self.runs = False
         outer_limit.left_s, outer_limit.suspended = None, nullcontext
 
@@ -64,20 +64,20 @@ class TimeLimit:
         self._latest = None
 
     def start(self) -> None:
-        """Start the clock of the latest test from the beginning, if it is stopped."""
+        """Start the timer of the latest test with its whole limit, if it is stopped."""
         if self._latest is not None and not self.runs:
             item, settings = self._latest
             item.config.hook.pytest_timeout_set_timer(item=item, settings=settings)
 
     def stop(self) -> None:
-        """Stop the clock if it runs."""
+        """Stop the timer if it runs."""
         if self._latest is not None and self.runs:
             item, _ = self._latest
             item.config.hook.pytest_timeout_cancel_timer(item=item)
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Stop the clock for a block, and start it again from the beginning."""
+        """Stop the timer for a block, and start it with the whole limit after the block."""
         if not self.runs:
             yield
             return
@@ -89,9 +89,9 @@ class TimeLimit:
 
     @contextmanager
     def suspended(self, shortest_s: float = _SHORTEST_REST_S) -> Iterator[None]:
-        """Stop the clock for a block, then let it go on with the time that was left, or `shortest_s`.
+        """Stop the timer for a block, then start it with the time that was left, at least `shortest_s`.
 
-        Off the main thread the clock keeps running: the limit is the main thread's.
+        In another thread the timer keeps running: the limit is the main thread's.
         """
         if not self.runs or self._latest is None or threading.current_thread() is not threading.main_thread():
             yield
@@ -102,7 +102,7 @@ class TimeLimit:
         try:
             yield
         finally:
-            if settings.method == "signal":  # with the whole limit, which its message names
+            if settings.method == "signal":  # with the whole limit, which is in its message
                 self.start()
                 _, interval_s = signal.getitimer(signal.ITIMER_REAL)
                 signal.setitimer(signal.ITIMER_REAL, left_s, interval_s)
@@ -120,13 +120,13 @@ class TimeLimit:
             outer_limit.left_s = self._left_s
 
     def _left_s(self) -> float:
-        """Return the seconds until the clock strikes next; a clock by signal strikes more than once."""
+        """Return the seconds until the timer fires next; a timer by signal fires more than once."""
         left_s, interval_s = signal.getitimer(signal.ITIMER_REAL)
         return left_s if interval_s else self._ends_s - time.monotonic()
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Let the clock run for a block that ends fixtures, if it does not run already."""
+        """Run the timer for a block that ends fixtures, if it does not run already."""
         if self.runs or not self.is_for_fixtures:
             yield
             return
@@ -138,13 +138,13 @@ class TimeLimit:
 
 
 class LastingTimeLimit:
-    """A plugin that lets each test's limit outlast an exception, until the end of the test's tear-down.
+    """A plugin that keeps each test's limit after an exception, until the end of the test's tear-down.
 
-    The clock then starts from the beginning. It strikes again after each further limit: what hangs after a
+    The timer is then started with the whole limit. It fires again after each further limit, so that a second
     hang is ended, too.
 
     Args:
-        limit: The clock.
+        limit: The timer.
     """
 
     def __init__(self, limit: TimeLimit) -> None:
@@ -152,13 +152,13 @@ class LastingTimeLimit:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self) -> Generator[None, object, object]:
-        """Lend no test the limit of the test before it."""
+        """Forget the limit of the previous test."""
         self._limit.forget()
         return (yield)
 
     @pytest.hookimpl(wrapper=True, optionalhook=True)
     def pytest_timeout_set_timer(self, settings: Any) -> Generator[None, object, object]:  # noqa: ANN401 - theirs
-        """Have the clock strike more than once; a thread's needs to strike only once."""
+        """Let a timer by signal fire more than once; a timer by thread needs to fire only once."""
         result = yield
         if settings.method == "signal":
             remaining_s, _ = signal.getitimer(signal.ITIMER_REAL)
@@ -169,24 +169,24 @@ class LastingTimeLimit:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self) -> None:
-        """Start the clock for an attempt that another plugin makes within one protocol."""
+        """Start the timer for an attempt that another plugin makes within one protocol."""
         if self._limit.is_for_fixtures:
             self._limit.start()
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_makereport(self, call: pytest.CallInfo[Any]) -> Generator[None, object, object]:
-        """Stop the clock while the report is made: an error of it there would end the whole run."""
+        """Stop the timer while the report is made: its exception there would end the whole run."""
         if call.excinfo is not None:
             with self._limit.paused():
                 return (yield)
-        with self._limit.suspended(_SHORTEST_INTERVAL_S):  # what follows is reported, too
+        with self._limit.suspended(_SHORTEST_INTERVAL_S):  # an exception in what follows is reported, too
             return (yield)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_exception_interact(
         self, node: pytest.Item | pytest.Collector
     ) -> Generator[None, object, object]:
-        """Start the clock again after debuggers, if pytest-timeout stopped it for this exception."""
+        """Start the timer again after debuggers, if pytest-timeout stopped it for this exception."""
         ran = self._limit.runs
         result = yield
         if ran and not _may_debug(node):
@@ -195,7 +195,7 @@ class LastingTimeLimit:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_teardown(self) -> Generator[None, object, object]:
-        """Stop the clock after the tear-down: nothing that follows is the test's."""
+        """Stop the timer after the tear-down: what follows does not belong to the test."""
         try:
             return (yield)
         finally:
@@ -203,5 +203,5 @@ class LastingTimeLimit:
 
 
 def _may_debug(node: pytest.Item | pytest.Collector) -> bool:
-    """Whether a debugger opens at exceptions (`--pdb`): the user may then take any time."""
+    """Return True if a debugger opens at exceptions (`--pdb`): the user may take any time then."""
     return bool(node.config.getoption("usepdb", default=False))

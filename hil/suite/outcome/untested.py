@@ -1,9 +1,8 @@
-"""Count what each test asks of its board: a test that passed and asked for nothing has tested nothing.
+"""Count the requests of each test to its board: a test that passed without a request has tested nothing.
 
-Counted are requests to the board that the test holds, and uses of its console, in set-up and body. What the
-set-up of a wider fixture asked counts for each test that needs the fixture; otherwise the order of the tests
-would decide which test it counts for. A marker with `observes_only=True` says that its test judges what other
-tests did.
+Requests to the test's board and uses of its console count, in set-up and body. Requests by the set-up of a
+wider fixture count for each test that uses the fixture; otherwise the order of the tests would decide for
+which test they count. A marker with `observes_only=True` says that its test judges what other tests did.
 """
 
 from __future__ import annotations
@@ -32,8 +31,8 @@ class RequestCounter:
     """A pytest plugin, registered only if the run has tests that use a board.
 
     Args:
-        boards: Tells which board is held.
-        required: Fail a hardware test that never asked its board.
+        boards: This process's board.
+        required: Fail a hardware test that sent no request.
     """
 
     def __init__(self, boards: BoardPlugin, *, required: bool) -> None:
@@ -53,7 +52,7 @@ class RequestCounter:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any]) -> Generator[None, object, object]:
-        """Note how often the set-up of a fixture asked the board; kept until the fixture ends."""
+        """Count the requests of a fixture's set-up; keep the count until the fixture ends."""
         board = self._boards.held_board()
         since = RequestsSince(board.serial) if board is not None else None
         result = yield
@@ -66,12 +65,12 @@ class RequestCounter:
         self._by_fixture.pop(fixturedef, None)
 
     def _asked_by_fixtures(self, item: pytest.Item) -> int:
-        """Return how often the set-ups of a test's fixtures asked the board, also before this test."""
+        """Return the requests by the set-ups of a test's fixtures, also before this test."""
         return sum(self._by_fixture.get(fixture, 0) for fixture in _fixtures_of(item))
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
-        """Note how often the board was asked until the end of the body, and what it caught."""
+        """Count the requests until the end of the body, and note errors that the test caught."""
         since = item.stash.get(_SINCE, None)
         try:
             result = yield
@@ -88,7 +87,7 @@ class RequestCounter:
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[Any]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Mark a pass that never asked the board, and fail it where hardware is required."""
+        """Mark a pass without a request, and fail it if hardware is required."""
         report = yield
         since, asked = item.stash.get(_SINCE, None), item.stash.get(_ASKED, None)
         unasked = since is not None and asked == 0 and call.when == "call"
@@ -105,7 +104,7 @@ class RequestCounter:
 
 
 def _fixtures_of(item: pytest.Item) -> set[pytest.FixtureDef[Any]]:
-    """Return the fixtures that a test got, and those that they extend under the same name."""
+    """Return the fixtures of a test, and the fixtures that they extend under the same name."""
     request = getattr(item, "_request", None)
     found: set[pytest.FixtureDef[Any]] = set()
     for name, got in getattr(request, "_fixture_defs", {}).items():

@@ -1,7 +1,7 @@
-"""Tests that are marked no_hardware cannot reach the system's USB, nor the simulated boards of their run.
+"""Block the system's USB and the simulated boards of the run for tests that are marked no_hardware.
 
-The backend modules are wrapped when, and only when, they are imported: a run that never does pays nothing. A
-backend that a test brings along, such as that of a simulator which it started, is its own business.
+The modules of pyusb's backends are wrapped when they are imported, so a run that does not import them pays
+nothing. A backend of the test's own, such as that of a simulator that it started, is not blocked.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ _WAYS_IN = ("enumerate_devices", "open_device", "ctrl_transfer")
 class UsbBlock:
     """Refuses USB while `active`; one for a process.
 
-    It is a finder on `sys.meta_path`, which finds nothing by itself and only wraps what others find.
+    It is a finder on `sys.meta_path` that wraps the modules of pyusb's backends.
 
     Attributes:
         active: Whether a no_hardware test runs.
-        ports: USB/IP ports of the simulators whose boards are those of the run.
+        ports: USB/IP ports of the simulators that the run uses.
     """
 
     installed: ClassVar[UsbBlock | None] = None
@@ -46,7 +46,7 @@ class UsbBlock:
 
     @classmethod
     def install(cls) -> UsbBlock:
-        """Return this process's block, putting it in place when first asked."""
+        """Return the block of this process; the first call installs it."""
         if cls.installed is None:
             cls.installed = cls()
             sys.meta_path.insert(0, cls.installed)
@@ -57,7 +57,7 @@ class UsbBlock:
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        """Wrap the loader of a USB backend's module; None for all others."""
+        """Wrap the loader of a USB backend's module; return None for other modules."""
         if name not in _BACKENDS and name != _SIMULATED:
             return None
         spec = importlib.machinery.PathFinder.find_spec(name, path, target)
@@ -66,7 +66,7 @@ class UsbBlock:
         return spec
 
     def wrap(self, module: ModuleType) -> None:
-        """Guard a backend module's `get_backend`, and the backends that it gives."""
+        """Guard a backend module's `get_backend`, and the backends that it returns."""
         if module.__name__ == _SIMULATED:
             self._guard_simulated(module.SimulatedBackend)
             return
@@ -82,7 +82,7 @@ class UsbBlock:
 
     @contextmanager
     def lifted(self) -> Iterator[None]:
-        """Let USB be used for a block, such as the tear-down of a board's fixture, whichever test runs."""
+        """Allow USB in a `with` block, such as the tear-down of a board's fixture, whichever test runs."""
         self._lifted += 1
         try:
             yield
@@ -90,7 +90,7 @@ class UsbBlock:
             self._lifted -= 1
 
     def check(self, what: str) -> None:
-        """Refuse.
+        """Refuse a call of USB in a no_hardware test.
 
         Raises:
             UsbBlockedError: A no_hardware test runs.
@@ -131,17 +131,17 @@ class UsbBlock:
 
 
 class _WrappingLoader(importlib.abc.Loader):
-    """Loads as the module's own loader does, then wraps it."""
+    """A loader that calls the module's own loader, then wraps the module."""
 
     def __init__(self, loader: importlib.abc.Loader, block: UsbBlock) -> None:
         self._loader = loader
         self._block = block
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType | None:
-        """As the module's own loader does."""
+        """Call the module's own loader."""
         return self._loader.create_module(spec)
 
     def exec_module(self, module: ModuleType) -> None:
-        """Run the module, then guard what it gives."""
+        """Run the module, then guard its backends."""
         self._loader.exec_module(module)
         self._block.wrap(module)

@@ -1,7 +1,7 @@
-"""Which error of a test becomes which outcome: an error is a signal, a fresh look at the board is the proof.
+"""Decide which error of a test is a skip: the error is a hint, a fresh probe of the board is the proof.
 
-A skip claims that hardware could not be used. Only a look at the bus may make that claim; the error alone
-never does, because a misspelt file name and a missing board raise the same one.
+A skip claims that hardware could not be used. Only a probe of the bus may make that claim. The error alone
+never does, because a misspelt file name and a missing board raise the same error.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ REASONS = {
     Verdict.BUSY: "DUTLink busy",
     Verdict.LOST: "DUTLink lost",
 }
-"""How a skip's reason begins, for each way in which hardware cannot be used."""
+"""How the reason of a skip begins, for each verdict that hardware cannot be used."""
 
-_SIGNALS = (
+_HARDWARE_ERRORS = (
     UnavailableError,
     BoardFaultError,
     ConsoleMissingError,
@@ -53,12 +53,12 @@ _SIGNALS = (
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """Hardware could not be used, and that was proven.
+    """The proven fact that hardware could not be used.
 
     Attributes:
-        verdict: In which of the ways.
-        cause: What was found.
-        remedy: What to do about it.
+        verdict: Why.
+        cause: What the probe found.
+        remedy: What to do.
     """
 
     verdict: Verdict
@@ -67,7 +67,7 @@ class Judgement:
 
     @classmethod
     def of(cls, verdict: Verdict, error: HilError | None) -> Judgement:
-        """Tell what a look found; each part on one line, as pytest's short summary wants it."""
+        """Return the judgement for what a probe found; each part is one line, for pytest's short summary."""
         if error is None:
             return cls(verdict, "", "")
         cause = f"{error.what}: {error.why}" if error.why else error.what
@@ -75,25 +75,25 @@ class Judgement:
 
     @property
     def reason(self) -> str:
-        """The text of the skip, or of the failure where hardware is required."""
+        """The text of the skip, or of the failure if hardware is required."""
         cause = f": {self.cause}" if self.cause else ""
         remedy = f". Try: {self.remedy}" if self.remedy else ""
         return f"{REASONS[self.verdict]}{cause}{remedy}"
 
 
 def may_be_hardware_error(error: BaseException) -> bool:
-    """Whether missing hardware could explain an error. Of several errors at once, it must explain all."""
+    """Return True if missing hardware could explain an error, or each error of a group."""
     if isinstance(error, BaseExceptionGroup):
         return all(may_be_hardware_error(part) for part in error.exceptions)
     if isinstance(error, HilError):
-        return isinstance(error, _SIGNALS)
+        return isinstance(error, _HARDWARE_ERRORS)
     return isinstance(error, FileNotFoundError) or classify(error) is not None
 
 
 def explains_all(error: BaseException) -> bool:
-    """Return True if missing hardware could explain an error and all that the test raised before it.
+    """Return True if missing hardware could explain an error and all errors that the test raised before it.
 
-    A `finally` or an `__exit__` that meets a lost board replaces the error that the test was failing with.
+    A `finally` or an `__exit__` that uses a lost board replaces the error that the test was failing with.
     """
     return may_be_hardware_error(error) and all(map(may_be_hardware_error, raised_by_tests(error)))
 
@@ -106,17 +106,14 @@ def judge(
     proven: BaseException | None,
     prove: Callable[[], ProbeResult],
 ) -> Judgement | None:
-    """Decide what an error of a test that uses a board means.
+    """Return the judgement on an error of a test that uses a board, or None if the error stands.
 
     Args:
-        error: What the test raised.
-        kind: Hardware or mixed; what a mixed test itself raises always stands.
+        error: The error.
+        kind: Hardware or mixed; an error that a mixed test itself raises always stands.
         phase: `setup`, `call` or `teardown`.
-        proven: The error with which no board could be had; a look was its cause, so it needs no other.
-        prove: Takes a fresh look.
-
-    Returns:
-        The judgement, or None where the test's own error stands.
+        proven: The error of the acquisition of a board: a probe has caused it, so it needs no other proof.
+        prove: Probes the board.
     """
     if not explains_all(error):
         return None
@@ -126,7 +123,7 @@ def judge(
         return None
     try:
         result = prove()
-    except Exception:  # noqa: BLE001 - a look that fails, such as at simulated boards whose process ended, proves nothing
+    except Exception:  # noqa: BLE001 - a probe that fails, such as of a simulator that has ended, proves nothing
         return None
     answers = result.verdict not in REASONS
     if answers or (phase == "teardown" and result.verdict is not Verdict.LOST):
@@ -135,10 +132,7 @@ def judge(
 
 
 def as_pytest_outcome(reason: str, *, required: bool) -> pytest.ExceptionInfo[BaseException] | None:
-    """Raise pytest's own skip, or its failure where hardware is required, and catch it.
-
-    pytest makes the `excinfo` of a report of anything else in the same way.
-    """
+    """Return pytest's own skip, or its failure if hardware is required, as the `excinfo` of a report."""
 
     def leave() -> None:
         if required:
