@@ -1,7 +1,6 @@
-"""What a test sees of hil: options, markers, the runtest hook and the board's fixtures.
+"""The pytest plugin of hil: its options and markers, and the fixtures of the board. `hil.suite` has the code.
 
-It decides nothing; `hil.suite` does. The package has this file as `hil.plugin`, so that another repository
-takes it by one line in its root `conftest.py`:
+The package has this file as `hil.plugin`. Another repository uses it by one line in its root `conftest.py`:
 
     pytest_plugins = ["hil.plugin"]
 """
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
-    """Add --hil-boards and its companions; take part in what xdist decides.
+    """Add the options of hil, and register the schedule by boards.
 
     pytest calls this hook first, so `os._exit` is replaced before other modules import it.
     """
@@ -38,7 +37,7 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Read the options and take part in the run."""
+    """Register the markers and plugins of hil."""
     markers.register_markers(config)
     pytest_recorder.begin(config)  # first: its session-finish hook wraps the one that sets the exit status
     plugin.begin(config)
@@ -47,15 +46,15 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark each test hardware, mixed or no_hardware, before -m selects by it."""
+    """Mark each test hardware, mixed or no_hardware, before -m selects by these markers."""
     markers.sort_tests(items)
 
 
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[Any]) -> None:
-    """Skip a test whose error is that DUTLink, USB or the USB backend is proven not to be available.
+    """Skip a test if DUTLink, USB or the USB backend was proven not to be available.
 
-    pytest builds the report. Called after set-up, body and tear-down, when the error of a unittest test is
-    known, and before xfail, reruns and --pdb look at it.
+    pytest builds the report and calls this after set-up, body and tear-down: the error of a unittest test is
+    known by then, and xfail, reruns and --pdb come later.
     """
     if call.excinfo is not None:
         plugin.run_of(item.config).judge(item, call)

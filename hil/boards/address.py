@@ -1,4 +1,4 @@
-"""Where boards are: the value of `--hil-boards`, `--boards` and `HIL_BOARDS`, and what it means."""
+"""Parse the value of `--hil-boards`, `--boards` and `HIL_BOARDS`: where boards are."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class BoardsOption:
 
     Attributes:
         where: Where to look for boards.
-        number: How many to start, or the management port of those that run; else 0.
-        text: As it was written.
+        number: How many to start, or the management port of boards that run; else 0.
+        text: The value.
         client: Alias or file of the Jumpstarter client's configuration; empty: what `jmp` would use.
         speed: Simulated seconds per real second, for boards to start.
     """
@@ -45,7 +45,7 @@ class BoardsOption:
 
     @property
     def simulated(self) -> bool:
-        """Whether hardware tests run on simulated boards, because somebody asked for it."""
+        """Whether hardware tests run on simulated boards."""
         return self.where in {Where.STARTED, Where.RUNNING}
 
 
@@ -55,10 +55,10 @@ def parse_boards(text: str, client: str = "", *, option: str = "--hil-boards") -
     Args:
         text: The value.
         client: The value of `--hil-client`.
-        option: How it is spelled where it was given; `--boards` can't start any.
+        option: The option that had the value; `--boards` cannot start boards.
 
     Raises:
-        UsageError: It is none, or it needs an extra that is not installed.
+        UsageError: The value is not understood, or it needs an extra that is not installed.
     """
     if text.startswith("jumpstarter"):
         provider = importlib.import_module("hil.jumpstarter.client.provider")  # an extra: by name

@@ -1,7 +1,7 @@
-"""Find misspelt tags and board names in what a run asks for: a misspelt word is not a missing board.
+"""Find misspelt tags and board names in requirements: a misspelt word is an error, not a missing board.
 
-A word is called misspelt only if every board on the bus has told its name and tags: one that has not may be
-the board that is meant.
+A word counts as misspelt only if every board on the bus has told its name and tags: a board that has not may
+be the required one.
 """
 
 from __future__ import annotations
@@ -22,19 +22,17 @@ if TYPE_CHECKING:
 __all__ = ["KnownWords"]
 
 _SERIAL = re.compile(r"[0-9a-f]{8}")
-_LIKE_A_SERIAL = (
-    0.75  # two of eight digits differ; two boards that have nothing to do with each other share fewer
-)
+_LIKE_A_SERIAL = 0.75  # at most two of eight digits differ; unrelated serial numbers share fewer digits
 
 
 @dataclass(frozen=True, slots=True)
 class KnownWords:
-    """The words by which boards can be asked for.
+    """The words that requirements may have.
 
     Attributes:
         tags: The tags of boards and places.
-        boards: Their serial numbers and names.
-        certain: Every board on the bus has said its words.
+        boards: Serial numbers and names of boards and places.
+        certain: Whether every board on the bus has told its words.
     """
 
     tags: frozenset[str] = frozenset()
@@ -43,11 +41,11 @@ class KnownWords:
 
     @classmethod
     def of(cls, infos: Iterable[BoardInfo], *, certain: bool = True) -> Self:
-        """Return the words of boards that were read.
+        """Return the words of boards.
 
         Args:
-            infos: What the boards said.
-            certain: Each board on the bus is among them.
+            infos: The boards.
+            certain: Whether each board on the bus is among them.
         """
         known = list(infos)
         tags = frozenset().union(*(info.tags for info in known))
@@ -57,7 +55,7 @@ class KnownWords:
 
     @classmethod
     def of_lab(cls, lab: Lab) -> Self:
-        """Return the words of a lab file, whose boards may be absent now."""
+        """Return the words of a lab file, whose boards may be absent."""
         tags = frozenset(tag for place in lab.places.values() for tag in place.tags)
         return cls(tags, frozenset([*lab.places, *(place.serial for place in lab.places.values())]))
 
@@ -66,7 +64,7 @@ class KnownWords:
         return KnownWords(self.tags | more.tags, self.boards | more.boards, self.certain and more.certain)
 
     def and_now(self, told: KnownWords) -> KnownWords:
-        """Return these words and those that boards have told now; only the new ones say how certain it is."""
+        """Return these words and those that boards told now, with the certainty of the latter."""
         return KnownWords(self.tags | told.tags, self.boards | told.boards, told.certain)
 
     def as_data(self) -> dict[str, Any]:
@@ -79,7 +77,7 @@ class KnownWords:
         return cls(frozenset(data["tags"]), frozenset(data["boards"]), bool(data["certain"]))
 
     def mistake(self, requirement: BoardRequirement) -> UsageError | None:
-        """Return what is wrong with a requirement; None if its words are known, or too little is."""
+        """Return what is misspelt in a requirement; None if its words are known, or too little is known."""
         if not self.certain or not self.boards:
             return None
         if requirement.board and not self._may_be_a_board(requirement.board):
@@ -88,7 +86,7 @@ class KnownWords:
         return _unknown("tag", unknown[0], self.tags) if unknown else None
 
     def _may_be_a_board(self, board: str) -> bool:
-        """Return True if a board is known, or a serial number unlike all others: it may be unplugged."""
+        """Return True if a board is known, or if it may be the serial number of an unplugged board."""
         if board in self.boards:
             return True
         return _SERIAL.fullmatch(board) is not None and not nearest(board, self.boards, _LIKE_A_SERIAL)

@@ -1,4 +1,4 @@
-"""Find the known word that an unknown one probably stands for."""
+"""Find the known word that a misspelt word probably stands for."""
 
 from __future__ import annotations
 

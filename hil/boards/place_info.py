@@ -1,4 +1,4 @@
-"""What a lab file says of a board's place beside its wiring; a file of another machine may say it, too."""
+"""What lab files, of this machine or of an exporter's, say of a board's place beside its wiring."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ __all__ = ["PlaceInfo"]
 
 @dataclass(frozen=True, slots=True)
 class PlaceInfo:
-    """One place.
+    """A place of a lab file.
 
     Attributes:
-        safe: What it calls safe; see `hil.lab.safe_state.policy.Safety.policy`.
-        watch: Its own patterns of trouble on the console.
+        safe: What counts as safe; see `hil.lab.safe_state.policy.Safety.policy`.
+        watch: Its regular expressions for trouble on the console.
         sequences: The power sequences that its board should store, by the name of their setting.
         simulated: Whether its board is a simulated one.
     """
@@ -38,16 +38,16 @@ class PlaceInfo:
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> Self:
-        """The inverse of `as_data`; what is missing is as if no file said it."""
+        """Return the place that `as_data` wrote; missing values are as if no file had them."""
         known = {name: data[name] for name in cls.__dataclass_fields__ if name in data}
         return cls(**known | {"watch": tuple(data.get("watch", ()))})
 
     def as_data(self) -> dict[str, Any]:
-        """Return it as plain data, to be told to another machine."""
+        """Return the place as plain data, for another machine."""
         return asdict(self)
 
     def before(self, there: PlaceInfo) -> PlaceInfo:
-        """Return what holds where both this machine's file and another one's speak: this one's goes first."""
+        """Return this machine's view of a place combined with the exporter's: this machine's goes first."""
         more = tuple(pattern for pattern in self.watch if pattern not in there.watch)
         return PlaceInfo(
             safe=there.safe if self.safe == FORCE_OFF else self.safe,

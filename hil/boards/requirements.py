@@ -1,6 +1,6 @@
-"""Which boards a test could use: by tags, by serial number, by name.
+"""Requirements of tests on their board: tags, a serial number or a name.
 
-The controller knows the boards, a worker knows the tests; a `BoardRequirement` is what travels between them.
+The controller knows the boards, and workers know the tests; workers send a `BoardRequirement` for each test.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ __all__ = ["ANY_BOARD", "BoardInfo", "BoardRequirement", "matching_serials", "sp
 
 @dataclass(frozen=True, slots=True)
 class BoardInfo:
-    """One board of this host, as far as a test may choose by it.
+    """What requirements can select of a board.
 
     Attributes:
-        serial: Its serial number, unique on this host.
-        name: The name in its settings; may be empty, and is not unique.
-        tags: The tags in its settings.
-        way: How a worker gets to it, where it is on another machine; empty: by its serial number.
+        serial: Its serial number, unique on its host.
+        name: Its name; may be empty, and is not unique.
+        tags: Its tags.
+        way: How a worker connects to a remote board; empty for a local board.
     """
 
     serial: str
@@ -39,11 +39,11 @@ class BoardInfo:
 
 @dataclass(frozen=True, slots=True)
 class BoardRequirement:
-    """What a test wants of the board that it runs on.
+    """The boards that a test can run on.
 
     Attributes:
-        tags: All of these must be among the board's tags.
-        board: A serial number or a name; empty means any board.
+        tags: The board must have all of these tags.
+        board: Its serial number or its name; empty for any board.
     """
 
     tags: frozenset[str] = frozenset()
@@ -51,7 +51,7 @@ class BoardRequirement:
 
     @property
     def is_any(self) -> bool:
-        """Whether every board will do, so that nobody needs to ask boards for their names and tags."""
+        """Whether every board will do, so that no board needs to be asked for its name and tags."""
         return not self.tags and not self.board
 
     def __str__(self) -> str:
@@ -60,7 +60,7 @@ class BoardRequirement:
         return " and ".join(words) or "of any kind"
 
     def fits(self, info: BoardInfo) -> bool:
-        """Whether that board will do."""
+        """Return True if a board will do."""
         return self.tags <= info.tags and self.board in ("", info.serial, info.name)
 
 
@@ -68,7 +68,7 @@ ANY_BOARD = BoardRequirement()
 
 
 def matching_serials(requirement: BoardRequirement | None, infos: Iterable[BoardInfo]) -> frozenset[str]:
-    """Serial numbers of the boards that will do; none for a test without a requirement."""
+    """Return the serial numbers of boards that will do; none for a test that uses no board."""
     if requirement is None:
         return frozenset()
     return frozenset(info.serial for info in infos if requirement.fits(info))

@@ -1,4 +1,4 @@
-"""Find out whether another worker of this run holds a board: it will give the board back."""
+"""Find out whether another worker of this run holds a board: it will release the board."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def held_by_own_run(serials: Iterable[str], folder: Path | None, controller: int
 
     Args:
         serials: The boards.
-        folder: Where their locks are; None: the machine's own folder.
-        controller: Pid of the xdist controller; 0: there is none, and this process is the whole run.
+        folder: The folder of their locks; None: the machine's own folder.
+        controller: Pid of the xdist controller; 0: there is none.
     """
     if not controller:
         return False

@@ -1,1 +1,1 @@
-"""What pytest needs: selection by marker, availability verdicts, scheduling, evidence, the ledger."""
+"""The pytest plugin of hil: options, markers, boards for tests, outcomes, recording, scheduling."""

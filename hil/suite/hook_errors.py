@@ -1,8 +1,8 @@
-"""Keep errors of hooks where pytest would end the whole run with them.
+"""Contain exceptions of hooks, which would end the whole run.
 
 pytest makes an exception of a set-up, a body or a tear-down the outcome of its test. An exception of any
-other hook is an INTERNALERROR: the run ends, and the remaining tests do not run. Whatever looks at a board
-may raise anything, so such hooks do that inside `contained`.
+other hook is an INTERNALERROR: the run ends, and the remaining tests do not run. Code that uses a board may
+raise any exception, so such hooks run it inside `contained`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["contained", "told"]
 
 _ENDS_THE_RUN: Final = (KeyboardInterrupt, pytest.exit.Exception)
-"""Exceptions that end the run; all others, SystemExit too, are the outcome of a test, as pytest has it."""
+"""Exceptions that end the run; all others, also SystemExit, are the outcome of a test, as in pytest."""
 
 
 class contained:  # noqa: N801 - used like `contextlib.suppress`

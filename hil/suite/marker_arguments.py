@@ -1,4 +1,4 @@
-"""The arguments that the markers hardware, mixed and no_hardware take; any other is a mistake."""
+"""Check the markers of a test: their arguments, and misspelt names of markers and fixtures."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _TAKES = {"hardware": (TAGS, OBSERVES_ONLY), "mixed": (TAGS, OBSERVES_ONLY), "no
 
 
 def check_arguments(test: str, marks: Iterable[pytest.Mark]) -> None:
-    """Check what the markers of a test are given.
+    """Check the arguments of the markers hardware, mixed and no_hardware.
 
     Args:
-        test: Its node id.
-        marks: Those markers.
+        test: The node id of the test.
+        marks: These markers.
 
     Raises:
-        UsageError: An argument is unknown, or its value is of no use.
+        UsageError: An argument is unknown, or its value has a wrong type.
     """
     marks = list(marks)
     for mark in marks:
@@ -51,14 +51,14 @@ def check_arguments(test: str, marks: Iterable[pytest.Mark]) -> None:
 
 
 def check_names(item: pytest.Item, ours: Collection[str]) -> None:
-    """Check that no marker of a test is a misspelt one of ours, which without --strict-markers says nothing.
+    """Check that no marker of a test is a misspelt one of hil: only `--strict-markers` would refuse it.
 
     Args:
         item: The test.
-        ours: Our markers.
+        ours: The markers of hil.
 
     Raises:
-        UsageError: A marker that nothing has registered is much like one of ours.
+        UsageError: A marker that is not registered is much like one of hil.
     """
     for mark in item.iter_markers():
         if mark.name not in ours and (near := nearest(mark.name, ours, _LIKE_OURS)):
@@ -72,14 +72,14 @@ def check_names(item: pytest.Item, ours: Collection[str]) -> None:
 
 
 def check_fixtures(item: pytest.Item, ours: Collection[str]) -> None:
-    """Check that a test asks for no misspelt fixture of ours: without it, the test would use no board.
+    """Check that a test requests no misspelt fixture of hil: it would be taken for a test without a board.
 
     Args:
         item: The test.
-        ours: The fixtures of a board.
+        ours: The fixtures of hil.
 
     Raises:
-        UsageError: There is no such fixture, and its name is much like one of ours.
+        UsageError: A fixture does not exist, and its name is much like one of hil.
     """
     asked = getattr(item, "_fixtureinfo", None)  # an item of another plugin may have none
     given = getattr(getattr(item, "callspec", None), "params", {})
@@ -96,14 +96,14 @@ def check_fixtures(item: pytest.Item, ours: Collection[str]) -> None:
 
 
 def check_words(test: str, marks: Iterable[pytest.Mark]) -> None:
-    """Check the markers of a test that name trouble on the console that the test expects.
+    """Check the arguments of the markers that name expected console trouble.
 
     Args:
-        test: Its node id.
-        marks: Those markers.
+        test: The node id of the test.
+        marks: These markers.
 
     Raises:
-        UsageError: One has an argument that is no word, or no regular expression.
+        UsageError: An argument is not a word, or not a regular expression.
     """
     for mark in marks:
         bad = [*(f"{name}=" for name in mark.kwargs), *(repr(one) for one in mark.args if not _is_word(one))]
@@ -121,7 +121,7 @@ def _is_word(value: Any) -> bool:  # noqa: ANN401 - whatever a test's author wro
 
 
 def observes_only(item: pytest.Item) -> bool:
-    """Return True if a test says that it watches a board and asks it for nothing."""
+    """Return True if a marker of a test says that it only observes its board."""
     marks = (mark for kind in _TAKES for mark in item.iter_markers(kind))
     return any(mark.kwargs.get(OBSERVES_ONLY, False) for mark in marks)
 

@@ -1,4 +1,4 @@
-"""Tests whose markers contradict each other, or are given what they do not take, fail; the others run."""
+"""Fail tests whose markers contradict each other or have wrong arguments; the other tests run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class MarkerErrors:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
-        """Raise what is wrong with a test's markers.
+        """Raise the error of a test's markers.
 
         Raises:
             UsageError: The markers contradict each other, or one has an argument that it does not take.

@@ -1,4 +1,4 @@
-"""Which tests use a board: `hardware` needs one, `mixed` takes one if it can, `no_hardware` must not."""
+"""Decide which tests use a board: `hardware` needs one, `mixed` can do without, `no_hardware` must not."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ BOARD_FIXTURES = frozenset({"dutlink", "power", "storage", "console", "pins"})
 
 
 class Kind(enum.StrEnum):
-    """What a test needs; the values are the markers' names."""
+    """The kind of a test; the values are the names of the markers."""
 
     HARDWARE = "hardware"
     MIXED = "mixed"
@@ -47,7 +47,7 @@ _IN_DOCTEST = re.compile(r"""getfixture\(\s*["'](\w+)["']""")
 KIND = pytest.StashKey[Kind]()
 
 MARKER_ERROR = pytest.StashKey[UsageError]()
-"""What is wrong with a test's markers."""
+"""The error of a test's markers."""
 
 _DECORATORS = {kind: getattr(pytest.mark, kind.value) for kind in Kind}
 _MARKERS = {kind.value: kind for kind in Kind}
@@ -59,24 +59,24 @@ _MEANINGS = {
 
 
 def register_markers(config: pytest.Config) -> None:
-    """Declare the markers, so that `--strict-markers` knows them."""
+    """Register the markers, so that `--strict-markers` knows them."""
     if any(line.startswith(f"{Kind.HARDWARE.value}:") for line in config.getini("markers")):
-        return  # another copy of conftest.py did
+        return  # another copy of conftest.py registered them
     for kind, meaning in _MEANINGS.items():
         config.addinivalue_line("markers", f"{kind.value}: {meaning}")
     config.addinivalue_line("markers", f"{TROUBLE_MARKER}(*words): {_TROUBLE_MEANING}")
 
 
 def sort_tests(items: Iterable[pytest.Item]) -> None:
-    """Give each test its kind, and the marker of that kind if it has none."""
+    """Decide the kind of each test, and add the marker of that kind if it has none."""
     for item in items:
         kind_of(item)
 
 
 def kind_of(item: pytest.Item) -> Kind:
-    """Return the kind of a test, decided when it is first asked for.
+    """Return the kind of a test; the first call decides it.
 
-    A test whose markers contradict each other gets no board; the error is kept, and the test fails in set-up.
+    A test with an error in its markers gets no board; it fails with the error in its set-up.
     """
     known = item.stash.get(KIND, None)
     if known is not None:
@@ -90,7 +90,7 @@ def kind_of(item: pytest.Item) -> Kind:
         check_fixtures(item, BOARD_FIXTURES)
     except UsageError as error:
         kind, item.stash[MARKER_ERROR] = Kind.NO_HARDWARE, error
-        for decorator in _DECORATORS.values():  # it fails whichever kind of test is selected
+        for decorator in _DECORATORS.values():  # the test fails whichever kind is selected
             item.add_marker(decorator)
     item.stash[KIND] = kind
     if not marks:
@@ -99,7 +99,7 @@ def kind_of(item: pytest.Item) -> Kind:
 
 
 def _decide(item: pytest.Item, marked: list[str]) -> Kind:
-    """Decide by markers, and by fixtures where there are none.
+    """Decide the kind by the marker, or by the fixtures if there is no marker.
 
     Raises:
         UsageError: Two markers, or `no_hardware` and a board's fixture.
@@ -125,10 +125,10 @@ def _decide(item: pytest.Item, marked: list[str]) -> Kind:
 
 
 def uses_board(item: pytest.Item) -> bool:
-    """Whether the test asks for the board, directly or by a fixture that needs it.
+    """Return True if a test requests the board, directly or by a fixture.
 
-    All of the board's fixtures need `dutlink`; a fixture of the user's own that is called `console`, say,
-    and does not, makes no hardware test.
+    All fixtures of hil request `dutlink`; a user's own fixture with the name `console`, say, that does not
+    makes no hardware test.
     """
     return "dutlink" in _fixtures(item)
 
@@ -152,7 +152,7 @@ def requirement_of(item: pytest.Item, board: str) -> BoardRequirement | None:
 
 
 def _fixtures(item: pytest.Item) -> list[str]:
-    """Return the names of the fixtures that an item asks for; a doctest does so in its text."""
+    """Return the names of the fixtures that an item requests; a doctest requests them in its text."""
     names: list[str] = getattr(item, "fixturenames", [])
     doctest = getattr(item, "dtest", None)
     if doctest is None:

@@ -1,4 +1,4 @@
-"""What a run was asked for: `--hil-boards` and its companions, or `HIL_BOARDS`."""
+"""The options of a run: `--hil-boards` and others, and the environment variables in place of them."""
 
 from __future__ import annotations
 
@@ -42,20 +42,20 @@ _declared: WeakKeyDictionary[pytest.Parser, set[str]] = WeakKeyDictionary()
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """Every option of a run.
+    """The options of a run.
 
     Attributes:
-        boards: Where its boards are.
-        require: Missing hardware is a failure, not a skip.
-        wait_s: How long to wait, altogether, for boards that others hold.
-        silence_s: How long a board may be silent before it counts as lost; power sequences make it silent.
+        boards: Where the boards are.
+        require: Whether missing hardware is a failure instead of a skip.
+        wait_s: How long to wait for boards that other processes hold, in seconds.
+        silence_s: How long a board may be silent before it counts as lost, in seconds; a board is silent
+            during a power sequence.
         board: Serial number or name of the only board to use; empty for any.
-        report: Folder for evidence and its pages; None: none is kept.
-        lab: What the lab file says of the places.
+        report: Folder for evidence and its pages; None: no evidence is kept.
+        lab: The lab file.
         repeats: How often a test that fails on a board is repeated.
-        whole_lab: Every board of the lab file must take part.
-        unasked: Simulated boards that nothing but the environment asks for, and that `--hil-real` does not
-            take for boards; empty: none.
+        whole_lab: Whether every board of the lab file must take part.
+        unasked: With `--hil-real`: the simulated boards that only the environment asks for; else empty.
     """
 
     boards: BoardsOption
@@ -71,7 +71,7 @@ class RunOptions:
 
 
 def add_options(parser: pytest.Parser) -> None:
-    """Declare the options, once: a run may have several copies of conftest.py."""
+    """Declare the options once: a run may have several copies of conftest.py."""
     if is_declared(parser, "--hil-boards"):
         return
     group = parser.getgroup("hil", "hardware in the loop")
@@ -133,14 +133,14 @@ def add_options(parser: pytest.Parser) -> None:
 
 
 def is_no_run(config: pytest.Config) -> bool:
-    """Return True if pytest only shows what there is, or what it would do: no test runs."""
+    """Return True if pytest runs no test, and only shows tests or fixtures."""
     option = config.option
     shows = ("collectonly", "setupplan", "showfixtures", "show_fixtures_per_test", "cacheshow")
     return any(getattr(option, name, False) for name in shows)
 
 
 def is_declared(parser: pytest.Parser, option: str) -> bool:
-    """Return True if an option is declared already, by another copy of conftest.py."""
+    """Return True if another copy of conftest.py has declared an option; else note that it is declared."""
     known = _declared.setdefault(parser, set())
     if option in known:
         return True
@@ -152,7 +152,7 @@ def read_options(config: pytest.Config, environ: Mapping[str, str] = os.environ)
     """Read the options of a run.
 
     Raises:
-        pytest.UsageError: One of them cannot be understood.
+        pytest.UsageError: An option cannot be understood.
     """
     try:
         boards = _boards(config, environ)
@@ -175,7 +175,7 @@ def read_options(config: pytest.Config, environ: Mapping[str, str] = os.environ)
 
 
 def _unasked(config: pytest.Config, environ: Mapping[str, str]) -> str:
-    """Return simulated boards that a variable left in the environment asks for, where real ones are meant."""
+    """Return `HIL_BOARDS` if it asks for simulated boards in a run that must use real ones; else empty."""
     text = environ.get("HIL_BOARDS", "")
     by_environment = config.getoption("hil_real") and config.getoption("hil_boards") is None
     return text if by_environment and text.startswith("sim") else ""
@@ -208,7 +208,7 @@ def _folder(config: pytest.Config) -> Path | None:
 
 
 def _default_boards(environ: Mapping[str, str]) -> str:
-    """This host's USB; inside a Jumpstarter shell the board that it has leased."""
+    """Return the default: USB, or the board of the Jumpstarter shell that pytest runs in."""
     return "jumpstarter" if environ.get("JUMPSTARTER_HOST") and find_spec("jumpstarter") else "usb"
 
 
@@ -216,7 +216,7 @@ def parse_times(option: str, text: str) -> int:
     """Read a number of repetitions.
 
     Raises:
-        UsageError: It is none.
+        UsageError: The text is not such a number.
     """
     if text.isascii() and text.isdigit() and int(text) <= MOST_REPEATS:
         return int(text)

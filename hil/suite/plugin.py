@@ -1,6 +1,6 @@
-"""One process's part of a test run, as a pytest plugin: it joins the other modules and decides nothing.
+"""One process's part of a test run, as a pytest plugin: it connects the other modules and decides nothing.
 
-Under xdist the first process starts simulated boards and keeps the ledger, and each worker holds a board.
+Under xdist the controller starts simulated boards and keeps the ledger, and each worker acquires a board.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 __all__ = ["END_WITH", "Run", "begin", "is_configured", "run_of"]
 
 END_WITH = "HIL_END_WITH"
-"""Environment variable: the pid of a parent process with which a run ends at once; guards do the rest."""
+"""Environment variable: pid of a parent; when it ends, the run ends at once, and guards do the rest."""
 
 _RUN = pytest.StashKey["Run"]()
 
@@ -58,7 +58,7 @@ _FIRST_PROCESS = (
 
 
 def begin(config: pytest.Config) -> Run:
-    """Read the options and take part in the run; once, however many copies of conftest.py there are.
+    """Read the options and register the plugins; once, however many copies of conftest.py there are.
 
     Raises:
         pytest.UsageError: An option cannot be understood.
@@ -104,12 +104,12 @@ def _dangers() -> list[str]:
 
 
 def run_of(config: pytest.Config) -> Run:
-    """Return what `begin` made."""
+    """Return the run that `begin` made."""
     return config.stash[_RUN]
 
 
 def is_configured(config: pytest.Config) -> bool:
-    """Whether `begin` was called."""
+    """Return True if `begin` was called."""
     return _RUN in config.stash
 
 
@@ -117,11 +117,11 @@ class Run:
     """The plugin.
 
     Attributes:
-        options: What the run was asked for.
-        ledger: This process's tally.
-        processes: The first process and its workers.
+        options: The options of the run.
+        ledger: This process's ledger.
+        processes: The controller and its workers.
         boards: This process's board.
-        time_limit: The clock of the present test.
+        time_limit: The timer of the present test.
         caught_errors: Errors of hil that the present test may have caught.
     """
 
@@ -135,7 +135,7 @@ class Run:
         self.caught_errors = CaughtErrors()
         self._fixtures = DependentFixtures(self._block, self.time_limit)
         self.boards = BoardPlugin(config, self.options, self.ledger, self.processes, self._fixtures)
-        self._blocked_outside = self._block.active  # by a run that has this one in a test of its own
+        self._blocked_outside = self._block.active  # by a run that has this run inside one of its tests
         parent = os.environ.pop(END_WITH, "")  # not for the runs that this one starts
         if self.processes.is_worker:
             exit_with_parent(self.processes.controller)
@@ -153,9 +153,9 @@ class Run:
             raise
 
     def missing(self) -> list[str] | None:
-        """Return a line for each board of the lab file that took no part, if that was asked for.
+        """Return a line for each board of the lab file that took no part; None without `--hil-whole-lab`.
 
-        Simulated boards that nothing but the environment asks for stand for no real ones.
+        With `--hil-real`, simulated boards that only the environment asks for count as missing, too.
         """
         if self.options.unasked:
             asked = f"nothing but HIL_BOARDS={self.options.unasked} asks for them"
@@ -171,7 +171,7 @@ class Run:
         return [f"its boards cannot be looked at: {told(problems[0])}"]
 
     def judge(self, item: pytest.Item, call: pytest.CallInfo[Any]) -> None:
-        """Replace an error that missing hardware explains, and is proven to, by the outcome that says so."""
+        """Replace an error that was proven to come from missing hardware by the outcome that says so."""
         if call.excinfo is None or kind_of(item) is Kind.NO_HARDWARE:
             return
         from hil.suite.outcome.verdicts import REASONS, as_pytest_outcome, judge  # noqa: PLC0415 - for errors of tests that use boards
@@ -191,7 +191,7 @@ class Run:
             if self._has_outcome(item, call.when, call.excinfo.value, required=required):
                 if call.when == "teardown":
                     describe_late_loss(item, judgement)
-                    call.excinfo = None  # one loss is no second outcome
+                    call.excinfo = None  # a loss is no second outcome
                 return
             describe_judgement(item, judgement, REASONS[judgement.verdict])
             item.stash[JUDGED] = True
@@ -200,7 +200,7 @@ class Run:
             call.excinfo = as_pytest_outcome(judgement.reason, required=required)
 
     def _has_outcome(self, item: pytest.Item, phase: str, error: BaseException, *, required: bool) -> bool:
-        """Return True if a test has its outcome, and a loss of its board is to change it no more."""
+        """Return True if a test has an outcome that a loss of its board does not change."""
         if has_failed(item):
             return True
         if phase != "teardown":
@@ -210,17 +210,17 @@ class Run:
         return not (item.stash.get(PASSED, False) and self._fixtures.is_own(error))
 
     def pytest_report_header(self) -> list[str]:
-        """Say in plain sight where the boards are, and what would end their guards together with this run."""
+        """Tell where boards are, which other users decide that, and what would end guards with the run."""
         return [self._where_boards_are(), *self._others_who_decide(), *_dangers()]
 
     def pytest_sessionstart(self) -> None:
-        """Say the latter with -q, too, where pytest writes no header."""
+        """Tell the last two with -q, too: pytest writes no header then."""
         if self._config.get_verbosity() < 0 and not self.processes.is_worker and not is_no_run(self._config):
             for line in (*self._others_who_decide(), *_dangers()):
                 self.boards.show(line)
 
     def _others_who_decide(self) -> list[str]:
-        """Return a line for a lab file that other users decide."""
+        """Return a line about a lab file that other users can change."""
         lab = self.options.lab.file
         why = why_untrusted(lab) if lab else ""
         return [f"hil: other users decide what {lab} says: {sanitize_line(why)}"] if why else []
@@ -236,7 +236,7 @@ class Run:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> Generator[None, object, object]:
-        """Decide what tests of other plugins are; have those fail that contradict themselves."""
+        """Decide the kind of tests that plugins added; register what fails tests with errors in markers."""
         result = yield
         sort_tests(items)
         if any(MARKER_ERROR in item.stash for item in items):
@@ -244,7 +244,7 @@ class Run:
         return result
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Count what is planned, after all deselection; look at each test only if some use a board."""
+        """Count the planned tests, after deselection; register the plugins of boards if a test uses one."""
         self.ledger.planned = planned(session.items)
         if is_no_run(session.config):
             return
@@ -256,7 +256,9 @@ class Run:
             self.boards.check_board(self.boards.infos())
         session.config.pluginmanager.register(self._fixtures, "hil-resting-fixtures")
         lasting = LastingTimeLimit(self.time_limit)
-        session.config.pluginmanager.register(lasting, "hil-lasting-time-limit")  # in what gives boards
+        session.config.pluginmanager.register(
+            lasting, "hil-lasting-time-limit"
+        )  # inside the plugin that acquires boards
         session.config.pluginmanager.register(BoardHooks(self.boards, self._block), "hil-board-tests")
         session.config.pluginmanager.register(ReturnedTests(), "hil-tests-not-begun")
         from hil.suite.outcome.untested import RequestCounter  # noqa: PLC0415 - the driver is for runs with boards
@@ -269,16 +271,16 @@ class Run:
         session.config.pluginmanager.register(ForkedTest(self.boards.show), "hil-forked-test")  # around them
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        """Count what vanishes at collection."""
+        """Count files that skip themselves at collection, or cannot be collected."""
         self.ledger.add_collected(report)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Take each phase of each test into the ledger."""
+        """Add a phase of a test to the ledger."""
         self.ledger.add(report)
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Make the board safe and give it back, after every fixture is gone."""
+        """Release the board, after all fixtures are torn down, and send the ledger of a worker."""
         self._block.active = self._blocked_outside
         self.boards.end()
         if self.ledger.unsafe:
@@ -286,7 +288,7 @@ class Run:
         self.processes.tell()
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Write the ledger."""
+        """Write the ledger into the summary."""
         if is_no_run(self._config):
             return
         write_summary(self.ledger, terminalreporter)

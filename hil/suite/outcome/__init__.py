@@ -1,1 +1,1 @@
-"""What a test's outcome is: verdicts, reruns, time limits, the ledger, the exit status."""
+"""Decide the outcome of a test and of a run: verdicts, reruns, time limits, the ledger, the exit status."""

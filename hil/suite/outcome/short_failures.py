@@ -36,7 +36,7 @@ class ShortFailures:
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[Any]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Hide frames of hil before pytest and its debugger see an error; then leave out causes inside hil."""
+        """Hide frames of hil before pytest and its debugger see an error; leave out its causes inside hil."""
         raised = call.excinfo
         if raised is None or self._is_full:
             return (yield)

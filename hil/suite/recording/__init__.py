@@ -1,1 +1,1 @@
-"""What `--hil-report` keeps of a run: tests, consoles, power traces."""
+"""Keep evidence of a run for `--hil-report`: tests, consoles, power traces."""

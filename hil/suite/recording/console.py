@@ -1,6 +1,6 @@
-"""The console of every test that uses a board: kept, shown where it fails, and watched for trouble.
+"""Keep the console of every test that uses a board, show it in failures, and fail tests for console trouble.
 
-What is kept and how is `hil.evidence`'s; here it meets the tests.
+`hil.evidence` has the files; this plugin calls it around tests.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ __all__ = ["ConsoleEvidence", "KeptWhere", "keep_consoles"]
 
 _SHOWN_LINES: Final = 8
 _SHELL_BYTES: Final = 64 * 1024
-"""How far back to look for the words of a board that left console mode."""
+"""How far back to search for the output of a board that left console mode."""
 
 
 def keep_consoles(config: pytest.Config, boards: BoardPlugin, options: RunOptions, ledger: Ledger) -> None:
-    """Have the consoles of tests on boards kept and watched."""
+    """Register the plugin that keeps and watches the consoles of tests."""
     folder = options.report / CONSOLE_FOLDER if options.report is not None else None
     kept_in = ConsoleFolder(folder, identity_of(config).key) if folder is not None else None
     kept = KeptWhere(kept_in, getattr(config, "cache", None))  # no cache with -p no:cacheprovider
@@ -55,15 +55,15 @@ class KeptWhere:
     """Where consoles are kept.
 
     Attributes:
-        report: Every test's; None: only those of failed tests are kept.
-        cache: pytest's, for those.
+        report: For the console of every test; None: only those of failed tests are kept.
+        cache: pytest's cache, for the consoles of failed tests; None: there is no cache.
     """
 
     report: ConsoleFolder | None
     cache: pytest.Cache | None
 
     def of_failed(self) -> Path | None:
-        """Return where a failed test's console is, if there is a place for it."""
+        """Return the folder for the console of a failed test, or None."""
         if self.report is not None:
             return self.report.folder
         if self.cache is None:
@@ -75,9 +75,9 @@ class ConsoleEvidence:
     """The plugin.
 
     Args:
-        boards: Who holds the board.
+        boards: This process's board.
         kept: Where to keep consoles.
-        ledger: Takes what the run should tell at its end; a full disk fails no test.
+        ledger: Takes what the summary should tell; a full disk fails no test.
     """
 
     def __init__(self, boards: BoardPlugin, kept: KeptWhere, ledger: Ledger) -> None:
@@ -90,9 +90,9 @@ class ConsoleEvidence:
         self._test: ConsoleCapture | None = None
         self._latest = ""
 
-    @pytest.hookimpl(wrapper=True, trylast=True)  # inside of the wrapper that gets the board
+    @pytest.hookimpl(wrapper=True, trylast=True)  # inside the wrapper that acquires the board
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, bool | None, bool | None]:
-        """Tell what belongs to this test from what came before and after."""
+        """Mark the beginning and the end of a test on the console."""
         board = None if kind_of(item) is Kind.NO_HARDWARE else self._boards.held_board()
         if board is None:
             return (yield)
@@ -106,16 +106,16 @@ class ConsoleEvidence:
                 self._last = test
                 self._end(test)
 
-    @pytest.hookimpl(wrapper=True, trylast=True)  # what the body raises goes before
+    @pytest.hookimpl(wrapper=True, trylast=True)  # an error of the body goes first
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
-        """Fail a test that passed, and whose DUT was in trouble."""
+        """Fail a test that passed although its console showed trouble."""
         result = yield
         self._fail_on_trouble(item)
         return result
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None, object, object]:
-        """Do the same for what the tear-down brought."""
+        """Fail it for trouble in its tear-down, too."""
         result = yield
         self._fail_on_trouble(item)
         return result
@@ -124,11 +124,11 @@ class ConsoleEvidence:
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[Any]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Show what the console said in the report of a failure."""
+        """Show the console in the report of a failure."""
         test = self._test
         if test is not None and call.excinfo is not None and not call.excinfo.errisinstance(_SKIP):
             with contained(partial(self._not_kept, item.nodeid)):
-                test.unreported += test.take_errors(_expected(item))  # its own failure says more: it stands
+                test.unreported += test.take_errors(_expected(item))  # the test's own failure stands
         report = yield
         if test is not None and report.failed:
             with contained(partial(self._not_kept, item.nodeid)):
@@ -137,9 +137,9 @@ class ConsoleEvidence:
             make_plain(report)
         return report
 
-    @pytest.hookimpl(wrapper=True, tryfirst=True)  # the board is given back inside
+    @pytest.hookimpl(wrapper=True, tryfirst=True)  # the board is released inside
     def pytest_sessionfinish(self) -> Generator[None, object, object]:
-        """Complete the files; tell what came behind the last test while a worker can still tell it."""
+        """Complete the files; note trouble after the last test while a worker can still send it."""
         with contained(partial(self._not_kept, "the last test")):
             self._tell_late_trouble()
         try:
@@ -150,7 +150,7 @@ class ConsoleEvidence:
 
     def _begin(self, item: pytest.Item, board: Board) -> ConsoleCapture:
         recorder = self._follow(board)
-        unread = _be_read(board.console)
+        unread = _start_reading(board.console)
         again = item.nodeid == self._latest
         self._latest = item.nodeid
         test = ConsoleCapture(recorder, board, item.nodeid, self._last, again=again)
@@ -164,7 +164,7 @@ class ConsoleEvidence:
         return test
 
     def _follow(self, board: Board) -> ConsoleRecorder:
-        """Return the recorder of this board; the run may have given another one back."""
+        """Return the recorder of a board; another board may have been released."""
         if self._recorder is None or self._board is not board:
             self._close()
             watch = self._boards.watch()
@@ -173,7 +173,7 @@ class ConsoleEvidence:
         return self._recorder
 
     def _tell_late_trouble(self) -> None:
-        """Tell the trouble that came behind the last test on a board: nobody's fault, and worth knowing."""
+        """Note trouble after the last test on a board: it is no test's failure, but worth knowing."""
         if self._last is not None:
             where = f"after {self._last.nodeid}, board {self._last.serial}"
             self._ledger.remarks += [f"{where}: {_told(one)}" for one in self._last.take_late_errors()]
@@ -185,7 +185,7 @@ class ConsoleEvidence:
         self._recorder = self._last = None
 
     def _end(self, test: ConsoleCapture) -> None:
-        """Complete the test's files; where none are kept, those of a failed test are written now."""
+        """Complete the test's files; without `--hil-report`, write those of a failed test now."""
         with contained(partial(self._not_kept, test.nodeid)):
             test.end()
             if left_out := self._recorder.take_left_out_bytes() if self._recorder is not None else 0:
@@ -200,10 +200,10 @@ class ConsoleEvidence:
         self._ledger.not_kept.append(f"the console of {test} cannot be kept: {why}")
 
     def _fail_on_trouble(self, item: pytest.Item) -> None:
-        """Fail the test that runs for what its DUT said.
+        """Fail the present test if its console showed trouble.
 
         Raises:
-            pytest.fail.Exception: There was trouble that it does not expect.
+            pytest.fail.Exception: There was trouble that the test does not expect.
         """
         found = self._test.take_errors(_expected(item)) if self._test is not None else []
         if found:
@@ -215,7 +215,7 @@ class ConsoleEvidence:
             )
 
     def _show(self, test: ConsoleCapture, item: pytest.Item, report: pytest.TestReport) -> None:
-        """Add what the console said to a report."""
+        """Add the console to a report."""
         test.failed = True
         if test.unreported:
             lines = "\n".join(map(_told, test.unreported))
@@ -235,11 +235,11 @@ class ConsoleEvidence:
 _SKIP: Final = pytest.skip.Exception
 
 
-def _be_read(console: Console) -> str:
-    """See to it that the console is read, and is the DUT's, whatever an earlier test did to it.
+def _start_reading(console: Console) -> str:
+    """Make sure that the console is read and in console mode, whatever an earlier test did.
 
     Returns:
-        Why it is not; empty if it is. A test that does not use it need not care.
+        Why it is not read; empty if it is. That does not matter to a test that does not use it.
     """
     try:
         console.open(wait_s=0.0)
@@ -252,13 +252,13 @@ def _be_read(console: Console) -> str:
 
 
 def _note(properties: list[tuple[str, object]], path: Path) -> None:
-    """Have JUnit say where a test's console is, once."""
+    """Note the file of a test's console for JUnit, once."""
     if all(name != "hil_console" for name, _ in properties):
         properties.append(("hil_console", str(path)))
 
 
 def _expected(item: pytest.Item) -> list[list[re.Pattern[bytes]]]:
-    """Return what the test's markers expect; they were checked when the test was collected."""
+    """Return the trouble that a test's markers expect; they were checked at collection."""
     markers = item.iter_markers(TROUBLE_MARKER)
     return [compile_error_patterns(marker.args, f"the marker {TROUBLE_MARKER}") for marker in markers]
 

@@ -1,4 +1,4 @@
-"""What the first process of a run does about consoles: JUnit's attachments."""
+"""Attach the console of a failed test to its JUnit entry, in the controller."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 __all__ = ["CONSOLE_FOLDER", "SECTION", "ConsoleReport"]
 
 SECTION: Final = "DUT console"
-"""How the sections of a failed test's report begin that show it."""
+"""How the titles of the sections with the console begin, in the report of a failed test."""
 
 CONSOLE_FOLDER: Final = "console"
-"""Of the report's folder."""
+"""Name of the folder for consoles, in the folder of `--hil-report`."""
 
 
 class ConsoleReport:
@@ -27,7 +27,7 @@ class ConsoleReport:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> Generator[None]:
-        """Give a failed test's console to JUnit: behind its failure, and before its entry is complete."""
+        """Attach a failed test's console after its failure, and before JUnit completes the entry."""
         shown = [content for title, content in report.sections if title.startswith(SECTION)]
         if report.when == "teardown":
             self._attach(shown, report)
@@ -37,7 +37,7 @@ class ConsoleReport:
         return result
 
     def _attach(self, shown: list[str], report: pytest.TestReport) -> None:
-        """Add it as `system-out`, with the file as CI servers look for one."""
+        """Add it as `system-out`, with its file as an attachment for CI servers."""
         for plugin in self._plugins.get_plugins() if shown else ():
             entry_of = getattr(plugin, "node_reporter", None)
             if callable(entry_of):

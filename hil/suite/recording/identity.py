@@ -1,4 +1,4 @@
-"""Which run this is: a key of its own, and what was tested where. Evidence and history tell it alike."""
+"""The identity of a run, which evidence and history share: its key, and what was tested where."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ if TYPE_CHECKING:
 __all__ = ["RUN_KEY", "RunIdentity", "commit_of", "identity_of"]
 
 RUN_KEY = "hil_run"
-"""Under which name a worker gets the key from its controller."""
+"""The name under which the controller sends the key to a worker."""
 
 _GIT_LIMIT_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class RunIdentity:
-    """A run.
+    """The identity of a run.
 
     Attributes:
-        key: Unlike that of any other run on any host.
+        key: Unique among the runs of all hosts.
         host: Name of the machine.
         kind: `nightly`, or empty.
         commit: `HIL_COMMIT`, else the git commit of the tests; empty if unknown.
-        image: `HIL_IMAGE`: what was flashed; empty if nothing was.
+        image: `HIL_IMAGE`: the flashed image; empty if there is none.
     """
 
     key: str
@@ -46,7 +46,7 @@ _IDENTITY = pytest.StashKey[RunIdentity]()
 
 
 def identity_of(config: pytest.Config) -> RunIdentity:
-    """Return which run this is, the same each time that it is asked."""
+    """Return the identity of a run; it is made in the first call."""
     if _IDENTITY not in config.stash:
         given: str | None = getattr(config, "workerinput", {}).get(RUN_KEY)
         config.stash[_IDENTITY] = RunIdentity(

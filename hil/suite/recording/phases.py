@@ -1,4 +1,4 @@
-"""What became of an attempt of a test, told by the reports of its phases."""
+"""Make the facts of an attempt of a test, which evidence keeps, from the reports of its phases."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LONGEST_TEXT = 200_000
 
 
 def attempt_of(phases: Sequence[pytest.TestReport], number: int) -> RecordedAttempt:
-    """Return what is kept of an attempt; texts that are too long lose their middle."""
+    """Return the facts of an attempt; texts that are too long lose their middle."""
     facts = {name: str(value) for report in phases for name, value in report.user_properties}
     return RecordedAttempt(
         number=number,
@@ -33,7 +33,7 @@ def attempt_of(phases: Sequence[pytest.TestReport], number: int) -> RecordedAtte
 
 
 def attempt_to_collect(report: pytest.CollectReport) -> RecordedAttempt:
-    """Return what is kept of a file or class that could not be collected, and the error."""
+    """Return the facts of a file or class that could not be collected."""
     crash = getattr(report.longrepr, "reprcrash", None)
     lines = str(crash.message).splitlines()[:1] if crash is not None else report.longreprtext.splitlines()
     said = [line for line in (sanitize_line(one.removeprefix("E ")).strip() for one in lines) if line]
@@ -48,7 +48,7 @@ def _phase(report: pytest.TestReport) -> RecordedPhase:
 
 
 def outcome_of(phases: Sequence[pytest.TestReport]) -> str:
-    """Return passed, failed, error, skipped, xfailed or xpassed; outside of the body it is an error."""
+    """Return passed, failed, error, skipped, xfailed or xpassed; a failure outside the body is an error."""
     bad = [one for one in phases if one.outcome in {"failed", "rerun", REPEATED} and not is_flaky(one)]
     if bad:
         return "failed" if bad[0].when == "call" else "error"
@@ -59,7 +59,7 @@ def outcome_of(phases: Sequence[pytest.TestReport]) -> str:
 
 
 def message_of(phases: Iterable[pytest.TestReport]) -> str:
-    """Return the line that says what went wrong, or why it was skipped."""
+    """Return the line that tells what went wrong, or why the test was skipped."""
     for report in phases:
         if report.outcome == "passed" or is_flaky(report):
             continue
@@ -74,14 +74,14 @@ def message_of(phases: Iterable[pytest.TestReport]) -> str:
 
 
 def _long(report: pytest.TestReport) -> str:
-    """Return what pytest says of a phase that did not pass; a skip says it in its message."""
+    """Return pytest's text of a phase that did not pass; the text of a skip is its message."""
     if report.outcome == "passed" or is_flaky(report) or isinstance(report.longrepr, tuple):
         return ""
     return report.longreprtext
 
 
 def _sections(phases: Iterable[pytest.TestReport], number: int) -> Iterable[tuple[str, str]]:
-    """Return what was captured, once: the last phase's report has that of those before."""
+    """Return the captured sections, each once: the report of a phase has those of earlier phases, too."""
     found = {title: text for report in phases for title, text in sections_of_attempt(report.sections, number)}
     return ((title, _cut(text)) for title, text in found.items() if text.strip())
 

@@ -1,4 +1,4 @@
-"""A power trace of every test that uses a board, where `--hil-report` asks for evidence."""
+"""Keep a power trace of every test that uses a board, with `--hil-report`."""
 
 from __future__ import annotations
 
@@ -27,50 +27,50 @@ __all__ = ["PowerEvidence"]
 
 
 class PowerEvidence:
-    """The plugin: traces from a test's set-up to its tear-down, and keeps the trace when that is over.
+    """The plugin: traces the power from a test's set-up to its tear-down.
 
     Args:
-        boards: Who holds the board.
-        folder: Where to keep the traces; it is made when the first one is.
-        trouble: Takes what went wrong; a full disk fails no test.
+        boards: This process's board.
+        folder: The folder for traces; it is made with the first one.
+        not_kept: Takes traces that cannot be kept; a full disk fails no test.
     """
 
-    def __init__(self, boards: BoardPlugin, folder: Path, trouble: list[str]) -> None:
-        self._trouble = trouble
+    def __init__(self, boards: BoardPlugin, folder: Path, not_kept: list[str]) -> None:
+        self._not_kept = not_kept
         self._boards = boards
         self._folder = folder
         self._trace: PowerTrace | None = None
 
-    @pytest.hookimpl(wrapper=True, trylast=True)  # inside of the wrapper that gets the board
+    @pytest.hookimpl(wrapper=True, trylast=True)  # inside the wrapper that acquires the board
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, bool | None, bool | None]:
-        """Trace one test."""
+        """Trace the power during a test."""
         board = None if kind_of(item) is Kind.NO_HARDWARE else self._boards.held_board()
         if board is None:
             return (yield)
         stack = ExitStack()
-        with contained(partial(self._not_kept, item)), uncounted():  # it is not the test that asks
+        with contained(partial(self._note_not_kept, item)), uncounted():  # these are no requests of the test
             self._trace = stack.enter_context(board.power.trace(exact_energy=False))
         try:
             return (yield)
         finally:
             trace, self._trace = self._trace, None
-            with contained(partial(self._not_kept, item)):
+            with contained(partial(self._note_not_kept, item)):
                 stack.close()
                 if trace is not None:
                     self._keep(trace, item, board.serial)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[Any]) -> None:
-        """Let the last report of a test say what the DUT drew until then."""
-        with contained(partial(self._not_kept, item)):
+        """Put the mean power until now into the last report of a test."""
+        with contained(partial(self._note_not_kept, item)):
             if call.when == "teardown" and self._trace is not None and self._trace.samples:
                 describe_power(item, self._trace.mean_watts, self._trace.mean_watts_on)
 
-    def _not_kept(self, item: pytest.Item, error: BaseException) -> None:
-        self._trouble.append(f"the power trace of {item.nodeid} cannot be kept: {told(error)}")
+    def _note_not_kept(self, item: pytest.Item, error: BaseException) -> None:
+        self._not_kept.append(f"the power trace of {item.nodeid} cannot be kept: {told(error)}")
 
     def _keep(self, trace: PowerTrace, item: pytest.Item, serial: str) -> None:
-        """Write the trace; of a test that is repeated, the last attempt has the plain name."""
+        """Write the trace; the last attempt of a repeated test gets the name without a number."""
         self._folder.mkdir(parents=True, exist_ok=True)
         attempts = attempts_of(item)
         stem = file_stem(item.nodeid) + (f"-attempt-{attempts.number}" if attempts.again else "")

@@ -1,4 +1,4 @@
-"""Keeps what a run was, in its first process: when it begins, and when it has ended."""
+"""Keep the record of a run, in the controller: at its beginning, and at its end."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ class RunRecorder:
     Args:
         config: The run.
         folder: Its evidence.
-        ledger: What is planned, runs, is skipped; it takes what cannot be kept.
-        boards_from: Where the run's boards are.
+        ledger: Its ledger, which also takes what cannot be kept.
+        boards_from: Where the boards are, as a person reads it.
     """
 
     def __init__(
@@ -56,11 +56,11 @@ class RunRecorder:
         )
 
     def pytest_sessionstart(self) -> None:
-        """Write the record for the case that there is no other."""
+        """Write the record of the beginning: it stays if the run is killed."""
         self._keep()
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        """Keep what could not be collected as what it is: a failure, with the file for its name."""
+        """Keep what could not be collected as a failed test with the name of the file."""
         if not report.failed:
             return
         now_s, stem = time.time(), file_stem(report.nodeid)
@@ -76,19 +76,19 @@ class RunRecorder:
             )
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Complete the record of a test that took its worker with it: nobody else can."""
+        """Complete the record of a test that crashed its worker: the worker cannot."""
         if report.when != CRASHED:
             return
         facts = self._folder.test(report.nodeid, self._run.key)
         if facts is not None:
             words = str(report.longrepr)
             facts.attempts.append(RecordedAttempt(len(facts.attempts) + 1, "error", "", words, words))
-            with suppress(OSError):  # the record that it began is told
+            with suppress(OSError):  # the record of its beginning stays
                 self._folder.write_test(facts)
 
-    @pytest.hookimpl(trylast=True)  # after the last board was given back
+    @pytest.hookimpl(trylast=True)  # after the last board was released
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Write how it ended."""
+        """Write the record of the end."""
         run, ledger = self._run, self._ledger
         run.ended_s = time.time()
         run.exit_status = int(session.exitstatus)
@@ -101,7 +101,7 @@ class RunRecorder:
 
     def _boards(self) -> list[BoardHealth]:
         used = {board.serial: board for board in self._ledger.boards()}
-        for record in self._ledger.records.values():  # also those that failed each of their tests
+        for record in self._ledger.records.values():  # also boards on which every test failed
             if record.board is not None:
                 used.setdefault(record.board.serial, record.board)
         return [
@@ -116,7 +116,7 @@ class RunRecorder:
 
 
 def _health(board: BoardHealth) -> BoardHealth:
-    """Add what the board's record on this machine says."""
+    """Add state and events from the board's record on this machine."""
     with suppress(OSError, UsageError):
         record = read_record(lock_folder(), board.serial)
         board.state = record.state.value

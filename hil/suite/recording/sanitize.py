@@ -1,4 +1,4 @@
-"""What a report says of a test on a board, safe to show: tests print and raise what their DUT said."""
+"""Make reports of tests on boards safe to show: tests print and raise output of their DUT."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 __all__ = ["make_plain", "shown"]
 
 _PYTEST_S_OWN: Final = pytest.ExceptionInfo.__module__
-"""Where the classes are of which pytest makes the text of an exception."""
+"""The module with the classes of which pytest makes the text of an exception."""
 
 
 def make_plain(report: pytest.TestReport) -> None:
-    """Leave only printable characters, and no CI command, in a report: output, failure, skip reason.
+    """Leave only printable characters, and no CI commands, in output, failure and skip reason of a report.
 
-    pytest's own colours are not in it yet.
+    pytest adds its colours later.
     """
     report.sections = [(shown(title), shown(text)) for title, text in report.sections]
     longrepr: Any = _plain(report.longrepr)
@@ -29,13 +29,13 @@ def make_plain(report: pytest.TestReport) -> None:
 
 
 def shown(text: str) -> str:
-    """Return text safe to show; it ends in a line end only if it did before."""
+    """Return text safe to show; it ends with a line end only if it did before."""
     plain = without_ci_commands(sanitize_text(text))
     return plain if text.endswith("\n") else plain.removesuffix("\n")
 
 
 def _plain(value: object) -> object:
-    """Return text as plain text; do the same inside of whatever pytest made of an exception."""
+    """Return text safe to show, also inside what pytest made of an exception."""
     if isinstance(value, str):
         return shown(value)
     if isinstance(value, list | tuple):

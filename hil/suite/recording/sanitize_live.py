@@ -1,4 +1,4 @@
-"""What tests log live and warn of, safe to show: neither is a part of reports."""
+"""Make live logs and warnings of tests safe to show: they are not part of reports."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ __all__ = ["PlainTerminal"]
 
 
 class PlainTerminal:
-    """The plugin: leaves only printable characters, and no CI command, in live logs and warnings."""
+    """The plugin: leaves only printable characters, and no CI commands, in live logs and warnings."""
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self, session: pytest.Session) -> None:
-        """Make the messages of the live log plain; pytest has made its handler by now."""
+        """Sanitize the messages of the live log; pytest has made its handler by now."""
         plugin = session.config.pluginmanager.get_plugin("logging-plugin")
         handler = getattr(plugin, "log_cli_handler", None)
         if handler is not None and handler.formatter is not None:
@@ -29,7 +29,7 @@ class PlainTerminal:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_warning_recorded(self, warning_message: warnings.WarningMessage) -> None:
-        """Make a warning plain before the terminal, or the controller of this worker, gets it."""
+        """Sanitize a warning before the terminal, or the controller of this worker, gets it."""
         said = str(warning_message.message)
         plain = shown(said)
         if plain != said:
@@ -37,7 +37,7 @@ class PlainTerminal:
 
 
 class _PlainMessages(logging.Formatter):
-    """Formats a record as another formatter does, with its message made plain; colours stay."""
+    """A formatter that sanitizes the message and calls another formatter; colours stay."""
 
     def __init__(self, formatter: logging.Formatter) -> None:
         super().__init__()

@@ -1,6 +1,6 @@
-"""Keeps what became of each test, in the process that runs it: before it begins, and when it has ended.
+"""Keep a record of each test, in the process that runs it: before it begins, and after it has ended.
 
-A test whose process is killed has its first record: it says what ran, where, and since when.
+If the process of a test is killed, the first record stays: it tells what ran, where, and since when.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ __all__ = ["ResultRecorder"]
 
 
 class ResultRecorder:
-    """The plugin; outside of all that happens around a test, so that waiting for the board counts too.
+    """The plugin; its wrapper is outermost, so that waiting for the board counts, too.
 
     Args:
-        config: The run, as this process knows it.
-        boards: Who knows the board.
-        folder: The run's evidence.
+        config: The run.
+        boards: This process's board.
+        folder: The evidence.
         not_kept: Takes what cannot be written; a full disk fails no test.
     """
 
@@ -54,7 +54,7 @@ class ResultRecorder:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, bool | None, bool | None]:
-        """Keep a record of one test; a repetition inside of it is part of the same."""
+        """Keep the record of a test; a repetition inside it is part of the same record."""
         if self._facts is not None:
             return (yield)
         facts = self._facts = self._begin(item)
@@ -68,7 +68,7 @@ class ResultRecorder:
             self._facts = self._board = self._item = None
 
     def pytest_runtest_logstart(self) -> None:
-        """Note how long the board was waited for, and which it is: who is killed can't do it later."""
+        """Note the board and how long the test waited for it: a killed process cannot do that later."""
         facts = self._facts
         if facts is not None and self._item is not None and not facts.wait_s:
             facts.wait_s = time.monotonic() - facts.began_monotonic_s
@@ -78,20 +78,20 @@ class ResultRecorder:
                 self._keep(facts)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Take in one phase; a set-up after others begins another attempt."""
-        if self._facts is None:  # the controller of parallel workers hears of all tests and runs none
+        """Add a phase; a set-up after other phases begins another attempt."""
+        if self._facts is None:  # the controller gets the reports of all tests and runs none
             return
         if report.when == "setup":
             self._end_attempt(self._facts)
         self._phases.append(report)
 
     def pytest_runtest_logfinish(self) -> None:
-        """Note when the test itself was over; what follows is giving the board back."""
+        """Note when the test itself was over; after that the board is released."""
         if self._facts is not None:
             self._over_s = time.monotonic()
 
     def _begin(self, item: pytest.Item) -> RecordedTest:
-        """Begin a record, or go on with that of the same test, earlier in this run."""
+        """Start a record, or continue that of the same test, earlier in this run."""
         nodeid = without_group(item.nodeid) if self._grouped else item.nodeid
         earlier = self._folder.test(nodeid, self._run)
         facts = RecordedTest(
@@ -127,7 +127,7 @@ class ResultRecorder:
             simulated = told["hil_board_is"] == "simulated"
             name = self._boards.name_of_board() if self._board is not None else ""
             if not name and facts.board is not None and facts.board.serial == told["hil_board"]:
-                name = facts.board.name  # noted when the test began; by now the board is given back
+                name = facts.board.name  # noted when the test began; the board is released by now
             facts.board = RecordedBoard(told["hil_board"], name, told["hil_firmware"], simulated)
 
     def _keep(self, facts: RecordedTest) -> None:
