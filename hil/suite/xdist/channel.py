@@ -8,6 +8,7 @@ xdist carries node ids and results. The other messages of a schedule by boards a
                             busy: another process holds this board, and the worker did not wait
                             fault: what is wrong with a board that answers
                             returned: this test did not run, because its board cannot be used
+                            mistake: what pytest refuses in the arguments, such as a missing file
     controller -> worker    waited: how long the controller waited for boards
                             words: the names and tags of boards
                             board: this test runs on this board, which is connected to in this way

@@ -126,7 +126,7 @@ class BoardScheduling:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_collection(self, session: pytest.Session) -> Generator[None, object, object]:
-        """In a worker: tell the controller what pytest refuses in the arguments; xdist would say nothing."""
+        """In a worker: send the controller what pytest refuses in the arguments; xdist does not."""
         try:
             return (yield)
         except pytest.UsageError as error:
