@@ -24,7 +24,7 @@ PANIC = b"Kernel panic - not syncing: x\\n"
 def say(console, data):
     '''As if the DUT had said it: what comes from a board goes the same two ways.'''
     console.transcript.append(data)
-    console._port.stream.feed(data)
+    console._connection._port.stream.feed(data)
 """
 TROUBLE = """
 def test_panics(console): say(console, PANIC)
