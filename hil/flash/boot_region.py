@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from hil.errors import FlashError, StorageError
 from hil.flash.chunks import BOOT_REGION_BYTES
-from hil.flash.disk.compare import are_equal, are_zeros
+from hil.flash.compare import are_equal, are_zeros
 from hil.flash.disk.disk import allocate_buffer
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import TYPE_CHECKING, Self
 
 from hil.errors import FlashError, StickLostError, StorageError
-from hil.flash.disk.compare import are_zeros
+from hil.flash.compare import are_zeros
 from hil.flash.disk.punch_hole import punch_hole
 from hil.forked_child import OwnDescriptors, forget_on_fork
 

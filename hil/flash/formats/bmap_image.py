@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hil.errors import ImageError
-from hil.flash.disk.compare import are_zeros
+from hil.flash.compare import are_zeros
 from hil.flash.formats.checksums import CheckedRange, Checksums
 from hil.flash.formats.image import Extent
 from hil.flash.formats.stream import MAX_READ_BYTES, ImageFile, ImageStream

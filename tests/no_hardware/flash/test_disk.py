@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hil.errors import FlashError, StickLostError
+from hil.flash.compare import are_equal, are_zeros, first_difference
 from hil.flash.disk import disk as disk_module
-from hil.flash.disk.compare import are_equal, are_zeros, first_difference
 from hil.flash.disk.disk import ALIGNED_BYTES, CHUNK_BYTES, Disk, allocate_buffer
 
 if TYPE_CHECKING:
