@@ -1,4 +1,4 @@
-"""The watch list: what a DUT's console must not show unless a test expects it.
+"""Search console output for the errors of the watch list: kernel panics and the like.
 
 The text is found however the bytes arrive: split anywhere, with CRs, colours and other control characters in
 it. A line with control characters is searched in three forms: without the escape sequences, with a line end
@@ -157,11 +157,14 @@ def _forms(block: bytes) -> list[bytes]:
     without = lines.translate(None, _CONTROLS)
     if len(without) == len(lines):
         return [lines]
-    return [_DROPPED.sub(b"", lines), *_broken(lines)]
+    return [_DROPPED.sub(b"", lines), *_with_line_ends(lines)]
 
 
-def _broken(block: bytes) -> list[bytes]:
-    """Return a block of equal length with line ends in place of controls, and one of sequences too."""
+def _with_line_ends(block: bytes) -> list[bytes]:
+    """Return a block with line ends in place of controls, and one with line ends in place of sequences too.
+
+    Both have the length of the block, so that offsets stay.
+    """
     if b"\x1b" not in block:
         return [block.translate(_TO_LINE_ENDS)]
     split = _SEQUENCES.sub(lambda cut: b"\n" * len(cut.group()), block)
@@ -172,7 +175,9 @@ def _places(pattern: re.Pattern[bytes], block: bytes) -> set[int]:
     """Return the offsets in a block at which a pattern matches."""
     without, cuts, shifts = _dropped(block)
     found = {begin + shifts[bisect_right(cuts, begin)] for begin, _ in search_all(pattern, without)}
-    return found.union(*({begin for begin, _ in search_all(pattern, form)} for form in _broken(block)))
+    return found.union(
+        *({begin for begin, _ in search_all(pattern, form)} for form in _with_line_ends(block))
+    )
 
 
 def _dropped(block: bytes) -> tuple[bytes, list[int], list[int]]:

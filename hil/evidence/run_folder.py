@@ -48,7 +48,7 @@ class EvidenceFolder:
         self._write(_RUN, run)
 
     def write_test(self, test: RecordedTest) -> None:
-        """Write what is known of a test; raises as `keep_run`."""
+        """Write a test's record; raises as `write_run`."""
         self._write(f"{_TESTS}/{file_stem(test.nodeid)}.json", test)
 
     def run(self) -> RunRecord | None:

@@ -42,13 +42,13 @@ def of_test(window: Window, text: str, board: str = "") -> tuple[dict[str, Any],
     number, name = _one_test(window, text)
     serial = _one_board(window, board) if board else ""
     attempts = _attempts_of(window, number, serial)
-    told = _told_by_morning(window, name)
+    findings = _findings_about(window, name)
     boards = {key: counts for key, counts in window.by_board(number).items() if serial in {"", key}}
     outcomes = Counter(one.outcome.name.lower() for _, one in attempts)
     became = ", ".join(f"{count} {word}" for word, count in outcomes.items()) or "none"
     lines = [
         f"{name}: {len({run for run, _ in attempts})} of {len(window.runs)} runs had it; attempts: {became}",
-        *told,
+        *findings,
         *_counted("on", boards),
         *_counted("with image", window.by_image(number)),
         *_times(attempts),
@@ -57,7 +57,7 @@ def of_test(window: Window, text: str, board: str = "") -> tuple[dict[str, Any],
     ]
     data = {
         "test": name,
-        "says": told,
+        "says": findings,
         "boards": {key: asdict(counts) for key, counts in boards.items()},
         "attempts": [{"began_s": window.runs[run].began_s, **asdict(one)} for run, one in attempts],
     }
@@ -127,7 +127,7 @@ def _one_board(window: Window, text: str) -> str:
     )
 
 
-def _told_by_morning(window: Window, name: str) -> list[str]:
+def _findings_about(window: Window, name: str) -> list[str]:
     """Return the findings about the test."""
     analysis = analyze(window)
     found: list[Failing | TiedToBoard | AlwaysSkipped | Flaky | Slower] = [*analysis.failing, *analysis.tied]

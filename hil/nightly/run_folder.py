@@ -50,7 +50,7 @@ class NightRecord:
     simulated: str = ""
 
     @property
-    def told(self) -> str:
+    def summary(self) -> str:
         """The meaning for people; it begins with `SIMULATED` if the boards were simulated."""
         return mark_simulated(self.meaning) if self.simulated else self.meaning
 

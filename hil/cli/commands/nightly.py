@@ -85,11 +85,11 @@ def run(
     terminal = sys.stderr.buffer if as_json else sys.stdout.buffer
     record = run_night(folder, pytest_arguments, terminal, _say, simulated=simulated)
     removed = delete_old_folders(folder, keep) if keep else []
-    told = {"night": record.folder, "status": record.status, "meaning": record.told}
+    told = {"night": record.folder, "status": record.status, "meaning": record.summary}
     if record.status and not as_json:
-        _say(f"{record.told} ({record.folder})")
+        _say(f"{record.summary} ({record.folder})")
     data = told | ({"removed": [str(one) for one in removed]} if removed else {})
-    meaning = "" if record.status else f"{record.told}. "
+    meaning = "" if record.status else f"{record.summary}. "
     gone = f"; removed {len(removed)} older" if removed else ""
     return Answer(data, record.status or 0, text=f"{meaning}The night is kept in {record.folder}{gone}.")
 

@@ -14,7 +14,7 @@ LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} +[+-]\d+\.\d{3} ([|<*]
 
 
 def written(pieces: list[bytes]) -> list[tuple[str, str]]:
-    """Who said what, line by line."""
+    """The source and the text of each line."""
     file = StringIO()
     text = TimestampedLog(file, 100.0)
     position = 0

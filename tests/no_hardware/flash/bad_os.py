@@ -18,7 +18,7 @@ _ALIGNED_BYTES = 4096
 
 @dataclass
 class Trouble:
-    """What one folder's disks do.
+    """The faults of the disks in one folder.
 
     Attributes:
         write_bytes: So many more bytes are written, then each write fails with `error`; None: all of them.
@@ -35,7 +35,7 @@ class Trouble:
     error: int = errno.EIO
 
     def passing(self, kind: str, size_bytes: int) -> int:
-        """Account for a transfer and return how much of it is made; raises OSError."""
+        """Count a transfer and return how many bytes of it succeed; raises OSError."""
         left: int | None = getattr(self, kind)
         if left is None:
             return min(size_bytes, _SHORT_BYTES) if self.short else size_bytes

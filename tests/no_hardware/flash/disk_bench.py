@@ -19,7 +19,7 @@ NAMES = UsbNames("1209", "0001", "HIL", "Simulated Stick", "AB12")
 
 
 class StickBench:
-    """A host with one stick, `dev/sda`, which is away at first."""
+    """A host with one stick, `dev/sda`, which is detached at first."""
 
     def __init__(self, root: Path, size_bytes: int = 16 * MIB) -> None:
         self.dev = root / "dev"
@@ -45,7 +45,7 @@ class StickBench:
         self.node.unlink(missing_ok=True)
 
     def claim(self) -> Disk:
-        """Let the stick go and come, and open it."""
+        """Detach the stick, attach it again, and open it."""
         self.claims += 1
         self.go()
         before = self.keys()
@@ -57,7 +57,7 @@ class StickBench:
         return frozenset(disk.key for disk in list_disks(self.sys))
 
     def another(self, name: str, content: bytes, serial: str = "CD34") -> tuple[Path, SysDisk]:
-        """Make a second USB disk; it is there when its listing is shown."""
+        """Create a second USB disk; it is attached once its listing is shown."""
         node = self.dev / name
         node.write_bytes(content)
         index = len(list(self.dev.iterdir()))

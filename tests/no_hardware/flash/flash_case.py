@@ -55,12 +55,12 @@ class Fault(enum.Enum):
 
     @property
     def may_go_unnoticed(self) -> bool:
-        """Whether it may happen to hit nothing; then the bytes on the stick are the judge."""
+        """Whether it may have no effect by chance; then the bytes on the stick decide."""
         return self in {Fault.FLIPPED, Fault.DROPPED, Fault.COUNTERFEIT, Fault.REMOVED, Fault.CORRUPTED}
 
     @property
     def leaves_an_honest_stick(self) -> bool:
-        """Whether what is written to the stick from now on is what it holds."""
+        """Whether the stick stores later writes correctly."""
         return self.is_in_the_image or self in {Fault.INTERRUPTED, Fault.SYNC_EIO}
 
 
@@ -115,7 +115,7 @@ class FlashCase:
 
     @cached_property
     def blocks(self) -> list[bytes | None]:
-        """The image, None for what is no part of it."""
+        """The image's blocks, None for blocks that are no part of it."""
         blocks = _blocks(random.Random(-self.number - 1), self.count)  # noqa: S311 - as above
         if self.fault is Fault.TOO_LARGE:
             blocks += [bytes(BLOCK)] * (STICK_BYTES // BLOCK + 1 - self.count)

@@ -69,7 +69,7 @@ class FlashStation:
         self._simulator.close()
 
     def play(self, case: FlashCase, *, ask_dut: bool) -> str:
-        """Flash a case; returns `flashed` or `refused`, or raises AssertionError for what must not be."""
+        """Flash a case; return `flashed` or `refused`, or raise AssertionError for a wrong result."""
         before = self._stick.read_bytes()
         image = case.write(self._folder)
         _, since = self._simulator.control.log(self._serial)
@@ -107,7 +107,7 @@ class FlashStation:
             assert not _boots(whole), f"{case}: a stick that is half written boots"
 
     def _begin(self, case: FlashCase) -> NoProgress:
-        """Let the fault begin; returns the progress to give."""
+        """Start the fault, and return the progress for the flash."""
         size = case.mapped_bytes
         near = int(case.at * size)
         fault, control = case.fault, self._simulator.control
@@ -136,7 +136,7 @@ class FlashStation:
             self._board = self._open()
 
     def _compare_at_the_console(self, case: FlashCase, before: bytes) -> None:
-        """Boot from the stick, and let the DUT itself say what it sees."""
+        """Boot from the stick, and compare it with what the DUT reads."""
         expected = _laid_out(case, before, self._stick.read_bytes())
         board = self._board
         board.storage.dut()

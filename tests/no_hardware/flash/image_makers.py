@@ -58,7 +58,7 @@ def content(image: Image) -> dict[int, bytes]:
 
 
 def laid_out(image: Image) -> bytes:
-    """The disk that an image makes of one full of zeros."""
+    """Return a disk of zeros after the image was written to it."""
     disk = bytearray()
     for offset, data in content(image).items():
         disk += bytes(offset - len(disk)) + data

@@ -34,14 +34,14 @@ def packed(tool: str, *options: str, data: bytes = DATA) -> bytes:
 
 
 def tool_says(tool: str, whole: bytes) -> tuple[bool, bytes]:
-    """Whether a tool takes an archive for sound, with a warning or without; and what it unpacks."""
+    """Return whether a tool accepts an archive, with or without a warning, and what it unpacks."""
     done = subprocess.run([tool, "-dc"], input=whole, capture_output=True, check=False)
     warned = tool == "gzip" and done.returncode == 2  # gzip(1): "if a warning occurs, exit status is 2"
     return done.returncode == 0 or warned, done.stdout
 
 
 def unpacked(whole: bytes, folder: Path) -> bytes | None:
-    """What hil unpacks; None if it refuses the archive."""
+    """Return what hil unpacks, or None if it refuses the archive."""
     path = folder / "image"
     path.write_bytes(whole)
     try:

@@ -20,7 +20,7 @@ Ranges = list[tuple[int, int]]
 
 @st.composite
 def ranges(draw: st.DrawFn) -> Ranges:
-    """Where an image has something: begin and end, in rising order, some of them adjacent."""
+    """Ranges that an image stores: begin and end, in rising order, some of them adjacent."""
     edges = sorted(draw(st.sets(st.integers(0, SIZE) | st.sampled_from([0, MIB, 2 * MIB, SIZE]), min_size=2)))
     pairs = itertools.pairwise(edges)
     return [pair for pair in pairs if draw(st.booleans())]
@@ -35,7 +35,7 @@ def counted(given_ranges: Ranges) -> list[BlockHash]:
 
 
 def expected(given_ranges: Ranges) -> list[BlockHash]:
-    """The same by a disk of zeros on which it all is."""
+    """The expected hashes, from a disk of zeros with these ranges on it."""
     disk = bytearray(4 * MIB)
     touched: dict[int, list[int]] = {}
     for begin, end in given_ranges:

@@ -63,7 +63,7 @@ def image(tmp_path: Path) -> Path:
 
 
 class Told:
-    """Progress, kept; and something that happens after so many steps of a phase."""
+    """Records the progress, and calls a function after a number of steps of a phase."""
 
     def __init__(self, phase: str = "", steps: int = 0, act: Callable[[], None] = lambda: None) -> None:
         self.phases: list[tuple[str, int | None]] = []
@@ -466,7 +466,7 @@ def test_flash_image_with_a_wrong_checksum_leaves_no_bootable_stick(
 
 
 def faulty(monkeypatch: pytest.MonkeyPatch, spoil: Callable[[memoryview, int, int], bytes | None]) -> None:
-    """Spoil writes: given the bytes, their offset and the number of the write; None drops them."""
+    """Change writes by a function of bytes, offset and number of the write; None drops a write."""
     write, count = os.pwrite, [0]
 
     def pwrite(descriptor: int, view: Any, at: int) -> int:
@@ -683,7 +683,7 @@ def test_flash_image_clears_an_old_record_only_after_wiping(
     bench: StickBench, image: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     flash(bench, image)
-    with image.open("r+b") as file:  # only the head of the next image differs
+    with image.open("r+b") as file:  # only the boot region of the next image differs
         file.seek(100_000)
         file.write(b"another head")
     faulty(monkeypatch, lambda _view, _at, _count: None)
@@ -856,7 +856,7 @@ def test_verify_does_not_write_another_disk_with_equal_names(bench: StickBench, 
 def test_verify_wipes_a_stick_that_matches_partly(
     bench: StickBench, image: Path, offsets: list[int], *, is_wiped: bool
 ) -> None:
-    """Two sticks with the same image differ in little: most of its bytes do not make a disk the one."""
+    """Sticks with the same image differ in few bytes, so equal bytes alone do not identify a stick."""
 
     def exchange() -> None:
         if bench.claims == 2:

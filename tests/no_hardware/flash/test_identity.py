@@ -52,12 +52,12 @@ class Attempt:
         return node, listing
 
     def lead_to(self, target: Path | str) -> None:
-        """The stick's name leads to something else."""
+        """Point the stick's name to something else."""
         self.bench.node.unlink(missing_ok=True)
         self.bench.node.symlink_to(target)
 
     def tell(self, name: str, value: str) -> None:
-        """The kernel tells something else about the stick."""
+        """Change what sysfs says about the stick."""
         (self.bench.sys / "block" / "sda" / name).write_text(value)
 
 

@@ -46,7 +46,7 @@ def archive_of_zeros(path: Path, size_gib: int) -> None:
 
 
 def map_of_ends(path: Path, size_bytes: int) -> None:
-    """Write a block map of what is looked at to tell whether an image is a disk, and of the last block."""
+    """Write a block map of the bytes that `check_is_disk` reads, and of the last block."""
     first, last = PROBE_BYTES // 4096, size_bytes // 4096 - 1
     text = (
         '<?xml version="1.0" ?>\n<bmap version="2.0">\n'
@@ -96,7 +96,7 @@ def read_of(path: Path, pid: int) -> int:
 
 
 def processor_s(pid: int) -> float:
-    """Return the processor time of a process, whether it runs or waits for being waited for."""
+    """Return the processor time of a process, also of a zombie."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 

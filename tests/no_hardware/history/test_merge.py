@@ -123,7 +123,7 @@ def test_merge_history_refuses_what_is_no_history(tmp_path: Path) -> None:
 
 
 def as_version_1(path: Path) -> Path:
-    """Make a history what the first version would have written."""
+    """Convert a history to version 1."""
     with sqlite3.connect(path) as old:
         old.execute("PRAGMA foreign_keys=OFF")
         old.execute("DROP TRIGGER tally_attempt")

@@ -31,7 +31,7 @@ def on(bench: AttemptBench, outcome: AttemptOutcome) -> Attempt:
 
 @pytest.fixture
 def after(tmp_path: Path) -> Iterator[Callable[..., Analysis]]:
-    """Tell the morning after nights with one attempt each, the newest last."""
+    """Return the analysis after nights with one attempt each, the newest last."""
     with History(tmp_path / "history.db") as history:
 
         def after(*attempts: Attempt) -> Analysis:

@@ -46,7 +46,7 @@ class OwnSystemd:
         self._leader = leader
 
     def run(self, *command: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-        """Run a command where it is the host's systemd."""
+        """Run a command in the namespace of this systemd."""
         enter = ["nsenter", "--target", str(self._leader), "--pid", "--mount", f"--wd={cwd or '/'}"]
         return subprocess.run(
             [*enter, *command], capture_output=True, check=False, text=True, timeout=LIMIT_S
@@ -59,7 +59,7 @@ class OwnSystemd:
 
 @contextmanager
 def own_systemd() -> Iterator[OwnSystemd]:
-    """Start one for the `with` block; skips the test where this user or this kernel does not let it run."""
+    """Start a systemd for the `with` block; skip the test if this user or this kernel does not allow it."""
     if os.geteuid() != 0 or not PROGRAM.exists() or not all(map(shutil.which, ("unshare", "nsenter"))):
         pytest.skip("a systemd of one's own needs root, systemd and util-linux")
     targets = " ".join(str(TARGETS / name) for name in NEEDED)

@@ -44,7 +44,7 @@ def hil(folder: Path, *arguments: str, **more: str) -> subprocess.CompletedProce
 
 @pytest.fixture
 def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A clone whose path is hard to write down."""
+    """A clone whose path needs escapes in a unit file."""
     monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
     folder = tmp_path / "a clone, 100% \"mine\" $HOME 'x'"
     folder.mkdir()

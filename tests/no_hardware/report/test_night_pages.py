@@ -29,7 +29,7 @@ TESTS += [f"tests/test_c.py::test_{number}" for number in range(250)] + [f"tests
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Pages of twelve nights, of which one is kept."""
+    """Pages of twelve nights, one of which has a folder."""
     folder = tmp_path_factory.mktemp("nights")
     keep_nights(folder / "history.db", TESTS)
     keep_run(folder / "2027-01-26T080000Z", *(a_test(test, run="n11") for test in TESTS[:3]), key="n11")
