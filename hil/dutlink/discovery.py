@@ -6,8 +6,9 @@ second, and one that was just plugged in cannot be opened until udev has set its
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from hil.dutlink.candidate import Candidate, candidates, chip_boot_loader_seen
 from hil.dutlink.timing import Deadline, sleep
@@ -272,3 +273,12 @@ def _lost(error: HilError, serial: str | None) -> BoardLostError:
     return BoardLostError(
         error.what, why=error.why, remedy=error.remedy, errno=error.errno, serial=error.serial or serial
     )
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - a function or a class
+    """Return what had another name until 0.1."""
+    renamed: dict[str, Any] = {"look": probe, "Sighting": ProbeResult}
+    if name not in renamed:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    warnings.warn(f"{name} is now {renamed[name].__name__}", DeprecationWarning, stacklevel=2)
+    return renamed[name]

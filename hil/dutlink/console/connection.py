@@ -1,4 +1,4 @@
-"""The open tty of a console, and whether the board behind it is in console mode.
+"""The open tty of a console, and whether the board is in console mode.
 
 A board that was left in its shell drops the DUT's output, and no request tells the mode. The mode can be
 found out only by sending bytes, which a DUT in console mode would receive (see

@@ -11,16 +11,11 @@ from hil.dutlink.storage.learned_sticks import LearnedSticks
 from hil.dutlink.storage.learning_turn import LearningTurn
 from hil.dutlink.storage.mux_follower import Mux, MuxWatch, WaitLimits
 from hil.dutlink.storage.mux_timing import LEAVES_WITHIN_S, SLOWEST_S, Arrival
+from hil.dutlink.storage.stick_errors import stick_missing, stick_moved, stick_stayed, two_media
 from hil.dutlink.storage.stick_path import StickPath
 from hil.dutlink.storage.usb_sockets import UsbDisk, disks_by_socket
 from hil.dutlink.timing import until
-from hil.errors import (
-    StickAmbiguousError,
-    StickMissingError,
-    StickMovedError,
-    StickStayedError,
-    StorageError,
-)
+from hil.errors import StorageError
 from hil.flash.disk.sysfs import list_disks
 from hil.flash.disk.users import is_of_this_system
 
@@ -29,6 +24,7 @@ if TYPE_CHECKING:
 
     from hil.dutlink.storage.usb_sockets import StickMemory
     from hil.dutlink.usb.access import Access
+    from hil.errors import StickMissingError
 
 __all__ = ["APPEARS_WITHIN_S", "GOES_WITHIN_S", "StickNode"]
 
@@ -184,13 +180,13 @@ class StickNode:
         arrivals = self._arrivals(watch, timeout_s)
         if not arrivals:
             if watch.only is not None and (others := watch.elsewhere()):
-                raise self._moved(watch.only, others)
+                raise stick_moved(self._serial, watch.only, others)
             return None
         proven = self._learned.matching(arrivals) or self._proven(watch, arrivals, mux, limits)
         if proven is None:
             return None
         if len(proven.disk.media) > 1:
-            raise _two_media(proven.disk)
+            raise two_media(proven.disk)
         self._learned.learn(proven, self._bystanders)
         self._here, self._watch = proven.disk, None
         self._found = self._paths.by_name(proven.disk)
@@ -232,7 +228,7 @@ class StickNode:
             self._is_alone = False
             self._apart.end()
         if proven is not None and watch.only not in {None, proven.disk.socket}:
-            raise self._moved(str(watch.only), [proven.disk])
+            raise stick_moved(self._serial, str(watch.only), [proven.disk])
         return proven if proven is not None and watch.watched([proven.disk.socket]) else None
 
     def _looked(self, after_host_s: float) -> None:
@@ -291,12 +287,7 @@ class StickNode:
         known = self._learned.recall()
         there = self.path or (known and f"a disk at USB socket {known.socket}")
         self._found = self._here = None
-        raise StickStayedError(
-            f"{there} is still there {timeout_s:.1f} s after the storage was turned to {position}",
-            why="it is not this board's stick, or the mux did not turn",
-            remedy=f"see which disk follows the board: hil storage learn --board {self._serial}",
-            serial=self._serial,
-        )
+        raise stick_stayed(self._serial, str(there), timeout_s, position)
 
     def forget(self) -> None:
         """Forget the stick's socket, because the cabling may have changed."""
@@ -320,30 +311,8 @@ class StickNode:
     def missing(self, timeout_s: float) -> StickMissingError:
         """Return the error for a stick that did not come within `timeout_s` seconds."""
         known = self._learned.recall()
-        there = f"no USB disk came at socket {known.socket}" if known else "no USB disk appeared"
-        what = f"board {self._serial}: no stick on the host {timeout_s:.1f} s after it was turned there"
         claimed = self._learned.claimed_by_others(self._bystanders) if known is None else []
-        if claimed:
-            disk, other, learned = claimed[0]
-            by = f"by the file {learned.source} of another user" if learned.source else "as it was learned"
-            wrong = (
-                f"if that is wrong: hil storage learn --board {self._serial} (it trusts no other user's file)"
-                if learned.source
-                else f"if that is wrong: hil storage learn --board {other}, then --board {self._serial}"
-            )
-            return StickMissingError(
-                what,
-                why=f"only {disk} came, where {by} the stick of board {other} comes",
-                remedy=wrong,
-                serial=self._serial,
-            )
-        return StickMissingError(
-            what,
-            why=there,
-            remedy="see whether a stick is plugged into the board, and lsblk; after cabling has changed: "
-            f"hil storage learn --board {self._serial}",
-            serial=self._serial,
-        )
+        return stick_missing(self._serial, timeout_s, known, claimed)
 
     def _still_there(self) -> bool:
         known = self._learned.recall()
@@ -357,25 +326,8 @@ class StickNode:
             disk.socket in others and name in {one.name for one in disk.media} for disk in now.values()
         )
 
-    def _moved(self, socket: str, others: list[UsbDisk]) -> StorageError:
-        return StickMovedError(
-            f"board {self._serial}: no stick came at USB socket {socket}, where it was learned to come",
-            why=f"{' and '.join(map(str, others))} came instead, which may be another user's",
-            remedy="put the board's cable back; or, if the stick is to come elsewhere from now on: "
-            f"hil storage learn --board {self._serial}",
-            serial=self._serial,
-        )
-
 
 def _may_be_a_stick(disk: UsbDisk) -> bool:
     return any(medium.is_removable for medium in disk.media) and not any(
         is_of_this_system(medium) for medium in disk.media
-    )
-
-
-def _two_media(disk: UsbDisk) -> StickAmbiguousError:
-    return StickAmbiguousError(
-        f"{len(disk.media)} disks at USB socket {disk.socket} follow the mux",
-        why=" and ".join(medium.name for medium in disk.media),
-        remedy="leave one card in the reader",
     )

@@ -176,3 +176,17 @@ def test_closing_lets_go_of_the_device(board: Board, fake: FakeBoard) -> None:
     board.close()
 
     assert fake.opened == 0
+
+
+def test_control_transfers_are_logged_at_debug_level(
+    board: Board, fake: FakeBoard, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("DEBUG", "hil.dutlink.usb.control_link"):
+        board.power.force_off()
+        fake.errors.append(errno.EIO)
+        with pytest.raises(errors.TransferError):
+            board.power.force_on()
+
+    done, failed = caplog.messages
+    assert done == f"board {board.serial}: POWER request, value 2: b''"
+    assert failed.startswith(f"board {board.serial}: POWER request, value 3: USBError")

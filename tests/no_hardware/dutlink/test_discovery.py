@@ -8,6 +8,7 @@ import usb.core
 from fake_bus import FakeBackend, FakeBoard, host_with, usb_error
 
 from hil import errors
+from hil.dutlink import discovery
 from hil.dutlink.board import open_board
 from hil.dutlink.discovery import list_boards, probe
 from hil.dutlink.host import Host
@@ -238,3 +239,9 @@ def test_a_backend_that_gives_out_while_a_board_is_opened_is_a_finding(
     monkeypatch.setattr(FakeBackend, "open_device", gone)
 
     assert probe(host).verdict is Verdict.NO_BACKEND
+
+
+@pytest.mark.parametrize(("name", "now"), [("look", probe), ("Sighting", discovery.ProbeResult)])
+def test_discovery_knows_its_names_until_0_1(name: str, now: object) -> None:
+    with pytest.warns(DeprecationWarning, match=f"{name} is now"):
+        assert getattr(discovery, name) is now
