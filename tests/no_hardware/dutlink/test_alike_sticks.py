@@ -57,7 +57,7 @@ def is_on(simulator: SimulatorProcess, serial: str, file: Path) -> bool:
     {"told": "0123456789AB", "empty_slots": 3},
     {"told": "", "empty_slots": 1},
 ], ids=str)  # fmt: skip
-def test_two_boards_flash_at_the_same_time_with_sticks_that_cannot_be_told_by_name(
+def test_flash_works_on_two_boards_at_once_whose_sticks_have_equal_names(
     simulator: SimulatorProcess, host: Host, tmp_path: Path, model: dict[str, object]
 ) -> None:
     boards = simulator.serials()
@@ -72,7 +72,7 @@ def test_two_boards_flash_at_the_same_time_with_sticks_that_cannot_be_told_by_na
         assert [is_on(simulator, serial, file) for serial, file in images.items()] == [True, True]
 
 
-def test_a_wired_name_that_another_board_s_stick_has_taken_leads_to_no_other_disk(
+def test_flash_writes_no_other_disk_if_the_wired_name_leads_to_another_board_s_stick(
     simulator: SimulatorProcess, host: Host, tmp_path: Path
 ) -> None:
     one, other = simulator.serials()

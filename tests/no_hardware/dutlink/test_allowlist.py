@@ -28,12 +28,12 @@ def allowlist() -> ErrorAllowlist:
     ("words", "said"),
     [(("panic",), True), (("PANIC",), True), (("not syncing",), True), (("oops", "VFS$"), True), ((), True)],
 )
-def test_words_are_looked_for_in_kind_and_line(words: tuple[str, ...], said: bool) -> None:
+def test_names_error_searches_name_and_line(words: tuple[str, ...], said: bool) -> None:
     assert names_error(compile_error_patterns(words, "a test"), finding()) is said
     assert not names_error(compile_error_patterns(("oops",), "a test"), finding())
 
 
-def test_a_word_without_an_end_is_an_error_that_says_what_to_do() -> None:
+def test_names_error_refuses_a_pattern_that_backtracks_for_long() -> None:
     flood = ErrorLine("kernel panic", PANIC, "a" * 100, 0, 0.0)
 
     with pytest.raises(UsageError, match="takes too long"):
@@ -58,7 +58,7 @@ def test_a_word_without_an_end_is_an_error_that_says_what_to_do() -> None:
         (rb"login: ", False),
     ],
 )
-def test_only_what_was_waited_for_is_excused(
+def test_allows_an_error_that_expect_waited_for_only(
     allowlist: ErrorAllowlist, pattern: bytes, excused: bool
 ) -> None:
     match = re.search(pattern, LINE.encode() + b"\r\nlogin: ", re.DOTALL)
@@ -69,7 +69,7 @@ def test_only_what_was_waited_for_is_excused(
     assert allowlist.allows(finding()) is excused
 
 
-def test_a_block_excuses_what_came_in_it() -> None:
+def test_allow_covers_the_bytes_of_its_block() -> None:
     transcript = Transcript()
     allowlist = ErrorAllowlist(transcript)
     transcript.append(b"12345")
@@ -81,14 +81,14 @@ def test_a_block_excuses_what_came_in_it() -> None:
 
 
 @pytest.mark.parametrize("word", ["(", "[a", "(" * 5000, "a{99999999999999999999}", "\ud800", 7, None])
-def test_announced_refuses_a_word_that_is_no_pattern_before_the_block(
+def test_allow_refuses_a_word_that_is_no_pattern_before_the_block(
     allowlist: ErrorAllowlist, word: str
 ) -> None:
     with pytest.raises(UsageError, match="allow_errors cannot look for"), allowlist.allow((word,)):
         pytest.fail("the block ran")
 
 
-def test_the_next_test_expects_nothing_yet(allowlist: ErrorAllowlist) -> None:
+def test_clear_forgets_what_was_allowed(allowlist: ErrorAllowlist) -> None:
     with allowlist.allow(()):
         allowlist.clear()
 

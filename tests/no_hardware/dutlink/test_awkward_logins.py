@@ -31,7 +31,7 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_login_ends_at_the_shell_of_a_dut_that(kind: str) -> None:
+def test_login_reaches_the_shell_of_a_dut_that(kind: str) -> None:
     with ShellTty([sys.executable, str(GETTY), kind]) as dut:
         dut.console.login("root", "hil", timeout_s=30)
 
@@ -39,7 +39,7 @@ def test_login_ends_at_the_shell_of_a_dut_that(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["asks for both", pytest.param("kernel", marks=pytest.mark.thorough)])
-def test_a_wrong_password_is_told_in_the_dut_s_words(kind: str) -> None:
+def test_login_error_quotes_the_dut_s_refusal(kind: str) -> None:
     with (
         ShellTty([sys.executable, str(GETTY), kind]) as dut,
         pytest.raises(ConsoleError, match="Login incorrect") as raised,
@@ -49,7 +49,7 @@ def test_a_wrong_password_is_told_in_the_dut_s_words(kind: str) -> None:
     assert not isinstance(raised.value, ExpectError)
 
 
-def test_a_boot_log_that_says_hashes_is_no_shell() -> None:
+def test_login_ignores_hashes_in_a_boot_log() -> None:
     with ShellTty([sys.executable, str(GETTY), "boots"]) as dut:
         dut.console.login("root", "hil", timeout_s=30)
 
@@ -57,7 +57,7 @@ def test_a_boot_log_that_says_hashes_is_no_shell() -> None:
 
 
 @pytest.mark.thorough
-def test_who_cannot_log_in_is_told_how_long_it_was_tried_and_what_came_last() -> None:
+def test_login_error_names_the_time_and_the_last_line() -> None:
     with (
         ShellTty([sys.executable, "-c", "print('U-Boot # is silent'); input()"]) as dut,
         pytest.raises(ExpectError, match=r"no login prompt came within 2\.\d s, to log in as root") as raised,

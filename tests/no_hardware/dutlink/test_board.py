@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 SAFE = [(1, 2, b""), (2, 0, b""), *((5, value, b"\2") for value in (1, 2, 3, 4, 0))]
 
 
-def test_making_it_safe_cuts_power_takes_the_stick_and_floats_the_pins(board: Board, fake: FakeBoard) -> None:
+def test_make_safe_cuts_power_detaches_the_stick_and_floats_the_pins(board: Board, fake: FakeBoard) -> None:
     board.make_safe()
 
     assert fake.done == SAFE
 
 
-def test_making_it_safe_goes_on_after_an_error_and_raises_it_then(board: Board, fake: FakeBoard) -> None:
+def test_make_safe_tries_all_steps_and_raises_the_first_error(board: Board, fake: FakeBoard) -> None:
     fake.errors.append(errno.EIO)
 
     with pytest.raises(TransferError):
@@ -30,9 +30,7 @@ def test_making_it_safe_goes_on_after_an_error_and_raises_it_then(board: Board, 
     assert fake.done == SAFE[1:]
 
 
-def test_making_it_safe_goes_on_after_a_test_has_spoilt_one_of_its_nouns(
-    board: Board, fake: FakeBoard
-) -> None:
+def test_make_safe_tries_all_steps_if_a_test_broke_one(board: Board, fake: FakeBoard) -> None:
     board.power._report = None  # type: ignore[assignment]
 
     with pytest.raises(TypeError):
@@ -42,12 +40,12 @@ def test_making_it_safe_goes_on_after_a_test_has_spoilt_one_of_its_nouns(
 
 
 @pytest.mark.parametrize("noun", ["power", "pins", "settings", "storage", "console"])
-def test_a_noun_by_which_a_board_is_made_safe_cannot_be_replaced(board: Board, noun: str) -> None:
+def test_board_refuses_to_replace_a_noun(board: Board, noun: str) -> None:
     with pytest.raises(AttributeError, match=f"{noun} of .* cannot be replaced"):
         setattr(board, noun, object())
 
 
-def test_making_it_safe_does_not_ask_a_console_that_a_test_has_changed(
+def test_make_safe_does_not_call_a_replaced_method_of_the_console(
     board: Board, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(board.console, "ensure_console_mode", lambda: pytest.fail("it was asked"))
@@ -55,7 +53,7 @@ def test_making_it_safe_does_not_ask_a_console_that_a_test_has_changed(
     board.make_safe()
 
 
-def test_a_board_that_is_gone_is_lost(board: Board, fake: FakeBoard) -> None:
+def test_make_safe_of_an_unplugged_board_raises_board_lost_error(board: Board, fake: FakeBoard) -> None:
     fake.always = errno.ENODEV
 
     with pytest.raises(BoardLostError):

@@ -46,7 +46,7 @@ def unpowered(other_end: FakeTty) -> Console:
     return Console("5a1c0e01", lambda: tty, tty, unpowered=lambda: True)
 
 
-def test_a_command_is_answered_and_console_mode_is_back(opened: Console, other_end: FakeTty) -> None:
+def test_shell_returns_the_answer_and_restores_console_mode(opened: Console, other_end: FakeTty) -> None:
     answer = opened.shell("version")
 
     assert answer == "0.09 git-ref: 1a2b3c4"
@@ -66,13 +66,13 @@ def test_shell_command_that_may_start_the_dut_is_marked(
     assert (mark.text, mark.starts_dut) == (f"the board's shell runs {command!r}", starts_dut)
 
 
-def test_nothing_but_the_five_escapes_reaches_the_dut(opened: Console, other_end: FakeTty) -> None:
+def test_shell_sends_only_five_escapes_to_the_dut(opened: Console, other_end: FakeTty) -> None:
     opened.shell("version")
 
     assert bytes(other_end.dut) == ESCAPE
 
 
-def test_an_answer_may_have_lines_or_nothing(opened: Console, other_end: FakeTty) -> None:
+def test_shell_answer_may_have_several_lines_or_none(opened: Console, other_end: FakeTty) -> None:
     other_end.answers["get-config"] = b"name: a\r\ntags: b"
 
     assert opened.shell("get-config") == "name: a\ntags: b"
@@ -80,9 +80,7 @@ def test_an_answer_may_have_lines_or_nothing(opened: Console, other_end: FakeTty
 
 
 @pytest.mark.parametrize("length", [505, 506, 508, 600])
-def test_an_answer_that_is_cut_before_the_prompt_says_so(
-    opened: Console, other_end: FakeTty, length: int
-) -> None:
+def test_shell_answer_without_its_prompt_is_cut(opened: Console, other_end: FakeTty, length: int) -> None:
     other_end.answers["get-config tags"] = b"x" * length
 
     answer = opened.shell("get-config tags")
@@ -93,7 +91,7 @@ def test_an_answer_that_is_cut_before_the_prompt_says_so(
 
 
 @pytest.mark.parametrize("listed", [b"", b"\r\npower_rescue: aL"])
-def test_a_listing_that_lost_its_last_line_is_cut_though_the_prompt_came(
+def test_shell_answer_of_a_listing_without_its_last_line_is_cut(
     opened: Console, other_end: FakeTty, listed: bytes
 ) -> None:
     other_end.answers["get-config"] = b"name: a" + listed
@@ -101,12 +99,12 @@ def test_a_listing_that_lost_its_last_line_is_cut_though_the_prompt_came(
     assert opened.shell("get-config").cut is (not listed)
 
 
-def test_an_empty_command_has_an_empty_answer(opened: Console, other_end: FakeTty) -> None:
+def test_shell_answer_to_an_empty_command_is_empty(opened: Console, other_end: FakeTty) -> None:
     assert opened.shell("") == ""
     assert other_end.console_mode
 
 
-def test_what_the_dut_said_before_can_still_be_expected(opened: Console, other_end: FakeTty) -> None:
+def test_shell_leaves_earlier_output_to_expect(opened: Console, other_end: FakeTty) -> None:
     other_end.say(b"login: ")
 
     opened.shell("version")
@@ -115,7 +113,7 @@ def test_what_the_dut_said_before_can_still_be_expected(opened: Console, other_e
     assert opened.expect("after", timeout_s=5).before.endswith(b"login: ")
 
 
-def test_the_shells_words_are_in_the_transcript_and_not_expected(opened: Console) -> None:
+def test_shell_output_is_in_the_transcript_but_not_for_expect(opened: Console) -> None:
     opened.shell("version")
 
     assert "git-ref" in opened.transcript.text
@@ -123,16 +121,14 @@ def test_the_shells_words_are_in_the_transcript_and_not_expected(opened: Console
         opened.expect("git-ref", timeout_s=0.1)
 
 
-def test_a_board_that_was_left_in_its_shell_is_asked_there(opened: Console, other_end: FakeTty) -> None:
+def test_shell_works_on_a_board_that_is_in_its_shell_already(opened: Console, other_end: FakeTty) -> None:
     other_end.console_mode = False
 
     assert opened.shell("version").startswith("0.09")
     assert other_end.console_mode
 
 
-def test_half_a_command_in_the_shells_line_is_rubbed_out_and_not_run(
-    opened: Console, other_end: FakeTty
-) -> None:
+def test_shell_deletes_half_a_command_in_the_board_s_line(opened: Console, other_end: FakeTty) -> None:
     other_end.console_mode = False
     other_end.line += b"power on"
     other_end.answers["power on"] = b"Device powered on"
@@ -143,7 +139,7 @@ def test_half_a_command_in_the_shells_line_is_rubbed_out_and_not_run(
     assert other_end.console_mode
 
 
-def test_a_board_that_does_not_answer_is_a_shell_error(opened: Console, other_end: FakeTty) -> None:
+def test_shell_raises_shell_error_if_the_board_does_not_answer(opened: Console, other_end: FakeTty) -> None:
     other_end.silent = True
 
     with pytest.raises(errors.ShellError, match="did not answer"):
@@ -167,7 +163,7 @@ def test_shell_without_an_answer_notes_that_the_dut_may_not_be_heard(
     assert kinds == [blind, unsure, blind, unsure, blind, heard]
 
 
-def test_console_mode_is_restored_after_an_answer_that_does_not_come(
+def test_shell_restores_console_mode_after_a_timeout(
     opened: Console, other_end: FakeTty, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run_line = other_end._run_line
@@ -179,30 +175,26 @@ def test_console_mode_is_restored_after_an_answer_that_does_not_come(
     assert until(lambda: other_end.console_mode, 60)
 
 
-def test_the_console_command_ends_in_console_mode(opened: Console, other_end: FakeTty) -> None:
+def test_shell_command_console_ends_in_console_mode(opened: Console, other_end: FakeTty) -> None:
     assert "Entering console mode" in opened.shell("console")
     assert other_end.console_mode
 
 
-def test_opening_restores_console_mode_while_the_dut_has_no_power(
-    unpowered: Console, other_end: FakeTty
-) -> None:
+def test_open_restores_console_mode_if_the_dut_has_no_power(unpowered: Console, other_end: FakeTty) -> None:
     other_end.console_mode = False
 
     with unpowered:
         assert other_end.console_mode
 
 
-def test_opening_sends_nothing_to_a_dut_with_power(opened: Console, other_end: FakeTty) -> None:
+def test_open_sends_nothing_to_a_dut_with_power(opened: Console, other_end: FakeTty) -> None:
     other_end.say(b"up")
     opened.expect("up", timeout_s=5)
 
     assert not other_end.dut
 
 
-def test_the_first_bytes_for_the_dut_reach_it_though_the_board_was_left_in_its_shell(
-    opened: Console, other_end: FakeTty
-) -> None:
+def test_send_restores_console_mode_before_the_first_bytes(opened: Console, other_end: FakeTty) -> None:
     other_end.console_mode = False
 
     opened.send(b"root\r")
@@ -210,14 +202,14 @@ def test_the_first_bytes_for_the_dut_reach_it_though_the_board_was_left_in_its_s
     assert until(lambda: bytes(other_end.dut) == b"root\r", 60)
 
 
-def test_a_silent_console_of_a_board_in_doubt_names_the_shell(opened: Console, other_end: FakeTty) -> None:
+def test_expect_error_names_the_shell_if_the_mode_is_uncertain(opened: Console, other_end: FakeTty) -> None:
     other_end.console_mode = False
 
     with pytest.raises(errors.ExpectError, match=re.escape("restore_console_mode()")):
         opened.expect("login: ", timeout_s=0.1)
 
 
-def test_a_console_of_the_duts_own_asks_at_the_boards_port(other_end: FakeTty) -> None:
+def test_shell_uses_the_board_s_port_if_the_dut_has_its_own_console(other_end: FakeTty) -> None:
     own = FakeTty()
 
     with Console("5a1c0e01", lambda: Tty(own.path, is_board=False), Tty(other_end.path)) as opened:
@@ -228,7 +220,7 @@ def test_a_console_of_the_duts_own_asks_at_the_boards_port(other_end: FakeTty) -
     own.unplug()
 
 
-def test_a_sequence_behind_a_command_adds_to_its_time(
+def test_shell_adds_the_duration_of_a_sequence_to_its_time_limit(
     other_end: FakeTty, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[tuple[str, float]] = []
@@ -245,13 +237,13 @@ def test_a_sequence_behind_a_command_adds_to_its_time(
 
 
 @pytest.mark.parametrize("command", ["two\rlines", "caf\u00e9", "\x1b[A", "x" * 513])
-def test_what_would_jam_the_line_editor_is_refused(command: str) -> None:
+def test_check_command_refuses_what_jams_the_line_editor(command: str) -> None:
     with pytest.raises(errors.UsageError):
         check_command(command)
 
 
 @given(st.binary(max_size=600), st.booleans())
-def test_any_bytes_make_an_answer_that_survives_pickling(raw: bytes, cut: bool) -> None:
+def test_shell_answer_of_any_bytes_survives_pickling(raw: bytes, cut: bool) -> None:
     answer = ShellAnswer.of(raw, cut=cut)
 
     copy = pickle.loads(pickle.dumps(answer))  # noqa: S301 - our own bytes
@@ -259,7 +251,7 @@ def test_any_bytes_make_an_answer_that_survives_pickling(raw: bytes, cut: bool) 
     assert (copy, copy.cut) == (answer, cut)
 
 
-def test_a_board_that_is_unplugged_meanwhile_is_a_lost_console(
+def test_shell_of_a_board_that_is_unplugged_raises_console_lost_error(
     opened: Console, other_end: FakeTty, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(other_end, "_run_line", lambda _: None)
@@ -269,7 +261,7 @@ def test_a_board_that_is_unplugged_meanwhile_is_a_lost_console(
         opened.shell("version", timeout_s=10)
 
 
-def test_a_garbled_farewell_is_asked_for_again(
+def test_shell_repeats_the_console_command_if_its_reply_is_garbled(
     opened: Console, other_end: FakeTty, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     say = other_end.say
@@ -283,7 +275,7 @@ def test_a_garbled_farewell_is_asked_for_again(
 
 
 @pytest.mark.thorough
-def test_a_dut_that_never_pauses_does_not_hold_up_the_time_limit(opened: Console, other_end: FakeTty) -> None:
+def test_shell_keeps_its_time_limit_if_the_dut_never_pauses(opened: Console, other_end: FakeTty) -> None:
     other_end.silent = True
     over = threading.Event()
 

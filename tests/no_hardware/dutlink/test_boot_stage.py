@@ -40,7 +40,7 @@ def transcript_of(said: bytes) -> Transcript:
 
 
 @pytest.mark.parametrize("said", WORDS)
-def test_stage_is_told_from_the_last_words(said: bytes) -> None:
+def test_stage_of_the_last_lines(said: bytes) -> None:
     assert stage_of(transcript_of(said), PROMPT) is WORDS[said]
 
 
@@ -76,12 +76,12 @@ def test_boot_prompt_is_named(said: bytes, name: str | None) -> None:
 
 
 @pytest.mark.parametrize("stage", Stage)
-def test_enter_is_pressed_at_once_only_after_a_system_s_words(stage: Stage) -> None:
+def test_may_press_enter_at_once_only_after_a_system_s_lines(stage: Stage) -> None:
     assert may_press_enter(transcript_of(b"x"), stage, 60.0) is (stage is Stage.SYSTEM)
 
 
 @pytest.mark.parametrize("stage", Stage)
-def test_enter_is_pressed_after_a_long_silence_but_never_into_a_countdown(
+def test_may_press_enter_after_a_long_silence_but_never_in_a_countdown(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(boot_stage, "SILENT_S", -1.0)
@@ -117,7 +117,7 @@ def test_stage_ignores_what_a_system_prints_after_a_login(prompt: bytes) -> None
 
 @pytest.mark.parametrize("prompt", PROMPTS)
 @pytest.mark.parametrize("first", [b"\r\ndut login: root\r\n", b"[    1.000000] Linux\r\n"])
-def test_stage_ignores_what_a_system_prints_after_its_own_words(first: bytes, prompt: bytes) -> None:
+def test_stage_ignores_what_a_system_prints_after_its_own_lines(first: bytes, prompt: bytes) -> None:
     transcript = transcript_of(first + prompt + FIRMWARE + prompt)
 
     assert stage_of(transcript, PROMPT) is Stage.SYSTEM

@@ -49,20 +49,20 @@ def board(bootable: Board) -> Board:
     return bootable
 
 
-def test_it_is_up_at_the_login_prompt_where_nobody_said_otherwise(board: Board) -> None:
+def test_wait_until_up_waits_for_a_login_prompt_by_default(board: Board) -> None:
     board.power.on()
 
     assert board.wait_until_up().text().startswith("login: ")
 
 
-def test_it_is_up_when_the_words_of_its_place_come(board: Board) -> None:
+def test_wait_until_up_waits_for_the_pattern_of_the_place(board: Board) -> None:
     board._wiring = replace(WIRING, up=r"image: (\w+) [0-9a-f]{16}")
     board.power.on()
 
     assert board.wait_until_up().text(1) == "up"
 
 
-def test_what_showed_that_it_is_up_is_still_there_to_be_expected(board: Board) -> None:
+def test_wait_until_up_leaves_the_match_to_expect(board: Board) -> None:
     board.power.on()
     board.wait_until_up()
 
@@ -71,7 +71,7 @@ def test_what_showed_that_it_is_up_is_still_there_to_be_expected(board: Board) -
     assert board.console.run("true").status == 0
 
 
-def test_the_last_boots_prompt_does_not_count(board: Board) -> None:
+def test_wait_until_up_ignores_the_prompt_of_the_boot_before(board: Board) -> None:
     board.power.on()
     board.wait_until_up()
     board.power.cycle(0.1)
@@ -80,7 +80,7 @@ def test_the_last_boots_prompt_does_not_count(board: Board) -> None:
         board.wait_until_up(timeout_s=0)
 
 
-def test_a_dut_whose_supply_was_cut_is_not_waited_for(board: Board) -> None:
+def test_wait_until_up_refuses_a_dut_whose_supply_was_cut(board: Board) -> None:
     with pytest.raises(BoardFaultError, match="cannot come up"):
         board.wait_until_up()
 
@@ -95,7 +95,7 @@ def test_a_dut_whose_supply_was_cut_is_not_waited_for(board: Board) -> None:
     ],
     ids=["expect", "login", "run", "wait_until_up"],
 )
-def test_wait_of_a_switched_off_dut_says_so(board: Board, wait: Callable[[Board], object]) -> None:
+def test_wait_until_up_error_says_that_the_dut_is_off(board: Board, wait: Callable[[Board], object]) -> None:
     board.power.on()
     board.wait_until_up()
     board.power.off()
@@ -108,7 +108,7 @@ def test_wait_of_a_switched_off_dut_says_so(board: Board, wait: Callable[[Board]
     assert "boot loader" not in caught.value.why
 
 
-def test_power_off_sequence_that_leaves_the_supply_on_is_no_switched_off_dut(board: Board) -> None:
+def test_is_off_is_false_after_a_sequence_that_leaves_the_supply_on(board: Board) -> None:
     board.settings.write(power_off="al,w1,az")
     try:
         board.power.off()
@@ -118,13 +118,13 @@ def test_power_off_sequence_that_leaves_the_supply_on_is_no_switched_off_dut(boa
     assert not board.power.is_off
 
 
-def test_board_shell_that_switches_the_dut_on_leaves_none_that_is_switched_off(board: Board) -> None:
+def test_is_off_is_false_after_the_board_s_shell_switched_the_dut_on(board: Board) -> None:
     board.console.shell("power on")
 
     assert not board.power.is_off
 
 
-def test_a_login_without_a_user_names_the_lab_file(board: Board) -> None:
+def test_login_without_a_user_names_the_lab_file(board: Board) -> None:
     board.console.set_login(None)
     with pytest.raises(UsageError, match=r"lab\.toml"):
         board.console.login()
@@ -139,13 +139,13 @@ def test_a_login_without_a_user_names_the_lab_file(board: Board) -> None:
         (None, None, ("root", "hil")),
     ],
 )
-def test_another_user_does_not_get_the_places_password(
+def test_login_of_another_user_does_not_send_the_place_s_password(
     user: str | None, password: str | None, used: tuple[str, str]
 ) -> None:
     assert credentials(Login("root", "hil"), "5a1c0e01", user, password) == used
 
 
-def test_words_that_were_there_before_do_not_count() -> None:
+def test_wait_for_pattern_ignores_bytes_before_its_begin() -> None:
     transcript = Transcript()
     transcript.append(b"old login: ")
     begin = transcript.position
@@ -158,14 +158,14 @@ def test_words_that_were_there_before_do_not_count() -> None:
     assert found.before == b"new "
 
 
-def test_a_console_that_is_gone_is_not_waited_for() -> None:
+def test_wait_for_pattern_ends_if_the_console_is_gone() -> None:
     transcript = Transcript()
     transcript.append(b"half a lo")
 
     assert wait_for_pattern(transcript, 0, "login: ", 1e9, lambda: True) == b"half a lo"
 
 
-def test_waiting_for_words_keeps_no_more_of_a_flood_than_expect_does() -> None:
+def test_wait_for_pattern_keeps_no_more_bytes_than_expect() -> None:
     transcript = Transcript()
     for _ in range(20):
         transcript.append(b"x" * (1 << 20))

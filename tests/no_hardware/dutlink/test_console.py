@@ -47,7 +47,7 @@ def opened(other_end: FakeTty, make: Callable[..., Console]) -> Console:
     return make(other_end, is_board=False).open()
 
 
-def test_what_the_dut_says_can_be_expected(opened: Console, other_end: FakeTty) -> None:
+def test_expect_returns_what_the_dut_prints(opened: Console, other_end: FakeTty) -> None:
     other_end.say(b"Linux 6.1\r\nlogin: ")
 
     expected = opened.expect(r"Linux ([0-9.]+).*login: ", timeout_s=5)
@@ -55,26 +55,26 @@ def test_what_the_dut_says_can_be_expected(opened: Console, other_end: FakeTty) 
     assert (expected.text(1), expected.before, expected.index) == ("6.1", b"", 0)
 
 
-def test_of_several_patterns_the_one_that_came_is_told(opened: Console, other_end: FakeTty) -> None:
+def test_expect_returns_the_index_of_the_pattern_that_matched(opened: Console, other_end: FakeTty) -> None:
     other_end.say(b"Kernel panic")
 
     assert opened.expect(["login: ", rb"panic", re.compile("PANIC")], timeout_s=5).index == 1
 
 
-def test_a_compiled_pattern_keeps_its_flags(opened: Console, other_end: FakeTty) -> None:
+def test_expect_keeps_the_flags_of_a_compiled_pattern(opened: Console, other_end: FakeTty) -> None:
     other_end.say(b"LOGIN: ")
 
     assert opened.expect(re.compile("login: ", re.IGNORECASE), timeout_s=5).group() == b"LOGIN: "
 
 
-def test_what_comes_behind_a_match_is_kept_for_the_next(opened: Console, other_end: FakeTty) -> None:
+def test_expect_keeps_bytes_after_a_match_for_the_next(opened: Console, other_end: FakeTty) -> None:
     other_end.say(b"one two")
     opened.expect("one", timeout_s=5)
 
     assert opened.expect("two", timeout_s=5).before == b" "
 
 
-def test_what_did_not_come_is_named_with_what_came_instead(opened: Console, other_end: FakeTty) -> None:
+def test_expect_error_names_the_pattern_and_the_last_line(opened: Console, other_end: FakeTty) -> None:
     other_end.say(b"U-Boot\x1b")
     opened.expect("Boot", timeout_s=5)
 
@@ -86,7 +86,7 @@ def test_what_did_not_come_is_named_with_what_came_instead(opened: Console, othe
     assert r"\x1b" in caught.value.why
 
 
-def test_what_was_discarded_cannot_be_expected(opened: Console, other_end: FakeTty) -> None:
+def test_discard_hides_earlier_bytes_from_expect(opened: Console, other_end: FakeTty) -> None:
     other_end.say(b"login: ")
     until(lambda: len(opened.transcript) == 7, 60)
 
@@ -96,7 +96,7 @@ def test_what_was_discarded_cannot_be_expected(opened: Console, other_end: FakeT
         opened.expect("login: ", timeout_s=0.1)
 
 
-def test_every_byte_is_in_the_transcript_though_nobody_looked(opened: Console, other_end: FakeTty) -> None:
+def test_transcript_has_bytes_that_no_expect_read(opened: Console, other_end: FakeTty) -> None:
     other_end.say(b"first ")
     until(lambda: len(opened.transcript) == 6, 60)
     other_end.say(b"second")
@@ -105,7 +105,7 @@ def test_every_byte_is_in_the_transcript_though_nobody_looked(opened: Console, o
     assert opened.transcript.chunks[0].monotonic_s <= opened.transcript.chunks[1].monotonic_s
 
 
-def test_all_bytes_are_sent_however_many(opened: Console, other_end: FakeTty) -> None:
+def test_send_sends_all_of_many_bytes(opened: Console, other_end: FakeTty) -> None:
     data = bytes(range(3, 128)) * 1000
 
     opened.send(data)
@@ -113,13 +113,13 @@ def test_all_bytes_are_sent_however_many(opened: Console, other_end: FakeTty) ->
     assert until(lambda: bytes(other_end.dut) == data, 60)
 
 
-def test_a_line_ends_as_the_enter_key_does(opened: Console, other_end: FakeTty) -> None:
+def test_sendline_ends_with_cr(opened: Console, other_end: FakeTty) -> None:
     opened.sendline("root")
 
     assert until(lambda: bytes(other_end.dut) == b"root\r", 60)
 
 
-def test_a_tty_in_its_default_mode_is_made_raw_before_it_is_read(
+def test_open_makes_the_tty_raw_before_the_first_read(
     other_end: FakeTty, make: Callable[..., Console]
 ) -> None:
     slave = os.open(other_end.path, os.O_RDWR | os.O_NOCTTY)
@@ -135,7 +135,7 @@ def test_a_tty_in_its_default_mode_is_made_raw_before_it_is_read(
     assert not other_end.dut
 
 
-def test_a_second_opener_is_told_that_it_is_busy(
+def test_open_of_an_open_tty_raises_console_busy_error(
     opened: Console, other_end: FakeTty, make: Callable[..., Console]
 ) -> None:
     assert opened.is_open
@@ -144,7 +144,9 @@ def test_a_second_opener_is_told_that_it_is_busy(
         make(other_end).open()
 
 
-def test_a_tty_that_somebody_locked_is_busy(other_end: FakeTty, make: Callable[..., Console]) -> None:
+def test_open_of_a_locked_tty_raises_console_busy_error(
+    other_end: FakeTty, make: Callable[..., Console]
+) -> None:
     descriptor = os.open(other_end.path, os.O_RDWR | os.O_NOCTTY)
     fcntl.flock(descriptor, fcntl.LOCK_EX)
 
@@ -154,7 +156,7 @@ def test_a_tty_that_somebody_locked_is_busy(other_end: FakeTty, make: Callable[.
     os.close(descriptor)
 
 
-def test_a_tty_that_is_not_there_is_missing_and_a_missing_file(tmp_path: Path) -> None:
+def test_open_of_a_missing_tty_raises_console_missing_error(tmp_path: Path) -> None:
     opened = Console("5a1c0e01", lambda: Tty(tmp_path / "none"), Tty(tmp_path / "none"))
 
     with pytest.raises(FileNotFoundError) as caught:
@@ -163,7 +165,7 @@ def test_a_tty_that_is_not_there_is_missing_and_a_missing_file(tmp_path: Path) -
     assert isinstance(caught.value, errors.ConsoleMissingError)
 
 
-def test_a_tty_that_appears_soon_is_waited_for(tmp_path: Path, other_end: FakeTty) -> None:
+def test_open_waits_for_a_tty_that_appears_soon(tmp_path: Path, other_end: FakeTty) -> None:
     link = tmp_path / "tty"
     opened = Console("5a1c0e01", lambda: Tty(link, is_board=False), Tty(link))
     threading.Timer(0.2, link.symlink_to, [other_end.path]).start()
@@ -172,14 +174,14 @@ def test_a_tty_that_appears_soon_is_waited_for(tmp_path: Path, other_end: FakeTt
         assert opened.is_open
 
 
-def test_unplugging_ends_a_wait_at_once(opened: Console, other_end: FakeTty) -> None:
+def test_expect_ends_when_the_tty_goes_away(opened: Console, other_end: FakeTty) -> None:
     threading.Timer(0.1, other_end.unplug).start()
 
     with pytest.raises(errors.ConsoleLostError):
         opened.expect("login: ", timeout_s=20)
 
 
-def test_what_came_before_it_was_lost_can_still_be_expected(opened: Console, other_end: FakeTty) -> None:
+def test_expect_finds_bytes_from_before_the_tty_went_away(opened: Console, other_end: FakeTty) -> None:
     other_end.say(b"Oops")
     until(lambda: len(opened.transcript) == 4, 60)
     other_end.unplug()
@@ -187,7 +189,7 @@ def test_what_came_before_it_was_lost_can_still_be_expected(opened: Console, oth
     assert opened.expect("Oops", timeout_s=5)
 
 
-def test_sending_to_a_lost_console_says_so(opened: Console, other_end: FakeTty) -> None:
+def test_send_to_a_lost_console_raises_console_lost_error(opened: Console, other_end: FakeTty) -> None:
     other_end.unplug()
 
     with pytest.raises(errors.ConsoleLostError):
@@ -196,7 +198,7 @@ def test_sending_to_a_lost_console_says_so(opened: Console, other_end: FakeTty) 
         opened.send(b"x")
 
 
-def test_a_lost_console_can_be_opened_again(opened: Console, other_end: FakeTty) -> None:
+def test_open_works_again_after_the_tty_went_away(opened: Console, other_end: FakeTty) -> None:
     other_end.unplug()
     with pytest.raises(errors.ConsoleLostError):
         opened.expect("anything", timeout_s=5)
@@ -210,7 +212,7 @@ def test_a_lost_console_can_be_opened_again(opened: Console, other_end: FakeTty)
     another.unplug()
 
 
-def test_a_tty_that_takes_nothing_more_is_named(
+def test_send_error_names_a_tty_that_takes_no_bytes(
     opened: Console, other_end: FakeTty, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(port, "WRITE_LIMIT_S", 0.2)
@@ -220,7 +222,7 @@ def test_a_tty_that_takes_nothing_more_is_named(
         opened.send(b"x" * 1_000_000)
 
 
-def test_the_transcript_stays_after_closing(opened: Console, other_end: FakeTty) -> None:
+def test_close_keeps_the_transcript(opened: Console, other_end: FakeTty) -> None:
     other_end.say(b"login: ")
     opened.expect("login: ", timeout_s=5)
 
@@ -230,7 +232,7 @@ def test_the_transcript_stays_after_closing(opened: Console, other_end: FakeTty)
     assert not opened.is_open
 
 
-def test_the_tty_is_told_open_or_not(opened: Console, other_end: FakeTty) -> None:
+def test_tty_is_known_whether_it_is_open_or_not(opened: Console, other_end: FakeTty) -> None:
     while_open = opened.tty.path
 
     opened.close()
@@ -254,7 +256,7 @@ def drained(other_end: FakeTty) -> None:
     termios.tcdrain(other_end._board)
 
 
-def test_many_small_pieces_come_whole_and_in_order(opened: Console, other_end: FakeTty) -> None:
+def test_expect_gets_many_small_pieces_in_order(opened: Console, other_end: FakeTty) -> None:
     pieces = [b"%06d," % number for number in range(2000)]
     for piece in pieces:
         other_end.say(piece)
@@ -263,9 +265,7 @@ def test_many_small_pieces_come_whole_and_in_order(opened: Console, other_end: F
     assert opened.transcript.data == b"".join(pieces)
 
 
-def test_a_console_that_speaks_faster_than_it_is_read_loses_nothing(
-    opened: Console, other_end: FakeTty
-) -> None:
+def test_reader_loses_nothing_of_a_fast_console(opened: Console, other_end: FakeTty) -> None:
     def speak() -> None:
         for number in range(40):
             other_end.say(b"x" * 250_000 + b"mark %d." % number)
@@ -280,7 +280,7 @@ def test_a_console_that_speaks_faster_than_it_is_read_loses_nothing(
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_a_reader_that_dies_ends_whoever_waits(opened: Console, other_end: FakeTty) -> None:
+def test_reader_that_fails_ends_waits(opened: Console, other_end: FakeTty) -> None:
     def die(_event: object) -> None:
         raise RuntimeError
 
@@ -291,9 +291,7 @@ def test_a_reader_that_dies_ends_whoever_waits(opened: Console, other_end: FakeT
         opened.expect("never", timeout_s=20)
 
 
-def test_the_transcript_tells_when_the_console_went_away_and_came_back(
-    opened: Console, other_end: FakeTty
-) -> None:
+def test_transcript_notes_when_the_tty_goes_away_and_comes_back(opened: Console, other_end: FakeTty) -> None:
     other_end.unplug()
     with pytest.raises(errors.ConsoleLostError):
         opened.expect("anything", timeout_s=5)
@@ -307,7 +305,7 @@ def test_the_transcript_tells_when_the_console_went_away_and_came_back(
     assert said == ["is open", "went away", "is open"]
 
 
-def test_a_console_that_went_away_is_told_to_who_asks(opened: Console, other_end: FakeTty) -> None:
+def test_check_raises_if_the_tty_went_away(opened: Console, other_end: FakeTty) -> None:
     opened.check()
     other_end.unplug()
     with pytest.raises(errors.ConsoleLostError):
@@ -317,7 +315,7 @@ def test_a_console_that_went_away_is_told_to_who_asks(opened: Console, other_end
         opened.check()
 
 
-def test_what_is_shown_of_the_dut_in_an_error_is_plain(opened: Console, other_end: FakeTty) -> None:
+def test_expect_error_sanitizes_the_dut_s_output(opened: Console, other_end: FakeTty) -> None:
     other_end.say(b"\x1b]0;evil\x07\x1b[2Jlogged \x1b[31min\x1b[0m\xff")
     until(lambda: len(opened.transcript) > 30, 60)
 
@@ -328,7 +326,7 @@ def test_what_is_shown_of_the_dut_in_an_error_is_plain(opened: Console, other_en
     assert r"\x1b]0;evil\x07logged in" in caught.value.why
 
 
-def test_where_all_was_matched_an_error_tells_what_came_before(opened: Console, other_end: FakeTty) -> None:
+def test_expect_error_shows_earlier_output_if_all_was_matched(opened: Console, other_end: FakeTty) -> None:
     other_end.say(b"booting\r\nlogin: ")
     opened.expect("login: ", timeout_s=5)
 

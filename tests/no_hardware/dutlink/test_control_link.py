@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from hil.dutlink.board import Board
 
 
-def test_the_backend_of_a_host_is_made_once(fake: FakeBoard) -> None:
+def test_backend_of_makes_a_host_s_backend_once(fake: FakeBoard) -> None:
     made = itertools.count()
 
     def make() -> FakeBackend:
@@ -43,7 +43,7 @@ def not_loadable() -> Any:
 
 
 @pytest.mark.parametrize("make", [nothing, not_loadable])
-def test_a_backend_that_cannot_be_loaded_is_named_with_its_remedy(make: Any) -> None:
+def test_usb_devices_error_has_a_remedy_if_no_backend_can_be_loaded(make: Any) -> None:
     with pytest.raises(errors.NoUsbBackendError) as caught:
         usb_devices(Host("a fake host", backend=make))
 
@@ -59,7 +59,7 @@ def test_a_backend_that_cannot_be_loaded_is_named_with_its_remedy(make: Any) -> 
         (None, None, None),
     ],
 )
-def test_the_system_s_libusb_goes_before_the_packaged_one(
+def test_backend_of_prefers_the_system_s_libusb(
     system: str | None, packaged: str | None, taken: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     modules = {
@@ -76,7 +76,7 @@ def test_the_system_s_libusb_goes_before_the_packaged_one(
             backend_of(Host())
 
 
-def test_the_control_interface_is_found_by_class_wherever_it_is(dev: Path) -> None:
+def test_open_board_finds_the_control_interface_by_its_class(dev: Path) -> None:
     fake = FakeBoard(interfaces=[(0xFF, 0, 0), (0xFF, 1, 1), (2, 2, 0)])
 
     with open_board(host_with(fake, dev=dev), console=False) as board:
@@ -95,7 +95,7 @@ def test_the_control_interface_is_found_by_class_wherever_it_is(dev: Path) -> No
         (errno.EACCES, errors.BoardDeniedError),
     ],
 )
-def test_a_failed_request_names_board_and_request(
+def test_control_out_error_names_board_and_request(
     board: Board, fake: FakeBoard, number: int, kind: type[errors.HilError]
 ) -> None:
     fake.errors.append(number)
@@ -107,15 +107,13 @@ def test_a_failed_request_names_board_and_request(
     assert "power request" in caught.value.what
 
 
-def test_a_request_gets_two_seconds(board: Board, fake: FakeBoard) -> None:
+def test_control_in_has_a_limit_of_two_seconds(board: Board, fake: FakeBoard) -> None:
     board.power.force_on()
 
     assert fake.limits_ms[-1] == 2000
 
 
-def test_after_a_sequence_was_started_the_board_is_waited_for_as_long_as_it_may_take(
-    board: Board, fake: FakeBoard
-) -> None:
+def test_control_in_waits_as_long_as_a_started_sequence_may_take(board: Board, fake: FakeBoard) -> None:
     fake.settings[3] = b"p1,w40"
     board.power.on(wait=False)
 
@@ -125,7 +123,7 @@ def test_after_a_sequence_was_started_the_board_is_waited_for_as_long_as_it_may_
     assert fake.limits_ms[-1] == 2000
 
 
-def test_a_board_that_answered_is_not_waited_for_again(board: Board, fake: FakeBoard) -> None:
+def test_control_in_does_not_wait_again_after_an_answer(board: Board, fake: FakeBoard) -> None:
     fake.settings[3] = b"p1,w40"
     board.power.on()
     fake.limits_ms.clear()
@@ -135,7 +133,7 @@ def test_a_board_that_answered_is_not_waited_for_again(board: Board, fake: FakeB
     assert fake.limits_ms == [2000]
 
 
-def test_a_line_error_while_waiting_for_the_answer_is_tried_again(board: Board, fake: FakeBoard) -> None:
+def test_wait_ready_retries_after_a_line_error(board: Board, fake: FakeBoard) -> None:
     fake.settings[3] = b"p1,w1"
     board.power.on(wait=False)
     fake.errors.append(errno.EIO)
@@ -145,7 +143,7 @@ def test_a_line_error_while_waiting_for_the_answer_is_tried_again(board: Board, 
     assert fake.done[-1] == (1, 2, b"")
 
 
-def test_a_board_that_stays_silent_is_a_timeout_that_says_how_long(board: Board, fake: FakeBoard) -> None:
+def test_wait_ready_error_of_a_silent_board_names_the_time(board: Board, fake: FakeBoard) -> None:
     fake.settings[3] = b"p1,w4"
     board.power.on(wait=False)
     fake.always = errno.ETIMEDOUT
@@ -154,7 +152,7 @@ def test_a_board_that_stays_silent_is_a_timeout_that_says_how_long(board: Board,
         board._link.wait_ready()
 
 
-def test_a_wait_that_is_interrupted_leaves_the_next_request_its_time(
+def test_wait_ready_that_is_interrupted_keeps_the_time_of_the_sequence(
     board: Board, fake: FakeBoard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fake.settings[3] = b"p1,w40"
@@ -172,13 +170,13 @@ def test_a_wait_that_is_interrupted_leaves_the_next_request_its_time(
     assert fake.limits_ms[-2] > 6500
 
 
-def test_closing_lets_go_of_the_device(board: Board, fake: FakeBoard) -> None:
+def test_close_releases_the_device(board: Board, fake: FakeBoard) -> None:
     board.close()
 
     assert fake.opened == 0
 
 
-def test_control_transfers_are_logged_at_debug_level(
+def test_control_link_logs_transfers_at_debug_level(
     board: Board, fake: FakeBoard, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level("DEBUG", "hil.dutlink.usb.control_link"):

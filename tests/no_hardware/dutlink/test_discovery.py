@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 DFU = [(0xFE, 1, 2)]
 
 
-def test_a_board_that_answers_is_present_with_serial_and_firmware(host: Host) -> None:
+def test_probe_of_a_board_that_answers_is_present(host: Host) -> None:
     result = probe(host)
 
     assert result.verdict is Verdict.PRESENT
@@ -30,21 +30,21 @@ def test_a_board_that_answers_is_present_with_serial_and_firmware(host: Host) ->
     assert result.error is None
 
 
-def test_a_look_leaves_nothing_open(host: Host, fake: FakeBoard) -> None:
+def test_probe_leaves_no_device_open(host: Host, fake: FakeBoard) -> None:
     probe(host)
     list_boards(host)
 
     assert fake.opened == 0
 
 
-def test_nothing_on_the_bus_is_absent_and_a_missing_file(dev: Path) -> None:
+def test_probe_of_an_empty_bus_is_absent(dev: Path) -> None:
     with pytest.raises(FileNotFoundError) as caught:
         open_board(host_with(dev=dev))
 
     assert type(caught.value) is errors.BoardAbsentError
 
 
-def test_an_unknown_serial_number_is_absent_though_others_are_there(host: Host) -> None:
+def test_probe_of_an_unknown_serial_number_is_absent(host: Host) -> None:
     result = probe(host, "ffffffff")
 
     assert result.verdict is Verdict.ABSENT
@@ -52,33 +52,35 @@ def test_an_unknown_serial_number_is_absent_though_others_are_there(host: Host) 
 
 
 @pytest.mark.parametrize(("product_id", "bcd_device"), [(0xE012, 0x0001), (0x1012, 0x0001)])
-def test_a_boot_loader_is_told_by_its_interfaces(dev: Path, product_id: int, bcd_device: int) -> None:
+def test_probe_recognizes_a_boot_loader_by_its_interfaces(
+    dev: Path, product_id: int, bcd_device: int
+) -> None:
     fake = FakeBoard(product_id=product_id, bcd_device=bcd_device, interfaces=DFU)
 
     with pytest.raises(errors.BoardInBootLoaderError, match="5a1c0e01"):
         open_board(host_with(fake, dev=dev))
 
 
-def test_a_boot_loader_is_listed_as_absent_with_its_serial_number(dev: Path) -> None:
+def test_list_boards_lists_a_boot_loader_as_absent(dev: Path) -> None:
     (result,) = list_boards(host_with(FakeBoard(product_id=0xE012, interfaces=DFU), dev=dev))
 
     assert (result.verdict, result.serial) == (Verdict.ABSENT, "5a1c0e01")
     assert isinstance(result.error, errors.BoardInBootLoaderError)
 
 
-def test_the_boot_loader_of_another_board_does_not_matter(dev: Path) -> None:
+def test_probe_ignores_another_board_in_its_boot_loader(dev: Path) -> None:
     host = host_with(FakeBoard(interfaces=DFU), FakeBoard("00000002"), dev=dev)
 
     assert probe(host, "00000002").verdict is Verdict.PRESENT
 
 
-def test_the_chip_in_its_factory_boot_loader_is_hinted_at(dev: Path) -> None:
+def test_probe_error_mentions_a_chip_in_its_factory_boot_loader(dev: Path) -> None:
     chip = FakeBoard(vendor_id=0x0483, product_id=0xDF11, interfaces=DFU)
 
     assert "0483:df11" in str(probe(host_with(chip, dev=dev)).error)
 
 
-def test_a_board_that_may_not_be_opened_is_denied_without_serial(host: Host, fake: FakeBoard) -> None:
+def test_probe_of_a_board_that_cannot_be_opened_is_denied(host: Host, fake: FakeBoard) -> None:
     fake.open_always = errno.EACCES
 
     result = probe(host)
@@ -87,20 +89,22 @@ def test_a_board_that_may_not_be_opened_is_denied_without_serial(host: Host, fak
     assert "udev" in str(result.error)
 
 
-def test_a_denied_board_may_be_the_wanted_one(host: Host, fake: FakeBoard) -> None:
+def test_probe_of_a_serial_number_is_denied_if_a_denied_board_may_have_it(
+    host: Host, fake: FakeBoard
+) -> None:
     fake.open_always = errno.EACCES
 
     assert probe(host, "ffffffff").verdict is Verdict.DENIED
 
 
-def test_a_board_that_udev_has_not_seen_yet_is_given_a_moment(host: Host, fake: FakeBoard) -> None:
+def test_probe_repeats_while_udev_has_not_set_permissions(host: Host, fake: FakeBoard) -> None:
     fake.open_errors.extend([errno.EACCES, errno.EACCES])
 
     assert probe(host).verdict is Verdict.PRESENT
 
 
 @pytest.mark.parametrize("number", [errno.EIO, errno.ENODEV])
-def test_a_board_that_leaves_while_it_is_looked_at_is_absent(dev: Path, number: int) -> None:
+def test_probe_of_a_board_that_leaves_is_absent(dev: Path, number: int) -> None:
     class Leaving(FakeBackend):
         looks = 0
 
@@ -113,13 +117,13 @@ def test_a_board_that_leaves_while_it_is_looked_at_is_absent(dev: Path, number: 
     assert probe(Host(backend=lambda: backend, dev=dev)).verdict is Verdict.ABSENT
 
 
-def test_a_board_that_is_listed_and_never_opens_is_lost(host: Host, fake: FakeBoard) -> None:
+def test_probe_of_a_listed_board_that_never_opens_is_lost(host: Host, fake: FakeBoard) -> None:
     fake.open_always = errno.EIO
 
     assert probe(host).verdict is Verdict.LOST
 
 
-def test_one_line_error_does_not_hide_a_board_from_the_list(host: Host, fake: FakeBoard) -> None:
+def test_list_boards_repeats_after_a_line_error(host: Host, fake: FakeBoard) -> None:
     fake.open_errors.append(errno.EIO)
 
     (result,) = list_boards(host)
@@ -127,7 +131,7 @@ def test_one_line_error_does_not_hide_a_board_from_the_list(host: Host, fake: Fa
     assert result.verdict is Verdict.PRESENT
 
 
-def test_a_silent_board_is_lost(host: Host, fake: FakeBoard) -> None:
+def test_probe_of_a_silent_board_is_lost(host: Host, fake: FakeBoard) -> None:
     fake.always = errno.ETIMEDOUT
 
     result = probe(host, limit_s=0.2)
@@ -136,7 +140,7 @@ def test_a_silent_board_is_lost(host: Host, fake: FakeBoard) -> None:
     assert isinstance(result.error, errors.BoardLostError)
 
 
-def test_a_silent_neighbour_does_not_hold_up_the_way(dev: Path) -> None:
+def test_probe_is_not_delayed_by_a_silent_neighbour(dev: Path) -> None:
     busy = FakeBoard("00000001", string_error=errno.ETIMEDOUT)
     host = host_with(busy, FakeBoard("00000002"), dev=dev)
 
@@ -144,7 +148,7 @@ def test_a_silent_neighbour_does_not_hold_up_the_way(dev: Path) -> None:
     assert probe(host).serial == "00000002"
 
 
-def test_a_stalled_answer_is_an_answer(host: Host, fake: FakeBoard) -> None:
+def test_probe_of_a_board_that_stalls_is_present(host: Host, fake: FakeBoard) -> None:
     fake.errors.append(errno.EPIPE)
 
     result = probe(host)
@@ -153,16 +157,16 @@ def test_a_stalled_answer_is_an_answer(host: Host, fake: FakeBoard) -> None:
     assert result.firmware == FirmwareVersion(0, 9)
 
 
-def test_no_backend_is_a_finding_of_a_look(dev: Path) -> None:
+def test_probe_without_a_backend_returns_a_result(dev: Path) -> None:
     assert probe(Host(backend=lambda: None, dev=dev)).verdict is Verdict.NO_BACKEND
 
 
-def test_no_backend_is_an_error_of_a_list(dev: Path) -> None:
+def test_list_boards_without_a_backend_raises(dev: Path) -> None:
     with pytest.raises(errors.NoUsbBackendError):
         list_boards(Host(backend=lambda: None, dev=dev))
 
 
-def test_firmware_that_is_too_old_is_refused_and_let_go(host: Host, fake: FakeBoard) -> None:
+def test_open_board_refuses_old_firmware_and_closes_the_device(host: Host, fake: FakeBoard) -> None:
     fake.version = b"0.06 git-ref: old"
 
     with pytest.raises(errors.FirmwareTooOldError):
@@ -171,14 +175,14 @@ def test_firmware_that_is_too_old_is_refused_and_let_go(host: Host, fake: FakeBo
     assert fake.opened == 0
 
 
-def test_a_board_is_opened_by_its_serial_number(dev: Path) -> None:
+def test_open_board_opens_by_serial_number(dev: Path) -> None:
     host = host_with(FakeBoard("00000001"), FakeBoard("00000002"), dev=dev)
 
     with open_board(host, "00000002", console=False) as board:
         assert board.serial == "00000002"
 
 
-def test_a_serial_number_that_is_none_is_not_believed(host: Host, fake: FakeBoard) -> None:
+def test_probe_of_a_malformed_serial_number_is_faulty(host: Host, fake: FakeBoard) -> None:
     fake.serial = "??"
 
     result = probe(host)
@@ -186,7 +190,7 @@ def test_a_serial_number_that_is_none_is_not_believed(host: Host, fake: FakeBoar
     assert (result.verdict, result.serial) == (Verdict.FAULTY, None)
 
 
-def test_look_calls_a_board_faulty_that_refuses_to_say_its_serial_number(host: Host, fake: FakeBoard) -> None:
+def test_probe_of_a_board_that_refuses_its_serial_number_is_faulty(host: Host, fake: FakeBoard) -> None:
     fake.string_error = errno.EPIPE
 
     result = probe(host)
@@ -194,7 +198,7 @@ def test_look_calls_a_board_faulty_that_refuses_to_say_its_serial_number(host: H
     assert (result.verdict, type(result.error)) == (Verdict.FAULTY, errors.RequestStalledError)
 
 
-def test_a_board_whose_descriptors_are_gone_is_absent(host: Host, fake: FakeBoard) -> None:
+def test_probe_of_a_board_without_descriptors_is_absent(host: Host, fake: FakeBoard) -> None:
     fake.interfaces = []
 
     class Gone(list):  # type: ignore[type-arg]
@@ -206,7 +210,7 @@ def test_a_board_whose_descriptors_are_gone_is_absent(host: Host, fake: FakeBoar
     assert probe(host).verdict is Verdict.ABSENT
 
 
-def test_a_bus_that_cannot_be_listed_is_lost(dev: Path) -> None:
+def test_probe_of_a_bus_that_cannot_be_listed_is_lost(dev: Path) -> None:
     class Broken(FakeBackend):
         def enumerate_devices(self) -> Any:
             raise usb_error(errno.EIO)
@@ -215,7 +219,7 @@ def test_a_bus_that_cannot_be_listed_is_lost(dev: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [None, errno.EIO, errno.ENODEV])
-def test_a_board_that_cannot_be_closed_any_more_is_let_go(
+def test_probe_ignores_an_error_on_closing(
     host: Host, monkeypatch: pytest.MonkeyPatch, number: int | None
 ) -> None:
     def broken(_self: FakeBackend, handle: FakeBoard) -> None:
@@ -230,7 +234,7 @@ def test_a_board_that_cannot_be_closed_any_more_is_let_go(
     assert probe(host, serial).verdict is Verdict.PRESENT
 
 
-def test_a_backend_that_gives_out_while_a_board_is_opened_is_a_finding(
+def test_probe_of_a_backend_that_fails_on_opening_returns_a_result(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def gone(_self: FakeBackend, _device: FakeBoard) -> FakeBoard:

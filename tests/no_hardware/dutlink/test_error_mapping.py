@@ -47,7 +47,7 @@ def serial_error(number: int | None) -> OSError:
 
 
 @pytest.mark.parametrize(("number", "kind"), USB_ROWS)
-def test_every_row_of_usb_faults_is_translated(number: int | None, kind: type) -> None:
+def test_translate_maps_each_usb_error(number: int | None, kind: type) -> None:
     error = translate(usb.core.USBError("words", None, number), ErrorSource.USB, "what", serial="5a1c0e01")
 
     assert type(error) is kind
@@ -55,19 +55,19 @@ def test_every_row_of_usb_faults_is_translated(number: int | None, kind: type) -
 
 
 @pytest.mark.parametrize("number", [errno.EIO, errno.ENODEV, errno.ENOENT])
-def test_a_board_that_is_gone_when_it_is_opened_is_absent(number: int) -> None:
+def test_classify_of_a_board_that_left_before_opening_is_absent(number: int) -> None:
     assert classify(usb.core.USBError("", None, number), ErrorSource.USB_OPEN) is errors.BoardAbsentError
 
 
-def test_a_timeout_is_known_by_its_class() -> None:
+def test_classify_recognizes_a_timeout_by_its_class() -> None:
     assert classify(usb.core.USBTimeoutError("", -7, None)) is errors.BoardTimeoutError
 
 
-def test_no_backend_is_known_by_its_class() -> None:
+def test_classify_recognizes_no_backend_by_its_class() -> None:
     assert classify(usb.core.NoBackendError("No backend available")) is errors.NoUsbBackendError
 
 
-def test_a_missing_langid_is_known_by_where_it_was_raised() -> None:
+def test_classify_recognizes_a_missing_langid_by_its_origin() -> None:
     class Silent:
         langids = ()
 
@@ -77,7 +77,7 @@ def test_a_missing_langid_is_known_by_where_it_was_raised() -> None:
     assert classify(caught.value) is errors.BoardDeniedError
 
 
-def test_a_value_error_of_somebody_else_is_no_sign() -> None:
+def test_classify_ignores_other_value_errors() -> None:
     with pytest.raises(ValueError, match="invalid") as caught:
         int("no langid")
 
@@ -86,7 +86,7 @@ def test_a_value_error_of_somebody_else_is_no_sign() -> None:
 
 @pytest.mark.parametrize(("number", "kind"), TTY_ROWS)
 @pytest.mark.parametrize("source", [ErrorSource.UNKNOWN, ErrorSource.TTY])
-def test_every_row_of_tty_faults_is_translated(number: int | None, kind: type, source: ErrorSource) -> None:
+def test_classify_maps_each_tty_error(number: int | None, kind: type, source: ErrorSource) -> None:
     assert classify(serial_error(number), source) is kind
 
 
@@ -100,29 +100,29 @@ def test_every_row_of_tty_faults_is_translated(number: int | None, kind: type, s
         (errno.EBUSY, errors.ConsoleBusyError),
     ],
 )
-def test_opening_a_tty_fails_by_name(number: int, kind: type) -> None:
+def test_classify_maps_each_error_of_opening_a_tty(number: int, kind: type) -> None:
     assert classify(OSError(number, "words"), ErrorSource.TTY_OPEN) is kind
 
 
-def test_termios_keeps_its_number_in_its_arguments() -> None:
+def test_classify_reads_termios_errors() -> None:
     assert classify(termios.error(errno.EIO, "words"), ErrorSource.TTY) is errors.ConsoleLostError
 
 
 @pytest.mark.parametrize(("number", "kind"), STICK_ROWS)
-def test_every_row_of_stick_faults_is_translated(number: int, kind: type) -> None:
+def test_classify_maps_each_stick_error(number: int, kind: type) -> None:
     assert classify(OSError(number, "words"), ErrorSource.STICK) is kind
 
 
-def test_a_bare_missing_file_is_a_sign_of_an_absent_board() -> None:
+def test_classify_of_a_missing_file_is_an_absent_board() -> None:
     assert classify(FileNotFoundError(errno.ENOENT, "words")) is errors.BoardAbsentError
 
 
 @pytest.mark.parametrize("error", [AssertionError(), KeyError(1), ConnectionResetError(104, "words")])
-def test_other_errors_are_no_sign(error: Exception) -> None:
+def test_classify_ignores_other_errors(error: Exception) -> None:
     assert classify(error) is None
 
 
-def test_our_own_errors_stand_for_themselves() -> None:
+def test_translate_returns_hil_errors_unchanged() -> None:
     error = errors.BoardLostError("gone")
 
     assert classify(error) is errors.BoardLostError
@@ -133,7 +133,7 @@ def test_our_own_errors_stand_for_themselves() -> None:
 @pytest.mark.parametrize(
     "number", [None, *sorted({row[0] for row in USB_ROWS + TTY_ROWS + STICK_ROWS if row[0]})]
 )
-def test_what_is_translated_survives_pickling(source: ErrorSource, number: int | None) -> None:
+def test_translate_returns_errors_that_survive_pickling(source: ErrorSource, number: int | None) -> None:
     error = translate(OSError(number, "words"), source, "what", serial="5a1c0e01")
 
     copy: Any = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes
@@ -141,7 +141,7 @@ def test_what_is_translated_survives_pickling(source: ErrorSource, number: int |
     assert (type(copy), copy.parts, str(copy)) == (type(error), error.parts, str(error))
 
 
-def test_neither_pyusb_nor_pexpect_is_imported_before_a_board_is_looked_for() -> None:
+def test_import_of_the_driver_imports_neither_pyusb_nor_pexpect() -> None:
     code = "import sys, hil.dutlink.board; print({'usb', 'serial', 'pexpect'} & set(sys.modules))"
 
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout

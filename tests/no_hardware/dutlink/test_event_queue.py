@@ -55,7 +55,7 @@ def test_event_queue_notes_the_gap_if_nothing_follows(flooded: EventQueue[str]) 
     assert everything(flooded)[2:] == [GAP]
 
 
-def test_event_queue_counts_what_short_chunks_take_beside_their_bytes() -> None:
+def test_event_queue_counts_the_overhead_of_short_chunks() -> None:
     queue: EventQueue[str] = EventQueue(most_bytes=100_000)
     for position in range(10_000):
         queue.put(Chunk(1.0, 2.0, b"x", position))

@@ -73,9 +73,7 @@ def check(pieces: list[bytes], patterns: list[str]) -> None:
 
 
 @given(STREAMS, st.lists(st.sampled_from(PATTERNS), min_size=1, max_size=3))
-def test_the_first_match_is_that_of_a_search_in_all_that_came(
-    pieces: list[bytes], patterns: list[str]
-) -> None:
+def test_expect_finds_what_a_search_in_all_bytes_finds(pieces: list[bytes], patterns: list[str]) -> None:
     check(pieces, patterns)
 
 
@@ -83,12 +81,12 @@ def test_the_first_match_is_that_of_a_search_in_all_that_came(
 @pytest.mark.timeout(600)
 @settings(max_examples=10_000)
 @given(STREAMS, st.lists(st.sampled_from(PATTERNS), min_size=1, max_size=3))
-def test_ten_thousand_streams_hide_no_match(pieces: list[bytes], patterns: list[str]) -> None:
+def test_expect_misses_no_match_in_ten_thousand_streams(pieces: list[bytes], patterns: list[str]) -> None:
     check(pieces, patterns)
 
 
 @given(STREAMS, st.sampled_from(PATTERNS))
-def test_one_wait_that_sees_the_pieces_come_finds_the_same(pieces: list[bytes], pattern: str) -> None:
+def test_incremental_pattern_finds_what_re_finds_piece_by_piece(pieces: list[bytes], pattern: str) -> None:
     haystack, incremental = bytearray(), IncrementalPattern(compile_pattern(pattern))
     for piece in pieces:
         haystack += piece
@@ -112,11 +110,11 @@ def test_one_wait_that_sees_the_pieces_come_finds_the_same(pieces: list[bytes], 
         (r"Linux [\d.]+ on", b"Linux ", b" on"),
     ],
 )
-def test_what_is_fixed_in_a_pattern_is_told(pattern: str, start: bytes, end: bytes) -> None:
+def test_fixed_start_and_fixed_end_of_patterns(pattern: str, start: bytes, end: bytes) -> None:
     assert (fixed_start(compile_pattern(pattern)), fixed_end(compile_pattern(pattern))) == (start, end)
 
 
-def test_a_match_may_span_more_than_the_window_if_its_end_is_fixed() -> None:
+def test_expect_matches_beyond_the_window_if_the_end_is_fixed() -> None:
     stream = ByteStream()
     expecter = Expecter(stream)
     stream.feed(b"Linux 6.1")
@@ -127,7 +125,7 @@ def test_a_match_may_span_more_than_the_window_if_its_end_is_fixed() -> None:
     assert isinstance(expecter.wait_for("Linux.*login: ", 0), Expected)
 
 
-def test_what_is_never_matched_does_not_grow_without_bounds() -> None:
+def test_expect_bounds_unmatched_bytes() -> None:
     haystack_limit = 2 * KEPT_BYTES
     stream = ByteStream()
     expecter = Expecter(stream)
@@ -149,9 +147,7 @@ def test_what_is_never_matched_does_not_grow_without_bounds() -> None:
         (r"foo(?!bar)|(foo)", (b"foo",)),
     ],
 )
-def test_groups_are_those_of_a_search_also_where_they_hang_on_what_follows(
-    pattern: str, groups: tuple[bytes | None, ...]
-) -> None:
+def test_expect_groups_equal_those_of_a_search(pattern: str, groups: tuple[bytes | None, ...]) -> None:
     stream = ByteStream()
     stream.feed(b"a foobar")
     found = Expecter(stream).wait_for(pattern, 0)
@@ -161,7 +157,7 @@ def test_groups_are_those_of_a_search_also_where_they_hang_on_what_follows(
 
 
 @pytest.mark.parametrize("timeout_s", [math.inf, 1e12])
-def test_a_wait_may_be_longer_than_any_that_python_knows(timeout_s: float) -> None:
+def test_expect_accepts_any_timeout(timeout_s: float) -> None:
     stream = ByteStream()
     later = threading.Timer(0.05, stream.feed, [b"login: "])
     later.start()
@@ -175,6 +171,6 @@ def test_a_wait_may_be_longer_than_any_that_python_knows(timeout_s: float) -> No
     "nothing",
     [[], 5, None, [5], "password (y/N)? [", b"(", bytearray(b"a"), "\ud800", "a{99999999999}", "(" * 5000],
 )
-def test_what_is_no_pattern_is_told_at_once(nothing: object) -> None:
+def test_expect_refuses_what_is_no_pattern_at_once(nothing: object) -> None:
     with pytest.raises(UsageError, match="cannot wait for"):
         Expecter(ByteStream()).wait_for(nothing, 1000)  # type: ignore[arg-type]

@@ -15,21 +15,21 @@ def test_format_and_parse_are_inverses(version: FirmwareVersion) -> None:
     assert FirmwareVersion.parse(version.format().encode()) == version
 
 
-def test_the_device_descriptor_tells_the_same_version() -> None:
+def test_from_bcd_equals_the_reply_s_version() -> None:
     assert FirmwareVersion.from_bcd(0x0009) == FirmwareVersion(0, 9)
     assert FirmwareVersion.from_bcd(0x0110) == FirmwareVersion(1, 10)
 
 
-def test_a_version_reads_as_the_release_is_called() -> None:
+def test_version_text_is_the_release_name() -> None:
     assert str(FirmwareVersion(0, 9, "abc")) == "0.09"
 
 
-def test_garbage_is_a_reply_error() -> None:
+def test_parse_of_garbage_raises_board_reply_error() -> None:
     with pytest.raises(BoardReplyError):
         FirmwareVersion.parse(b"\xff\xfe")
 
 
-def test_firmware_older_than_0_07_is_refused_with_both_versions() -> None:
+def test_check_firmware_error_names_both_versions() -> None:
     with pytest.raises(FirmwareTooOldError, match=r"0\.06") as caught:
         check_firmware(FirmwareVersion(0, 6), "5a1c0e01")
 

@@ -22,7 +22,7 @@ class FakeDisk:
     written_bytes: int
     usb_names: tuple[str, ...] = ("1234", "5678", "AB00", "2-1")
 
-    def hold(self) -> None:
+    def keep_locked(self) -> None:
         """Keep nothing open."""
 
 
@@ -59,7 +59,7 @@ def test_same_stick_names_the_disk_that_was_written_if_another_one_was_claimed_s
     assert stick.written == "up to 512 bytes were written to sda before that"
 
 
-def test_opened_image_reports_the_proof_of_a_block_map_to_its_progress(tmp_path: Path) -> None:
+def test_open_checked_reports_the_check_of_a_block_map_to_its_progress(tmp_path: Path) -> None:
     storage: Any = FakeStorage()
     data = bytes(510) + b"\x55\xaa" + bytes(BLOCK_BYTES - 512)
     image = tmp_path / "os.img"

@@ -91,7 +91,7 @@ def interrupt() -> None:
     raise KeyboardInterrupt
 
 
-def test_the_dut_boots_what_was_flashed(board: Board, simulator: SimulatorProcess, image: Path) -> None:
+def test_flash_makes_the_dut_boot_the_image(board: Board, simulator: SimulatorProcess, image: Path) -> None:
     flashed = board.storage.flash(image)
 
     assert (flashed.was_written, board.storage.position) == (True, "off")
@@ -99,7 +99,7 @@ def test_the_dut_boots_what_was_flashed(board: Board, simulator: SimulatorProces
     assert boots(simulator, board).startswith("flash-")
 
 
-def test_an_image_that_is_there_is_not_written_again(board: Board, image: Path) -> None:
+def test_flash_does_not_write_an_image_that_is_there(board: Board, image: Path) -> None:
     board.storage.flash(image)
 
     assert not board.storage.flash(image).was_written
@@ -112,7 +112,7 @@ def old_image(image: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return image
 
 
-def test_a_stick_that_nobody_had_since_is_not_read_again(board: Board, old_image: Path) -> None:
+def test_flash_does_not_read_a_stick_that_was_off_since(board: Board, old_image: Path) -> None:
     board.storage.flash(old_image)
     read = When("compare", lambda: pytest.fail("it was read"))
 
@@ -143,7 +143,7 @@ def turned_without_an_answer(board: Board) -> None:
     ],
     ids=["the DUT", "the host", "the DUT, by the board's shell", "the DUT, by a request without an answer"],
 )
-def test_a_stick_that_somebody_had_is_read_again(
+def test_flash_reads_a_stick_that_was_attached_since(
     board: Board, old_image: Path, had: Callable[[Board], None]
 ) -> None:
     board.storage.flash(old_image)
@@ -155,7 +155,7 @@ def test_a_stick_that_somebody_had_is_read_again(
     assert seen == ["compare"]
 
 
-def test_another_image_is_written_although_nobody_had_the_stick(board: Board, old_image: Path) -> None:
+def test_flash_writes_another_image_to_a_stick_that_was_off_since(board: Board, old_image: Path) -> None:
     board.storage.flash(old_image)
     with old_image.open("r+b") as file:
         file.seek(2 * MIB)
@@ -164,7 +164,7 @@ def test_another_image_is_written_although_nobody_had_the_stick(board: Board, ol
     assert board.storage.flash(old_image).was_written
 
 
-def test_a_stick_whose_node_is_wired_is_proven_in_the_same_way(
+def test_flash_proves_a_wired_stick_in_the_same_way(
     host: Host, simulator: SimulatorProcess, image: Path
 ) -> None:
     serial = simulator.serials()[0]
@@ -174,7 +174,7 @@ def test_a_stick_whose_node_is_wired_is_proven_in_the_same_way(
         assert board.storage.flash(image, force=True).node == wired.stick
 
 
-def test_a_stick_is_read_into_a_file_with_holes(board: Board, image: Path, tmp_path: Path) -> None:
+def test_read_makes_a_sparse_file(board: Board, image: Path, tmp_path: Path) -> None:
     board.storage.flash(image)
 
     back = board.storage.read(tmp_path / "back.img", size_bytes=8 * MIB)
@@ -185,21 +185,19 @@ def test_a_stick_is_read_into_a_file_with_holes(board: Board, image: Path, tmp_p
 
 
 @pytest.mark.parametrize("size_bytes", [0, -1, STICK_BYTES + 1])
-def test_more_than_a_stick_holds_is_not_read(board: Board, tmp_path: Path, size_bytes: int) -> None:
+def test_read_refuses_more_than_the_stick_holds(board: Board, tmp_path: Path, size_bytes: int) -> None:
     with pytest.raises(errors.StorageError, match="cannot be read from"):
         board.storage.read(tmp_path / "back.img", size_bytes=size_bytes)
 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_file_that_cannot_be_written_says_so(board: Board, tmp_path: Path) -> None:
+def test_read_error_names_a_file_that_cannot_be_written(board: Board, tmp_path: Path) -> None:
     with pytest.raises(errors.StorageError, match="cannot be written"):
         board.storage.read(tmp_path / "no" / "such" / "folder")
 
 
-def test_an_image_whose_damage_shows_at_once_takes_the_stick_from_the_dut(
-    board: Board, tmp_path: Path
-) -> None:
+def test_flash_of_a_damaged_image_turns_the_storage_off(board: Board, tmp_path: Path) -> None:
     (tmp_path / "image.gz").write_bytes(b"\x1f\x8b\x08")
     board.storage.dut()
 
@@ -210,12 +208,12 @@ def test_an_image_whose_damage_shows_at_once_takes_the_stick_from_the_dut(
 
 
 @pytest.mark.parametrize("image", [None, 5, b"image.img"])
-def test_what_is_no_image_is_told_by_its_type(board: Board, image: object) -> None:
+def test_flash_error_names_the_type_of_what_is_no_image(board: Board, image: object) -> None:
     with pytest.raises(errors.UsageError, match="cannot be flashed"):
         board.storage.flash(image)  # type: ignore[arg-type]
 
 
-def test_an_image_that_is_not_there_leaves_the_board_alone(board: Board, simulator: SimulatorProcess) -> None:
+def test_flash_of_a_missing_image_leaves_the_board_alone(board: Board, simulator: SimulatorProcess) -> None:
     _, since = simulator.control.log(board.serial)
 
     with pytest.raises(errors.ImageError):
@@ -225,7 +223,7 @@ def test_an_image_that_is_not_there_leaves_the_board_alone(board: Board, simulat
 
 
 @pytest.mark.parametrize("content", [b"<html><title>403 Forbidden</title></html>", b"\x01" * 6])
-def test_what_is_plainly_no_disk_is_not_written_and_nobody_has_the_stick(
+def test_flash_of_what_is_no_disk_writes_nothing_and_turns_the_storage_off(
     board: Board, tmp_path: Path, content: bytes
 ) -> None:
     (tmp_path / "page.img").write_bytes(content)
@@ -236,7 +234,7 @@ def test_what_is_plainly_no_disk_is_not_written_and_nobody_has_the_stick(
     assert board.storage.position == "off"
 
 
-def test_what_is_not_known_to_be_a_disk_is_remarked(
+def test_flash_warns_about_an_unknown_image(
     board: Board, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "image").write_bytes(bytes(range(256)) * 4096)
@@ -247,7 +245,7 @@ def test_what_is_not_known_to_be_a_disk_is_remarked(
 
 
 @pytest.mark.parametrize("phase", ["compare", "write", "verify"])
-def test_a_board_that_is_pulled_out_is_lost_and_the_next_call_completes(
+def test_flash_on_an_unplugged_board_raises_and_the_next_flash_works(
     host: Host, simulator: SimulatorProcess, image: Path, phase: str
 ) -> None:
     serial = simulator.serials()[0]
@@ -263,7 +261,7 @@ def test_a_board_that_is_pulled_out_is_lost_and_the_next_call_completes(
 
 
 @pytest.mark.parametrize("phase", ["compare", "write", "verify"])
-def test_a_stick_that_somebody_turns_away_is_lost(
+def test_flash_raises_stick_lost_error_if_the_mux_is_turned_away(
     host: Host, board: Board, simulator: SimulatorProcess, image: Path, phase: str
 ) -> None:
     def turn_away() -> None:
@@ -279,7 +277,7 @@ def test_a_stick_that_somebody_turns_away_is_lost(
     assert board.storage.flash(image).was_written == (phase != "verify")  # by then it holds all of it
 
 
-def test_a_stick_that_is_not_proven_is_not_given_to_the_dut(
+def test_dut_refuses_an_unverified_stick(
     host: Host, simulator: SimulatorProcess, image: Path, tmp_path: Path
 ) -> None:
     """The board is lost while the image is read back, so that nothing on the stick can be mended."""
@@ -305,7 +303,7 @@ def test_a_stick_that_is_not_proven_is_not_given_to_the_dut(
 
 
 @pytest.mark.parametrize("phase", ["compare", "write", "verify"])
-def test_ctrl_c_takes_the_stick_from_everybody(
+def test_flash_turns_the_storage_off_after_ctrl_c(
     board: Board, simulator: SimulatorProcess, image: Path, phase: str
 ) -> None:
     before = set(threading.enumerate())
@@ -332,7 +330,7 @@ def test_a_stick_that_never_comes_is_missing(
 
 
 @pytest.mark.thorough
-def test_another_boards_stick_that_is_wired_is_refused(
+def test_flash_refuses_a_wired_stick_of_another_board(
     host: Host, board: Board, simulator: SimulatorProcess, image: Path
 ) -> None:
     with open_board(host, simulator.serials()[1], console=False) as other:
@@ -350,7 +348,7 @@ def test_another_boards_stick_that_is_wired_is_refused(
     assert "nothing was written" in caught.value.what
 
 
-def test_a_file_that_appears_where_a_stick_is_wired_is_refused(
+def test_flash_refuses_a_file_at_the_wired_path(
     host: Host, simulator: SimulatorProcess, image: Path, tmp_path: Path
 ) -> None:
     serial, planted = simulator.serials()[0], tmp_path / "planted"
@@ -369,7 +367,7 @@ def test_a_file_that_appears_where_a_stick_is_wired_is_refused(
     assert planted.read_bytes() == b"precious"
 
 
-def test_two_boards_are_flashed_at_the_same_time_each_its_own_stick(
+def test_flash_on_two_boards_at_once_writes_each_its_own_stick(
     host: Host, simulator: SimulatorProcess, tmp_path: Path
 ) -> None:
     failures: list[BaseException] = []

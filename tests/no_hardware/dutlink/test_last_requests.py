@@ -24,7 +24,7 @@ def note(
     requests.add(time.monotonic(), request, value, sent, status)
 
 
-def test_what_an_open_board_is_asked_is_noted_in_the_firmwares_words(fake: FakeBoard, dev: Path) -> None:
+def test_last_requests_name_requests_in_the_firmware_s_words(fake: FakeBoard, dev: Path) -> None:
     with open_board(host_with(fake, dev=dev), console=False) as board:
         began_s = time.monotonic()
         board.power.force_on()
@@ -36,7 +36,7 @@ def test_what_an_open_board_is_asked_is_noted_in_the_firmwares_words(fake: FakeB
     assert noted == ["power force-on ok", "storage off ok", "set-pin a low ok"]
 
 
-def test_a_request_that_failed_is_noted_with_its_error(fake: FakeBoard, dev: Path) -> None:
+def test_last_requests_have_the_error_of_a_failed_request(fake: FakeBoard, dev: Path) -> None:
     with open_board(host_with(fake, dev=dev), console=False) as board:
         fake.errors.append(errno.EPIPE)
         with pytest.raises(RequestStalledError):
@@ -45,7 +45,7 @@ def test_a_request_that_failed_is_noted_with_its_error(fake: FakeBoard, dev: Pat
         assert list(board.requests)[-1].status == "RequestStalledError"
 
 
-def test_readings_in_a_row_are_one_entry_and_drive_nothing_out() -> None:
+def test_last_requests_combine_readings_in_a_row() -> None:
     requests = LastRequests(kept=3)
     note(requests, Request.POWER, PowerAction.ON)
     for _ in range(1000):
@@ -55,7 +55,7 @@ def test_readings_in_a_row_are_one_entry_and_drive_nothing_out() -> None:
     assert [(one.name, one.value, one.count) for one in requests] == [("power", "on", 1), ("meter", "", 2000)]
 
 
-def test_an_action_between_two_readings_parts_them() -> None:
+def test_last_requests_do_not_combine_readings_across_an_action() -> None:
     requests = LastRequests()
     note(requests, Request.READ, ReadKey.POWER)
     note(requests, Request.POWER, PowerAction.ON)
@@ -64,7 +64,7 @@ def test_an_action_between_two_readings_parts_them() -> None:
     assert [one.name for one in requests] == ["meter", "power", "meter"]
 
 
-def test_the_same_action_twice_is_two_entries_but_the_same_failure_is_one() -> None:
+def test_last_requests_combine_equal_failures_but_not_equal_actions() -> None:
     requests = LastRequests()
     for status in ("ok", "ok", "BoardTimeoutError", "BoardTimeoutError"):
         note(requests, Request.POWER, PowerAction.ON, status=status)
@@ -72,14 +72,14 @@ def test_the_same_action_twice_is_two_entries_but_the_same_failure_is_one() -> N
     assert [(one.status, one.count) for one in requests] == [("ok", 1), ("ok", 1), ("BoardTimeoutError", 2)]
 
 
-def test_a_setting_is_noted_with_what_was_written() -> None:
+def test_last_requests_have_the_written_value_of_a_setting() -> None:
     requests = LastRequests()
     note(requests, Request.CONFIG, ConfigKey.NAME, b"bench 3")
 
     assert [one.value for one in requests] == ["name = 'bench 3'"]
 
 
-def test_settings_that_are_read_in_a_row_are_one_entry() -> None:
+def test_last_requests_combine_settings_that_are_read_in_a_row() -> None:
     requests = LastRequests()
     for key in ConfigKey:
         note(requests, Request.CONFIG, key, sent=None)
@@ -87,14 +87,14 @@ def test_settings_that_are_read_in_a_row_are_one_entry() -> None:
     assert [(one.name, one.value, one.count) for one in requests] == [("settings", "", len(ConfigKey))]
 
 
-def test_a_value_that_no_firmware_knows_is_noted_as_its_number() -> None:
+def test_last_requests_show_an_unknown_value_as_its_number() -> None:
     requests = LastRequests()
     note(requests, Request.POWER, 77)
 
     assert [one.value for one in requests] == ["77"]
 
 
-def test_only_the_newest_are_kept() -> None:
+def test_last_requests_keep_only_the_newest() -> None:
     requests = LastRequests(kept=5)
     for action in [*PowerAction, *PowerAction]:
         note(requests, Request.POWER, action)
@@ -102,7 +102,7 @@ def test_only_the_newest_are_kept() -> None:
     assert len(list(requests)) == 5
 
 
-def test_those_before_a_moment_are_left_out() -> None:
+def test_since_leaves_out_earlier_requests() -> None:
     requests = LastRequests()
     note(requests, Request.POWER, PowerAction.ON)
     between_s = time.monotonic()

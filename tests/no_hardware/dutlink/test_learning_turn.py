@@ -84,7 +84,7 @@ def test_end_by_two_threads_closes_the_folder_once(
         each.close()
 
 
-def test_a_late_timer_does_not_end_the_next_turn(tmp_path: Path, timers: list[FakeTimer]) -> None:
+def test_timer_of_an_earlier_turn_does_not_end_the_next_one(tmp_path: Path, timers: list[FakeTimer]) -> None:
     shared = LearningTurn(tmp_path, 1.0)
     shared.take()
     shared.take()

@@ -49,24 +49,24 @@ def shell(booted: Board, monkeypatch: pytest.MonkeyPatch) -> Console:
     return booted.console
 
 
-def test_a_command_returns_its_output_and_status(shell: Console) -> None:
+def test_run_returns_output_and_status(shell: Console) -> None:
     assert shell.run("echo one two") == CommandResult(0, "one two")
 
 
-def test_a_command_that_fails_returns_its_status(shell: Console) -> None:
+def test_run_returns_the_status_of_a_failing_command(shell: Console) -> None:
     assert shell.run("false") == CommandResult(1, "")
     assert shell.run("nonesuch").status == 127
 
 
-def test_output_of_several_lines_is_kept_as_lines(shell: Console) -> None:
+def test_run_returns_several_lines_as_lines(shell: Console) -> None:
     assert len(shell.run("help").output.splitlines()) > 5
 
 
-def test_output_that_looks_like_a_prompt_does_not_end_a_command(shell: Console) -> None:
+def test_run_does_not_end_at_output_that_looks_like_a_prompt(shell: Console) -> None:
     assert shell.run("echo 'a # b $ c'") == CommandResult(0, "a # b $ c")
 
 
-def test_a_command_that_does_not_end_in_time_is_an_error(shell: Console) -> None:
+def test_run_raises_expect_error_on_a_timeout(shell: Console) -> None:
     with pytest.raises(ExpectError):
         shell.run("sleep 1000", timeout_s=0.5)
 
@@ -74,7 +74,7 @@ def test_a_command_that_does_not_end_in_time_is_an_error(shell: Console) -> None
     assert shell.run("true").status == 0
 
 
-def test_who_is_logged_in_already_need_not_log_in(shell: Console) -> None:
+def test_login_does_nothing_at_a_shell(shell: Console) -> None:
     shell.discard()
 
     shell.login("root", "hil")
@@ -82,7 +82,7 @@ def test_who_is_logged_in_already_need_not_log_in(shell: Console) -> None:
     assert shell.run("true").status == 0
 
 
-def test_a_wrong_password_is_refused(shell: Console) -> None:
+def test_login_raises_console_error_for_a_wrong_password(shell: Console) -> None:
     shell.send("\x04")
 
     with pytest.raises(ConsoleError, match="did not let root in"):
@@ -95,13 +95,13 @@ def test_run_refuses_empty_commands_and_control_characters(shell: Console, comma
         shell.run(command)
 
 
-def test_an_echo_that_wraps_is_not_output() -> None:
+def test_run_removes_an_echo_that_wraps() -> None:
     said = b"echo a very lo\r\nng line\r\nresult\r\nroot@dut:~# echo hil-1-$?-\r\n"
 
     assert _output(said, "echo a very long line", "echo hil-1-$?-", b"", "[#$] ") == b"result\r\n"
 
 
-def test_pacing_sends_every_byte_apart() -> None:
+def test_pace_s_sends_each_byte_by_itself() -> None:
     other_end = FakeTty()
     tty = Tty(other_end.path, is_board=False)
     seen, done = [], threading.Event()
@@ -121,7 +121,7 @@ def test_pacing_sends_every_byte_apart() -> None:
     assert done.is_set()
 
 
-def test_power_actions_and_blind_windows_are_in_the_transcript(booted: Board) -> None:
+def test_transcript_has_power_actions_and_blind_windows(booted: Board) -> None:
     booted.settings.write(power_rescue="p1,w2")
 
     booted.power.rescue()

@@ -39,7 +39,7 @@ def node_of(bench: MuxBench, index: int = 0) -> Path:
     return bench.sticks[index]._node.path
 
 
-def test_an_unknown_stick_is_seen_to_come_go_and_come(bench: MuxBench) -> None:
+def test_unknown_stick_is_proven_by_coming_going_and_coming(bench: MuxBench) -> None:
     storage = bench.storage()
     storage.host()
 
@@ -49,7 +49,7 @@ def test_an_unknown_stick_is_seen_to_come_go_and_come(bench: MuxBench) -> None:
     assert bench.links[0].sent == ["off", "host", "off", "host"]
 
 
-def test_a_known_socket_needs_no_second_coming(bench: MuxBench) -> None:
+def test_known_stick_needs_no_second_arrival(bench: MuxBench) -> None:
     bench.storage().wait_for_node()
     again = bench.storage()
     bench.links[0].sent.clear()
@@ -76,7 +76,7 @@ def test_watch_looks_on_for_less_time_where_simulated_time_is_faster(bench: MuxB
 
 
 @pytest.mark.parametrize("learned", [False, True])
-def test_the_path_of_a_stick_leads_to_no_disk_that_takes_its_name_later(
+def test_wait_for_node_path_leads_to_no_disk_that_takes_the_name_later(
     bench: MuxBench, *, learned: bool
 ) -> None:
     if learned:
@@ -93,7 +93,7 @@ def test_the_path_of_a_stick_leads_to_no_disk_that_takes_its_name_later(
 
 @pytest.mark.parametrize("delay_s", [0.2, 1.0, 2.7, 3.6, 6.0])
 @pytest.mark.parametrize("late_s", [0.0, 3.5])
-def test_a_stranger_s_disk_that_comes_with_the_stick_is_not_it(
+def test_another_disk_that_comes_with_the_stick_is_not_proven(
     bench: MuxBench, image: Path, delay_s: float, late_s: float
 ) -> None:
     bench.sticks[0].late_s = late_s
@@ -107,7 +107,7 @@ def test_a_stranger_s_disk_that_comes_with_the_stick_is_not_it(
 
 
 @pytest.mark.parametrize("delay_s", [0.2, 1.0, 2.7])
-def test_a_stranger_s_disk_is_not_called_the_stick_where_none_comes(bench: MuxBench, delay_s: float) -> None:
+def test_another_disk_is_not_proven_if_no_stick_comes(bench: MuxBench, delay_s: float) -> None:
     bench.sticks[0].faults.missing = True
     storage = bench.storage()
     storage.host()
@@ -119,7 +119,7 @@ def test_a_stranger_s_disk_is_not_called_the_stick_where_none_comes(bench: MuxBe
     assert storage.node is None
 
 
-def test_a_stranger_s_disk_that_goes_and_comes_at_another_pace_is_not_the_stick(bench: MuxBench) -> None:
+def test_another_disk_that_goes_and_comes_at_other_times_is_not_proven(bench: MuxBench) -> None:
     """It comes with *host*, is pulled out with *off*, and plugged in again, but too late."""
     bench.sticks[0].faults.missing = True
     storage, stranger = bench.storage(), bench.strangers[0]
@@ -164,7 +164,7 @@ class Imitator:
         pytest.param([-0.2], 0.3, id="is plugged in before the mux turns"),
     ],
 )
-def test_prove_refuses_a_hand_that_keeps_other_times_than_a_mux(
+def test_prove_refuses_a_disk_with_other_times_than_a_mux(
     bench: MuxBench, image: Path, comes_s: list[float], leaves_s: float
 ) -> None:
     Imitator(bench, comes_s, leaves_s)
@@ -175,7 +175,7 @@ def test_prove_refuses_a_hand_that_keeps_other_times_than_a_mux(
         bench.storage().flash(image)
 
 
-def test_a_hand_that_keeps_a_mux_s_times_is_not_believed_while_the_stick_is_there(bench: MuxBench) -> None:
+def test_prove_refuses_a_disk_with_a_mux_s_times_while_the_stick_is_there(bench: MuxBench) -> None:
     Imitator(bench, [1.0])
     bench.sticks[0].faults.missing = False
     bench.sticks[0].late_s = 3.5  # it comes last of all sticks, long after the hand's disk
@@ -207,11 +207,13 @@ def coming(after_s: float, connected_after_s: float | None = None, serial: str =
         (coming(1.2, -0.1), coming(1.5, 0.15), 2),
     ],
 )
-def test_coming_tells_how_many_rounds_prove_it(before: Arrival, now: Arrival, rounds: int) -> None:
+def test_rounds_after_returns_how_many_rounds_prove_a_disk(
+    before: Arrival, now: Arrival, rounds: int
+) -> None:
     assert now.rounds_after(before) == rounds
 
 
-def test_a_slow_stick_is_proven_by_one_more_round(bench: MuxBench) -> None:
+def test_slow_stick_is_proven_by_one_more_round(bench: MuxBench) -> None:
     bench.sticks[0].late_s = 7.0
 
     assert bench.storage().wait_for_node().resolve() == node_of(bench)
@@ -219,7 +221,7 @@ def test_a_slow_stick_is_proven_by_one_more_round(bench: MuxBench) -> None:
     assert bench.comings() == 3
 
 
-def test_connected_s_is_what_the_kernel_tells(tmp_path: Path) -> None:
+def test_connected_s_reads_the_kernel_s_duration(tmp_path: Path) -> None:
     power = tmp_path / "bus/usb/devices/2-9/power"
     power.mkdir(parents=True)
     before = connected_s(tmp_path, "2-9")
@@ -238,7 +240,7 @@ def learned_both(bench: MuxBench) -> None:
 
 @pytest.mark.parametrize("stagger_s", [0.0, 0.6, 1.5, 3.0])
 @pytest.mark.parametrize("kind", ["sockets", "boards", "namesakes"])
-def test_a_known_board_writes_to_no_stick_of_another_one_after_their_cables_were_swapped(
+def test_flash_after_a_swap_of_cables_writes_to_no_other_board_s_stick(
     bench: MuxBench, image: Path, stagger_s: float, kind: str
 ) -> None:
     """The sticks stay at their sockets, or in their boards; or both call themselves the same."""
@@ -264,7 +266,7 @@ def test_a_known_board_writes_to_no_stick_of_another_one_after_their_cables_were
 
 @pytest.mark.parametrize("rival_is_late", [True, False])
 @pytest.mark.parametrize("swapped_after_s", [0.2, pytest.param(1.6, marks=pytest.mark.thorough)])
-def test_a_swap_of_cables_after_host_is_found_before_the_flash_is_called_proven(
+def test_flash_finds_a_swap_of_cables_during_the_flash(
     bench: MuxBench, image: Path, swapped_after_s: float, *, rival_is_late: bool
 ) -> None:
     """Both muxes are at the host: just after *host*, the stick comes as it was learned, by the other one.
@@ -294,9 +296,7 @@ def test_a_swap_of_cables_after_host_is_found_before_the_flash_is_called_proven(
     assert ("nothing was written" in str(caught.value)) == (not was_written)
 
 
-def test_known_boards_that_flash_at_the_same_time_need_no_further_comings(
-    bench: MuxBench, image: Path
-) -> None:
+def test_known_boards_flash_at_once_without_further_arrivals(bench: MuxBench, image: Path) -> None:
     learned_both(bench)
     before = [bench.comings(index) for index in (0, 1)]
 
@@ -327,9 +327,7 @@ def test_learn_learns_the_sockets_of_two_boards_whose_cables_were_swapped(
     assert sockets == ["2-2", "2-1"]
 
 
-def test_another_disk_in_the_learned_socket_is_watched_before_it_is_believed(
-    bench: MuxBench, image: Path
-) -> None:
+def test_another_disk_at_the_learned_socket_is_watched_first(bench: MuxBench, image: Path) -> None:
     bench.storage().flash(image)
     bench.sticks[0].faults.missing = True
     storage = bench.storage()
@@ -340,7 +338,7 @@ def test_another_disk_in_the_learned_socket_is_watched_before_it_is_believed(
         storage.flash(image, force=True)
 
 
-def test_a_disk_that_comes_elsewhere_than_learned_is_said_to_have_moved(bench: MuxBench, image: Path) -> None:
+def test_disk_at_another_socket_than_learned_raises_stick_moved_error(bench: MuxBench, image: Path) -> None:
     bench.storage().flash(image)
     bench.sticks[0].faults.missing = True
     storage = bench.storage()
@@ -363,7 +361,7 @@ def test_learn_finds_a_stick_that_is_cabled_to_another_socket(bench: MuxBench) -
     assert (disk.socket, bench.kept[bench.links[0].serial].socket) == ("2-1", "2-1")
 
 
-def test_what_was_learned_counts_only_while_the_board_is_where_it_was(bench: MuxBench) -> None:
+def test_learned_socket_counts_only_while_the_board_is_at_its_port(bench: MuxBench) -> None:
     bench.storage().wait_for_node()
     bench.links[0].usb_port = "1-7"
     bench.links[0].sent.clear()
@@ -374,7 +372,7 @@ def test_what_was_learned_counts_only_while_the_board_is_where_it_was(bench: Mux
     assert bench.kept[bench.links[0].serial].board == "1-7"
 
 
-def test_another_stick_in_the_socket_is_learned_by_one_more_coming(bench: MuxBench) -> None:
+def test_another_stick_at_the_socket_is_learned_by_one_more_arrival(bench: MuxBench) -> None:
     bench.storage().wait_for_node()
     known = bench.kept[bench.links[0].serial]
     bench.kept[bench.links[0].serial] = LearnedSocket(
@@ -388,7 +386,7 @@ def test_another_stick_in_the_socket_is_learned_by_one_more_coming(bench: MuxBen
     assert bench.kept[bench.links[0].serial].names.serial == "AB00"
 
 
-def test_a_disk_that_stays_in_the_socket_is_not_the_stick(bench: MuxBench, image: Path) -> None:
+def test_disk_that_stays_at_the_socket_is_not_the_stick(bench: MuxBench, image: Path) -> None:
     bench.storage().wait_for_node()
     storage = bench.storage()
     storage.off()
@@ -401,7 +399,7 @@ def test_a_disk_that_stays_in_the_socket_is_not_the_stick(bench: MuxBench, image
         storage.flash(image)
 
 
-def test_two_boards_learn_at_the_same_time_each_its_own_stick(bench: MuxBench) -> None:
+def test_two_boards_learn_at_once_each_its_own_stick(bench: MuxBench) -> None:
     found: dict[int, Path] = {}
 
     def look(index: int) -> None:
@@ -412,7 +410,7 @@ def test_two_boards_learn_at_the_same_time_each_its_own_stick(bench: MuxBench) -
     assert found == {0: node_of(bench, 0), 1: node_of(bench, 1)}
 
 
-def test_a_board_that_is_known_flashes_while_another_one_learns(bench: MuxBench, image: Path) -> None:
+def test_known_board_flashes_while_another_board_learns(bench: MuxBench, image: Path) -> None:
     bench.storage(0).wait_for_node()
     bench.storage(0).off()
     bench.clock.advance(2)
@@ -431,7 +429,7 @@ def test_a_board_that_is_known_flashes_while_another_one_learns(bench: MuxBench,
     assert bench.comings(1) == 2
 
 
-def test_sticks_of_equal_names_are_told_apart_by_their_sockets(bench: MuxBench) -> None:
+def test_sticks_with_equal_names_differ_by_their_sockets(bench: MuxBench) -> None:
     bench.strangers[0].plug("2-9", "AB00")
     bench.clock.advance(2)
 
@@ -441,13 +439,13 @@ def test_sticks_of_equal_names_are_told_apart_by_their_sockets(bench: MuxBench) 
     assert (node.resolve(), storage.node) == (node_of(bench), node_of(bench))
 
 
-def test_a_socket_of_a_board_that_is_gone_is_nobody_s(bench: MuxBench) -> None:
+def test_socket_of_an_unplugged_board_is_free(bench: MuxBench) -> None:
     bench.kept["00000000"] = LearnedSocket("1-9", "2-1", StickNames("", "", "", 0), 3.5)
 
     assert bench.storage().wait_for_node().resolve() == node_of(bench)
 
 
-def test_a_wired_name_that_leads_to_another_disk_is_told(bench: MuxBench) -> None:
+def test_wired_path_that_leads_to_another_disk_raises_wrong_disk_error(bench: MuxBench) -> None:
     bench.strangers[0].plug("2-9", "ZZ99")
     bench.clock.advance(2)
     wired = bench.dev.root / "disk/by-id/usb-HIL_Simulated_Stick_ZZ99-0:0"
@@ -456,7 +454,7 @@ def test_a_wired_name_that_leads_to_another_disk_is_told(bench: MuxBench) -> Non
         bench.storage(0, wired).wait_for_node()
 
 
-def test_the_first_flash_costs_one_more_coming_and_later_ones_none(bench: MuxBench, image: Path) -> None:
+def test_first_flash_takes_one_more_arrival_and_later_ones_none(bench: MuxBench, image: Path) -> None:
     bench.storage().flash(image, force=True)
     first = bench.comings()
 
@@ -466,7 +464,7 @@ def test_the_first_flash_costs_one_more_coming_and_later_ones_none(bench: MuxBen
 
 
 @pytest.mark.parametrize("verb", ["off", "dut", "host", "learn"])
-def test_a_stick_that_is_open_on_this_host_is_not_taken_away(bench: MuxBench, verb: str) -> None:
+def test_off_refuses_a_stick_that_is_open_on_this_host(bench: MuxBench, verb: str) -> None:
     node = bench.storage().wait_for_node()
     with node.open("rb"):
         with pytest.raises(errors.StickInUseError, match="is open in process"):
@@ -475,7 +473,7 @@ def test_a_stick_that_is_open_on_this_host_is_not_taken_away(bench: MuxBench, ve
 
 
 @pytest.mark.parametrize("verb", ["off", "dut"])
-def test_a_stick_in_use_is_taken_away_when_that_is_forced(bench: MuxBench, verb: str) -> None:
+def test_off_with_force_detaches_a_stick_in_use(bench: MuxBench, verb: str) -> None:
     node = bench.storage().wait_for_node()
     storage = bench.storage()
     with node.open("rb"):
@@ -494,9 +492,7 @@ def plugged_in(bench: MuxBench) -> Path:
 
 
 @pytest.mark.parametrize("verb", ["off", "dut", "host", "learn"])
-def test_a_disk_in_use_that_may_be_the_stick_is_refused_in_words_of_its_own(
-    bench: MuxBench, verb: str
-) -> None:
+def test_off_error_says_that_a_disk_in_use_may_be_the_stick(bench: MuxBench, verb: str) -> None:
     with plugged_in(bench).open("rb"), pytest.raises(errors.StickInUseError) as caught:
         getattr(bench.storage(), verb)()
 
@@ -507,7 +503,7 @@ def test_a_disk_in_use_that_may_be_the_stick_is_refused_in_words_of_its_own(
     assert bench.links[0].sent == []
 
 
-def test_a_disk_in_use_does_not_count_any_more_once_learn_was_forced(bench: MuxBench, image: Path) -> None:
+def test_off_ignores_a_disk_in_use_after_learn_was_forced(bench: MuxBench, image: Path) -> None:
     with plugged_in(bench).open("rb"):
         disk = bench.storage().learn(force=True)
         bench.storage().off()
@@ -527,7 +523,7 @@ def test_learn_that_is_refused_forgets_nothing(bench: MuxBench) -> None:
     assert bench.kept == known
 
 
-def test_a_disk_that_is_in_use_beside_a_stick_that_is_where_it_was_does_not_keep_learn_from_it(
+def test_learn_works_with_another_disk_in_use_if_the_stick_is_known(
     bench: MuxBench,
 ) -> None:
     bench.storage().wait_for_node()
@@ -535,7 +531,7 @@ def test_a_disk_that_is_in_use_beside_a_stick_that_is_where_it_was_does_not_keep
         assert bench.storage().learn().socket == "2-1"
 
 
-def test_a_disk_that_was_there_while_nobody_had_the_stick_may_be_in_use(bench: MuxBench) -> None:
+def test_off_ignores_a_disk_that_was_there_while_the_storage_was_off(bench: MuxBench) -> None:
     bench.sticks[0].faults.missing = True
     storage = bench.storage()
     storage.off()
@@ -546,7 +542,7 @@ def test_a_disk_that_was_there_while_nobody_had_the_stick_may_be_in_use(bench: M
     assert bench.links[0].sent == ["off", "host", "off"]
 
 
-def test_a_proven_stick_that_cannot_be_remembered_is_the_one_that_may_be_in_use(bench: MuxBench) -> None:
+def test_off_checks_only_the_proven_stick_if_nothing_is_remembered(bench: MuxBench) -> None:
     storage = bench.storage(remembers=False)
     storage.wait_for_node()
     storage._stick.forget()
@@ -568,7 +564,7 @@ class At(NoProgress):
             self._act()
 
 
-def test_a_failed_flash_says_that_the_mux_stays_as_it_is_for_a_stick_in_use(
+def test_flash_error_says_that_the_mux_stays_because_the_stick_is_in_use(
     bench: MuxBench, image: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object, **__: object) -> None:
@@ -589,7 +585,9 @@ def test_a_failed_flash_says_that_the_mux_stays_as_it_is_for_a_stick_in_use(
     assert storage.position == "host"
 
 
-def test_an_error_before_the_first_byte_says_that_nothing_was_written(bench: MuxBench, image: Path) -> None:
+def test_flash_error_before_the_first_byte_says_that_nothing_was_written(
+    bench: MuxBench, image: Path
+) -> None:
     bench.sticks[0].faults.missing = True
 
     with pytest.raises(errors.StickMissingError) as caught:
@@ -598,7 +596,7 @@ def test_an_error_before_the_first_byte_says_that_nothing_was_written(bench: Mux
     assert "nothing was written" in str(caught.value)
 
 
-def test_an_error_after_the_first_byte_says_how_much_was_written(bench: MuxBench, image: Path) -> None:
+def test_flash_error_after_the_first_byte_says_how_much_was_written(bench: MuxBench, image: Path) -> None:
     def exchange() -> None:
         bench.sticks[0]._node.listing._names = usb_names_of("CD77")  # type: ignore[attr-defined]
 
@@ -609,7 +607,7 @@ def test_an_error_after_the_first_byte_says_how_much_was_written(bench: MuxBench
     assert "nothing was written" not in str(caught.value)
 
 
-def test_a_mux_that_is_turned_while_its_stick_is_looked_for_stays_as_it_was_turned(bench: MuxBench) -> None:
+def test_turn_by_another_thread_ends_a_wait_for_the_stick(bench: MuxBench) -> None:
     storage = bench.storage()
     storage.host()
     bench.after(3.9, storage.dut)

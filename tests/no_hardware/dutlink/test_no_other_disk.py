@@ -181,7 +181,9 @@ def judge_all(seeds: range, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Co
 
 
 @pytest.mark.parametrize("first", range(0, QUICK_SEEDS, QUICK_AT_ONCE))
-def test_no_byte_reaches_another_disk(first: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_flash_writes_no_byte_to_another_disk(
+    first: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     judge_all(range(first, first + QUICK_AT_ONCE), tmp_path, monkeypatch)
 
 
@@ -189,7 +191,7 @@ def test_no_byte_reaches_another_disk(first: int, tmp_path: Path, monkeypatch: p
 @pytest.mark.seeds
 @pytest.mark.timeout(900)  # half a minute of a core that has nothing else to do
 @pytest.mark.parametrize("first", range(0, SEEDS, AT_ONCE))
-def test_no_byte_reaches_another_disk_in_a_thousand_benches(
+def test_flash_writes_no_byte_to_another_disk_in_a_thousand_benches(
     first: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     counts = judge_all(range(first, first + AT_ONCE), tmp_path, monkeypatch)

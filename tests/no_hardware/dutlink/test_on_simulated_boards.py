@@ -57,7 +57,7 @@ def board(sim_host: Host, serial: str) -> Iterator[Board]:
         yield board
 
 
-def test_all_boards_are_listed(sim_host: Host, simulator: SimulatorProcess) -> None:
+def test_list_boards_lists_all_boards(sim_host: Host, simulator: SimulatorProcess) -> None:
     assert {result.serial for result in list_boards(sim_host)} == set(simulator.serials())
 
 
@@ -71,7 +71,7 @@ def test_on_returns_when_its_sequence_is_over(board: Board, truth: ManagementCli
     assert truth.state(board.serial)["supply"]
 
 
-def test_a_request_after_on_without_waiting_is_done_after_the_sequence(
+def test_on_without_wait_delays_the_next_request_until_the_sequence_ends(
     board: Board, truth: ManagementClient
 ) -> None:
     board.settings.write(power_on="w30,p1")
@@ -82,7 +82,7 @@ def test_a_request_after_on_without_waiting_is_done_after_the_sequence(
     assert not truth.state(board.serial)["supply"]
 
 
-def test_a_sequence_that_never_says_p1_does_not_switch_the_supply(
+def test_on_with_a_sequence_without_p1_does_not_switch_the_supply(
     board: Board, truth: ManagementClient
 ) -> None:
     board.settings.write(power_on="bL,w1,bZ")
@@ -92,7 +92,7 @@ def test_a_sequence_that_never_says_p1_does_not_switch_the_supply(
     assert not truth.state(board.serial)["supply"]
 
 
-def test_somebody_elses_sequence_is_waited_out_on_opening(board: Board, sim_host: Host) -> None:
+def test_open_board_waits_for_a_sequence_of_another_program(board: Board, sim_host: Host) -> None:
     board.settings.write(power_on="w200,p1")
     board.power.on(wait=False)
 
@@ -100,7 +100,7 @@ def test_somebody_elses_sequence_is_waited_out_on_opening(board: Board, sim_host
         assert another.power.read()
 
 
-def test_a_busy_neighbour_does_not_hold_up_the_way(
+def test_open_board_is_not_delayed_by_a_busy_neighbour(
     board: Board, sim_host: Host, simulator: SimulatorProcess
 ) -> None:
     board.settings.write(power_on="w400")
@@ -112,7 +112,7 @@ def test_a_busy_neighbour_does_not_hold_up_the_way(
     assert simulator.control.state(board.serial)["busy_s"] > 0
 
 
-def test_a_board_that_hangs_is_lost_after_the_limit(
+def test_probe_of_a_board_that_hangs_is_lost_after_the_limit(
     sim_host: Host, serial: str, truth: ManagementClient
 ) -> None:
     truth.fault(serial, "hang", on=True)
@@ -120,7 +120,7 @@ def test_a_board_that_hangs_is_lost_after_the_limit(
     assert probe(sim_host, serial, limit_s=1.2).verdict is Verdict.LOST
 
 
-def test_an_unplugged_board_is_lost_to_its_holder_and_absent_to_others(
+def test_unplugged_board_is_lost_for_its_holder_and_absent_for_others(
     board: Board, sim_host: Host, truth: ManagementClient
 ) -> None:
     truth.fault(board.serial, "unplug")
@@ -131,7 +131,7 @@ def test_an_unplugged_board_is_lost_to_its_holder_and_absent_to_others(
 
 
 @pytest.mark.parametrize("product_id", [0xE012, 0x1012])
-def test_a_board_in_its_boot_loader_is_named(
+def test_probe_names_a_board_in_its_boot_loader(
     sim_host: Host, serial: str, truth: ManagementClient, product_id: int
 ) -> None:
     truth.fault(serial, "boot_loader", product_id=product_id)
@@ -142,21 +142,23 @@ def test_a_board_in_its_boot_loader_is_named(
     assert result.serial == serial
 
 
-def test_settings_keep_what_was_written(board: Board) -> None:
+def test_settings_are_stored(board: Board) -> None:
     board.settings.write(name="n" * 64, tags="t" * 256, power_rescue="aL,p1,w1,aZ")
 
     assert board.settings.read().tags == "t" * 256
     assert board.settings.read().name == "n" * 64
 
 
-def test_the_shell_answers_and_console_mode_is_back(board: Board, truth: ManagementClient) -> None:
+def test_shell_answers_and_restores_console_mode_on_a_simulated_board(
+    board: Board, truth: ManagementClient
+) -> None:
     answer = board.console.shell("version")
 
     assert answer.startswith("0.09 git-ref: ")
     assert truth.state(board.serial)["console_mode"]
 
 
-def test_an_answer_of_more_than_512_bytes_is_cut(board: Board, truth: ManagementClient) -> None:
+def test_shell_answer_of_more_than_512_bytes_is_cut(board: Board, truth: ManagementClient) -> None:
     board.settings.write(tags="t" * 256)
     board.console.shell("set-config json " + "j" * 300)
 
@@ -166,7 +168,7 @@ def test_an_answer_of_more_than_512_bytes_is_cut(board: Board, truth: Management
     assert truth.state(board.serial)["console_mode"]
 
 
-def test_a_shell_command_may_take_as_long_as_its_sequence(board: Board, truth: ManagementClient) -> None:
+def test_shell_command_may_take_as_long_as_its_sequence(board: Board, truth: ManagementClient) -> None:
     board.settings.write(power_on="w50,p1")
 
     answer = board.console.shell("power on", timeout_s=0.3)
@@ -175,7 +177,7 @@ def test_a_shell_command_may_take_as_long_as_its_sequence(board: Board, truth: M
     assert truth.state(board.serial)["supply"]
 
 
-def test_console_mode_is_restored_for_the_next_to_open(
+def test_open_restores_console_mode_of_a_board_left_in_its_shell(
     board: Board, sim_host: Host, truth: ManagementClient
 ) -> None:
     board.console.send(b"\x02" * 5)
@@ -186,14 +188,14 @@ def test_console_mode_is_restored_for_the_next_to_open(
         assert truth.state(board.serial)["console_mode"]
 
 
-def test_the_boot_log_is_heard_from_its_start(board: Board) -> None:
+def test_console_has_the_boot_log_from_its_start(board: Board) -> None:
     board.power.on()
 
     assert board.console.expect("boot ROM.*boot> ", timeout_s=10)
 
 
 @pytest.mark.thorough
-def test_the_stick_of_each_board_is_found_when_all_turn_at_once(
+def test_wait_for_node_finds_each_stick_if_all_boards_turn_at_once(
     sim_host: Host, simulator: SimulatorProcess
 ) -> None:
     def find(serial: str) -> str:
@@ -212,7 +214,7 @@ def test_the_stick_of_each_board_is_found_when_all_turn_at_once(
     assert found == own
 
 
-def test_a_stick_that_never_appears_is_missing(board: Board, truth: ManagementClient) -> None:
+def test_wait_for_node_raises_stick_missing_error(board: Board, truth: ManagementClient) -> None:
     truth.fault(board.serial, "stick_missing", on=True)
     board.storage.host()
 
@@ -220,16 +222,14 @@ def test_a_stick_that_never_appears_is_missing(board: Board, truth: ManagementCl
         board.storage.wait_for_node(timeout_s=1.0)
 
 
-def test_off_is_seen_by_the_current(board: Board) -> None:
+def test_wait_until_off_sees_the_current(board: Board) -> None:
     board.power.on()
     board.power.force_off()
 
     assert board.power.wait_until_off().amps <= 0.05
 
 
-def test_a_meter_that_somebody_left_on_does_not_speak_between_the_lines_of_the_next_one(
-    board: Board, sim_host: Host, truth: ManagementClient
-) -> None:
+def test_open_ends_a_meter_that_was_left_on(board: Board, sim_host: Host, truth: ManagementClient) -> None:
     board.console.shell("meter on")
     board.close()
     assert truth.state(board.serial)["meter"]
@@ -238,7 +238,7 @@ def test_a_meter_that_somebody_left_on_does_not_speak_between_the_lines_of_the_n
         assert not truth.state(board.serial)["meter"]
 
 
-def test_a_meter_that_a_test_switched_on_stays_on(board: Board, truth: ManagementClient) -> None:
+def test_meter_that_a_test_switched_on_stays_on(board: Board, truth: ManagementClient) -> None:
     board.console.shell("meter on")
     board.console.shell("console")
 
@@ -273,7 +273,7 @@ def read_until(descriptor: int, end: bytes) -> None:
         pytest.param(b"power on" + 400 * b" " + 408 * LEFT, id="far before it", marks=pytest.mark.thorough),
     ],
 )
-def test_half_a_command_in_the_board_s_line_is_never_run(
+def test_open_never_runs_half_a_command_in_the_board_s_line(
     board: Board, sim_host: Host, truth: ManagementClient, keys: bytes
 ) -> None:
     stopped_typing(board, keys)

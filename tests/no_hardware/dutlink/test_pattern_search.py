@@ -73,12 +73,12 @@ def test_search_in_the_process_finds_what_re_finds(source: bytes, flags: int) ->
     agree()
 
 
-def test_a_pattern_without_an_end_is_an_error_that_says_what_to_do() -> None:
+def test_search_error_of_a_slow_pattern_has_a_remedy() -> None:
     with pytest.raises(UsageError, match=r"\(a\+\)\+b' takes too long.*matching 100 bytes of console"):
         search(ENDLESS, FLOOD)
 
 
-def test_other_threads_run_while_a_pattern_goes_back_and_forth() -> None:
+def test_search_with_a_slow_pattern_lets_other_threads_run() -> None:
     turns: list[float] = []
     over = threading.Event()
 
@@ -96,7 +96,7 @@ def test_other_threads_run_while_a_pattern_goes_back_and_forth() -> None:
     assert len(turns) > 3  # none while this process searched itself: Python's lock would be taken
 
 
-def test_expect_with_a_pattern_without_an_end_ends() -> None:
+def test_expect_with_a_slow_pattern_ends() -> None:
     stream = ByteStream()
     stream.feed(FLOOD + b"xb")  # a pattern that ends in a fixed text is looked for when that came
 
@@ -104,7 +104,7 @@ def test_expect_with_a_pattern_without_an_end_ends() -> None:
         Expecter(stream).wait_for("(a+)+b", LIMIT_S)
 
 
-def test_watch_gives_up_a_pattern_without_an_end_tells_it_once_and_goes_on_with_the_others() -> None:
+def test_scanner_drops_a_slow_pattern_and_goes_on_with_the_others() -> None:
     watch = ErrorScanner(["(a+)+b", "bad"])
     watch.feed(Chunk(0.0, 0.0, FLOOD + b"\n", 0))
     watch.scan()
@@ -117,7 +117,7 @@ def test_watch_gives_up_a_pattern_without_an_end_tells_it_once_and_goes_on_with_
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_a_process_whose_watch_pattern_never_would(number: signal.Signals) -> None:
+def test_signal_ends_a_process_during_a_slow_search(number: signal.Signals) -> None:
     code = (
         "import signal, sys, threading, time\n"
         "from hil.dutlink.console.transcript import Chunk\n"
@@ -138,7 +138,7 @@ def test_a_signal_ends_a_process_whose_watch_pattern_never_would(number: signal.
 
 
 @pytest.mark.usefixtures("everything_elsewhere")
-def test_a_process_that_somebody_killed_is_replaced() -> None:
+def test_search_replaces_a_process_that_was_killed() -> None:
     assert search(ENDLESS, b"ab") == (0, 2)
     (searcher,) = pattern_search._idle
     searcher._process.kill()
@@ -148,7 +148,7 @@ def test_a_process_that_somebody_killed_is_replaced() -> None:
 
 
 @pytest.mark.usefixtures("everything_elsewhere")
-def test_a_forked_child_asks_a_process_of_its_own() -> None:
+def test_search_in_a_forked_child_uses_its_own_process() -> None:
     assert search(ENDLESS, b"ab") == (0, 2)
     child = os.fork()
     if child == 0:
@@ -194,7 +194,7 @@ def test_search_with_a_pattern_that_prints_itself_finds_what_re_finds() -> None:
         (rb"(\w)\1", False),
     ],
 )
-def test_most_steps_tells_patterns_that_need_no_process(source: bytes, few: bool) -> None:
+def test_most_steps_is_small_for_patterns_that_need_no_process(source: bytes, few: bool) -> None:
     assert (most_steps(re.compile(source), 64 * 1024) <= pattern_search._MOST_STEPS) == few
 
 
@@ -202,7 +202,7 @@ def test_most_steps_of_a_few_bytes_are_few_for_usual_patterns() -> None:
     assert most_steps(re.compile(rb"\d+ of \d+"), 100) <= pattern_search._MOST_STEPS
 
 
-def test_vouch_for_judges_a_pattern_like_another_one() -> None:
+def test_trust_pattern_gives_a_pattern_the_cost_of_another() -> None:
     known = trust_pattern(re.compile(rb"(?:known|good)*!"))
     derived = trust_pattern(re.compile(rb"(?:(?:known|good)*!)\Z"), like=known)
     unknown = trust_pattern(re.compile(rb"(?:(a+)+b)\Z"), like=ENDLESS)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @pytest.mark.parametrize("pin", ["reset", "a", "b", "c", "d"])
 @pytest.mark.parametrize("level", ["low", "high", "floating"])
-def test_every_pin_takes_every_level(board: Board, fake: FakeBoard, pin: str, level: str) -> None:
+def test_set_drives_each_pin_to_each_level(board: Board, fake: FakeBoard, pin: str, level: str) -> None:
     board.pins.set(pin, level)
 
     value = ["reset", "a", "b", "c", "d"].index(pin)
@@ -33,7 +33,7 @@ def test_pins_and_levels_have_verbs_and_enums(board: Board, fake: FakeBoard) -> 
 
 
 @pytest.mark.parametrize(("pin", "level"), [("e", "low"), ("a", "medium")])
-def test_what_it_has_not_got_is_refused_before_anything_is_sent(
+def test_set_refuses_unknown_pins_and_levels_before_a_request(
     board: Board, fake: FakeBoard, pin: str, level: str
 ) -> None:
     with pytest.raises(UsageError):
@@ -42,13 +42,13 @@ def test_what_it_has_not_got_is_refused_before_anything_is_sent(
     assert fake.requests == []
 
 
-def test_a_reset_pulse_ends_floating(board: Board, fake: FakeBoard) -> None:
+def test_pulse_reset_ends_with_a_floating_pin(board: Board, fake: FakeBoard) -> None:
     board.pins.pulse_reset(duration_s=0.0)
 
     assert fake.done == [(5, 0, b"\0"), (5, 0, b"\2")]
 
 
-def test_reset_floats_even_if_holding_it_low_failed(board: Board, fake: FakeBoard) -> None:
+def test_pulse_reset_floats_the_pin_after_an_error(board: Board, fake: FakeBoard) -> None:
     fake.errors.append(errno.EPIPE)
 
     with pytest.raises(RequestStalledError):
@@ -57,7 +57,7 @@ def test_reset_floats_even_if_holding_it_low_failed(board: Board, fake: FakeBoar
     assert fake.done == [(5, 0, b"\2")]
 
 
-def test_floating_all_tries_each_pin_and_raises_the_first_error(board: Board, fake: FakeBoard) -> None:
+def test_float_all_tries_each_pin_and_raises_the_first_error(board: Board, fake: FakeBoard) -> None:
     fake.errors.append(errno.EPIPE)
 
     with pytest.raises(RequestStalledError):

@@ -98,7 +98,7 @@ def test_mean_peak_and_energy_are_those_of_the_readings() -> None:
     assert (trace.energy_joules, trace.mean_watts, trace.peak.watts) == (2.25, 2.25, 3.0)
 
 
-def test_nothing_is_made_up_for_a_gap() -> None:
+def test_energy_ignores_gaps() -> None:
     trace = PowerTrace(samples(1.0, 1.0, 9.0, 9.0), [Gap(0.5, 1.0, "silent")], ended_s=1.5)
 
     assert (trace.energy_joules, trace.measured_s, trace.rate_hz) == (5.0, 1.0, 2.0)
@@ -118,7 +118,7 @@ def test_the_energy_of_two_parts_is_that_of_the_whole(watts: list[float], cut_s:
     assert sum_of_parts == pytest.approx(whole, abs=1e-9)
 
 
-def test_a_trace_without_readings_says_what_it_lacks() -> None:
+def test_trace_without_readings_raises_usage_error() -> None:
     with pytest.raises(UsageError, match="cannot tell the energy"):
         _ = PowerTrace().energy_joules
     with pytest.raises(UsageError, match="cannot tell the power"):
@@ -126,7 +126,7 @@ def test_a_trace_without_readings_says_what_it_lacks() -> None:
 
 
 @pytest.mark.parametrize("duration_s", [0.5, 3.3, 10, 11.9])
-def test_the_energy_of_a_dut_that_boots_and_works_to_the_block_s_ends_is_the_true_one(
+def test_energy_of_a_dut_that_boots_in_the_block_is_exact(
     duration_s: float,
 ) -> None:
     steps, rng = iter(range(10_000)), chance(duration_s)
@@ -150,22 +150,22 @@ def test_the_energy_of_a_dut_that_boots_and_works_to_the_block_s_ends_is_the_tru
     assert trace.energy_joules == pytest.approx(true_joules, abs=error_joules)
 
 
-def test_readings_five_seconds_apart_still_tell_the_energy_of_a_steady_dut() -> None:
+def test_energy_of_a_steady_dut_is_exact_with_readings_five_seconds_apart() -> None:
     trace = PowerTrace(samples(*[2.0] * 5, every_s=5.0), began_s=0.1, ended_s=19.0, delay_s=GROUP_DELAY_S)
 
     assert trace.energy_joules == pytest.approx(2.0 * 18.9)
 
 
-def test_offset_noise_counts_as_off() -> None:
+def test_assert_off_accepts_the_sensor_s_noise() -> None:
     PowerTrace(samples(*[0.05] * 10, amps=0.01)).assert_off()
 
 
-def test_a_dut_that_draws_is_not_off() -> None:
+def test_assert_off_fails_for_a_dut_that_draws_current() -> None:
     with pytest.raises(AssertionError, match=r"not off: it drew 0\.35 A"):
         PowerTrace(samples(*[1.8] * 10, amps=0.35)).assert_off()
 
 
-def test_what_the_meter_still_remembers_from_before_does_not_count() -> None:
+def test_assert_off_ignores_readings_that_average_over_the_time_before() -> None:
     PowerTrace(samples(1.8, 1.3, 0.9, 0.4, 0.0, 0.0)).assert_off()
 
 
@@ -186,23 +186,23 @@ def test_mean_while_on_leaves_out_what_averages_over_a_change(watts: list[float]
     assert trace.mean_watts_on == mean
 
 
-def test_a_trace_that_has_not_settled_proves_nothing() -> None:
+def test_assert_off_refuses_a_trace_without_settled_readings() -> None:
     with pytest.raises(UsageError, match="settled power"):
         PowerTrace(samples(0.0, 0.0, 0.0)).assert_off()
 
 
-def test_off_cannot_be_closer_to_nothing_than_a_step_of_the_sensor() -> None:
+def test_assert_off_refuses_a_tolerance_below_a_step_of_the_sensor() -> None:
     with pytest.raises(UsageError, match="cannot tell"):
         PowerTrace(samples(*[0.0] * 6)).assert_off(tolerance_amps=0.001)
 
 
-def test_readings_right_after_a_gap_have_to_settle() -> None:
+def test_settled_leaves_out_readings_right_after_a_gap() -> None:
     trace = PowerTrace(samples(*[1.0] * 10), [Gap(2.0, 2.5, "silent")])
 
     assert [sample.monotonic_s for sample in trace.settled] == [2.0, 4.5]
 
 
-def test_the_mean_is_held_against_a_limit() -> None:
+def test_assert_mean_below_compares_the_mean() -> None:
     trace = PowerTrace(samples(*[1.5] * 8))
 
     trace.assert_mean_below(1.6)
@@ -210,7 +210,7 @@ def test_the_mean_is_held_against_a_limit() -> None:
         trace.assert_mean_below(1.5)
 
 
-def test_no_trace_is_below_what_is_no_number() -> None:
+def test_assert_mean_below_fails_for_nan() -> None:
     trace = PowerTrace(samples(*[0.0] * 8))
 
     with pytest.raises(AssertionError, match="not less than nan W"):
@@ -220,7 +220,7 @@ def test_no_trace_is_below_what_is_no_number() -> None:
 
 
 @pytest.mark.parametrize("every_s", [0.0, -1.0, math.nan, math.inf, 1e300])
-def test_a_pace_that_is_none_is_refused(every_s: float) -> None:
+def test_trace_refuses_an_invalid_interval(every_s: float) -> None:
     with pytest.raises(UsageError, match="cannot be traced every"):
         PowerSampler(lambda: PowerReading(VOLTS, 0.0, 0.0), every_s, 0.0, exact_energy=False)
 
@@ -228,16 +228,16 @@ def test_a_pace_that_is_none_is_refused(every_s: float) -> None:
 @pytest.mark.parametrize(
     ("t", "freedom", "probability"), [(0, 5, 0.5), (2.228, 10, 0.025), (-1, 1, 0.75), (3.29, 1e6, 5.01e-4)]
 )
-def test_students_t_agrees_with_the_tables(t: float, freedom: float, probability: float) -> None:
+def test_student_tail_agrees_with_tables(t: float, freedom: float, probability: float) -> None:
     assert student_tail(t, freedom) == pytest.approx(probability, rel=2e-3)
 
 
 @given(st.floats(-50, 50), st.floats(1, 1000))
-def test_students_t_is_symmetric(t: float, freedom: float) -> None:
+def test_student_tail_is_symmetric(t: float, freedom: float) -> None:
     assert math.isclose(student_tail(t, freedom) + student_tail(-t, freedom), 1, abs_tol=1e-9)
 
 
-def test_readings_that_follow_each_other_count_for_less() -> None:
+def test_compare_counts_correlated_readings_for_less() -> None:
     slow = [math.sin(index / 5) for index in range(60)]
     quick = [slow[index * 23 % 60] for index in range(60)]
 
@@ -245,25 +245,25 @@ def test_readings_that_follow_each_other_count_for_less() -> None:
 
 
 @pytest.mark.parametrize("watts", [0.5, 1.77, 1.79, 3.3])
-def test_a_rise_of_a_tenth_is_seen_where_all_readings_are_equal(watts: float) -> None:
+def test_compare_finds_a_rise_of_a_tenth_in_equal_readings(watts: float) -> None:
     outcome = compare([round(1.1 * watts, 2)] * 14, [watts] * 14, least_watts=0.0155)
 
     assert outcome.rose
     assert outcome.effective == outcome.baseline_effective == pytest.approx(14)
 
 
-def test_a_rise_of_a_tenth_is_seen_in_readings_that_drift_by_one_step_of_the_meter() -> None:
+def test_compare_finds_a_rise_of_a_tenth_in_readings_that_drift_by_a_step() -> None:
     baseline, higher = [1.77] * 14, [1.94] * 5 + [1.95] + [1.96] * 8
 
     assert compare(higher, baseline, least_watts=0.0155).rose
     assert compare(baseline, higher, least_watts=0.0155).fell
 
 
-def test_less_than_a_step_of_the_sensor_is_no_rise() -> None:
+def test_compare_ignores_less_than_a_step_of_the_sensor() -> None:
     assert not compare([1.01] * 20, [1.0] * 20, least_watts=0.0155).rose
 
 
-def test_two_short_traces_are_not_compared() -> None:
+def test_compare_refuses_short_traces() -> None:
     trace = PowerTrace(samples(*[1.0] * 8))
 
     with pytest.raises(UsageError, match="too short"):
@@ -271,7 +271,7 @@ def test_two_short_traces_are_not_compared() -> None:
 
 
 @pytest.mark.thorough  # five seconds of arithmetic
-def test_a_rise_of_a_tenth_is_seen_with_less_than_1_percent_false_alarms_over_200_runs() -> None:
+def test_compare_finds_a_rise_of_a_tenth_with_less_than_1_percent_false_alarms() -> None:
     false_alarms = missed = 0
     for run in range(200):
         rng = chance(run)
@@ -287,7 +287,7 @@ def test_a_rise_of_a_tenth_is_seen_with_less_than_1_percent_false_alarms_over_20
 
 
 @pytest.mark.parametrize("board", [f"board {number}" for number in range(12)])
-def test_the_true_energy_is_met_within_the_meters_own_error(board: str) -> None:
+def test_energy_is_exact_within_the_meter_s_error(board: str) -> None:
     duration_s = 20.0
 
     trace, true_joules = traced(restless(chance(board), IDLE_AMPS), duration_s, board)
@@ -297,7 +297,7 @@ def test_the_true_energy_is_met_within_the_meters_own_error(board: str) -> None:
     assert abs(trace.energy_joules - true_joules) <= error_joules
 
 
-def test_a_picture_names_its_axes_with_units_and_shows_the_gap(tmp_path: Path) -> None:
+def test_plot_names_its_axes_and_shows_the_gap(tmp_path: Path) -> None:
     trace = PowerTrace(samples(1.0, 1.2, 1.1, 0.0, 0.0), [Gap(1.0, 1.5, "<silent>")], ended_s=2.0)
 
     trace.plot(tmp_path / "trace.svg")
@@ -310,12 +310,12 @@ def test_a_picture_names_its_axes_with_units_and_shows_the_gap(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("readings", [0, 1])
-def test_hardly_anything_can_be_drawn_too(readings: int) -> None:
+def test_plot_draws_a_trace_with_hardly_any_readings(readings: int) -> None:
     ET.fromstring(plot.to_svg(PowerTrace(samples(*[1.0] * readings))))  # noqa: S314 - as above
 
 
 @pytest.mark.thorough
-def test_a_trace_of_ten_hours_is_a_small_picture_that_shows_its_peaks() -> None:
+def test_plot_of_ten_hours_is_small_and_shows_the_peaks() -> None:
     watts = [1.0] * 360_000
     watts[200_000] = 5.0
 
@@ -325,19 +325,19 @@ def test_a_trace_of_ten_hours_is_a_small_picture_that_shows_its_peaks() -> None:
     assert svg.count(",20.0 ") == 1  # the plot's upper edge
 
 
-def test_a_path_may_be_text(tmp_path: Path) -> None:
+def test_plot_accepts_a_path_as_text(tmp_path: Path) -> None:
     PowerTrace(samples(1.0)).plot(f"{tmp_path}/one.svg")
     PowerTrace(samples(1.0)).to_csv(f"{tmp_path}/one.csv")
 
     assert {path.name for path in tmp_path.iterdir()} == {"one.svg", "one.csv"}
 
 
-def test_another_kind_of_picture_is_refused(tmp_path: Path) -> None:
+def test_plot_refuses_other_kinds_of_pictures(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot be drawn"):
         PowerTrace().plot(tmp_path / "trace.gif")
 
 
-def test_the_table_holds_every_reading(tmp_path: Path) -> None:
+def test_to_csv_writes_every_reading(tmp_path: Path) -> None:
     PowerTrace(samples(1.0, 2.0)).to_csv(tmp_path / "trace.csv")
 
     with (tmp_path / "trace.csv").open(encoding="utf-8") as file:
@@ -345,7 +345,7 @@ def test_the_table_holds_every_reading(tmp_path: Path) -> None:
     assert [(row["monotonic_s"], row["watts"]) for row in rows] == [("0.0", "1.0"), ("0.5", "2.0")]
 
 
-def test_the_data_is_plain() -> None:
+def test_to_data_is_json() -> None:
     data = json.loads(json.dumps(PowerTrace(samples(1.0, 2.0), [Gap(0.5, 0.9, "x")]).to_data()))
 
     assert (len(data["samples"]), data["gaps"][0]["why"]) == (2, "x")
@@ -360,7 +360,7 @@ def wait_for(true: Callable[[], object]) -> None:
     pytest.fail("it did not happen within a minute")
 
 
-def test_the_meter_is_read_while_the_block_runs(board: Board, fake: FakeBoard) -> None:
+def test_trace_reads_the_meter_while_the_block_runs(board: Board, fake: FakeBoard) -> None:
     fake.power = b"5.35W 5.10V 1.05A"
 
     with board.power.trace(every_s=0.01, offset_amps=0.05) as trace:
@@ -373,7 +373,7 @@ def test_the_meter_is_read_while_the_block_runs(board: Board, fake: FakeBoard) -
     assert len(fake.requests) == asked
 
 
-def test_a_meter_that_answers_nonsense_leaves_a_gap(board: Board, fake: FakeBoard) -> None:
+def test_trace_has_a_gap_for_garbled_replies(board: Board, fake: FakeBoard) -> None:
     fake.power = b"?"
 
     with board.power.trace(every_s=0.01) as trace:
@@ -383,7 +383,7 @@ def test_a_meter_that_answers_nonsense_leaves_a_gap(board: Board, fake: FakeBoar
     assert "'?'" in trace.gaps[0].why
 
 
-def test_a_trace_is_not_quicker_than_the_meter(board: Board) -> None:
+def test_trace_refuses_to_be_quicker_than_the_meter(board: Board) -> None:
     with pytest.raises(UsageError, match=r"0\.01 s"):
         board.power.trace(every_s=0.001)
 

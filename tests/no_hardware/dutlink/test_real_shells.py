@@ -70,17 +70,17 @@ def shell(request: pytest.FixtureRequest) -> Iterator[Console]:
         yield dut.console
 
 
-def test_output_and_status_are_the_command_s_to_the_letter(shell: Console) -> None:
+def test_run_returns_output_and_status_exactly(shell: Console) -> None:
     for command, result in COMMANDS:
         assert shell.run(command) == result
 
 
-def test_output_without_a_line_end_is_not_taken_for_the_prompt(shell: Console) -> None:
+def test_run_keeps_output_without_a_line_end(shell: Console) -> None:
     for command, result in UNENDED:
         assert shell.run(command) == result
 
 
-def test_a_long_output_of_lines_that_look_like_prompts_takes_no_longer() -> None:
+def test_run_is_not_slowed_by_lines_that_look_like_prompts() -> None:
     with ShellTty(BASH, SHELLS["bash"][1]) as dut:
         dut.console.expect(dut.console.prompt)
 
@@ -89,7 +89,7 @@ def test_a_long_output_of_lines_that_look_like_prompts_takes_no_longer() -> None
     assert said == CommandResult(0, "\n".join(["a # b $ c"] * 100_000))
 
 
-def test_an_output_that_memory_cannot_hold_is_an_error_and_one_that_it_can_is_whole(
+def test_run_refuses_an_output_that_is_longer_than_what_is_kept(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(expect, "KEPT_BYTES", 10_000)
@@ -105,7 +105,7 @@ def test_an_output_that_memory_cannot_hold_is_an_error_and_one_that_it_can_is_wh
 
 
 @pytest.mark.parametrize("prompt", ["(?i)ROOT@DUT:/# ", re.compile("root@.*?# "), b"(x)|# ", "dut:/# |=> "])
-def test_a_prompt_may_be_any_pattern(prompt: Pattern) -> None:
+def test_run_accepts_any_prompt_pattern(prompt: Pattern) -> None:
     with ShellTty(BASH, SHELLS["bash"][1]) as dut:
         dut.console.prompt = prompt
         dut.console.expect(prompt)
@@ -114,7 +114,7 @@ def test_a_prompt_may_be_any_pattern(prompt: Pattern) -> None:
 
 
 @pytest.mark.parametrize("prompt", ["[", ["# ", "> "], None])
-def test_a_prompt_that_is_no_pattern_is_told(prompt: object) -> None:
+def test_run_refuses_a_prompt_that_is_no_pattern(prompt: object) -> None:
     with ShellTty(SHELLS["sh"][0], {"PS1": "# "}) as dut:
         dut.console.expect("# ")
         dut.console.prompt = prompt  # type: ignore[assignment]
@@ -124,7 +124,7 @@ def test_a_prompt_that_is_no_pattern_is_told(prompt: object) -> None:
 
 
 @pytest.mark.thorough
-def test_kernel_messages_between_any_two_bytes_hide_no_status() -> None:
+def test_run_finds_the_status_between_kernel_messages() -> None:
     chance = random.Random(20)  # noqa: S311 - the same noise each time
 
     def noise(data: bytes) -> bytes:

@@ -26,14 +26,14 @@ PIECES = st.lists(
 @given(PIECES)
 @example([b"\r", b"\x1b[K", b"\n"])
 @example([b"\xe2\x82", b"\x1b[m", b"\xac"])
-def test_the_text_is_the_same_wherever_the_bytes_are_split(pieces: list[bytes]) -> None:
+def test_decoder_text_does_not_depend_on_the_pieces(pieces: list[bytes]) -> None:
     text = SanitizingDecoder()
 
     assert "".join(map(text.feed, pieces)) + text.finish() == sanitize_bytes(b"".join(pieces))
 
 
 @given(PIECES)
-def test_only_characters_that_are_seen_are_left(pieces: list[bytes]) -> None:
+def test_sanitize_bytes_leaves_only_visible_characters(pieces: list[bytes]) -> None:
     shown = sanitize_bytes(b"".join(pieces))
 
     unseen = {each for each in shown if unicodedata.category(each)[0] == "C" or each in "\u2028\u2029"}
@@ -41,7 +41,7 @@ def test_only_characters_that_are_seen_are_left(pieces: list[bytes]) -> None:
 
 
 @given(PIECES)
-def test_the_text_can_stand_in_xml(pieces: list[bytes]) -> None:
+def test_sanitize_bytes_makes_text_for_xml(pieces: list[bytes]) -> None:
     shown = sanitize_bytes(b"".join(pieces))
     element = ET.Element("system-out")
     element.text = shown
@@ -65,22 +65,22 @@ def test_the_text_can_stand_in_xml(pieces: list[bytes]) -> None:
         (b"\x1b[" + b"1" * 60 + b"m", r"\x1b[" + "1" * 60 + "m"),
     ],
 )
-def test_what_is_shown_of(data: bytes, shown: str) -> None:
+def test_sanitize_bytes_of(data: bytes, shown: str) -> None:
     assert sanitize_bytes(data) == shown
 
 
-def test_text_that_cannot_be_encoded_is_shown_as_well() -> None:
+def test_sanitize_text_shows_text_that_cannot_be_encoded() -> None:
     assert sanitize_text("test\udcff\x1b[31m") == r"test\udcff"
 
 
-def test_the_last_lines_are_cut_at_their_front() -> None:
+def test_tail_lines_cuts_lines_at_their_front() -> None:
     shown = tail_lines(b"one\ntwo\n" + b"x" * 300 + b"end\r\n", lines=2, width=20)
 
     assert shown == "two\n..." + "x" * 14 + "end"
 
 
 @pytest.mark.parametrize("letter", ["\u3164", "\u2800", "\ufe0f", "\u115f", "\uffa0", "\u034f", "\U000e0101"])
-def test_plain_shows_letters_that_are_drawn_as_nothing_by_their_codes(letter: str) -> None:
+def test_sanitize_bytes_shows_invisible_letters_by_their_codes(letter: str) -> None:
     shown = sanitize_bytes(f"root{letter}".encode())
 
     assert shown == f"root{letter.encode('ascii', 'backslashreplace').decode()}"

@@ -21,7 +21,7 @@ def test_format_and_parse_are_inverses(some: tuple) -> None:
 
 
 @given(st.text("abcdrhlzwp01239,ABHLZWP x", max_size=40))
-def test_what_parses_has_a_canonical_form_that_fits_the_field(text: str) -> None:
+def test_parse_accepts_text_with_a_canonical_form_that_fits(text: str) -> None:
     try:
         sequence = PowerSequence.parse(text)
     except SequenceError:
@@ -31,26 +31,26 @@ def test_what_parses_has_a_canonical_form_that_fits_the_field(text: str) -> None
     assert PowerSequence.parse(sequence.format()) == sequence
 
 
-def test_letters_may_have_any_case() -> None:
+def test_parse_accepts_any_case() -> None:
     assert PowerSequence.parse("P1,Al,RH,W5") == PowerSequence.parse("p1,aL,rh,w5")
 
 
-def test_waits_add_up_to_the_duration() -> None:
+def test_duration_s_is_the_sum_of_waits() -> None:
     assert PowerSequence.parse("p1,bL,w110,bZ,w5").duration_s == pytest.approx(11.5)
 
 
-def test_the_pins_that_it_touches_are_named() -> None:
+def test_pins_are_those_that_the_sequence_touches() -> None:
     assert PowerSequence.parse("p1,aL,rL,w1,rZ").pins == {Pin.A, Pin.RESET}
 
 
-def test_a_sequence_without_p_never_switches_the_supply() -> None:
+def test_switches_supply_is_false_without_p() -> None:
     sequence = PowerSequence.parse("bL,w5,bZ")
 
     assert not sequence.switches_supply
     assert sequence.supply_after is None
 
 
-def test_the_last_p_decides_how_the_supply_is_left() -> None:
+def test_supply_after_is_that_of_the_last_p() -> None:
     assert PowerSequence.parse("p1,w5,p0").supply_after is False
 
 
@@ -69,7 +69,7 @@ def test_the_last_p_decides_how_the_supply_is_left() -> None:
         ("w" + "9" * 31, 1, "use a b c"),
     ],
 )
-def test_a_slip_is_refused_with_its_place_and_what_was_probably_meant(
+def test_parse_error_names_the_position_and_what_was_probably_meant(
     text: str, position: int, remedy: str
 ) -> None:
     with pytest.raises(SequenceError) as caught:
@@ -79,11 +79,11 @@ def test_a_slip_is_refused_with_its_place_and_what_was_probably_meant(
     assert remedy in caught.value.remedy
 
 
-def test_an_empty_setting_has_no_orders() -> None:
+def test_parse_of_an_empty_setting_has_no_steps() -> None:
     assert PowerSequence.parse("") == PowerSequence(())
 
 
-def test_a_sequence_may_fill_its_field() -> None:
+def test_parse_accepts_a_sequence_that_fills_its_field() -> None:
     text = "p1" * 14 + "w100"
 
     assert len(text) == 32

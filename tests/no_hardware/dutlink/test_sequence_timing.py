@@ -10,7 +10,7 @@ from hil.errors import SequenceError
 
 
 @given(st.text("abcdrhlzwp0123,", max_size=32))
-def test_it_agrees_with_the_grammar_wherever_the_grammar_allows_the_text(text: str) -> None:
+def test_stored_duration_s_agrees_with_power_sequence(text: str) -> None:
     try:
         sequence = PowerSequence.parse(text)
     except SequenceError:
@@ -20,7 +20,7 @@ def test_it_agrees_with_the_grammar_wherever_the_grammar_allows_the_text(text: s
 
 
 @given(st.text("abcdrhlzwp0123,", max_size=32))
-def test_leaves_supply_off_agrees_with_the_grammar(text: str) -> None:
+def test_leaves_supply_off_agrees_with_power_sequence(text: str) -> None:
     try:
         sequence = PowerSequence.parse(text)
     except SequenceError:
@@ -31,7 +31,7 @@ def test_leaves_supply_off_agrees_with_the_grammar(text: str) -> None:
 
 
 @given(st.binary(max_size=40))
-def test_it_takes_any_bytes(stored: bytes) -> None:
+def test_stored_duration_s_accepts_any_bytes(stored: bytes) -> None:
     assert stored_duration_s(stored) >= 0
 
 
@@ -50,5 +50,5 @@ def test_it_takes_any_bytes(stored: bytes) -> None:
         (b",".ljust(31, b",") + b"w5", 0.0),
     ],
 )
-def test_it_follows_the_firmware_through_slips(stored: bytes, duration_s: float) -> None:
+def test_stored_duration_s_follows_the_firmware_s_oddities(stored: bytes, duration_s: float) -> None:
     assert stored_duration_s(stored) == pytest.approx(duration_s)

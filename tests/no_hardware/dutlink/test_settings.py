@@ -15,26 +15,26 @@ if TYPE_CHECKING:
     from hil.dutlink.board import Board
 
 
-def test_settings_are_read_afresh_and_without_their_padding(board: Board, fake: FakeBoard) -> None:
+def test_read_takes_a_new_snapshot_and_removes_padding(board: Board, fake: FakeBoard) -> None:
     board.settings.read()
     fake.settings[0] = b"left bench"
 
     assert board.settings.read().name == "left bench"
 
 
-def test_a_field_may_be_full(board: Board, fake: FakeBoard) -> None:
+def test_read_accepts_a_full_field(board: Board, fake: FakeBoard) -> None:
     fake.settings[1] = b"t" * 256
 
     assert board.settings.read().tags == "t" * 256
 
 
-def test_bytes_that_are_no_text_neither_fail_nor_vanish(board: Board, fake: FakeBoard) -> None:
+def test_read_keeps_bytes_that_are_not_utf_8(board: Board, fake: FakeBoard) -> None:
     fake.settings[0] = b"caf\xe9"
 
     assert board.settings.read().name.encode(errors="surrogateescape") == b"caf\xe9"
 
 
-def test_only_what_differs_is_written(board: Board, fake: FakeBoard) -> None:
+def test_write_sends_only_settings_that_differ(board: Board, fake: FakeBoard) -> None:
     fake.settings[0] = b"left bench"
 
     settings = board.settings.write(name="left bench", power_on="p1,w5")
@@ -43,7 +43,7 @@ def test_only_what_differs_is_written(board: Board, fake: FakeBoard) -> None:
     assert settings == Settings(name="left bench", power_on="p1,w5")
 
 
-def test_an_empty_value_clears_a_setting(board: Board, fake: FakeBoard) -> None:
+def test_write_of_an_empty_value_clears_a_setting(board: Board, fake: FakeBoard) -> None:
     fake.settings[4] = b"p0"
 
     assert board.settings.write(power_off="").power_off == ""
@@ -64,7 +64,7 @@ def test_an_empty_value_clears_a_setting(board: Board, fake: FakeBoard) -> None:
         ({"name": 5}, SettingError, "text"),
     ],
 )
-def test_what_the_board_would_cut_or_misread_is_refused_before_anything_is_sent(
+def test_write_refuses_what_the_board_would_cut_before_a_request(
     board: Board, fake: FakeBoard, changes: dict, kind: type[SettingError], words: str
 ) -> None:
     with pytest.raises(kind) as caught:
@@ -74,7 +74,9 @@ def test_what_the_board_would_cut_or_misread_is_refused_before_anything_is_sent(
     assert fake.requests == []
 
 
-def test_what_the_board_did_not_keep_is_a_reply_error(board: Board, fake: FakeBoard) -> None:
+def test_write_raises_board_reply_error_if_the_board_kept_something_else(
+    board: Board, fake: FakeBoard
+) -> None:
     fake.keeps = False
 
     with pytest.raises(BoardReplyError, match="did not keep name"):
@@ -82,7 +84,7 @@ def test_what_the_board_did_not_keep_is_a_reply_error(board: Board, fake: FakeBo
 
 
 @given(st.text(max_size=64))
-def test_what_can_be_stored_reads_back_as_it_was(text: str) -> None:
+def test_encode_and_read_are_inverses(text: str) -> None:
     try:
         stored = encode("name", text)
     except SettingError:
@@ -92,5 +94,5 @@ def test_what_can_be_stored_reads_back_as_it_was(text: str) -> None:
     assert stored.decode() == text
 
 
-def test_tags_come_apart_at_commas_and_spaces() -> None:
+def test_tag_list_splits_at_commas_and_spaces() -> None:
     assert Settings(tags="arm64, usb3 lab=2").tag_list == ["arm64", "usb3", "lab=2"]

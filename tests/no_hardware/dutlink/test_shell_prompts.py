@@ -168,7 +168,7 @@ def test_run_is_exact_with_the_prompt(shell: Console) -> None:
     assert answers == COMMANDS
 
 
-def test_run_tells_once_that_the_prompt_pattern_leaves_out_the_prompt_s_end() -> None:
+def test_run_warns_once_if_the_pattern_does_not_match_the_prompt_s_end() -> None:
     with ShellTty(["bash", "--norc", "-i"], {"PS1": r"root@BeaglePlay:\w# "}) as dut:
         dut.console.prompt = "root@BeaglePlay"
         dut.console.run("true")
@@ -209,7 +209,7 @@ def test_run_has_the_status_and_the_words_of_a_command_in_csh(name: str) -> None
 @pytest.mark.parametrize(
     "prompt", [re.compile(r"[$#]\ # a shell's", re.VERBOSE), r"(?x) [#]\ # root's", re.compile(b"(?i)# ")]
 )
-def test_at_the_end_takes_a_prompt_with_flags(prompt: re.Pattern[str] | str) -> None:
+def test_pattern_at_end_keeps_flags(prompt: re.Pattern[str] | str) -> None:
     pattern = pattern_at_end(prompt)
 
     assert pattern.search(b"# done\n# \x1b[0m")

@@ -56,7 +56,7 @@ def opened_when_it_comes(bench: MuxBench, node: Path, opened: list[BufferedReade
 
 
 @pytest.mark.parametrize("verb", ["host", "learn"])
-def test_a_round_of_learning_does_not_take_what_is_in_use_since_it_came(bench: MuxBench, verb: str) -> None:
+def test_learn_does_not_detach_a_disk_that_is_in_use_since_it_came(bench: MuxBench, verb: str) -> None:
     opened: list[BufferedReader] = []
     opened_when_it_comes(bench, node_of(bench), opened)
     storage = bench.storage()
@@ -68,7 +68,7 @@ def test_a_round_of_learning_does_not_take_what_is_in_use_since_it_came(bench: M
     opened[0].close()
 
 
-def test_learn_that_is_forced_goes_on_under_what_is_in_use(bench: MuxBench) -> None:
+def test_learn_with_force_ignores_uses(bench: MuxBench) -> None:
     opened: list[BufferedReader] = []
     opened_when_it_comes(bench, node_of(bench), opened)
 
@@ -82,9 +82,7 @@ def swap_cables(bench: MuxBench) -> None:
 
 
 @pytest.mark.parametrize("verb", ["off", "dut", "host", "learn"])
-def test_a_stick_that_came_elsewhere_than_learned_is_not_taken_while_it_is_open(
-    bench: MuxBench, verb: str
-) -> None:
+def test_off_refuses_an_open_stick_at_another_socket_than_learned(bench: MuxBench, verb: str) -> None:
     learning = bench.storage()
     learning.wait_for_node()
     learning.off()
@@ -102,7 +100,7 @@ def test_a_stick_that_came_elsewhere_than_learned_is_not_taken_while_it_is_open(
         assert node.exists()
 
 
-def test_a_disk_that_was_plugged_in_again_since_the_stick_was_learned_counts_again(bench: MuxBench) -> None:
+def test_off_checks_a_disk_that_was_plugged_in_again_since_learning(bench: MuxBench) -> None:
     node = plugged_in(bench)
     learning = bench.storage()
     learning.wait_for_node()
@@ -121,9 +119,7 @@ HERS = "/run/lock/hil/hil-stick-5a1c0e01-1234.json"
 
 
 @pytest.mark.parametrize("source", ["", HERS])
-def test_another_board_s_stick_in_use_does_not_keep_a_board_from_its_own(
-    bench: MuxBench, source: str
-) -> None:
+def test_off_ignores_another_board_s_stick_in_use(bench: MuxBench, source: str) -> None:
     """Also where that board was learned by another user."""
     other = bench.storage(1)
     other.wait_for_node()
@@ -136,7 +132,7 @@ def test_another_board_s_stick_in_use_does_not_keep_a_board_from_its_own(
     assert bench.links[0].sent == ["off"]
 
 
-def test_a_disk_in_use_that_one_user_calls_this_board_s_stick_is_not_hidden_by_another_one(
+def test_off_checks_a_disk_that_two_users_files_contradict_about(
     bench: MuxBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bench.storage(1).wait_for_node()
@@ -151,7 +147,7 @@ def test_a_disk_in_use_that_one_user_calls_this_board_s_stick_is_not_hidden_by_a
     assert bench.links[0].sent == []
 
 
-def test_a_stick_at_a_socket_that_another_user_s_file_names_is_told_and_can_be_learned(
+def test_missing_error_names_another_user_s_file_and_learn_ignores_it(
     bench: MuxBench,
 ) -> None:
     other = bench.storage(1)
@@ -169,7 +165,7 @@ def test_a_stick_at_a_socket_that_another_user_s_file_names_is_told_and_can_be_l
     assert bench.storage().learn().socket == "2-1"
 
 
-def test_a_stick_at_the_learned_socket_of_another_board_is_told(bench: MuxBench) -> None:
+def test_missing_error_names_the_board_of_a_learned_socket(bench: MuxBench) -> None:
     bench.storage(1).wait_for_node()
     bench.storage(1).off()
     serial = bench.links[1].serial
@@ -183,7 +179,7 @@ def test_a_stick_at_the_learned_socket_of_another_board_is_told(bench: MuxBench)
 
 
 @pytest.mark.parametrize("verb", ["off", "dut"])
-def test_what_is_taken_by_force_and_may_be_the_stick_is_told(bench: MuxBench, verb: str) -> None:
+def test_taken_from_says_that_the_disk_may_be_the_stick(bench: MuxBench, verb: str) -> None:
     storage = bench.storage()
     with plugged_in(bench).open("rb"):
         getattr(storage, verb)(force=True)
@@ -209,7 +205,7 @@ def opened_at_each_close(monkeypatch: pytest.MonkeyPatch, looks: list[BufferedRe
     monkeypatch.setattr(Disk, "close", look)
 
 
-def test_a_flash_does_not_fail_because_its_own_end_of_writing_is_looked_at(
+def test_flash_ignores_a_short_look_of_the_desktop(
     bench: MuxBench, image: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looks: list[BufferedReader] = []
@@ -230,7 +226,7 @@ def own_descriptors(node: Path) -> int:
 
 
 @pytest.mark.parametrize("verb", ["flash", "read"])
-def test_a_claimed_stick_is_held_until_the_mux_has_turned_and_no_longer(
+def test_claim_holds_the_stick_until_the_mux_has_turned(
     bench: MuxBench, image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verb: str
 ) -> None:
     held: list[int] = []
@@ -252,9 +248,7 @@ def test_a_claimed_stick_is_held_until_the_mux_has_turned_and_no_longer(
 
 
 @pytest.mark.parametrize("has_namesake", [False, True])
-def test_a_wired_name_that_udev_makes_after_the_node_is_waited_for(
-    bench: MuxBench, has_namesake: bool
-) -> None:
+def test_check_wired_waits_for_a_name_that_udev_makes_late(bench: MuxBench, has_namesake: bool) -> None:
     if has_namesake:
         bench.strangers[0].plug("2-9", "AB00")
         bench.clock.advance(2)
@@ -278,7 +272,7 @@ def test_a_wired_name_that_udev_makes_after_the_node_is_waited_for(
         assert disk.node == wired
 
 
-def test_a_claim_says_what_was_written_when_the_wired_name_leads_elsewhere(bench: MuxBench) -> None:
+def test_claim_error_says_what_was_written(bench: MuxBench) -> None:
     wired = bench.dev.root / "wired"
     wired.symlink_to(plugged_in(bench))
 
@@ -286,7 +280,7 @@ def test_a_claim_says_what_was_written_when_the_wired_name_leads_elsewhere(bench
         bench.storage(wired=wired).claim(to_write=True, written="5 bytes were written")
 
 
-def test_taken_from_refuses_where_the_kernel_does_not_tell_and_force_goes_on() -> None:
+def test_check_detach_refuses_if_the_kernel_does_not_tell_and_force_goes_on() -> None:
     def look() -> DiskUse | None:
         raise OSError("too many open files")
 

@@ -29,18 +29,18 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MuxBench]
 
 
 @pytest.mark.parametrize(("verb", "value"), [("off", 0), ("dut", 2)])
-def test_each_position_sends_its_request(board: Board, fake: FakeBoard, verb: str, value: int) -> None:
+def test_storage_methods_send_their_requests(board: Board, fake: FakeBoard, verb: str, value: int) -> None:
     getattr(board.storage, verb)()
 
     assert fake.done == [(2, value, b"")]
     assert board.storage.position == verb
 
 
-def test_the_position_is_unknown_before_it_is_set(board: Board) -> None:
+def test_position_is_none_before_it_is_set(board: Board) -> None:
     assert board.storage.position is None
 
 
-def test_the_position_is_unknown_after_a_request_that_failed(board: Board, fake: FakeBoard) -> None:
+def test_position_is_none_after_a_failed_request(board: Board, fake: FakeBoard) -> None:
     board.storage.off()
     fake.errors.append(errno.EIO)
 
@@ -50,14 +50,14 @@ def test_the_position_is_unknown_after_a_request_that_failed(board: Board, fake:
     assert board.storage.position is None
 
 
-def test_waiting_without_having_turned_it_turns_it(bench: MuxBench) -> None:
+def test_wait_for_node_turns_the_storage_to_the_host(bench: MuxBench) -> None:
     storage = bench.storage()
 
     assert storage.wait_for_node().resolve() == bench.sticks[0]._node.path
     assert bench.links[0].sent[-1] == "host"
 
 
-def test_a_stick_that_was_on_the_host_is_taken_off_first(bench: MuxBench) -> None:
+def test_host_detaches_a_stick_that_may_be_on_the_host_first(bench: MuxBench) -> None:
     bench.links[0].control_out(2, 1)
     bench.clock.advance(10)
     storage = bench.storage()
@@ -68,7 +68,7 @@ def test_a_stick_that_was_on_the_host_is_taken_off_first(bench: MuxBench) -> Non
     assert bench.links[0].sent == ["off", "host"]
 
 
-def test_a_stick_that_never_appears_is_missing(bench: MuxBench) -> None:
+def test_wait_for_node_raises_stick_missing_error(bench: MuxBench) -> None:
     bench.sticks[0].faults.missing = True
     storage = bench.storage()
     storage.host()
@@ -77,7 +77,7 @@ def test_a_stick_that_never_appears_is_missing(bench: MuxBench) -> None:
         storage.wait_for_node()
 
 
-def test_a_stick_that_is_gone_with_its_board_is_a_lost_board(
+def test_wait_for_node_raises_board_lost_error_if_the_board_is_gone_too(
     bench: MuxBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def lost() -> bytes:
@@ -92,7 +92,7 @@ def test_a_stick_that_is_gone_with_its_board_is_a_lost_board(
         storage.wait_for_node()
 
 
-def test_a_found_stick_is_remembered_and_followed(bench: MuxBench) -> None:
+def test_wait_for_node_remembers_the_stick(bench: MuxBench) -> None:
     storage = bench.storage(remembers=False)
     storage.host()
     node = storage.wait_for_node()
@@ -106,7 +106,7 @@ def test_a_found_stick_is_remembered_and_followed(bench: MuxBench) -> None:
     assert bench.links[0].sent == ["host"]
 
 
-def test_a_stick_that_is_there_is_not_taken_away_to_be_found_again(bench: MuxBench) -> None:
+def test_wait_for_node_does_not_detach_a_stick_that_is_there(bench: MuxBench) -> None:
     storage = bench.storage()
     node = storage.wait_for_node()
     bench.links[0].sent.clear()
@@ -117,7 +117,7 @@ def test_a_stick_that_is_there_is_not_taken_away_to_be_found_again(bench: MuxBen
     assert "off" not in bench.links[0].sent
 
 
-def test_a_node_that_stays_is_named(bench: MuxBench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wait_until_gone_error_names_the_node(bench: MuxBench, monkeypatch: pytest.MonkeyPatch) -> None:
     storage = bench.storage()
     storage.wait_for_node()
     name = str(storage.node)
@@ -128,7 +128,7 @@ def test_a_node_that_stays_is_named(bench: MuxBench, monkeypatch: pytest.MonkeyP
         storage.wait_until_gone(0.1)
 
 
-def test_what_was_never_seen_cannot_be_missed(board: Board) -> None:
+def test_wait_until_gone_returns_at_once_for_an_unknown_stick(board: Board) -> None:
     board.storage.off()
 
     board.storage.wait_until_gone(0.0)
@@ -145,7 +145,7 @@ def turn_is_free(dev: Path) -> bool:
     return True
 
 
-def test_only_one_board_of_a_host_learns_where_its_stick_is_at_a_time(bench: MuxBench) -> None:
+def test_host_waits_while_another_board_learns(bench: MuxBench) -> None:
     storage = bench.storage()
     storage.host()
     free_meanwhile = turn_is_free(bench.dev.root)
@@ -154,7 +154,7 @@ def test_only_one_board_of_a_host_learns_where_its_stick_is_at_a_time(bench: Mux
     assert (free_meanwhile, turn_is_free(bench.dev.root)) == (False, True)
 
 
-def test_a_stick_whose_socket_no_other_process_knows_comes_in_its_turn_too(bench: MuxBench) -> None:
+def test_host_takes_the_turn_if_no_other_process_knows_the_socket(bench: MuxBench) -> None:
     storage = bench.storage(remembers=False)
     storage.wait_for_node()
     storage.off()
@@ -166,7 +166,7 @@ def test_a_stick_whose_socket_no_other_process_knows_comes_in_its_turn_too(bench
     assert (free_meanwhile, turn_is_free(bench.dev.root)) == (False, True)
 
 
-def test_a_stick_whose_socket_is_known_needs_no_turn(bench: MuxBench) -> None:
+def test_host_takes_no_turn_for_a_known_socket(bench: MuxBench) -> None:
     bench.storage().wait_for_node()
     folder = os.open(bench.dev.root, os.O_RDONLY)
     fcntl.flock(folder, fcntl.LOCK_EX)
@@ -177,7 +177,7 @@ def test_a_stick_whose_socket_is_known_needs_no_turn(bench: MuxBench) -> None:
 
 
 @pytest.mark.parametrize("verb", ["off", "dut", "close"])
-def test_the_turn_ends_with_any_other_position(bench: MuxBench, verb: str) -> None:
+def test_turn_to_learn_ends_with_another_position(bench: MuxBench, verb: str) -> None:
     storage = bench.storage()
     storage.host()
 
@@ -186,7 +186,7 @@ def test_the_turn_ends_with_any_other_position(bench: MuxBench, verb: str) -> No
     assert turn_is_free(bench.dev.root)
 
 
-def test_a_turn_that_does_not_end_is_an_error(
+def test_host_raises_if_another_board_learns_for_too_long(
     board: Board, dev: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(learning_turn, "_TURN_LIMIT_S", 0.1)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @given(st.lists(st.binary(min_size=1, max_size=20)))
-def test_a_transcript_keeps_the_newest_bytes_and_counts_the_rest(pieces: list[bytes]) -> None:
+def test_transcript_keeps_the_newest_bytes_and_counts_the_rest(pieces: list[bytes]) -> None:
     kept = Transcript(kept_bytes=50)
     for piece in pieces:
         kept.append(piece)
@@ -26,7 +26,7 @@ def test_a_transcript_keeps_the_newest_bytes_and_counts_the_rest(pieces: list[by
     assert kept.dropped_bytes + len(kept) == len(everything)
 
 
-def test_a_transcript_keeps_no_more_than_so_many_chunks_however_short(
+def test_transcript_bounds_the_number_of_chunks(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(transcript, "_KEPT_CHUNKS", 10)
@@ -37,7 +37,7 @@ def test_a_transcript_keeps_no_more_than_so_many_chunks_however_short(
     assert (len(bytewise), bytewise.dropped_bytes) == (10, 90)
 
 
-def test_what_is_put_back_comes_first_again() -> None:
+def test_put_back_bytes_come_first() -> None:
     stream = ByteStream()
     stream.feed(b"two")
 

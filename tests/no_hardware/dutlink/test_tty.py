@@ -12,14 +12,14 @@ SERIAL = "5a1c0e01"
 ORIN = "usb-NVIDIA_Tegra_1234-if01"
 
 
-def test_the_boards_own_port_is_found_by_its_serial_number(dev: Path) -> None:
+def test_find_tty_finds_the_board_s_port_by_its_serial_number(dev: Path) -> None:
     tty = find_tty(dev, SERIAL, "", Wiring())
 
     assert tty.path == dev / "serial/by-id/usb-Red_Hat_Inc._Dutlink_5a1c0e01-if00"
     assert tty.is_board
 
 
-def test_wiring_goes_before_the_setting(dev: Path) -> None:
+def test_find_tty_prefers_the_wiring(dev: Path) -> None:
     tty = find_tty(dev, SERIAL, "ttyUSB0", Wiring(console=Path("/dev/ttyS1"), baud_rate=9600))
 
     assert (tty.path, tty.baud_rate, tty.is_board) == (Path("/dev/ttyS1"), 9600, False)
@@ -37,9 +37,7 @@ def test_wiring_goes_before_the_setting(dev: Path) -> None:
         ("/dev/jetson", "jetson"),
     ],
 )
-def test_the_usb_console_setting_is_a_path_a_name_or_a_part_of_one(
-    dev: Path, setting: str, path: str
-) -> None:
+def test_find_tty_accepts_a_path_a_name_or_a_part_of_one(dev: Path, setting: str, path: str) -> None:
     (dev / "serial/by-id" / ORIN).touch()
     (dev / "jetson").symlink_to("ttyACM3")
 
@@ -48,7 +46,7 @@ def test_the_usb_console_setting_is_a_path_a_name_or_a_part_of_one(
     assert (tty.path, tty.is_board) == (dev / path, False)
 
 
-def test_a_setting_that_fits_two_ttys_names_both(dev: Path) -> None:
+def test_find_tty_error_names_both_ttys_that_fit(dev: Path) -> None:
     (dev / "serial/by-id" / ORIN).touch()
     (dev / "serial/by-id/usb-NVIDIA_Tegra_5678-if01").touch()
 

@@ -39,17 +39,17 @@ def pieces(source: TtySource, size: int) -> list[bytes]:
     raise AssertionError(came)
 
 
-def test_where_nothing_is_there_a_read_brings_nothing_and_does_not_wait(ends: tuple[int, int]) -> None:
+def test_read_returns_no_bytes_without_waiting(ends: tuple[int, int]) -> None:
     assert TtySource(ends[1]).read() == b""
 
 
-def test_a_few_bytes_are_handed_on_as_they_came(ends: tuple[int, int]) -> None:
+def test_read_returns_a_few_bytes_as_they_came(ends: tuple[int, int]) -> None:
     os.write(ends[0], b"login: ")
 
     assert TtySource(ends[1]).read() == b"login: "
 
 
-def test_a_flood_loses_nothing_and_comes_in_pieces_longer_than_a_tty_holds(ends: tuple[int, int]) -> None:
+def test_read_gathers_a_flood_into_long_pieces(ends: tuple[int, int]) -> None:
     far, near = ends
     said = bytes(range(256)) * 4096
     writer = threading.Thread(
@@ -63,7 +63,7 @@ def test_a_flood_loses_nothing_and_comes_in_pieces_longer_than_a_tty_holds(ends:
     assert max(map(len, came)) > TTY_BYTES
 
 
-def test_a_flood_that_ends_with_the_source_is_handed_on_before_it_is_said_to_be_gone() -> None:
+def test_read_returns_a_flood_before_it_reports_the_end() -> None:
     near, far = os.pipe()  # a pseudo-terminal whose far end goes drops what was not read
     os.set_blocking(near, False)
     os.write(far, b"x" * FLOOD_BYTES)

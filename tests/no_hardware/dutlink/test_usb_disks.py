@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_without_the_folder_there_are_no_disks(tmp_path: Path) -> None:
+def test_usb_disks_is_empty_without_the_folder(tmp_path: Path) -> None:
     assert usb_disks(tmp_path) == frozenset()
 
 
-def test_partitions_other_disks_and_dangling_links_do_not_count(dev: Path) -> None:
+def test_usb_disks_leaves_out_partitions_other_disks_and_dangling_links(dev: Path) -> None:
     by_id = dev / "disk" / "by-id"
     for name in ("usb-Stick-0:0", "usb-Stick-0:0-part1", "ata-Disk"):
         (by_id / name).touch()
@@ -31,11 +31,11 @@ def test_partitions_other_disks_and_dangling_links_do_not_count(dev: Path) -> No
     assert usb_disks(dev) == {by_id / "usb-Stick-0:0"}
 
 
-def test_a_disk_that_is_gone_has_no_size(tmp_path: Path) -> None:
+def test_size_bytes_of_a_missing_disk_is_zero(tmp_path: Path) -> None:
     assert size_bytes(tmp_path / "none") == 0
 
 
-def test_the_size_of_a_block_device_needs_no_permission(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_size_bytes_of_a_block_device_needs_no_permission(monkeypatch: pytest.MonkeyPatch) -> None:
     sizes = {"/sys/dev/block/8:16/size": "4096\n"}
     node = SimpleNamespace(stat=lambda: SimpleNamespace(st_mode=stat.S_IFBLK, st_rdev=os.makedev(8, 16)))
     monkeypatch.setattr("pathlib.Path.exists", lambda path: str(path) in sizes)
@@ -44,12 +44,12 @@ def test_the_size_of_a_block_device_needs_no_permission(monkeypatch: pytest.Monk
     assert size_bytes(node) == 4096 * 512  # type: ignore[arg-type]
 
 
-def test_turn_on_a_host_without_a_device_folder_is_a_storage_error(tmp_path: Path) -> None:
+def test_learning_turn_without_a_device_folder_raises_storage_error(tmp_path: Path) -> None:
     with pytest.raises(StorageError):
         LearningTurn(tmp_path / "none", 1.0).take()
 
 
-def test_name_of_a_disk_is_the_one_that_leads_to_it(dev: Path) -> None:
+def test_by_id_name_is_the_one_that_leads_to_the_disk(dev: Path) -> None:
     by_id = dev / "disk" / "by-id"
     for name in ("sda", "sdb"):
         (dev / name).touch()
@@ -63,7 +63,7 @@ def listed(folder: SysFolder, file: Path, name: str, busid: str, serial: str = "
     folder.disk(ord(name[-1]), name, busid, UsbNames("1209", "0001", "HIL", "Stick", serial)).show(file)
 
 
-def test_disks_by_socket_tells_disks_of_equal_names_apart(tmp_path: Path) -> None:
+def test_disks_by_socket_distinguishes_disks_with_equal_names(tmp_path: Path) -> None:
     folder = SysFolder(tmp_path / "sys")
     listed(folder, tmp_path / "a", "sda", "2-1")
     listed(folder, tmp_path / "b", "sdb", "2-1.4")
@@ -75,7 +75,7 @@ def test_disks_by_socket_tells_disks_of_equal_names_apart(tmp_path: Path) -> Non
     assert found["2-1"].plug_number != found["2-1.4"].plug_number
 
 
-def test_disks_by_socket_takes_a_card_reader_s_slots_for_one_device(tmp_path: Path) -> None:
+def test_disks_by_socket_combines_the_slots_of_a_card_reader(tmp_path: Path) -> None:
     folder = SysFolder(tmp_path / "sys")
     listed(folder, tmp_path / "a", "sda", "2-1")
     slot = (folder.root / "block/sda").resolve().parents[2] / "6:0:0:1/block/sdb"
@@ -92,7 +92,7 @@ def test_disks_by_socket_takes_a_card_reader_s_slots_for_one_device(tmp_path: Pa
     )
 
 
-def test_disks_by_socket_sees_no_new_coming_in_a_card_that_is_put_into_a_reader(tmp_path: Path) -> None:
+def test_disks_by_socket_keeps_the_plug_number_if_a_card_is_inserted(tmp_path: Path) -> None:
     folder = SysFolder(tmp_path / "sys")
     listed(folder, tmp_path / "a", "sda", "2-1")
     disk = (folder.root / "block/sda").resolve()
