@@ -162,8 +162,8 @@ class Storage(Noun):
 
         Args:
             force: Take it away even if it is in use on this host.
-            held: From `Disk.keep_locked`: keeps other programs from the stick that `claim` returned, until the mux
-                has turned; it is closed then.
+            held: From `Disk.keep_locked`: keeps other programs from the stick that `claim` returned, until
+                the mux has turned; it is closed then.
         """
         is_ours = held is not None and self._stick.here is not None
         try:
