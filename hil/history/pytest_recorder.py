@@ -22,7 +22,7 @@ from hil.suite.options import is_declared, is_no_run
 from hil.suite.outcome.attempts import BETWEEN
 from hil.suite.plugin import is_configured, run_of
 from hil.suite.recording.identity import identity_of
-from hil.suite.recording.phases import attempt_to_collect, message_of, outcome_of
+from hil.suite.recording.phases import attempt_of, attempt_to_collect
 from hil.suite.xdist.costs import without_group
 
 if TYPE_CHECKING:
@@ -208,20 +208,21 @@ class HistoryPlugin:
             self._trouble = error
 
     def _attempt(self, phases: list[pytest.TestReport]) -> Attempt:
-        """Return the attempt that consists of these phases."""
+        """Return the attempt that consists of these phases, as the evidence records it too."""
         from hil.history.models import Attempt, AttemptBench, AttemptOutcome  # noqa: PLC0415 - as above
 
         nodeid = phases[0].nodeid
         plain = without_group(nodeid) if self._grouped else nodeid
         self._attempts[plain] = self._attempts.get(plain, 0) + 1
         facts = {name: str(value) for report in phases for name, value in report.user_properties}
-        took_s: dict[str | None, float] = {report.when: report.duration for report in phases}
+        recorded = attempt_of(phases, self._attempts[plain])
+        took_s = {phase.name: phase.duration_s for phase in recorded.phases}
         simulated = facts.get("hil_board_is") == "simulated"
         watts = facts.get("hil_mean_watts_on", facts.get("hil_mean_watts", ""))
         return Attempt(
             nodeid=plain,
-            outcome=AttemptOutcome[outcome_of(phases).upper()],
-            number=self._attempts[plain],
+            outcome=AttemptOutcome[recorded.outcome.upper()],
+            number=recorded.number,
             bench=AttemptBench(
                 board=facts.get("hil_board", ""),
                 firmware=facts.get("hil_firmware", ""),
@@ -229,10 +230,10 @@ class HistoryPlugin:
                 simulated=simulated,
                 image=facts.get("hil_image", ""),
             ),
-            verdict=facts.get("hil_verdict", ""),
+            verdict=recorded.verdict,
             setup_s=took_s.get("setup", 0.0),
             call_s=took_s.get("call", 0.0),
-            teardown_s=took_s.get("teardown", took_s.get(BETWEEN, 0.0)),
+            teardown_s=took_s.get("teardown", 0.0),
             mean_watts=float(watts) if watts else None,
-            message=message_of(phases),
+            message=recorded.message,
         )
