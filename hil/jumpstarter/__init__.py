@@ -1,4 +1,5 @@
-"""The engine for many hosts: what an exporter offers, and how a run reaches it.
+"""Boards on many hosts, by Jumpstarter: drivers for its exporter, and the client that test runs use.
 
-Needs the extra `jumpstarter`; nothing outside imports from here but by name.
+An optional extra, `hil[jumpstarter]`: the rest of hil imports `client.provider` by name, and only when it is
+needed.
 """

@@ -1,4 +1,4 @@
-"""The extra that this package needs, and what to say where it is missing."""
+"""Check that the packages of the extra `jumpstarter` are installed."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ _NEEDED = ("jumpstarter", "jumpstarter_protocol", "grpc", "anyio")
 
 
 def require_extra() -> None:
-    """See to it that Jumpstarter's packages are installed; imports none of them.
+    """Check that Jumpstarter's packages are installed, without importing them.
 
     Raises:
-        UsageError: One is not.
+        UsageError: A package is missing.
     """
     missing = next((name for name in _NEEDED if find_spec(name) is None), None)
     if missing is not None:
         raise UsageError(
-            "boards of a Jumpstarter lab cannot be reached",
+            "boards of a Jumpstarter lab cannot be used",
             why=f"the package {missing} is not installed: Jumpstarter is an extra of hil",
             remedy="in a checkout of hil: pip install -e '.[jumpstarter]'",
         )

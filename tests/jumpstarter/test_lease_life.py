@@ -80,7 +80,7 @@ def test_a_lease_that_a_killed_process_left_is_ended_by_the_clients_next_run(
     OwnLeaseConnection(SelectorTarget("lab=0", str(client)), LIMIT_S, told.append).close()
 
     assert controller.leases[left].ended is not None
-    assert any("1 lease of runs that were killed here: ended now" in line for line in told)
+    assert any("ended 1 lease of runs that were killed on this machine" in line for line in told)
 
 
 def test_hooks_may_take_longer_than_a_connection_is_waited_for(

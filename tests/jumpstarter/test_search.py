@@ -26,7 +26,7 @@ def test_tag_that_no_exporter_has_is_misspelt_where_all_have_told_theirs(
     search = Search(SelectorTarget("board=dutlink", ""), Lab(), 0.0, lambda _line: None)
     search.found.append(found("a", "jetson"))
 
-    error = search._nothing_suits(BoardRequirement(frozenset({"jetsn"})), known)
+    error = search._no_board_error(BoardRequirement(frozenset({"jetsn"})), known)
 
     assert type(error) is kind
     assert kind is BoardAbsentError or error.remedy == "did you mean jetson?"

@@ -1,1 +1,1 @@
-"""The run's side: find an exporter, lease it, and use its board as a local one."""
+"""The test run's side: leases an exporter, connects to it, and uses its board as a `Host`."""

@@ -1,4 +1,4 @@
-"""The configuration of a Jumpstarter client: by alias, by file, from the environment, or the current one."""
+"""Load a Jumpstarter client's configuration: by alias or file, from the environment, or the current one."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ def load_client_config(client: str) -> Any:  # noqa: ANN401 - Jumpstarter's
     """Load a client's configuration.
 
     Args:
-        client: Alias or file; empty: JMP_ENDPOINT and its companions, else the client that `jmp config client
-            use` has chosen.
+        client: Alias or file; empty: the environment's, if JMP_ENDPOINT is set, else the client that `jmp
+            config client use` has chosen.
 
     Raises:
-        UsageError: There is none, or it cannot be read.
+        UsageError: There is no such configuration, or it cannot be read.
     """
     try:
-        config = _found(client)
+        config = _find(client)
     except (OSError, ValueError, JumpstarterException) as error:
         raise _unusable(client, str(error).split("\n", 1)[0]) from error
     if config is None:
-        raise _unusable(client, "no client was named, and jmp has none in use")
+        raise _unusable(client, "no client is named, and jmp config client use has chosen none")
     if not config.endpoint or not config.token:
         raise _unusable(client, "it has no endpoint or no token")
     return config
 
 
-def _found(client: str) -> Any:  # noqa: ANN401 - as above
+def _find(client: str) -> Any:  # noqa: ANN401 - as above
     if client:
         is_file = "/" in client or client.endswith((".yaml", ".yml"))
         return ClientConfigV1Alpha1.from_file(Path(client)) if is_file else ClientConfigV1Alpha1.load(client)

@@ -1,4 +1,4 @@
-"""The way from a run to one exporter: an event loop in a thread, and Jumpstarter's clients in it."""
+"""A run's connection to one exporter: an event loop in a thread, with Jumpstarter's clients in it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from anyio import create_task_group, fail_after
 from anyio.from_thread import start_blocking_portal
 
 from hil.errors import BoardAbsentError, BoardLostError
-from hil.jumpstarter.exporter.j_clients import BoardClient
+from hil.jumpstarter.protocol.client_classes import BOARD_CLIENT
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -22,28 +22,25 @@ if TYPE_CHECKING:
     from anyio import CancelScope
     from anyio.from_thread import BlockingPortal
 
-__all__ = ["ALLOWED_CLIENTS", "ANSWER_LIMIT_S", "ExporterConnection", "enter_within"]
-
-ALLOWED_CLIENTS = ["hil.jumpstarter.*", "jumpstarter_driver_*"]
-"""Client classes that an exporter may name; it is not believed beyond them."""
+__all__ = ["ANSWER_LIMIT_S", "ExporterConnection", "enter_within"]
 
 ANSWER_LIMIT_S = 45.0
-"""Seconds within which an exporter opens its board: that may be in a power sequence, or be made safe."""
+"""Seconds that an exporter may take to open its board, which may be in a power sequence or be made safe."""
 
-_ASK_LIMIT_S = 2.0
+_LOST_CHECK_LIMIT_S = 2.0
 _T = TypeVar("_T")
 
 
 class ExporterConnection:
-    """A connection to an exporter that offers a board of ours.
+    """A connection to an exporter that offers a DUTLink board.
 
     Attributes:
-        label: What reports call the other end.
-        portal: Runs what is asynchronous.
-        board: Jumpstarter's client of the board's driver.
-        console: Its client of the console's.
-        on_lost: Told why, when the exporter is known to be lost.
-        over: Why it is; empty while it is not.
+        label: Name of the exporter in messages.
+        portal: Runs coroutines in the event loop of this connection.
+        board: Jumpstarter's client of the driver of the whole board.
+        console: Jumpstarter's client of the console driver.
+        on_lost: Functions that are called with the reason when the exporter is lost.
+        lost_reason: Why the exporter is lost; empty: it is not lost as far as is known.
     """
 
     def __init__(self, label: str) -> None:
@@ -52,52 +49,51 @@ class ExporterConnection:
         self.console: Any = None
         self.on_lost: list[Callable[[str], None]] = []
         self.lost_reason = ""
-        self._ask: Callable[[], Awaitable[str]] | None = None
+        self._lost_check: Callable[[], Awaitable[str]] | None = None
         self._stack = ExitStack()
         for name in ("jumpstarter", "BoardClient", "PySerialClient"):
-            logging.getLogger(name).setLevel(logging.ERROR)  # what matters is told as an error of ours
+            logging.getLogger(name).setLevel(logging.ERROR)  # what matters is raised as an error of hil
         self.portal: BlockingPortal = self._stack.enter_context(start_blocking_portal())
         self._lost_event = self.portal.call(_new_event)
         self._loop = self.portal.call(_this_loop)
 
-    def set_lost_check(self, ask: Callable[[], Awaitable[str]]) -> None:
-        """Have `ask` say why the exporter cannot be used any more; empty: as far as is known it can."""
-        self._ask = ask
+    def set_lost_check(self, check: Callable[[], Awaitable[str]]) -> None:
+        """Set the function that returns why the exporter cannot be used any more, or an empty string."""
+        self._lost_check = check
 
     def connect(self, make: Callable[[BlockingPortal, ExitStack], Any]) -> Self:
-        """Connect, and find the board's drivers.
+        """Connect, and find the clients of the board's drivers.
 
         Args:
-            make: Given portal and stack, returns a context manager of Jumpstarter's root client.
+            make: Takes portal and stack; returns a context manager of Jumpstarter's root client.
 
         Raises:
-            BoardAbsentError: The exporter offers no board of ours.
+            BoardAbsentError: The exporter offers no DUTLink board.
         """
         clients = self._stack.enter_context(ExitStack())
         root = self._stack.enter_context(self.portal.wrap_async_context_manager(make(self.portal, clients)))
         parent = _parent_of_board(root)
         if parent is None:
             raise BoardAbsentError(
-                f"{self.label} has no board of this kind",
+                f"{self.label} has no DUTLink board",
                 why="its exporter does not use the driver hil.jumpstarter.exporter.driver.Dutlink",
                 remedy="see docs/jumpstarter.md for its configuration",
             )
-        self.board = next(child for child in parent.children.values() if isinstance(child, BoardClient))
+        self.board = next(filter(_is_board, parent.children.values()))
         self.console = parent.children["console"]
         return self
 
     def describe(self) -> dict[str, Any]:
-        """Return what the exporter says of its board.
+        """Return the exporter's description of its board.
 
         Raises:
-            BoardLostError: It does not answer.
+            BoardLostError: The exporter does not answer.
         """
         try:
             facts: dict[str, Any] = self.portal.call(self._describe)
         except Exception as error:
-            raise self.lost_error(
-                self.ask_why_lost() or f"it does not answer ({type(error).__name__})"
-            ) from error
+            why = self.ask_why_lost() or f"it does not answer ({type(error).__name__})"
+            raise self.lost_error(why) from error
         return facts
 
     async def _describe(self) -> Any:  # noqa: ANN401 - Jumpstarter's
@@ -105,21 +101,21 @@ class ExporterConnection:
             return await self.board.call_async("describe")
 
     def ask_why_lost(self) -> str:
-        """Ask what became of the lease; empty: it lasts, or nobody can tell."""
-        return self.portal.call(self.ask_why_lost_async) if self._ask else ""
+        """Ask why the exporter is lost; return an empty string if it is not, or if the answer is unknown."""
+        return self.portal.call(self.ask_why_lost_async) if self._lost_check else ""
 
     async def ask_why_lost_async(self) -> str:
-        """The same, in the portal's loop."""
-        if self._ask is None:
+        """Like `ask_why_lost`, for the portal's loop."""
+        if self._lost_check is None:
             return ""
         try:
-            with fail_after(_ASK_LIMIT_S):
-                return await self._ask()
-        except Exception:  # noqa: BLE001 - who does not answer knows nothing
+            with fail_after(_LOST_CHECK_LIMIT_S):
+                return await self._lost_check()
+        except Exception:  # noqa: BLE001 - a controller that fails to answer says nothing of the exporter
             return ""
 
     def mark_lost(self, why: str) -> None:
-        """Declare the exporter lost, from any thread; the first reason counts."""
+        """Declare the exporter lost, from any thread; only the first reason counts."""
         if self.lost_reason:
             return
         self.lost_reason = why
@@ -130,28 +126,28 @@ class ExporterConnection:
 
     @contextmanager
     def stream(self, method: str) -> Iterator[Any]:
-        """Open a stream of the board's driver; it ends, or breaks at once when the exporter is lost.
+        """Open a stream of the board's driver for a `with` block; it breaks when the exporter is lost.
 
         Raises:
-            Exception: As gRPC has it, or EOFError: the stream cannot be opened.
+            Exception: The stream cannot be opened: any error of gRPC, or EOFError if the exporter is lost.
         """
         opened: Future[Any] = Future()
         done = self.portal.call(_new_event)
-        task = self.portal.start_task_soon(self.run_unless_lost, self._keep_open, method, opened, done)
-        task.add_done_callback(partial(self._never_opened, opened))
+        task = self.portal.start_task_soon(self.run_unless_lost, self._hold_stream, method, opened, done)
+        task.add_done_callback(partial(self._fail_if_unopened, opened))
         try:
             yield opened.result()
         finally:
             with suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(done.set)
-            with suppress(Exception):  # a stream that broke cannot be closed well
+            with suppress(Exception):  # closing a broken stream fails
                 task.result()
 
-    def _never_opened(self, opened: Future[Any], _task: Future[Any]) -> None:
+    def _fail_if_unopened(self, opened: Future[Any], _task: Future[Any]) -> None:
         if not opened.done():
             opened.set_exception(EOFError(self.lost_reason))
 
-    async def _keep_open(self, method: str, opened: Future[Any], done: asyncio.Event) -> None:
+    async def _hold_stream(self, method: str, opened: Future[Any], done: asyncio.Event) -> None:
         try:
             async with self.board.stream_async(method) as stream:
                 opened.set_result(stream)
@@ -162,14 +158,14 @@ class ExporterConnection:
             raise
 
     async def wait_until_lost(self) -> None:
-        """Wait, in the portal's loop, until the exporter is known to be lost."""
+        """Wait, in the portal's loop, until the exporter is lost."""
         await self._lost_event.wait()
 
     async def run_unless_lost(self, act: Callable[..., Awaitable[_T]], *arguments: object) -> _T:
-        """Await something of the exporter, in the portal's loop.
+        """Await `act(*arguments)` in the portal's loop; cancel it if the exporter is lost.
 
         Raises:
-            EOFError: The exporter is lost, or was lost meanwhile.
+            EOFError: The exporter is lost.
         """
         results: list[_T] = []
         async with create_task_group() as tasks:
@@ -185,14 +181,14 @@ class ExporterConnection:
         scope.cancel()
 
     def lost_error(self, why: str) -> BoardLostError:
-        """Say that the exporter is lost."""
+        """Return the error that the exporter is lost."""
         return BoardLostError(
             f"the board of {self.label} is lost", why=why, remedy="see that exporter's log; then run again"
         )
 
     def on_close(self, act: Callable[[], object]) -> None:
-        """Have something done when the connection is closed; what came last goes first."""
-        self._stack.callback(_quietly, act)
+        """Call `act` when the connection is closed; the last registered function is called first."""
+        self._stack.callback(_ignore_errors, act)
 
     @contextmanager
     def close_on_error(self) -> Iterator[Self]:
@@ -204,15 +200,16 @@ class ExporterConnection:
             raise
 
     def close(self) -> None:
-        """Leave the exporter; harmless when repeated."""
-        _quietly(self._stack.close)
+        """Close the connection; harmless when repeated."""
+        _ignore_errors(self._stack.close)
 
 
 @asynccontextmanager
 async def enter_within(limit_s: float, entering: AbstractAsyncContextManager[_T]) -> AsyncIterator[_T]:
-    """Enter something within a limit; what follows has none.
+    """Enter a context within a time limit, which does not hold for the block.
 
-    Not by anyio: gRPC makes a cancellation of its own out of one, which anyio does not know again.
+    asyncio's timeout, since gRPC turns a cancellation by anyio into one of its own that anyio does not
+    recognize.
     """
     async with asyncio.timeout(limit_s) as limit, entering as entered:
         limit.reschedule(None)
@@ -227,8 +224,8 @@ async def _this_loop() -> asyncio.AbstractEventLoop:
     return asyncio.get_running_loop()
 
 
-def _quietly(act: Callable[[], object]) -> None:
-    """Do what can only fail because the other end is gone already."""
+def _ignore_errors(act: Callable[[], object]) -> None:
+    """Call a function whose errors only mean that the other end is gone already."""
     try:
         act()
     except Exception as error:  # noqa: BLE001 - as said
@@ -236,7 +233,13 @@ def _quietly(act: Callable[[], object]) -> None:
 
 
 def _parent_of_board(client: Any) -> Any:  # noqa: ANN401 - Jumpstarter's
-    children = getattr(client, "children", {})
-    if any(isinstance(child, BoardClient) for child in children.values()):
+    """Return the client in the tree below `client` that has a DUTLink board as its child, or None."""
+    children = getattr(client, "children", {}).values()
+    if any(map(_is_board, children)):
         return client
-    return next(filter(None, map(_parent_of_board, children.values())), None)
+    return next(filter(None, map(_parent_of_board, children)), None)
+
+
+def _is_board(client: Any) -> bool:  # noqa: ANN401 - Jumpstarter's
+    labels: dict[str, str] = client.labels
+    return labels.get("jumpstarter.dev/client") == BOARD_CLIENT

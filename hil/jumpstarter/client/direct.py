@@ -1,4 +1,4 @@
-"""Roads without a lease: to an exporter that is reached directly, and inside a Jumpstarter shell."""
+"""Connections without a lease of this run: to an exporter that listens itself, and inside `jmp shell`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from jumpstarter.common.exceptions import JumpstarterException
 from jumpstarter.config.tls import TLSConfigV1Alpha1
 
 from hil.errors import BoardAbsentError, BoardDeniedError, HilError
-from hil.jumpstarter.client.connection import ALLOWED_CLIENTS, ExporterConnection, enter_within
+from hil.jumpstarter.client.connection import ExporterConnection, enter_within
+from hil.jumpstarter.protocol.client_classes import ALLOWED_CLIENTS
 from hil.regular_file import read_regular
 
 if TYPE_CHECKING:
@@ -22,18 +23,18 @@ if TYPE_CHECKING:
 
     from hil.jumpstarter.client.target import DirectTarget, ShellTarget
 
-CONNECT_LIMIT_S = 15.0
-"""Seconds within which an exporter that is ready lets a run in: one whose host is dark refuses nothing."""
-
 __all__ = ["CONNECT_LIMIT_S", "connect_directly", "connect_in_shell", "unreachable_error"]
+
+CONNECT_LIMIT_S = 15.0
+"""Seconds that a ready exporter may take to accept a run; a host that went dark never refuses one."""
 
 
 def connect_directly(target: DirectTarget) -> ExporterConnection:
-    """Connect to an exporter that listens by itself.
+    """Connect to an exporter that listens itself.
 
     Raises:
-        BoardAbsentError: It cannot be reached, or has no board of ours.
-        BoardDeniedError: It wants another passphrase.
+        BoardAbsentError: The exporter cannot be reached, or has no DUTLink board.
+        BoardDeniedError: The exporter expects another passphrase.
     """
     tls = TLSConfigV1Alpha1()
     if target.ca is not None:
@@ -51,11 +52,11 @@ def connect_directly(target: DirectTarget) -> ExporterConnection:
             passphrase=target.passphrase or None,
         )
 
-    return _connected(ExporterConnection(f"exporter {target.address}"), make)
+    return _connect(ExporterConnection(f"exporter {target.address}"), make)
 
 
 def connect_in_shell(target: ShellTarget) -> ExporterConnection:
-    """Connect the way that `jmp shell` left in the environment; raises what `connect_directly` raises."""
+    """Connect to the exporter that the environment of `jmp shell` names; raise as `connect_directly` does."""
     insecure = "1" in {os.environ.get("JMP_GRPC_INSECURE"), os.environ.get("JUMPSTARTER_GRPC_INSECURE")}
 
     def make(portal: BlockingPortal, stack: ExitStack) -> Any:  # noqa: ANN401 - Jumpstarter's
@@ -69,10 +70,10 @@ def connect_in_shell(target: ShellTarget) -> ExporterConnection:
             passphrase=os.environ.get("JMP_GRPC_PASSPHRASE") or None,
         )
 
-    return _connected(ExporterConnection(f"exporter {target.exporter or 'of this jmp shell'}"), make)
+    return _connect(ExporterConnection(f"exporter {target.exporter or 'of this jmp shell'}"), make)
 
 
-def _connected(connection: ExporterConnection, make: Any) -> ExporterConnection:  # noqa: ANN401 - as above
+def _connect(connection: ExporterConnection, make: Any) -> ExporterConnection:  # noqa: ANN401 - as above
     with connection.close_on_error():
         try:
             return connection.connect(
@@ -85,23 +86,23 @@ def _connected(connection: ExporterConnection, make: Any) -> ExporterConnection:
 
 
 def unreachable_error(label: str, error: Exception) -> HilError:
-    """Make our error of Jumpstarter's, or gRPC's: by code, never by text."""
-    number = _code(error)
-    if number in {grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED}:
+    """Return the error of hil for one of Jumpstarter or gRPC, chosen by its status code."""
+    code = _status_code(error)
+    if code in {grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED}:
         return BoardDeniedError(
-            f"{label} does not let this run in",
-            why=_words(error),
+            f"{label} denies access",
+            why=_describe(error),
             remedy="see passphrase, token and certificate (docs/jumpstarter.md)",
         )
     return BoardAbsentError(
         f"{label} cannot be reached",
-        why=_words(error),
-        remedy="see whether it runs, and whether its name, port and certificate are right",
+        why=_describe(error),
+        remedy="check that it runs, and its name, port and certificate",
     )
 
 
-def _code(error: BaseException | None) -> grpc.StatusCode | None:
-    """The status of the gRPC error behind an exception of Jumpstarter's, which hides it in its chain."""
+def _status_code(error: BaseException | None) -> grpc.StatusCode | None:
+    """Return the status of the gRPC error that Jumpstarter's exceptions hide in their chain, or None."""
     while error is not None:
         if isinstance(error, grpc.aio.AioRpcError):
             return error.code()
@@ -109,9 +110,9 @@ def _code(error: BaseException | None) -> grpc.StatusCode | None:
     return None
 
 
-def _words(error: BaseException) -> str:
+def _describe(error: BaseException) -> str:
     if isinstance(error, grpc.aio.AioRpcError):
         return f"{error.code().name}: {error.details()}"
     if isinstance(error, JumpstarterException) and error.__cause__ is not None:
-        return f"{error.message} ({_words(error.__cause__)})"
+        return f"{error.message} ({_describe(error.__cause__)})"
     return f"{type(error).__name__}: {error}"

@@ -1,7 +1,7 @@
-"""The boards of a parallel run: its first process leases them, and its workers use them by turns.
+"""Leased boards of a parallel run: its controller leases them, its workers connect to them in turn.
 
-So a worker gets any board as fast as a connection is made, no hook runs twice, and a test that asks for a
-certain board is given to whoever has that. A lease ends when no test is left for its board.
+So a worker gets a board as fast as it can connect, hooks run once for each board, and a test that requires a
+certain board runs on the worker that has it. A lease ends when no test is left for its board.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ __all__ = ["Fleet", "choose_boards"]
 
 
 class Fleet:
-    """Leased exporters, given back one by one, and all that are left by `close`.
+    """Leased exporters; `give_back` ends one lease, `close` all that are left.
 
     Args:
-        infos: Their boards, with the way that a worker takes to each.
-        ends: For each serial number, what ends its lease; None: this run has no leases.
+        infos: The boards, each with the text by which a worker connects to it.
+        ends: For each serial number the function that ends its lease; None: this run has no leases.
 
     Attributes:
         infos: As above.
@@ -45,7 +45,7 @@ class Fleet:
         self._ending: list[threading.Thread] = []
 
     @classmethod
-    def lease(  # noqa: PLR0913 - what is asked for, and by whom
+    def lease(  # noqa: PLR0913 - each is an independent wish
         cls,
         target: SelectorTarget,
         lab: Lab,
@@ -55,18 +55,18 @@ class Fleet:
         requirements: Sequence[BoardRequirement],
         workers: int,
     ) -> Self:
-        """Lease a board for each worker, and for each requirement at least one that suits.
+        """Lease a board for each worker, and at least one suitable board for each requirement.
 
         Args:
-            target: What exporters will do.
-            lab: What this machine's lab file says of their boards, too.
-            wait_s: How long others may keep all of them, in seconds; only the first is waited for.
+            target: The labels of suitable exporters.
+            lab: This machine's lab file, which may add names and tags of boards.
+            wait_s: How long to wait while all exporters are in use, in seconds; only for the first.
             tell: Shows the user a line.
-            requirements: What each test wants.
+            requirements: The requirement of each test.
             workers: How many boards can be used at a time.
 
         Raises:
-            UnavailableError: There is none.
+            UnavailableError: The lab has no board for this run.
         """
         search = Search(target, lab, wait_s, tell)
         with ExitStack() as undo:
@@ -76,11 +76,12 @@ class Fleet:
             search.keep(chosen)
             undo.pop_all()
             return cls(
-                [_with_way(one) for one in chosen], {one.info.serial: one.connection.close for one in chosen}
+                [_with_way(found) for found in chosen],
+                {found.info.serial: found.connection.close for found in chosen},
             )
 
     def give_back(self, serial: str) -> None:
-        """Let others have a board, in the background: tests go on meanwhile; harmless when repeated."""
+        """End a board's lease in the background, while tests go on; harmless when repeated."""
         end = self._ends.pop(serial, None)
         if end is not None:
             thread = threading.Thread(target=end, name=f"hil-end-lease-{serial}")
@@ -88,7 +89,7 @@ class Fleet:
             self._ending.append(thread)
 
     def close(self) -> None:
-        """Give all of them back, and wait until they are; harmless when repeated."""
+        """End all leases and wait until they have ended; harmless when repeated."""
         for serial in list(self._ends):
             self.give_back(serial)
         while self._ending:
@@ -96,14 +97,14 @@ class Fleet:
 
 
 def choose_boards(search: Search, requirements: Sequence[BoardRequirement], workers: int) -> list[FoundBoard]:
-    """Choose boards: one for each requirement that any can fulfil, then as many as workers can use."""
+    """Choose a board for each requirement that one fulfils, then more until each worker has one."""
     chosen: list[FoundBoard] = []
     for requirement in sorted(set(requirements), key=lambda requirement: requirement.is_any):
         if not any(requirement.fits(one.info) for one in chosen):
             try:
                 chosen.append(search.find(requirement, waits=False))
             except (UnavailableError, UsageError):
-                continue  # its tests look for themselves, wait for what others have, and say why
+                continue  # the tests with this requirement search again and report the error
     rest = [one for one in search.found if one not in chosen and _is_wanted(one, requirements)]
     return chosen + rest[: max(0, workers - len(chosen))]
 

@@ -1,7 +1,8 @@
-"""One lease of an exporter from a controller: asked for, waited for, renewed while it is used, given back.
+"""A lease of an exporter from a controller: request it, wait for it, renew it, end it.
 
-It is short, so that what a killed run and its guard leave behind ends soon. All of it runs in a portal's
-loop; the controller is asked four times a second while a lease is awaited, more rarely the longer that takes.
+A lease is short, so that it expires soon if a run and its guard are killed together. All methods run in a
+portal's loop. While a run waits for a lease, it asks the controller four times a second at first, then less
+often.
 """
 
 from __future__ import annotations
@@ -26,10 +27,10 @@ if TYPE_CHECKING:
 __all__ = ["LEASE_S", "MOMENT_S", "ExporterLease", "LeaseStatus", "end_stale_leases"]
 
 LEASE_S = 120.0
-"""Seconds that a lease lasts beyond its last renewal."""
+"""Seconds that a lease lasts after its last renewal."""
 
 MOMENT_S = 2.0
-"""Seconds within which a controller gives an exporter that is free."""
+"""Seconds that a controller may take to assign a free exporter."""
 
 _HOOKS = {ExporterStatus.BEFORE_LEASE_HOOK, ExporterStatus.AFTER_LEASE_HOOK}
 _FAILED = {ExporterStatus.BEFORE_LEASE_HOOK_FAILED, ExporterStatus.AFTER_LEASE_HOOK_FAILED}
@@ -42,25 +43,25 @@ _NEWS_EVERY_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class LeaseStatus:
-    """What a controller says of a leased exporter.
+    """What a controller knows of a lease and its exporter.
 
     Attributes:
-        ended_reason: Why it cannot be used any more; empty: as far as is known it can.
-        status: What it says that it does; None: it is too old to say so.
+        ended_reason: Why the exporter can no longer be used; empty: it can, as far as the controller knows.
+        exporter_status: What the exporter reports; None: its version reports nothing.
     """
 
     ended_reason: str = ""
-    status: ExporterStatus | None = None
+    exporter_status: ExporterStatus | None = None
 
     @property
     def in_hooks(self) -> bool:
-        """Whether its hooks run, which nobody can get past."""
-        return self.status in _HOOKS
+        """Whether the exporter's hooks are running, which keep all clients out."""
+        return self.exporter_status in _HOOKS
 
     @property
     def is_ready(self) -> bool:
-        """Whether it lets its run in."""
-        return not self.ended_reason and self.status in _READY
+        """Whether the exporter accepts its run."""
+        return not self.ended_reason and self.exporter_status in _READY
 
 
 @dataclass(slots=True)
@@ -68,11 +69,11 @@ class ExporterLease:
     """A lease, from its request to its end.
 
     Attributes:
-        config: Of the Jumpstarter client.
-        channel: To the controller.
-        name: The lease's.
-        exporter: The exporter's, once there is one.
-        lease_s: Seconds that it lasts beyond a renewal.
+        config: Configuration of the Jumpstarter client.
+        channel: Channel to the controller.
+        name: Name of the lease.
+        exporter: Name of the leased exporter; empty: none is assigned yet.
+        lease_s: Seconds that the lease lasts after a renewal.
     """
 
     config: Any
@@ -83,14 +84,15 @@ class ExporterLease:
 
     @property
     def service(self) -> Any:  # noqa: ANN401 - Jumpstarter's
-        """Its client service."""
+        """The controller's service for clients."""
         return ClientService(channel=self.channel, namespace=self.config.metadata.namespace)
 
     async def request(self, selector: str) -> None:
-        """Ask for an exporter.
+        """Request a lease of an exporter with these labels.
 
         Raises:
-            BoardAbsentError, BoardDeniedError: The controller cannot be reached, or does not know us.
+            BoardAbsentError: The controller cannot be reached.
+            BoardDeniedError: The controller rejects the client's token.
         """
         await self._call(
             "CreateLease",
@@ -106,17 +108,17 @@ class ExporterLease:
         tell: Callable[[str], None],
         is_enough: Callable[[], bool] = lambda: False,
     ) -> None:
-        """Wait until the controller gives an exporter.
+        """Wait until the controller assigns an exporter.
 
         Args:
-            selector: What was asked for.
-            wait_s: How long others may keep all of them, in seconds.
-            tell: Shows the user what is waited for.
-            is_enough: Whether this one would only be one more, so that no other's end is waited for.
+            selector: The requested labels.
+            wait_s: How long to wait while all such exporters are in use, in seconds.
+            tell: Shows the user a line.
+            is_enough: Returns True if the run has an exporter already; then only a free one is waited for.
 
         Raises:
-            BoardBusyError: None was given in time.
-            BoardAbsentError: None has these labels, or none may be leased by this client.
+            BoardBusyError: No exporter was assigned in time.
+            BoardAbsentError: No exporter has these labels, or this client may lease none of them.
         """
         began, pause_s, told, told_s = current_time(), _FIRST_PAUSE_S, "", -_NEWS_EVERY_S
         while True:
@@ -128,7 +130,7 @@ class ExporterLease:
                 if condition_true(lease.conditions, kind):
                     raise _no_match(selector, condition_message(lease.conditions, kind))
             spent_s = current_time() - began
-            news = condition_message(lease.conditions, "Pending") or "the controller looks for one"
+            news = condition_message(lease.conditions, "Pending") or "the controller is searching"
             limit_s = MOMENT_S if is_enough() else max(wait_s, MOMENT_S)
             if spent_s >= limit_s:
                 raise _busy(selector, news, wait_s)
@@ -140,10 +142,11 @@ class ExporterLease:
             pause_s = min(1.5 * pause_s, _LONGEST_PAUSE_S)
 
     async def keep_renewed(self, on_end: Callable[[str], None]) -> None:
-        """Renew the lease again and again; `over` is told when it has ended all the same.
+        """Renew the lease until it ends; then call `on_end` with the reason.
 
-        To be called when the lease has begun: its length counts from there, and neither this machine's clock
-        nor the controller's says how long that is ago, because either may be wrong or be set meanwhile.
+        Call this when the lease begins. The length of a lease counts from its beginning, and this method
+        measures the time since then itself: the clocks of this machine and of the controller may differ or be
+        set.
         """
         began = current_time()
         while True:
@@ -152,11 +155,13 @@ class ExporterLease:
             if why:
                 on_end(why)
                 return
-            with suppress(HilError):  # the next round tries again; a lease that ends meanwhile says so
+            with suppress(
+                HilError
+            ):  # the next round tries again; `ended_reason` notices a lease that has ended
                 await self._renew(current_time() - began)
 
     async def ended_reason(self) -> str:
-        """Why the exporter cannot be used any more; empty: as far as the controller knows it can.
+        """Return why the exporter can no longer be used, or an empty string.
 
         Raises:
             HilError: The controller does not answer.
@@ -164,7 +169,11 @@ class ExporterLease:
         return (await self.status()).ended_reason
 
     async def status(self) -> LeaseStatus:
-        """Ask the controller what became of the exporter; raises what `ended` raises."""
+        """Ask the controller for the status of lease and exporter.
+
+        Raises:
+            HilError: The controller does not answer.
+        """
         lease = await self._call("GetLease", name=self.name)
         if lease.effective_end_time or not condition_true(lease.conditions, "Ready"):
             return LeaseStatus(f"the lease {self.name} has ended")
@@ -173,25 +182,25 @@ class ExporterLease:
             return LeaseStatus(f"exporter {lease.exporter} is offline")
         if exporter.status in _FAILED:
             return LeaseStatus(f"a hook of exporter {lease.exporter} has failed")
-        return LeaseStatus(status=exporter.status)
+        return LeaseStatus(exporter_status=exporter.status)
 
     async def load_exporter(self) -> None:
-        """Learn which exporter a lease has that another process keeps."""
+        """Ask which exporter is assigned to this lease, which another process keeps."""
         self.exporter = (await self._call("GetLease", name=self.name)).exporter
 
     async def list_exporters(self, selector: str) -> set[str]:
-        """Names of the exporters with these labels that are there, leased or not."""
+        """Return the names of the online exporters with these labels, leased or not."""
         found = await self._call("ListExporters", filter=selector)
         return {exporter.name for exporter in found.exporters if _is_online(exporter)}
 
     async def exporters_leased_by(self, pids: Collection[int]) -> set[str]:
-        """Names of the exporters that processes of this machine have leased as this client."""
+        """Return the names of the exporters that these processes of this machine have leased."""
         found = await self._call("ListLeases", only_active=True)
         names = {lease.exporter: LeaseName.parse(lease.name) for lease in found.leases if lease.exporter}
         return {exporter for exporter, holder in names.items() if holder is not None and holder.is_of(pids)}
 
     async def end(self) -> None:
-        """Give the exporter back; harmless when the lease has ended already."""
+        """End the lease; harmless if it has ended already."""
         with CancelScope(shield=True), suppress(HilError):
             await self._call("DeleteLease", name=self.name)
 
@@ -208,18 +217,22 @@ class ExporterLease:
             raise unreachable_error(f"controller {self.config.endpoint}", error) from error
 
 
-async def end_stale_leases(lease: ExporterLease) -> int:
-    """End this client's leases of processes of this machine that are gone; returns how many."""
-    found = await lease._call("ListLeases", only_active=True)  # noqa: SLF001 - of this module
+async def end_stale_leases(own: ExporterLease) -> int:
+    """End this client's leases of processes of this machine that have ended; return how many.
+
+    Args:
+        own: Any lease of this client, for its configuration and channel.
+    """
+    found = await own._call("ListLeases", only_active=True)  # noqa: SLF001 - its own module
     names = {lease.name: LeaseName.parse(lease.name) for lease in found.leases}
     stale = [name for name, holder in names.items() if holder is not None and holder.is_stale]
     for name in stale:
-        await ExporterLease(lease.config, lease.channel, name).end()
+        await ExporterLease(own.config, own.channel, name).end()
     return len(stale)
 
 
 def _is_online(exporter: Any) -> bool:  # noqa: ANN401 - Jumpstarter's
-    """Whether it can be reached, by its status where it tells one."""
+    """Return whether the exporter is online, by its status if it reports one."""
     if exporter.status is None:
         return bool(exporter.online)
     return exporter.status is not ExporterStatus.OFFLINE
@@ -229,7 +242,7 @@ def _no_match(selector: str, why: str) -> BoardAbsentError:
     return BoardAbsentError(
         f"no exporter has the labels {selector}",
         why=why,
-        remedy="jmp get exporters shows which there are, and their labels",
+        remedy="jmp get exporters shows all exporters and their labels",
     )
 
 

@@ -1,4 +1,4 @@
-"""Names of Jumpstarter leases that tell which process holds them: how stale ones are found."""
+"""Names of Jumpstarter leases, which identify the process that holds the lease: so stale leases are found."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
 __all__ = ["LeaseName"]
 
 _PATTERN = re.compile(r"hil-([0-9a-f]{8})-([0-9]+)-([0-9]+)-[0-9a-f]{6}")
-_ENDED = {"Z", "X"}  # a state of who has ended, though nobody may have asked how yet
-_START_FIELD = 19  # of /proc/PID/stat behind the command's name: starttime, in clock ticks since boot
+_ENDED = {"Z", "X"}  # states of a process that has ended, though its parent may not have waited for it yet
+_START_FIELD = 19  # of /proc/PID/stat, after the command's name: starttime, in clock ticks since boot
 
 
 @dataclass(frozen=True, slots=True)
 class LeaseName:
-    """Who holds a lease.
+    """The process that holds a lease.
 
     Attributes:
-        machine: Which machine, in this boot.
-        pid: Which process.
-        started: When it was started, so that a reused pid is another process.
+        machine: Identifies machine, boot and pid namespace.
+        pid: The process.
+        started: When the process was started, since a pid may be reused.
     """
 
     machine: str
@@ -36,26 +36,26 @@ class LeaseName:
 
     @classmethod
     def of_this_process(cls) -> Self:
-        """Return this process's."""
+        """Return the part of a name that identifies this process."""
         return cls(_this_machine(), os.getpid(), _start_of(os.getpid()) or 0)
 
     @classmethod
     def parse(cls, name: str) -> Self | None:
-        """The inverse of `fresh`; None for a lease that somebody else has named."""
+        """Return the process that a name from `fresh` identifies, or None for any other name."""
         found = _PATTERN.fullmatch(name)
         return cls(found[1], int(found[2]), int(found[3])) if found else None
 
     def fresh(self) -> str:
-        """Return a name for one more lease of the process, as Kubernetes wants names."""
+        """Return a new name for a lease of this process that Kubernetes accepts."""
         return f"hil-{self.machine}-{self.pid}-{self.started}-{secrets.token_hex(3)}"
 
     def is_of(self, pids: Collection[int]) -> bool:
-        """Whether one of these processes of this machine has it."""
+        """Return whether one of these processes of this machine holds the lease."""
         return self.machine == _this_machine() and self.pid in pids
 
     @property
     def is_stale(self) -> bool:
-        """Whether it was of a process of this machine that has ended."""
+        """Whether the lease was held by a process of this machine that has ended."""
         return self.machine == _this_machine() and _start_of(self.pid) != self.started
 
 
@@ -65,6 +65,7 @@ def _this_machine() -> str:
 
 
 def _start_of(pid: int) -> int | None:
+    """Return when a process was started, in clock ticks since boot, or None if it has ended."""
     try:
         facts = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:

@@ -17,11 +17,12 @@ from hil.jumpstarter.client.connect_retry import (
     connect_while_leased,
     wait_until_ready,
 )
-from hil.jumpstarter.client.connection import ALLOWED_CLIENTS, ExporterConnection
+from hil.jumpstarter.client.connection import ExporterConnection
 from hil.jumpstarter.client.direct import CONNECT_LIMIT_S, unreachable_error
 from hil.jumpstarter.client.lease import LEASE_S, ExporterLease, end_stale_leases
 from hil.jumpstarter.client.lease_guard import guard_lease
 from hil.jumpstarter.client.lease_name import LeaseName
+from hil.jumpstarter.protocol.client_classes import ALLOWED_CLIENTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,20 +32,20 @@ if TYPE_CHECKING:
 
     from hil.jumpstarter.client.target import LeaseTarget, SelectorTarget
 
-__all__ = ["OwnLeaseConnection", "SharedLeaseConnection", "open_channel"]
+__all__ = ["LeaseConnection", "OwnLeaseConnection", "SharedLeaseConnection", "open_channel"]
 
-_HOOKS_LIMIT_S = 20.0
-"""Seconds that an exporter's hooks get, however short the run's patience."""
+_MIN_HOOKS_LIMIT_S = 20.0
+"""Seconds that an exporter's hooks may take at least, however short the run waits for boards in use."""
 
 
 class LeaseConnection(ExporterConnection):
-    """A connection whose far end is ours as long as a lease lasts.
+    """A connection that has a channel to the controller and a lease, and may connect to the leased exporter.
 
     Args:
-        label: What reports call the other end, until its name is known.
+        label: Name of the exporter in messages, until the controller has assigned one.
         client: Alias or file of the client's configuration.
-        name: The lease's.
-        lease_s: Seconds that the lease lasts beyond a renewal.
+        name: Name of the lease.
+        lease_s: Seconds that the lease lasts after a renewal.
 
     Attributes:
         lease: The lease.
@@ -62,12 +63,12 @@ class LeaseConnection(ExporterConnection):
             self.on_close(lambda: self.portal.call(channel.close))
             self.lease = ExporterLease(config, channel, name, lease_s=lease_s)
 
-    def _name(self) -> None:
+    def _use_assigned_exporter(self) -> None:
         self.label = f"exporter {self.lease.exporter}"
         self.set_lost_check(self.lease.ended_reason)
 
-    def _reach(self, wait_s: float) -> None:
-        """Connect to the exporter; its hooks may take a while, but it may also have died just now."""
+    def _connect(self, wait_s: float) -> None:
+        """Connect to the exporter once its hooks have ended; give up if the lease ends."""
         config = self.lease.config
 
         def make(portal: BlockingPortal, stack: ExitStack) -> Any:  # noqa: ANN401 - Jumpstarter's
@@ -88,35 +89,35 @@ class LeaseConnection(ExporterConnection):
             return connect_while_leased(lease.connect_async(stack), self.lease)
 
         try:
-            self.portal.call(wait_until_ready, self.lease, max(wait_s, _HOOKS_LIMIT_S))
+            self.portal.call(wait_until_ready, self.lease, max(wait_s, _MIN_HOOKS_LIMIT_S))
             self.connect(make)
         except HilError:
             raise
         except ExporterSilentError as error:
-            raise self._silent(str(error)) from error
+            raise self._silent_error(str(error)) from error
         except ExporterGoneError as error:
             raise self.lost_error(str(error)) from error
         except Exception as error:
             why = self.ask_why_lost()
             raise (self.lost_error(why) if why else unreachable_error(self.label, error)) from error
 
-    def _silent(self, why: str) -> HilError:
-        """Say that an exporter did not answer that was there when it was given to this run."""
+    def _silent_error(self, why: str) -> HilError:
+        """Return the error for an exporter that does not answer, but was online when it was leased."""
         return self.lost_error(why)
 
 
 class OwnLeaseConnection(LeaseConnection):
-    """A connection to an exporter that is leased for it, and given back with it.
+    """A connection that requests a lease of its own, keeps it renewed, and ends it when closed.
 
     Args:
-        target: What exporter is wanted.
-        wait_s: How long others may keep all of them, and hooks may take, in seconds.
+        target: The labels of suitable exporters.
+        wait_s: How long to wait while all of them are in use, and for the exporter's hooks, in seconds.
         tell: Shows the user a line.
-        lease_s: Seconds that the lease lasts beyond a renewal.
-        given: Set when an exporter was given; where roads share it, only the first of them is worth a wait.
+        lease_s: Seconds that the lease lasts after a renewal.
+        given: Set when an exporter is assigned. Connections that share it wait only for the first exporter.
 
     Raises:
-        BoardBusyError, BoardAbsentError, BoardDeniedError, BoardLostError: There is none for this run.
+        BoardBusyError, BoardAbsentError, BoardDeniedError, BoardLostError: There is no exporter for this run.
         UsageError: The client's configuration cannot be used.
     """
 
@@ -131,27 +132,29 @@ class OwnLeaseConnection(LeaseConnection):
     ) -> None:
         name, self._client = LeaseName.of_this_process().fresh(), target.client
         super().__init__(f"an exporter with {target.selector}", target.client, name, lease_s)
-        patience = Deadline(wait_s)
+        deadline = Deadline(wait_s)
         with self.close_on_error():
-            self._lease(target.selector, wait_s, tell, given or Event())
-            keeper = self.portal.start_task_soon(self.lease.keep_renewed, self.mark_lost)
-            self.on_close(keeper.cancel)  # from now on: the exporter's hooks may take longer than the lease
-            self._reach(patience.left_s)
+            self._acquire(target.selector, wait_s, tell, given or Event())
+            renewing = self.portal.start_task_soon(self.lease.keep_renewed, self.mark_lost)
+            self.on_close(renewing.cancel)  # renewed already here: hooks may take longer than the lease lasts
+            self._connect(deadline.left_s)
 
-    def _lease(self, selector: str, wait_s: float, tell: Callable[[str], None], given: Event) -> None:
+    def _acquire(self, selector: str, wait_s: float, tell: Callable[[str], None], given: Event) -> None:
         stale = self.portal.call(end_stale_leases, self.lease)
         if stale:
-            tell(f"hil: {stale} lease{'s' if stale > 1 else ''} of runs that were killed here: ended now")
+            tell(
+                f"hil: ended {stale} lease{'s' if stale > 1 else ''} of runs that were killed on this machine"
+            )
         config = self.lease.config
         self.on_close(guard_lease(self._client, type(config).dump_yaml(config), self.lease.name))
         self.on_close(lambda: self.portal.call(self.lease.end))
         self.portal.call(self.lease.request, selector)
         self.portal.call(self.lease.wait_for_exporter, selector, wait_s, tell, given.is_set)
         given.set()
-        self._name()
+        self._use_assigned_exporter()
 
-    def _silent(self, why: str) -> HilError:
-        """Say that an exporter did not answer; later tests need not wait for it again."""
+    def _silent_error(self, why: str) -> HilError:
+        """Return the error for an exporter that does not answer: absent, so later tests skip at once."""
         return BoardAbsentError(
             f"{self.label} does not answer",
             why=why,
@@ -160,7 +163,7 @@ class OwnLeaseConnection(LeaseConnection):
 
 
 class SharedLeaseConnection(LeaseConnection):
-    """A connection to an exporter that another process of this run has leased, and goes on to keep.
+    """A connection to an exporter that another process of this run has leased and keeps leased.
 
     Args:
         target: The lease.
@@ -168,25 +171,27 @@ class SharedLeaseConnection(LeaseConnection):
 
     Raises:
         BoardLostError: The lease has ended, or its exporter is gone.
-        BoardAbsentError, BoardDeniedError, UsageError: As asking the controller can fail.
+        BoardAbsentError: Controller or exporter cannot be reached.
+        BoardDeniedError: The controller rejects the client's token.
+        UsageError: The client's configuration cannot be used.
     """
 
     def __init__(self, target: LeaseTarget, wait_s: float) -> None:
         super().__init__(f"the exporter of lease {target.lease}", target.client, target.lease)
         with self.close_on_error():
             self.portal.call(self.lease.load_exporter)
-            self._name()
+            self._use_assigned_exporter()
             why = self.portal.call(self.lease.ended_reason)
             if why:
                 raise self.lost_error(why)
-            self._reach(wait_s)
+            self._connect(wait_s)
 
 
 def open_channel(portal: BlockingPortal, config: Any) -> Any:  # noqa: ANN401 - Jumpstarter's
     """Open a channel to the controller.
 
     Raises:
-        BoardAbsentError: It cannot be reached.
+        BoardAbsentError: The controller cannot be reached.
     """
     try:
         return portal.call(config.channel)

@@ -1,7 +1,7 @@
-"""A file that stands for a stick on another machine: its name and size, and nobody can write to it.
+"""A read-only file in the place of a stick that is on another machine, with the stick's name and size.
 
-A file of mode 0 stops users, not root. So it is a memory file that is sealed: the kernel refuses every write
-to it with EPERM, whoever asks, instead of keeping bytes that never reach the stick.
+Bytes written to such a file would never reach the stick. Mode 0 does not stop root, so the file is a sealed
+memory file: the kernel refuses every write to it with EPERM.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ _TEXT = "This stick is at {label}.\nIts bytes are not in this file: use storage.
 
 
 class Placeholder:
-    """One such file, a link that is there until `close`.
+    """A placeholder for one stick; `close` removes it.
 
     Args:
-        node: Where it appears.
-        label: What the other machine is called; the file says so to whoever reads it.
+        node: Path of the placeholder, a symbolic link.
+        label: Name of the other machine; the file's text says it.
         size_bytes: The stick's size.
 
     Raises:
@@ -33,7 +33,7 @@ class Placeholder:
 
     def __init__(self, node: Path, label: str, size_bytes: int) -> None:
         self._node = node
-        self._file = os.memfd_create("hil-far-stick", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        self._file = os.memfd_create("hil-remote-stick", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         os.write(self._file, _TEXT.format(label=label).encode())
         os.ftruncate(self._file, size_bytes)
         os.fchmod(self._file, 0)
@@ -44,7 +44,7 @@ class Placeholder:
         fresh.rename(node)
 
     def close(self) -> None:
-        """Let it vanish; harmless when repeated."""
+        """Remove the placeholder; harmless when repeated."""
         self._node.unlink(missing_ok=True)
         file, self._file = self._file, -1
         if file >= 0:

@@ -1,4 +1,7 @@
-"""What the suite calls, by name: a board of a Jumpstarter lab, for this process alone."""
+"""Boards of a Jumpstarter lab for the test suite, which imports this module by name.
+
+Functions import the rest of this package when they are called: its imports take half a second.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,13 @@ from hil.boards.place_info import PlaceInfo
 from hil.boards.requirements import ANY_BOARD
 from hil.dutlink.timing import Deadline
 from hil.jumpstarter.client.lease_guard import GUARD_ACTION, guard_arguments
-from hil.jumpstarter.client.target import DirectTarget, LeaseTarget, SelectorTarget, ShellTarget, parse_target
+from hil.jumpstarter.client.target import (
+    DirectTarget,
+    LeaseTarget,
+    SelectorTarget,
+    ShellTarget,
+    parse_target,
+)
 from hil.jumpstarter.optional import require_extra
 from hil.lab.config.lab import Lab
 
@@ -27,28 +36,28 @@ __all__ = ["JumpstarterBoard", "check_client", "check_target", "connect_board", 
 
 
 def check_target(text: str, client: str) -> None:
-    """See to it that a value of `--hil-boards` can be used at all.
+    """Check a value of `--hil-boards`, without connecting to anything.
 
     Raises:
-        UsageError: It is not understood, or the extra is not installed.
+        UsageError: The value is not understood, or the extra is not installed.
     """
     parse_target(text, client)
     require_extra()
 
 
 def check_client(text: str, client: str) -> None:
-    """See to it that there is a client for a value of `--hil-boards` that needs one.
+    """Check that a client's configuration can be loaded, if this value of `--hil-boards` needs one.
 
     Raises:
-        UsageError: There is not, or its configuration cannot be used.
+        UsageError: There is no such configuration, or it cannot be used.
     """
     if isinstance(parse_target(text, client), SelectorTarget):
-        from hil.jumpstarter.client.client_config import load_client_config  # noqa: PLC0415 - imports half a second of packages
+        from hil.jumpstarter.client.client_config import load_client_config  # noqa: PLC0415 - half a second
 
         load_client_config(client)
 
 
-def connect_board(  # noqa: PLR0913 - what is asked for, and by whom
+def connect_board(  # noqa: PLR0913 - each is an independent option of the run
     text: str,
     client: str,
     wait_s: float,
@@ -57,31 +66,31 @@ def connect_board(  # noqa: PLR0913 - what is asked for, and by whom
     requirement: BoardRequirement = ANY_BOARD,
     lab: Lab | None = None,
 ) -> JumpstarterBoard:
-    """Get a board of a Jumpstarter lab.
+    """Connect to a board of a Jumpstarter lab; lease an exporter first, if `text` is a selector.
 
     Args:
         text: The value of `--hil-boards`.
         client: The value of `--hil-client`.
-        wait_s: How long others may keep it, in seconds, until it is there.
+        wait_s: How long to wait while suitable boards are in use, in seconds.
         tell: Shows the user a line.
-        requirement: What kind of board is wanted, where there is a choice.
-        lab: What this machine's lab file says of such boards, too.
+        requirement: What the board must be, if there is a choice.
+        lab: This machine's lab file, which may add names and tags of boards.
 
     Raises:
-        UnavailableError: There is none for this run.
-        UsageError: Something of it is not understood.
+        UnavailableError: The lab has no board for this run.
+        UsageError: An argument is not understood.
     """
     require_extra()
-    from hil.jumpstarter.client.remote_board import RemoteBoard  # noqa: PLC0415 - imports half a second of packages
+    from hil.jumpstarter.client.remote_board import RemoteBoard  # noqa: PLC0415 - half a second
 
-    lab, patience = lab or Lab(), Deadline(wait_s)
-    connection = _connection(parse_target(text, client), lab, wait_s, tell, requirement)
+    lab, deadline = lab or Lab(), Deadline(wait_s)
+    connection = _connect(parse_target(text, client), lab, wait_s, tell, requirement)
 
     def on_wait(holder: str) -> None:
         tell(f"hil: waiting for the board of {connection.label}: {holder}")
 
     with connection.close_on_error():
-        return JumpstarterBoard(RemoteBoard(connection, patience.left_s, on_wait), lab, client)
+        return JumpstarterBoard(RemoteBoard(connection, deadline.left_s, on_wait), lab, client)
 
 
 def lease_boards(  # noqa: PLR0913 - as above
@@ -94,35 +103,35 @@ def lease_boards(  # noqa: PLR0913 - as above
     requirements: Sequence[BoardRequirement],
     workers: int,
 ) -> Fleet:
-    """Get the boards of a parallel run, in its first process.
+    """Lease the boards of a parallel run; its controller calls this.
 
     Args:
         text: The value of `--hil-boards`.
         client: The value of `--hil-client`.
-        wait_s: How long others may keep all of them, in seconds.
+        wait_s: How long to wait while all suitable boards are in use, in seconds.
         tell: Shows the user a line.
-        lab: What this machine's lab file says of such boards, too.
-        requirements: What each test that uses a board wants of it.
+        lab: This machine's lab file, which may add names and tags of boards.
+        requirements: The requirement of each test that uses a board.
         workers: How many boards can be used at a time.
 
     Raises:
-        UnavailableError: There is none for this run.
-        UsageError: Something of it is not understood.
+        UnavailableError: The lab has no board for this run.
+        UsageError: An argument is not understood.
     """
     require_extra()
-    from hil.jumpstarter.client.fleet import Fleet  # noqa: PLC0415 - as above
+    from hil.jumpstarter.client.fleet import Fleet  # noqa: PLC0415 - half a second
 
     target = parse_target(text, client)
     if isinstance(target, SelectorTarget):
         return Fleet.lease(target, lab, wait_s, tell, requirements=requirements, workers=workers)
     board = connect_board(
         text, client, wait_s, tell, lab=lab
-    )  # the only one that there is; workers go the same way
+    )  # to learn name and tags; workers connect later
     board.close()
     return Fleet([board.info])
 
 
-def _connection(
+def _connect(
     target: SelectorTarget | LeaseTarget | DirectTarget | ShellTarget,
     lab: Lab,
     wait_s: float,
@@ -150,15 +159,15 @@ def _connection(
 
 
 class JumpstarterBoard:
-    """A board of a Jumpstarter lab that this process has to itself.
+    """A board of a Jumpstarter lab that this process uses alone.
 
     Attributes:
-        host: Its host, for `open_board`.
-        wiring: Its console, as the exporter has it wired.
-        folder: This run's own, for the lock of its guard.
-        guard: `module:function` and what it gets: how a guard ends what a killed run has begun.
-        info: What tests may choose it by.
-        place: What the exporter's lab file says of its place.
+        host: The board's host, for `open_board`.
+        wiring: The board's wiring, from the exporter.
+        folder: This run's own folder, for the lock of its guard.
+        guard: The action and arguments with which a guard cleans up if this process is killed.
+        info: Name and tags of the board, for tests that choose by them.
+        place: What the exporter's lab file says of the board's place.
     """
 
     def __init__(self, board: RemoteBoard, lab: Lab, client: str) -> None:
@@ -173,9 +182,9 @@ class JumpstarterBoard:
         self.place = PlaceInfo.from_data(board.facts.get("place", {}))
 
     def note(self, test: str) -> None:
-        """Say on the exporter's host what it is used for now."""
+        """Tell the exporter which test uses the board."""
         self._board.note(test)
 
     def close(self) -> None:
-        """Give it back; harmless when repeated."""
+        """Give the board back; harmless when repeated."""
         self._board.close()

@@ -1,4 +1,4 @@
-"""A pyusb backend whose bus is an exporter's: one board, its control transfers carried over the stream."""
+"""A pyusb backend for the USB bus of an exporter: control transfers travel over the run's session."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["RemoteBackend"]
 
 LIST_LIMIT_S = 3.0
-_NO_LIMIT_S = 60.0
+_UNLIMITED_S = 60.0
+"""Seconds to wait for a transfer that has no time limit of its own."""
 
 _LIBUSB_CODES = {
     errno.EPIPE: -9,
@@ -31,39 +32,39 @@ _LIBUSB_CODES = {
     errno.ENOENT: -5,
     errno.EIO: -1,
 }
-"""libusb's own numbers beside the errno, as pyusb's errors carry both."""
+"""libusb's error codes by errno: pyusb's errors have both."""
 
 
 def _fail(number: int) -> Never:
-    """Raise what pyusb raises for an errno."""
+    """Raise the error that pyusb raises for an errno."""
     kind = usb.core.USBTimeoutError if number == errno.ETIMEDOUT else usb.core.USBError
     raise kind(f"[remote] {errno.errorcode.get(number, number)}", _LIBUSB_CODES.get(number, -1), number)
 
 
 @dataclass(frozen=True, slots=True)
 class _Listed:
-    """A device as one look at the exporter's bus found it."""
+    """A device in one listing of the exporter's bus."""
 
-    facts: Descriptors
+    descriptors: Descriptors
 
     def configuration(self, index: int) -> Descriptors:
-        configurations: list[Descriptors] = self.facts["configurations"]
+        configurations: list[Descriptors] = self.descriptors["configurations"]
         return configurations[index]
 
     def interface(self, number: int, alternate: int, configuration: int) -> Descriptors:
-        """One alternate setting of an interface; raises IndexError where there is none, as pyusb expects."""
+        """Return an alternate setting of an interface; raise IndexError if there is none, as pyusb needs."""
         every: list[Descriptors] = self.configuration(configuration)["interfaces"]
         settings = [one for one in every if one["bInterfaceNumber"] == number]
         return settings[alternate]
 
 
 class RemoteBackend(usb.backend.IBackend):  # type: ignore[misc]  # pyusb ships no types
-    """What libusb is on a host with a board of its own; see `usb.backend.IBackend`.
+    """The USB bus of an exporter, in place of libusb; see `usb.backend.IBackend`.
 
-    A board is lost, not absent, when its exporter is: every method may raise `BoardLostError`.
+    Every method may raise `BoardLostError`: if the exporter is lost, so is its board.
 
     Args:
-        session: The stream to the exporter.
+        session: The run's session at the exporter.
     """
 
     def __init__(self, session: RemoteSession) -> None:
@@ -71,43 +72,43 @@ class RemoteBackend(usb.backend.IBackend):  # type: ignore[misc]  # pyusb ships 
         self._session = session
 
     def enumerate_devices(self) -> list[_Listed]:
-        """List what is on the exporter's bus now."""
-        answer = self._session.ask(FrameKind.LIST, b"", LIST_LIMIT_S)
-        return [_Listed(facts) for facts in answer.json] if answer is not None else []
+        """List the devices that are on the exporter's bus now."""
+        answer = self._session.request(FrameKind.LIST, b"", LIST_LIMIT_S)
+        return [_Listed(descriptors) for descriptors in answer.json] if answer is not None else []
 
     def get_parent(self, dev: _Listed) -> None:
-        """Return None: what hubs the exporter has is its own business."""
+        """Return None: the exporter's hubs do not matter to a run."""
 
     def get_device_descriptor(self, dev: _Listed) -> SimpleNamespace:
-        """Return the device descriptor and its place on the exporter's bus."""
-        found = as_namespace(dev.facts)
-        found.port_numbers = None
-        return found
+        """Return the device descriptor, with bus and address on the exporter's host."""
+        descriptor = as_namespace(dev.descriptors)
+        descriptor.port_numbers = None
+        return descriptor
 
     def get_configuration_descriptor(self, dev: _Listed, config: int) -> SimpleNamespace:
-        """Return a configuration; raises IndexError where there is none."""
+        """Return a configuration; raise IndexError if there is none."""
         return as_namespace(dev.configuration(config))
 
     def get_interface_descriptor(self, dev: _Listed, intf: int, alt: int, config: int) -> SimpleNamespace:
-        """Return one alternate setting; raises IndexError where there is none."""
+        """Return an alternate setting; raise IndexError if there is none."""
         every = sorted({one["bInterfaceNumber"] for one in dev.configuration(config)["interfaces"]})
         return as_namespace(dev.interface(every[intf], alt, config))
 
     def get_endpoint_descriptor(
         self, dev: _Listed, ep: int, intf: int, alt: int, config: int
     ) -> SimpleNamespace:
-        """Return one endpoint; raises IndexError where there is none."""
+        """Return an endpoint; raise IndexError if there is none."""
         return as_namespace(dev.interface(intf, alt, config)["endpoints"][ep])
 
     def open_device(self, dev: _Listed) -> _Listed:
-        """Open it: the exporter does so with the first transfer, whose error then says why it cannot."""
+        """Do nothing: the exporter opens the device for the first transfer, which raises if that fails."""
         return dev
 
     def close_device(self, dev_handle: _Listed) -> None:
-        """Close it."""
+        """Do nothing: the exporter keeps the device open."""
 
     def get_configuration(self, dev_handle: _Listed) -> int:
-        """Return the value of its one configuration."""
+        """Return the value of the device's only configuration."""
         return int(dev_handle.configuration(0)["bConfigurationValue"])
 
     def ctrl_transfer(  # noqa: PLR0913, PLR0917 - pyusb's signature
@@ -120,10 +121,10 @@ class RemoteBackend(usb.backend.IBackend):  # type: ignore[misc]  # pyusb ships 
         data: Any,  # noqa: ANN401 - array.array("B")
         timeout: int,
     ) -> int:
-        """Do a control transfer; returns how many bytes were read into `data`, or written from it."""
+        """Do a control transfer; return how many bytes were read into `data`, or written from it."""
         transfer = Transfer(
-            dev_handle.facts["bus"],
-            dev_handle.facts["address"],
+            dev_handle.descriptors["bus"],
+            dev_handle.descriptors["address"],
             bmRequestType,
             bRequest,
             wValue & 0xFFFF,
@@ -142,8 +143,8 @@ class RemoteBackend(usb.backend.IBackend):  # type: ignore[misc]  # pyusb ships 
         return len(answer)
 
     def _result(self, transfer: Transfer) -> bytes:
-        limit_s = transfer.timeout_ms / 1000 if transfer.timeout_ms else _NO_LIMIT_S
-        frame = self._session.ask(FrameKind.TRANSFER, transfer.to_bytes(), limit_s)
+        limit_s = transfer.timeout_ms / 1000 if transfer.timeout_ms else _UNLIMITED_S
+        frame = self._session.request(FrameKind.TRANSFER, transfer.to_bytes(), limit_s)
         if frame is None:
             _fail(errno.ETIMEDOUT)
         status, answer = frame.status_and_data

@@ -1,4 +1,4 @@
-"""A board of an exporter as a `Host` with one board: what the rest of hil needs, and nothing else."""
+"""The board of an exporter, as a `Host` that has only this board."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ __all__ = ["RemoteBoard"]
 
 
 class RemoteBoard:
-    """A board that an exporter has given to this run alone.
+    """An exporter's board that this run uses alone.
 
     Args:
-        connection: The way to it; closed with the board.
-        wait_s: How long others may keep the board, in seconds.
-        on_wait: Told who has it.
+        connection: Connection to the exporter; closed with the board.
+        wait_s: How long to wait while another client has the board, in seconds.
+        on_wait: Called with the name of that client.
 
     Attributes:
         host: The board's host, for `open_board`.
-        folder: This run's own, for its device nodes and its lock.
-        facts: What its exporter says of it.
-        wiring: What the exporter's lab file or the board's setting says of its console and its DUT.
+        folder: This run's own folder, for device nodes and for the lock of a guard.
+        facts: The exporter's description of the board.
+        wiring: The board's wiring, from the exporter's lab file and the board's settings.
 
     Raises:
-        BoardBusyError: Others kept it.
+        BoardBusyError: Another client kept the board.
         BoardLostError: The exporter went away.
     """
 
@@ -54,11 +54,11 @@ class RemoteBoard:
         self._disks = dev / "disk" / "by-id"
         self.wiring = Wiring()
         self._consoles: list[RemoteConsole] = []
-        self._shown: Placeholder | None = None
-        self._session = RemoteSession(connection, self._stick)
+        self._placeholder: Placeholder | None = None
+        self._session = RemoteSession(connection, self._show_stick)
         connection.on_close(self._close)
-        connection.on_lost.append(self._session.lose)
-        facts = self._session.begin(wait_s, on_wait)
+        connection.on_lost.append(self._session.mark_lost)
+        facts = self._session.start(wait_s, on_wait)
         self.facts = facts
         self.serial = str(facts["serial"])
         self._show_consoles(facts, dev / "serial" / "by-id")
@@ -73,7 +73,7 @@ class RemoteBoard:
         )
 
     def _show_consoles(self, facts: dict[str, Any], by_id: Path) -> None:
-        """Let the board's port appear, and the DUT's own console if it has one."""
+        """Make the node of the board's port, and of the DUT's own console if it has one."""
         uart = by_id / uart_name(self.serial)
         self._consoles.append(RemoteConsole(self._connection, "connect_board", uart))
         if not facts["console_is_board"]:
@@ -81,26 +81,23 @@ class RemoteBoard:
             self._consoles.append(RemoteConsole(self._connection, "connect", own))
             self.wiring = Wiring(console=own, baud_rate=int(facts["baud_rate"]))
 
-    def _stick(self, facts: dict[str, Any]) -> None:
-        """Let the stick's node appear or vanish, as it does on the exporter's host.
-
-        It has the stick's size, and nothing that could be taken for its bytes.
-        """
-        if self._shown is not None:
-            self._shown.close()
-            self._shown = None
+    def _show_stick(self, facts: dict[str, Any]) -> None:
+        """Make or remove the node of the stick, as it appears or vanishes on the exporter's host."""
+        if self._placeholder is not None:
+            self._placeholder.close()
+            self._placeholder = None
         if facts:
             node = self._disks / Path(facts["name"]).name
-            self._shown = Placeholder(node, self._connection.label, int(facts["size_bytes"]))
+            self._placeholder = Placeholder(node, self._connection.label, int(facts["size_bytes"]))
 
     def _close(self) -> None:
         self._session.close()
-        self._stick({})
+        self._show_stick({})
         for console in self._consoles:
             console.close()
 
     def note(self, test: str) -> None:
-        """Say on the exporter's host what it is used for now."""
+        """Tell the exporter which test uses the board."""
         self._session.note(test)
 
     def close(self) -> None:

@@ -1,8 +1,7 @@
-"""A console of an exporter as a tty of this machine: a pty whose other end is Jumpstarter's stream.
+"""The console of an exporter as a tty of this machine: a pty that is connected to a stream of Jumpstarter.
 
-The stream is open exactly while somebody has the pty open. When it ends, the pty goes away under whoever has
-it, as the tty of a board that is unplugged does, and another one takes its place; none does when the exporter
-is lost.
+The stream is open while a process has the pty open. When the stream ends, the pty hangs up like the tty of an
+unplugged board, and a new pty takes its place, unless the exporter is lost.
 """
 
 from __future__ import annotations
@@ -26,36 +25,36 @@ if TYPE_CHECKING:
 
 __all__ = ["RemoteConsole"]
 
-_LOOK_EVERY_S = 0.01
+_INTERVAL_S = 0.01
 _READ_BYTES = 65536
 
 
 class RemoteConsole:
-    """One console.
+    """A remote console with its pty.
 
     Args:
-        connection: The way to the exporter.
-        method: The stream of its console driver.
-        node: Where the tty appears, a link.
+        connection: Connection to the exporter.
+        method: Name of the console driver's stream.
+        node: Path of the tty, a symbolic link.
     """
 
     def __init__(self, connection: ExporterConnection, method: str, node: Path) -> None:
         self._connection = connection
         self._method = method
         self._node = node
-        self._master = self._make()
+        self._master = self._make_pty()
         self._tasks = [
-            connection.portal.start_task_soon(act) for act in (self._serve, self._vanish_when_lost)
+            connection.portal.start_task_soon(act) for act in (self._serve, self._remove_when_lost)
         ]
 
     def close(self) -> None:
-        """End the stream, and let the tty go."""
+        """End the stream and remove the tty."""
         for task in self._tasks:
             task.cancel()
         self._node.unlink(missing_ok=True)
 
-    def _make(self) -> int:
-        """Make a raw pty that nobody has open, and let it appear."""
+    def _make_pty(self) -> int:
+        """Make a raw pty, link `node` to it, and return its master."""
         master, slave = pty.openpty()
         tty.setraw(slave)
         os.set_blocking(master, False)
@@ -66,25 +65,25 @@ class RemoteConsole:
         return master
 
     async def _serve(self) -> None:
-        """Run in the portal's loop until `close`."""
+        """Run in the portal's loop until `close` cancels it."""
         try:
             while not self._connection.lost_reason:
-                while not self._is_open():  # noqa: ASYNC110 - nothing wakes a master when its slave is opened
-                    await anyio.sleep(_LOOK_EVERY_S)
-                if not await self._carry() and not self._connection.lost_reason:
+                while not self._is_open():  # noqa: ASYNC110 - no event tells a master that its slave is opened
+                    await anyio.sleep(_INTERVAL_S)
+                if not await self._forward() and not self._connection.lost_reason:
                     self._hang_up()
-                    self._master = self._make()
+                    self._master = self._make_pty()
         finally:
             self._hang_up()
 
-    async def _vanish_when_lost(self) -> None:
-        """Not left to `_serve`: a stream through a dark network may take long to end."""
+    async def _remove_when_lost(self) -> None:
+        """Remove the tty at once when the exporter is lost; the stream of `_serve` may take long to end."""
         await self._connection.wait_until_lost()
         self._hang_up()
         self._node.unlink(missing_ok=True)
 
     def _hang_up(self) -> None:
-        """Let the pty go away under whoever has it open."""
+        """Close the master: a process that has the pty open gets a hangup."""
         master, self._master = self._master, -1
         if master >= 0:
             notify_closing(master)
@@ -92,42 +91,46 @@ class RemoteConsole:
 
     def _is_open(self) -> bool:
         if self._master < 0:
-            return True  # lost meanwhile: there is nothing to wait for
+            return True  # hung up by `_remove_when_lost`: there is nothing to wait for
         poller = select.poll()
         poller.register(self._master, 0)
         return not any(events & select.POLLHUP for _, events in poller.poll(0))
 
-    async def _carry(self) -> bool:
-        """Carry bytes both ways; False when it was the stream that ended."""
+    async def _forward(self) -> bool:
+        """Forward bytes both ways; return True if the pty was closed, False if the stream ended."""
         closed_here = False
-        with suppress(Exception):  # a stream that fails has ended, whatever it says
-            await self._connection.run_unless_lost(self._carry_both_ways)
+        with suppress(Exception):  # any error means that the stream has ended
+            await self._connection.run_unless_lost(self._forward_both_ways)
             closed_here = True
         return closed_here
 
-    async def _carry_both_ways(self) -> None:
+    async def _forward_both_ways(self) -> None:
         async with (
             self._connection.console.stream_async(self._method) as stream,
             create_task_group() as tasks,
         ):
-            tasks.start_soon(self._carry_in, stream)
-            await self._carry_out(stream)
+            tasks.start_soon(self._forward_input, stream)
+            await self._forward_output(stream)
             tasks.cancel_scope.cancel()
 
-    async def _carry_out(self, stream: ObjectStream[bytes]) -> None:
-        """What is written here goes to the DUT, until the pty is closed."""
+    async def _forward_output(self, stream: ObjectStream[bytes]) -> None:
+        """Send to the DUT what is written to the pty, until the pty is closed."""
         while True:
             await wait_readable(self._master)
             try:
                 data = os.read(self._master, _READ_BYTES)
             except BlockingIOError:
                 continue
-            except OSError:  # nobody has it open any more
+            except OSError:  # no process has the pty open any more
                 return
             await stream.send(data)
 
-    async def _carry_in(self, stream: ObjectStream[bytes]) -> None:
-        """What the DUT says appears here."""
+    async def _forward_input(self, stream: ObjectStream[bytes]) -> None:
+        """Write to the pty what the DUT sends.
+
+        Raises:
+            EOFError: The stream has ended.
+        """
         async for data in stream:
             rest = memoryview(data)
             while rest:

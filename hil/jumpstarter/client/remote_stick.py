@@ -1,4 +1,4 @@
-"""The run's end of flashing and reading a stick that is on an exporter's host."""
+"""The run's end of flashing and reading a stick on an exporter's host; see `exporter.stick_service`."""
 
 from __future__ import annotations
 
@@ -26,88 +26,88 @@ if TYPE_CHECKING:
 
 __all__ = ["RemoteStick"]
 
-_PLAN_AT_ONCE = 4096
+_ENTRIES_PER_FRAME = 4096
 _ZEROS = bytes(CHUNK_BYTES)
 
 
 class RemoteStick:
-    """The stick of a board that an exporter has.
+    """The stick of an exporter's board.
 
     Args:
-        connection: The way there.
+        connection: Connection to the exporter.
     """
 
     def __init__(self, connection: ExporterConnection) -> None:
         self._connection = connection
 
     def flash(self, image: Image, progress: Progress, *, force: bool) -> Flashed:
-        """Send what the stick lacks of an image; the exporter writes and proves it. See `Storage.flash`."""
-        plan = self._plan(image, progress)
-        with self._talk() as talk:
+        """Send the chunks that the stick lacks; the exporter writes and verifies. See `Storage.flash`."""
+        manifest = self._manifest(image, progress)
+        with self._exchange() as exchange:
             facts = {"label": image.label, "size_bytes": image.size_bytes, "force": force}
-            talk.say(Frame.with_json(FrameKind.BEGIN, facts | {"pieces": len(plan)}))
-            for at in range(0, len(plan), _PLAN_AT_ONCE):
-                some = [piece.to_plain() for piece in plan[at : at + _PLAN_AT_ONCE]]
-                talk.say(Frame.with_json(FrameKind.MANIFEST, some))
-            lacking: set[int] = set()
-            while some := talk.hear(FrameKind.MISSING).json:
-                lacking.update(some)
-            self._send(talk, image, lacking, progress)
-            done = talk.hear(FrameKind.DONE, progress).json
+            exchange.send(Frame.with_json(FrameKind.BEGIN, facts | {"pieces": len(manifest)}))
+            for at in range(0, len(manifest), _ENTRIES_PER_FRAME):
+                entries = [entry.to_plain() for entry in manifest[at : at + _ENTRIES_PER_FRAME]]
+                exchange.send(Frame.with_json(FrameKind.MANIFEST, entries))
+            missing: set[int] = set()
+            while indexes := exchange.receive(FrameKind.MISSING).json:
+                missing.update(indexes)
+            self._send(exchange, image, missing, progress)
+            done = exchange.receive(FrameKind.DONE, progress).json
         return Flashed(**done | {"node": Path(done["node"])})
 
     def read(self, path: Path, size_bytes: int | None, progress: Progress) -> ReadBack:
         """Read the stick into a sparse file; see `Storage.read`."""
         began = time.monotonic()
-        with self._talk() as talk, SparseFile(path) as file:
-            talk.say(Frame.with_json(FrameKind.BEGIN, {"read": True, "size_bytes": size_bytes or 0}))
-            facts = talk.hear(FrameKind.SIZE).json
+        with self._exchange() as exchange, SparseFile(path) as file:
+            exchange.send(Frame.with_json(FrameKind.BEGIN, {"read": True, "size_bytes": size_bytes or 0}))
+            facts = exchange.receive(FrameKind.SIZE).json
             size, left = facts["size_bytes"], facts["size_bytes"]
             progress.begin("read", size)
             while left:
-                frame = talk.hear(FrameKind.CHUNK)
+                frame = exchange.receive(FrameKind.CHUNK)
                 length = _checked_length(frame.number, left)
                 file.write(decompress(frame.payload, length) if frame.payload else _ZEROS[:length])
                 progress.advance(length)
                 left -= length
             progress.end()
-            talk.hear(FrameKind.DONE)
+            exchange.receive(FrameKind.DONE)
         return ReadBack(path, size, Path(facts["node"]), time.monotonic() - began)
 
     def check_proven(self) -> None:
-        """Ask the exporter, who has it on record; see `Storage.check_proven`."""
-        with self._talk() as talk:
-            talk.say(Frame.with_json(FrameKind.BEGIN, {"check_proven": True}))
-            talk.hear(FrameKind.DONE)
+        """Have the exporter check its record of the stick; see `Storage.check_proven`."""
+        with self._exchange() as exchange:
+            exchange.send(Frame.with_json(FrameKind.BEGIN, {"check_proven": True}))
+            exchange.receive(FrameKind.DONE)
 
     @staticmethod
-    def _plan(image: Image, progress: Progress) -> list[ManifestEntry]:
-        """Read the image once, to know its pieces."""
-        plan = []
+    def _manifest(image: Image, progress: Progress) -> list[ManifestEntry]:
+        """Read the image once and return its manifest."""
+        manifest = []
         progress.begin("compare", image.mapped_bytes)
         for found in iter_chunks(image):
-            plan.append(ManifestEntry.of(found))
-            progress.advance(plan[-1].size_bytes)
+            manifest.append(ManifestEntry.of(found))
+            progress.advance(manifest[-1].size_bytes)
         progress.end()
-        return plan
+        return manifest
 
     @staticmethod
-    def _send(talk: _Talk, image: Image, lacking: set[int], progress: Progress) -> None:
-        progress.begin("send", len(lacking) * CHUNK_BYTES)
-        if lacking:
+    def _send(exchange: _Exchange, image: Image, missing: set[int], progress: Progress) -> None:
+        progress.begin("send", len(missing) * CHUNK_BYTES)
+        if missing:
             for index, found in enumerate(iter_chunks(image)):
-                if index in lacking and not isinstance(found, Hole):
+                if index in missing and not isinstance(found, Hole):
                     _, data = found
-                    talk.say(Frame(FrameKind.CHUNK, index, compress(data)))
+                    exchange.send(Frame(FrameKind.CHUNK, index, compress(data)))
                     progress.advance(len(data))
         progress.end()
 
     @contextmanager
-    def _talk(self) -> Iterator[_Talk]:
-        """Open a stream; what breaks it is told as a lost board."""
+    def _exchange(self) -> Iterator[_Exchange]:
+        """Open a stream for a `with` block; raise BoardLostError if it breaks."""
         try:
             with self._connection.stream("flash") as stream:
-                yield _Talk(self._connection, stream)
+                yield _Exchange(self._connection, stream)
         except (HilError, OSError):
             raise
         except Exception as error:
@@ -116,54 +116,62 @@ class RemoteStick:
             raise self._connection.lost_error(why) from error
 
 
-class _Talk:
-    """FrameDecoder both ways; one is on its way while the next is made."""
+class _Exchange:
+    """Sends and receives frames on one stream. A frame is sent while the caller makes the next one."""
 
     def __init__(self, connection: ExporterConnection, stream: Any) -> None:  # noqa: ANN401 - Jumpstarter's
         self._connection = connection
         self._portal = connection.portal
         self._stream = stream
-        self._frames = FrameDecoder()
-        self._heard: list[Frame] = []
-        self._going: Future[None] | None = None
+        self._decoder = FrameDecoder()
+        self._received: list[Frame] = []
+        self._sending: Future[None] | None = None
 
-    def say(self, frame: Frame) -> None:
-        if self._going is not None:
-            self._going.result()
-        self._going = self._portal.start_task_soon(
+    def send(self, frame: Frame) -> None:
+        if self._sending is not None:
+            self._sending.result()
+        self._sending = self._portal.start_task_soon(
             self._connection.run_unless_lost, self._stream.send, frame.to_bytes()
         )
 
-    def hear(self, kind: FrameKind, progress: Progress | None = None) -> Frame:
-        """Wait for a frame; progress is passed on, an error is raised as what it was there."""
-        if self._going is not None:
-            self._going.result()
+    def receive(self, kind: FrameKind, progress: Progress | None = None) -> Frame:
+        """Wait for a frame of a kind; pass PROGRESS on to `progress`.
+
+        Raises:
+            HilError: The exporter sent FAILED with this error.
+        """
+        if self._sending is not None:
+            self._sending.result()
         while True:
-            while not self._heard:
-                self._heard += self._frames.feed(
+            while not self._received:
+                self._received += self._decoder.feed(
                     self._portal.call(self._connection.run_unless_lost, self._stream.receive)
                 )
-            frame = self._heard.pop(0)
+            frame = self._received.pop(0)
             if frame.kind is kind:
                 return frame
             if frame.kind is FrameKind.FAILED:
-                raise _told(frame.json)
+                raise _exporter_error(frame.json)
             if frame.kind is FrameKind.PROGRESS and progress is not None:
-                _pass_on(frame.json, progress)
+                _report(frame.json, progress)
 
 
 def _checked_length(length: int, left: int) -> int:
-    """Return how many bytes a chunk makes; raise BoardReplyError if no exporter sends so many, or none."""
+    """Return the length of a chunk that the exporter sent.
+
+    Raises:
+        BoardReplyError: The chunk is empty, or larger than the bytes that are left or `CHUNK_BYTES`.
+    """
     if not 0 < length <= min(left, CHUNK_BYTES):
         raise BoardReplyError(
-            "what the exporter reads of the stick came garbled",
-            why=f"a chunk of {length} bytes, where up to {min(left, CHUNK_BYTES)} are left",
+            "the bytes of the stick arrived damaged",
+            why=f"a chunk has {length} bytes, the limit is {min(left, CHUNK_BYTES)}",
             remedy="install the same version of hil on both sides",
         )
     return length
 
 
-def _pass_on(facts: dict[str, Any], progress: Progress) -> None:
+def _report(facts: dict[str, Any], progress: Progress) -> None:
     if "begin" in facts:
         progress.begin(facts["begin"], facts["total_bytes"])
     elif "advance" in facts:
@@ -172,8 +180,8 @@ def _pass_on(facts: dict[str, Any], progress: Progress) -> None:
         progress.end()
 
 
-def _told(facts: dict[str, Any]) -> HilError:
-    """Make the error that the exporter told, of its own kind if there is one of that name."""
+def _exporter_error(facts: dict[str, Any]) -> HilError:
+    """Return the error that the exporter sent, of its own class if this version of hil has that class."""
     kind = getattr(hil.errors, str(facts.pop("error")), HilError)
     what = str(facts.pop("what"))
     known = isinstance(kind, type) and issubclass(kind, HilError)

@@ -1,6 +1,7 @@
-"""Looking for a board that suits, where only its exporter knows name and tags: one after another is leased.
+"""Search the lab for a board that a test requires: lease exporters one by one until a board suits.
 
-Those that do not suit are kept until the search is over, so that the controller gives others.
+Only the exporter knows name and tags of its board. Exporters whose boards do not suit stay leased until the
+search is over, so that the controller assigns others.
 """
 
 from __future__ import annotations
@@ -21,32 +22,31 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from hil.boards.requirements import BoardRequirement
-    from hil.jumpstarter.client.connection import ExporterConnection
     from hil.jumpstarter.client.target import SelectorTarget
     from hil.lab.config.lab import Lab
 
-__all__ = ["FoundBoard", "Search", "board_info", "describe_board"]
+__all__ = ["FoundBoard", "Search", "board_info"]
 
 
 @dataclass(frozen=True, slots=True)
 class FoundBoard:
-    """A leased exporter, and the board that it has."""
+    """A leased exporter and the info of its board."""
 
     connection: OwnLeaseConnection
     info: BoardInfo
 
 
 class Search:
-    """Exporters that are leased while a board is looked for.
+    """A search for boards, with the exporters that it has leased so far.
 
     Args:
-        target: What exporters will do.
-        lab: What this machine's lab file says of their boards, too.
-        wait_s: How long others may keep all of them, in seconds, for the whole search.
+        target: The labels of suitable exporters.
+        lab: This machine's lab file, which may add names and tags of boards.
+        wait_s: How long to wait while suitable boards are in use, in seconds, for the whole search.
         tell: Shows the user a line.
 
     Attributes:
-        found: What is leased now.
+        found: The exporters that are leased now.
     """
 
     def __init__(self, target: SelectorTarget, lab: Lab, wait_s: float, tell: Callable[[str], None]) -> None:
@@ -58,14 +58,14 @@ class Search:
         self._ends_s = time.monotonic() + wait_s
 
     def lease(self, number: int) -> None:
-        """Lease as many as are free, `number` at most; wait for the first.
+        """Lease up to `number` free exporters; wait only for the first.
 
         Raises:
-            UnavailableError: There is none.
+            UnavailableError: No exporter was leased.
         """
         failed: list[UnavailableError] = []
         with ThreadPoolExecutor(number) as threads:
-            tells = [self._tell, *[_nobody] * (number - 1)]  # all of them wait for the same
+            tells = [self._tell, *[_ignore] * (number - 1)]  # all would tell the user the same
             for lease in [threads.submit(self._lease, self._given, tell) for tell in tells]:
                 try:
                     lease.result()
@@ -75,19 +75,19 @@ class Search:
             raise failed[0]
 
     def find(self, requirement: BoardRequirement, *, waits: bool = True) -> FoundBoard:
-        """Return an exporter whose board suits; one after another is leased until there is one.
+        """Return an exporter whose board suits; lease further exporters until one does.
 
         Args:
-            requirement: What it must be.
-            waits: Whether to wait for what others have.
+            requirement: What the board must be.
+            waits: Whether to wait for exporters that are in use.
 
         Raises:
-            BoardBusyError: Those that were not seen stayed in use.
-            BoardAbsentError: None suits; or no exporter has the labels.
-            UnavailableError: As lease can fail.
+            BoardBusyError: The exporters that were not seen stayed in use.
+            BoardAbsentError: No board suits, or no exporter has the labels.
+            UnavailableError: An exporter cannot be leased.
         """
         while True:
-            suits = next((one for one in self.found if requirement.fits(one.info)), None)
+            suits = next((found for found in self.found if requirement.fits(found.info)), None)
             if suits is not None:
                 return suits
             if not requirement.is_any:
@@ -95,46 +95,55 @@ class Search:
             self._lease(None if waits else self._given, self._tell)
 
     def keep(self, chosen: Iterable[FoundBoard]) -> None:
-        """Give the others back."""
+        """End all leases but those of the chosen boards."""
         kept = list(chosen)
-        for one in [one for one in self.found if one not in kept]:
-            self.found.remove(one)
-            one.connection.close()
+        for found in [found for found in self.found if found not in kept]:
+            self.found.remove(found)
+            found.connection.close()
 
     def close(self) -> None:
-        """Give all of them back."""
+        """End all leases."""
         self.keep(())
 
     def _lease(self, given: Event | None, tell: Callable[[str], None]) -> None:
         left_s = max(0.0, self._ends_s - time.monotonic())
         connection = OwnLeaseConnection(self._target, left_s, tell, given=given)
         with connection.close_on_error():
-            self.found.append(FoundBoard(connection, describe_board(connection, self._lab)))
+            self.found.append(FoundBoard(connection, board_info(connection.describe(), self._lab)))
 
     def _check_that_others_are_left(self, requirement: BoardRequirement) -> None:
-        """See to it that there are exporters that this run does not know yet.
+        """Check that there are exporters that this run has not leased yet.
 
         Raises:
             BoardAbsentError: There are none.
-            UsageError: The same, and a word of the requirement is misspelt.
+            UsageError: There are none, and the requirement has a misspelt tag or name.
         """
-        desk = LeaseConnection("the controller", self._target.client, "")
+        controller = LeaseConnection("the controller", self._target.client, "")
         try:
-            every = desk.portal.call(desk.lease.list_exporters, self._target.selector)
-            known = desk.portal.call(desk.lease.exporters_leased_by, (os.getpid(), os.getppid()))
+            lease = controller.lease
+            every = controller.portal.call(lease.list_exporters, self._target.selector)
+            known = controller.portal.call(lease.exporters_leased_by, (os.getpid(), os.getppid()))
         finally:
-            desk.close()
+            controller.close()
         if every and every <= known:
-            raise self._nothing_suits(requirement, known)
+            raise self._no_board_error(requirement, known)
 
-    def _nothing_suits(self, requirement: BoardRequirement, known: set[str]) -> BoardAbsentError | UsageError:
-        """Return why no exporter suits: a word is misspelt if all have told theirs, and none knows it."""
-        seen = {one.connection.lease.exporter for one in self.found}
-        words = KnownWords.of((one.info for one in self.found), certain=known <= seen)
+    def _no_board_error(
+        self, requirement: BoardRequirement, known: set[str]
+    ) -> BoardAbsentError | UsageError:
+        """Return the error that no board suits.
+
+        Args:
+            requirement: What the board must be.
+            known: Names of the exporters that this run has leased. A tag counts as misspelt only if this
+                search has seen the boards of all of them.
+        """
+        seen = {found.connection.lease.exporter for found in self.found}
+        words = KnownWords.of((found.info for found in self.found), certain=known <= seen)
         mistake = (words | KnownWords.of_lab(self._lab)).mistake(requirement)
         if mistake is not None:
             return mistake
-        there = ", ".join(str(one.info) for one in self.found)
+        there = ", ".join(str(found.info) for found in self.found)
         others = ", ".join(sorted(known - seen))
         whys = (
             self._lab.missing(requirement.board),
@@ -148,25 +157,17 @@ class Search:
         )
 
 
-def _nobody(_line: str) -> None:
-    """Tell nobody."""
-
-
-def describe_board(connection: ExporterConnection, lab: Lab) -> BoardInfo:
-    """Return what tests may choose an exporter's board by.
-
-    Args:
-        connection: To the exporter.
-        lab: What this machine's lab file says of it, too.
-
-    Raises:
-        BoardLostError: It does not answer.
-    """
-    return board_info(connection.describe(), lab)
+def _ignore(_line: str) -> None:
+    """Show nothing."""
 
 
 def board_info(facts: dict[str, Any], lab: Lab) -> BoardInfo:
-    """Return the info that an exporter's facts make, with what this machine's lab file says, too."""
+    """Return name and tags of a board, for tests that choose by them.
+
+    Args:
+        facts: The exporter's description of the board.
+        lab: This machine's lab file, which may name the board and add tags.
+    """
     serial = str(facts["serial"])
     tags = lab.tags_of(serial).union(facts["tags"])
     return BoardInfo(serial, lab.name_of(serial) or str(facts["name"]), tags)

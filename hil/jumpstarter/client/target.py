@@ -1,15 +1,15 @@
-"""What `--hil-boards jumpstarter...` means.
+"""Parse the values of `--hil-boards` that begin with `jumpstarter`.
 
 jumpstarter:SELECTOR                    any exporter with these labels, leased from a controller
 jumpstarter+direct://HOST:PORT          one exporter, without a controller
-    ?ca=FILE                            whose certificate was signed by this one (PEM)
-    &passphrase=FILE                    and which wants a passphrase (or JMP_GRPC_PASSPHRASE)
-    &plain                              or speaks no TLS: for tests on loopback only
-jumpstarter                             what `jmp shell` has leased already
+    ?ca=FILE                            PEM file of the certificate that signed the exporter's own
+    &passphrase=FILE                    file with the exporter's passphrase (or JMP_GRPC_PASSPHRASE)
+    &plain                              connect without TLS: for tests on loopback only
+jumpstarter                             the exporter that `jmp shell` has leased
 
-The first process of a parallel run says to its workers, and nobody else writes:
+Only the controller of a parallel run writes this one, for its workers:
 
-jumpstarter+lease:NAME                  the exporter of a lease that this process has
+jumpstarter+lease:NAME                  the exporter of a lease that the controller holds
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ _LEASE = "jumpstarter+lease:"
 
 @dataclass(frozen=True, slots=True)
 class SelectorTarget:
-    """Any exporter with these labels.
+    """Any exporter with certain labels.
 
     Attributes:
         selector: Labels, as Kubernetes writes them: `board=dutlink,site=lab`.
-        client: Alias or file of the client's configuration; empty: what Jumpstarter's `jmp` would use.
+        client: Alias or file of the client's configuration; empty: the one that `jmp` would use.
     """
 
     selector: str
@@ -47,11 +47,11 @@ class SelectorTarget:
 
 @dataclass(frozen=True, slots=True)
 class LeaseTarget:
-    """The exporter of a lease that another process of this run has, and keeps.
+    """The exporter of a lease that another process of this run holds and renews.
 
     Attributes:
-        lease: Its name.
-        client: As `SelectorTarget` has it.
+        lease: Name of the lease.
+        client: Alias or file of the client's configuration, as in `SelectorTarget`.
     """
 
     lease: str
@@ -59,7 +59,7 @@ class LeaseTarget:
 
     @property
     def text(self) -> str:
-        """As `parse_target` reads it."""
+        """The target as text that `parse_target` parses."""
         return _LEASE + self.lease
 
 
@@ -69,9 +69,9 @@ class DirectTarget:
 
     Attributes:
         address: `host:port`.
-        ca: File of the certificate that signed its own; None: one of the system's.
-        passphrase: What it wants to hear; empty: nothing.
-        plain: It speaks no TLS.
+        ca: PEM file of the certificate that signed the exporter's own; None: one of the system's.
+        passphrase: The exporter's passphrase; empty: none.
+        plain: Whether to connect without TLS.
     """
 
     address: str
@@ -81,35 +81,35 @@ class DirectTarget:
 
     @classmethod
     def parse(cls, text: str, environ: Mapping[str, str]) -> Self:
-        """Read `HOST:PORT?...`.
+        """Parse `HOST:PORT?...`.
 
         Raises:
-            UsageError: It is not like that, or a file of it cannot be read.
+            UsageError: The text has another form, or a file that it names cannot be read.
         """
         parts = urlsplit(f"//{text}")
-        asked = parse_qs(parts.query, keep_blank_values=True)
+        query = parse_qs(parts.query, keep_blank_values=True)
         try:
             port = parts.port
         except ValueError:
             port = None
-        if not parts.hostname or not port or parts.path or not asked.keys() <= {"ca", "passphrase", "plain"}:
-            raise _unclear(_DIRECT + text)
+        if not parts.hostname or not port or parts.path or not query.keys() <= {"ca", "passphrase", "plain"}:
+            raise _syntax_error(_DIRECT + text)
         passphrase = environ.get("JMP_GRPC_PASSPHRASE", "")
-        if "passphrase" in asked:
-            passphrase = _content(Path(asked["passphrase"][0])).strip()
-        ca = Path(asked["ca"][0]) if "ca" in asked else None
+        if "passphrase" in query:
+            passphrase = _read(Path(query["passphrase"][0])).strip()
+        ca = Path(query["ca"][0]) if "ca" in query else None
         if ca is not None:
-            _content(ca)
-        return cls(f"{parts.hostname}:{port}", ca, passphrase, "plain" in asked)
+            _read(ca)
+        return cls(f"{parts.hostname}:{port}", ca, passphrase, "plain" in query)
 
 
 @dataclass(frozen=True, slots=True)
 class ShellTarget:
-    """What `jmp shell` has leased: it left the way there in the environment.
+    """The exporter that `jmp shell` has leased and describes in the environment.
 
     Attributes:
-        host: Its socket, or the exporter's address.
-        exporter: Its name.
+        host: A socket of `jmp shell`, or the exporter's address.
+        exporter: Name of the exporter.
     """
 
     host: str
@@ -119,7 +119,7 @@ class ShellTarget:
 def parse_target(
     text: str, client: str = "", environ: Mapping[str, str] = os.environ
 ) -> SelectorTarget | LeaseTarget | DirectTarget | ShellTarget:
-    """Read a value of `--hil-boards` that begins with `jumpstarter`.
+    """Parse a value of `--hil-boards` that begins with `jumpstarter`.
 
     Args:
         text: The value.
@@ -127,7 +127,7 @@ def parse_target(
         environ: The environment.
 
     Raises:
-        UsageError: It is none, or there is no `jmp shell` around this process.
+        UsageError: The value is not understood, or this process does not run in `jmp shell`.
     """
     if text.startswith(_DIRECT):
         return DirectTarget.parse(text.removeprefix(_DIRECT), environ)
@@ -137,17 +137,17 @@ def parse_target(
     if text.startswith(_SELECTOR) and selector:
         return SelectorTarget(selector, client)
     if text != "jumpstarter":
-        raise _unclear(text)
+        raise _syntax_error(text)
     if not environ.get("JUMPSTARTER_HOST"):
         raise UsageError(
-            "there is no Jumpstarter shell around this run",
+            "this run is not inside a jmp shell",
             why="JUMPSTARTER_HOST is not set",
             remedy="jmp shell --selector ..., and pytest inside it; or --hil-boards jumpstarter:SELECTOR",
         )
     return ShellTarget(environ["JUMPSTARTER_HOST"], environ.get("JMP_EXPORTER", ""))
 
 
-def _content(file: Path) -> str:
+def _read(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -156,7 +156,7 @@ def _content(file: Path) -> str:
         ) from error
 
 
-def _unclear(text: str) -> UsageError:
+def _syntax_error(text: str) -> UsageError:
     return UsageError(
         f"--hil-boards {text!r} is not understood",
         why="it is jumpstarter:SELECTOR, jumpstarter+direct://HOST:PORT[?ca=FILE&passphrase=FILE], "

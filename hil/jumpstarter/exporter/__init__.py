@@ -1,1 +1,1 @@
-"""The exporter's side: drivers that offer a board to Jumpstarter clients."""
+"""Drivers that offer a DUTLink board to Jumpstarter's exporter."""

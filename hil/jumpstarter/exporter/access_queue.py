@@ -1,8 +1,8 @@
-"""Who may call the drivers of a board: while somebody has it to themselves, nobody else.
+"""Queue of the clients that want a board: while one has exclusive access, calls of all others are refused.
 
-A Jumpstarter controller keeps clients apart. An exporter that is reached directly has none, and would serve
-all of them at once; there this is what keeps two clients off one board. Clients are told apart by the
-connection that they call from; those that come through the controller all come from one.
+A Jumpstarter controller leases an exporter to one client at a time. An exporter that is reached directly has
+no controller and would serve all its clients at once; there the queue keeps them apart. It tells clients by
+the connection that a call comes from; the calls of clients that come through a controller all come from one.
 """
 
 from __future__ import annotations
@@ -23,51 +23,51 @@ __all__ = ["PEER", "AccessQueue", "access_queue_of"]
 PEER: contextvars.ContextVar[str] = contextvars.ContextVar("hil-peer", default="")
 """The connection that the present call comes from."""
 
-_of_board: dict[str, AccessQueue] = {}
+_queues: dict[str, AccessQueue] = {}
 
 
 def access_queue_of(serial: str) -> AccessQueue:
-    """Return the one object for a board of this process."""
-    return _of_board.setdefault(serial, AccessQueue())
+    """Return the one queue of a board in this process."""
+    return _queues.setdefault(serial, AccessQueue())
 
 
 class AccessQueue:
-    """One board's clients. Only for the event loop that serves them."""
+    """The clients of one board, in order of arrival. For use in the event loop that serves them."""
 
     def __init__(self) -> None:
-        self._line: deque[tuple[object, str, str]] = deque()
-        self._moved = asyncio.Condition()
+        self._entries: deque[tuple[object, str, str]] = deque()
+        self._changed = asyncio.Condition()
 
     def refusal(self) -> str:
-        """Why the present call must not be done; empty if it may."""
+        """Return why the present call must be refused, or an empty string if it may be done."""
         peer = PEER.get()
-        if not self._line or self._line[0][1] == peer:
+        if not self._entries or self._entries[0][1] == peer:
             return ""
-        return f"the board is in use by {self._line[0][2]}"
+        return f"the board is in use by {self._entries[0][2]}"
 
     @asynccontextmanager
     async def exclusive(self, name: str, on_wait: Callable[[str], Awaitable[None]]) -> AsyncIterator[None]:
-        """Have the board to oneself; first come, first served.
+        """Wait until this client is first in the queue, and keep it there for the block.
 
         Args:
-            name: Who comes, for others to read.
-            on_wait: Told who has it, at first and when that changes.
+            name: Name of the client, shown to the others.
+            on_wait: Called with the holder's name, at first and whenever the holder changes.
         """
         ticket = object()
-        self._line.append((ticket, PEER.get(), name))
+        self._entries.append((ticket, PEER.get(), name))
         try:
-            told = None
-            while self._line[0][0] is not ticket:
-                holder = self._line[0][2]
-                if holder != told:
-                    told = holder
+            reported = None
+            while self._entries[0][0] is not ticket:
+                holder = self._entries[0][2]
+                if holder != reported:
+                    reported = holder
                     await on_wait(holder)
-                async with self._moved:
-                    if self._line[0][2] == holder and self._line[0][0] is not ticket:
-                        await self._moved.wait()
+                async with self._changed:
+                    if self._entries[0][2] == holder and self._entries[0][0] is not ticket:
+                        await self._changed.wait()
             yield
         finally:
-            self._line = deque(entry for entry in self._line if entry[0] is not ticket)
+            self._entries = deque(entry for entry in self._entries if entry[0] is not ticket)
             with CancelScope(shield=True):
-                async with self._moved:
-                    self._moved.notify_all()
+                async with self._changed:
+                    self._changed.notify_all()

@@ -1,4 +1,4 @@
-"""What every driver of ours has in common: it is a part of one board, and answers only who may use that."""
+"""Base classes of the drivers: they belong to one board and refuse clients that do not have it."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ __all__ = ["BoardDriver", "SupplyDriver"]
 
 @dataclass(kw_only=True)
 class BoardDriver(Driver):
-    """A driver that belongs to a board.
+    """A driver of a board, or of a part of it.
 
     Attributes:
-        tenant: The lease that it was made for.
-        access_queue: Who is at the board.
+        tenant: The Jumpstarter lease that the driver was made for.
+        access_queue: The clients of the board.
     """
 
     tenant: Any  # a `Tenant`; Jumpstarter checks fields with pydantic, which need not know it
-    access_queue: Any  # a `AccessQueue`
+    access_queue: Any  # an `AccessQueue`
 
     async def DriverCall(self, request: Any, context: Any) -> Any:
-        """Do a call, unless somebody else has the board."""
+        """Do a call, or refuse it if another client has the board."""
         await self._admit(context)
         return await super().DriverCall(request, context)
 
     def StreamingDriverCall(self, request: Any, context: Any) -> AsyncIterator[Any]:
-        """Do a call with many answers, unless somebody else has the board."""
+        """Do a call with many answers, or refuse it if another client has the board."""
         refusal = self._refusal(context)
         answers: AsyncIterator[Any] = (
             _refuse(context, refusal) if refusal else super().StreamingDriverCall(request, context)
@@ -45,7 +45,7 @@ class BoardDriver(Driver):
 
     @asynccontextmanager
     async def Stream(self, request: Any, context: Any) -> AsyncIterator[Any]:
-        """Open a stream, unless somebody else has the board; a run's own stream waits for it in line."""
+        """Open a stream, or refuse it if another client has the board; a run's session waits in the queue."""
         if getattr(request, "method", "") == "session":
             PEER.set(context.peer())
         else:
@@ -59,7 +59,7 @@ class BoardDriver(Driver):
             await context.abort(StatusCode.RESOURCE_EXHAUSTED, refusal)
 
     def _refusal(self, context: Any) -> str:
-        """Why the call must not be done; empty if it may."""
+        """Return why the call must be refused, or an empty string."""
         PEER.set(context.peer())
         refusal: str = self.access_queue.refusal()
         return refusal
@@ -67,24 +67,27 @@ class BoardDriver(Driver):
 
 @dataclass(kw_only=True)
 class SupplyDriver(BoardDriver):
-    """A driver that forces the supply: `power`, where stock clients look, and `board`, which has commands."""
+    """A driver that can force the supply.
+
+    Both `power` and `board` are such drivers: stock clients call `power`, `board` has commands for `j`.
+    """
 
     @export
     @in_thread
     def force_on(self) -> None:
-        """Switch the supply on at once."""
+        """Switch the supply on at once, without the board's sequence."""
         with self.tenant.board() as board:
             board.power.force_on()
 
     @export
     @in_thread
     def force_off(self) -> None:
-        """Switch the supply off at once."""
+        """Switch the supply off at once, without the board's sequence."""
         with self.tenant.board() as board:
             board.power.force_off()
 
 
 async def _refuse(context: Any, refusal: str) -> AsyncIterator[Any]:
-    """Answer nothing."""
+    """Abort the call; a generator, as the answers would be."""
     await context.abort(StatusCode.RESOURCE_EXHAUSTED, refusal)
-    yield  # never: it raises
+    yield  # never reached: abort raises

@@ -1,8 +1,8 @@
-"""Taking a board of this host for as long as the exporter's process lives.
+"""Acquire a board of this host for the life of the exporter's process.
 
-Whatever starts the exporter, `jmp run` or a program of one's own, the first driver that is made holds the
-board as a test run would: with the host's lease and a guard. So runs of this host and the exporter never meet
-on one board, and a killed exporter leaves a safe one.
+The first driver that is made acquires the board as a test run would, with the host's lease and a guard,
+whatever starts the exporter (`jmp run` or another program). So test runs of this host and the exporter never
+use a board at the same time, and the guard of a killed exporter makes the board safe.
 """
 
 from __future__ import annotations
@@ -30,36 +30,36 @@ __all__ = ["claim_board"]
 
 logger = logging.getLogger(__name__)
 
-_held: dict[tuple[str, str], ExportedBoard] = {}
-_one_at_a_time = threading.Lock()
+_claimed: dict[tuple[str, str], ExportedBoard] = {}
+_claim_lock = threading.Lock()
 
 
 def claim_board(serial: str, boards: str, lab_file: str | None, wait_s: float) -> ExportedBoard:
-    """Hold a board of this host; the same object whenever this process asks for the same board.
+    """Acquire a board of this host; repeated calls for the same board return the same object.
 
     Args:
-        serial: Its serial number, or the name of its place; empty: the only one there is.
-        boards: Where it is: `usb`, or `sim@PORT` for a running simulator.
-        lab_file: The lab file; None: where a run would look for it.
-        wait_s: How long to wait for somebody of this host who uses it, in seconds.
+        serial: Serial number of the board, or the name of its place; empty: the only board there is.
+        boards: Where the board is: `usb`, or `sim@PORT` for a running simulator.
+        lab_file: The lab file; None: the file that a test run would find.
+        wait_s: How long to wait for a local user to release the board, in seconds.
 
     Raises:
-        UnavailableError: It is not there, may not be opened, or stayed in use.
-        UsageError: There are several and none is named, or `boards` is no place where boards already are.
+        UnavailableError: The board is absent, denied, or stayed in use.
+        UsageError: There are several boards and `serial` is empty, or `boards` names no existing boards.
     """
-    with _one_at_a_time:
+    with _claim_lock:
         key = (boards, serial)
-        if key not in _held:
-            _held[key] = _hold(serial, boards, lab_file, wait_s)
-        return _held[key]
+        if key not in _claimed:
+            _claimed[key] = _acquire(serial, boards, lab_file, wait_s)
+        return _claimed[key]
 
 
-def _hold(serial: str, boards: str, lab_file: str | None, wait_s: float) -> ExportedBoard:
+def _acquire(serial: str, boards: str, lab_file: str | None, wait_s: float) -> ExportedBoard:
     option, lab = _checked(boards), find_lab(lab_file, Path.cwd())
     source = source_of(option, lab=lab)
     host = source.host()
     number = lab.serial_of(serial) if serial else _only(host)
-    lease = acquire(number, wait_s=wait_s, test="Jumpstarter exporter", on_wait=_tell, host=host)
+    lease = acquire(number, wait_s=wait_s, test="Jumpstarter exporter", on_wait=_log_wait, host=host)
     guarded = under_guard(lease, source.safety_of(number))
     return ExportedBoard(host, guarded, lab, simulated=source.is_simulated)
 
@@ -69,7 +69,7 @@ def _checked(boards: str) -> BoardsOption:
     if option.where not in {Where.USB, Where.RUNNING}:
         raise UsageError(
             f"an exporter cannot offer boards {boards!r}",
-            why="it offers one that is there already",
+            why="it offers a board that exists already",
             remedy="boards: usb, or sim@PORT with the management port of hil sim",
         )
     return option
@@ -81,16 +81,16 @@ def _only(host: Host) -> str:
         return serials[0]
     if serials:
         raise UsageError(
-            f"{len(serials)} boards are there, and the exporter's configuration names none",
-            why=f"they are {', '.join(serials)}",
+            f"the exporter's configuration names none of {len(serials)} boards",
+            why=f"this host has {', '.join(serials)}",
             remedy=f"config: {{serial: {serials[0]}}}",
         )
     raise BoardAbsentError(
-        f"{host.label} has no DUTLink board",
-        why="nothing that says its serial number is on the bus",
-        remedy="plug one in, or check its cable; hil boards shows what is seen",
+        f"no DUTLink board found on {host.label}",
+        why="no device on the bus tells a serial number of a DUTLink board",
+        remedy="plug a board in, or check its cable; hil boards shows what is found",
     )
 
 
-def _tell(waiting: WaitStatus) -> None:
+def _log_wait(waiting: WaitStatus) -> None:
     logger.warning("waiting for a local user: %s", waiting)

@@ -1,4 +1,4 @@
-"""The DUT's console, for any Jumpstarter client: `j console start-console`, pexpect, pipes."""
+"""Driver of the DUT's console for stock Jumpstarter clients: `j console start-console`, pexpect, pipes."""
 
 from __future__ import annotations
 
@@ -22,46 +22,46 @@ if TYPE_CHECKING:
 
 __all__ = ["ConsoleDriver"]
 
-_CLOSES_WITHIN_S = 2.0
-_LOOK_EVERY_S = 0.02
+_RETRY_S = 2.0
+_RETRY_INTERVAL_S = 0.02
 
 
 @dataclass(kw_only=True)
 class ConsoleDriver(BoardDriver):
-    """The console that the lab file or the board's `usb_console` setting names, else the board's own port."""
+    """The tty that the lab file or the board's `usb_console` setting names, else the board's own port."""
 
     @classmethod
     def client(cls) -> str:
-        """Name the client's class: Jumpstarter's own."""
+        """Return the path of the client class, which is Jumpstarter's own."""
         return "jumpstarter_driver_pyserial.client.PySerialClient"
 
     @exportstream
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[TtyStream]:
         """Open the console."""
-        async with await self._opened(await run_in_thread(self.console)) as stream:
+        async with await self._open(await run_in_thread(self.console)) as stream:
             yield stream
 
     @exportstream
     @asynccontextmanager
     async def connect_board(self) -> AsyncIterator[TtyStream]:
-        """Open the board's own port, behind which its shell is."""
-        async with await self._opened(await run_in_thread(self.uart)) as stream:
+        """Open the board's own port, which has the board's shell."""
+        async with await self._open(await run_in_thread(self.uart)) as stream:
             yield stream
 
-    async def _opened(self, tty: Tty) -> TtyStream:
-        """Open a tty; one that was just closed by a client may take a moment to be closed here."""
-        ends = current_time() + _CLOSES_WITHIN_S
+    async def _open(self, tty: Tty) -> TtyStream:
+        """Open a tty; retry while it is busy, since a client's close takes a moment to arrive here."""
+        ends = current_time() + _RETRY_S
         while True:
             try:
                 return TtyStream(tty, self.tenant.serial)
             except ConsoleBusyError:
                 if current_time() >= ends:
                     raise
-                await sleep(_LOOK_EVERY_S)
+                await sleep(_RETRY_INTERVAL_S)
 
     def console(self) -> Tty:
-        """Which tty the console is."""
+        """Return the tty of the console."""
         exported = self.tenant.exported
         usb_console = ""
         if exported.wiring.console is None:
@@ -70,6 +70,6 @@ class ConsoleDriver(BoardDriver):
         return find_tty(exported.host.dev, exported.serial, usb_console, exported.wiring)
 
     def uart(self) -> Tty:
-        """The board's own port."""
+        """Return the tty of the board's own port."""
         self.tenant.ensure_attached()
         return uart_of(self.tenant.exported.host.dev, self.tenant.serial)

@@ -1,6 +1,6 @@
-"""A DUTLink board for Jumpstarter's exporter: `type: hil.jumpstarter.exporter.driver.Dutlink`.
+"""The driver that an exporter's configuration names: `type: hil.jumpstarter.exporter.driver.Dutlink`.
 
-Stock clients find power, storage and console as they know them; clients that have hil find the rest, too.
+Stock clients can use power, storage and console; clients that have hil can use all of it.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ __all__ = ["Dutlink"]
 
 @dataclass(kw_only=True)
 class Dutlink(CompositeInterface, Driver):
-    """One board: power, storage, console, pins, settings, and the board itself.
+    """One DUTLink board, with a child each for power, storage, console, pins, settings and the whole board.
 
-    Making the first one takes the host's lease, for the life of the process; each one is safe when its
-    Jumpstarter lease begins, and again when that ends.
+    The first instance acquires the host's lease for the life of the process. Jumpstarter makes an instance
+    for each of its own leases: the board is made safe when that lease begins, and again when it ends.
 
     Attributes:
-        serial: Serial number of the board, or the name of its place; empty: the only one there is.
+        serial: Serial number of the board, or the name of its place; empty: the only board there is.
         boards: `usb`, or `sim@PORT` for boards that `hil sim` simulates.
-        lab: The lab file; empty: where a run would look for it.
-        wait_s: How long to wait for somebody of this host who uses the board, in seconds.
-        spool: Folder for images on their way to the stick; empty: the system's for temporary files.
+        lab: The lab file; empty: the file that a test run would find.
+        wait_s: How long to wait for a local user to release the board, in seconds.
+        spool: Folder for received images; empty: the system's folder for temporary files.
     """
 
     serial: str = ""
@@ -46,46 +46,46 @@ class Dutlink(CompositeInterface, Driver):
     spool: str = ""
 
     def __post_init__(self) -> None:
-        """Hold the board and make its parts."""
+        """Acquire the board and make its drivers."""
         super().__post_init__()
         _check_serial(self.serial)
         exported = claim_board(self.serial, self.boards, self.lab or None, self.wait_s)
         self._tenant = Tenant(exported)
-        rights = {"tenant": self._tenant, "access_queue": access_queue_of(exported.serial)}
-        console = ConsoleDriver(**rights)
+        shared = {"tenant": self._tenant, "access_queue": access_queue_of(exported.serial)}
+        console = ConsoleDriver(**shared)
         self.children |= {
-            "power": PowerDriver(**rights),
-            "storage": StorageDriver(**rights, spool=self.spool),
+            "power": PowerDriver(**shared),
+            "storage": StorageDriver(**shared, spool=self.spool),
             "console": console,
-            "pins": PinsDriver(**rights),
-            "settings": SettingsDriver(**rights),
-            "board": WholeBoardDriver(**rights, console=console, spool=self.spool),
+            "pins": PinsDriver(**shared),
+            "settings": SettingsDriver(**shared),
+            "board": WholeBoardDriver(**shared, console=console, spool=self.spool),
         }
 
     def extra_labels(self) -> dict[str, str]:
-        """Tell which board it is."""
+        """Return a label with the board's serial number."""
         return {"dutlink.hil/serial": self._tenant.serial}
 
     def reset(self) -> None:
-        """Begin a lease: the board is this tree's, and safe before its first call."""
+        """Begin a Jumpstarter lease: attach this tree to the board, which is safe before the first call."""
         self._tenant.attach()
         super().reset()
 
     def close(self) -> None:
-        """End it: the board is made safe, unless another lease has it by now."""
+        """End the Jumpstarter lease: make the board safe, unless another lease has it already."""
         super().close()
         self._tenant.detach()
 
 
 def _check_serial(serial: object) -> None:
-    """See to it that YAML took a serial number for text: one of digits alone is a number to it, or octal.
+    """Check that YAML read the serial number as text: it reads digits alone as a number, perhaps octal.
 
     Raises:
-        UsageError: It did not.
+        UsageError: The serial number is no text.
     """
     if not isinstance(serial, str):
         raise UsageError(
-            f"config: serial: {serial!r} is not understood",
-            why="YAML takes digits for a number; a serial number is text of eight characters",
+            f"config: serial: {serial!r} is no text",
+            why="YAML reads digits as a number; a serial number is text of eight characters",
             remedy='put quotes around it: serial: "01234567"',
         )

@@ -1,4 +1,7 @@
-"""What Jumpstarter's `j` offers for our drivers that have no stock client."""
+"""Client classes of the drivers that no stock client fits, with their commands for Jumpstarter's `j`.
+
+Exporters send the paths of these classes to their clients, so module and class names stay as they are.
+"""
 
 from __future__ import annotations
 
@@ -14,14 +17,14 @@ __all__ = ["BoardClient", "PinsClient", "SettingsClient"]
 
 
 class PinsClient(DriverClient):
-    """The control pins."""
+    """Client of the control pins."""
 
     def set(self, pin: str, level: str) -> None:
         """Drive a pin `low` or `high`, or leave it `floating`."""
         self.call("set", pin, level)
 
     def pulse_reset(self, duration_s: float = 0.1) -> None:
-        """Hold the reset pin low for that many seconds."""
+        """Drive the reset pin low for `duration_s` seconds."""
         self.call("pulse_reset", duration_s)
 
     def float_all(self) -> None:
@@ -39,7 +42,7 @@ class PinsClient(DriverClient):
         @click.argument("pin", type=click.Choice([str(pin) for pin in Pin]))
         @click.argument("level", type=click.Choice([str(level) for level in Level]))
         def _set(pin: str, level: str) -> None:
-            """Drive PIN."""
+            """Drive PIN to LEVEL."""
             self.set(pin, level)
 
         @base.command("reset")
@@ -57,7 +60,7 @@ class PinsClient(DriverClient):
 
 
 class SettingsClient(DriverClient):
-    """What the board keeps in its flash."""
+    """Client of the settings in the board's flash."""
 
     def read(self) -> dict[str, str]:
         """Return all settings."""
@@ -65,7 +68,7 @@ class SettingsClient(DriverClient):
         return answer
 
     def write(self, **changes: str) -> dict[str, str]:
-        """Store those that differ, and return all of them."""
+        """Store the settings that differ; return all settings."""
         answer: dict[str, str] = self.call("write", changes)
         return answer
 
@@ -74,11 +77,11 @@ class SettingsClient(DriverClient):
 
         @driver_click_group(self)
         def base() -> None:
-            """Settings that the board keeps."""
+            """Settings that the board stores."""
 
         @base.command("read")
         def _read() -> None:
-            """Print them."""
+            """Print all settings."""
             for key, value in self.read().items():
                 click.echo(f"{key}: {value}")
 
@@ -86,7 +89,7 @@ class SettingsClient(DriverClient):
         @click.argument("key")
         @click.argument("value")
         def _write(key: str, value: str) -> None:
-            """Store one."""
+            """Store VALUE as the setting KEY."""
             self.write(**{key: value})
 
         group: click.Group = base
@@ -94,15 +97,15 @@ class SettingsClient(DriverClient):
 
 
 class BoardClient(DriverClient):
-    """The board itself: facts, its safe state; a run's stream goes through it."""
+    """Client of the whole board: its description, safe state and supply, and a run's streams."""
 
     def describe(self) -> dict[str, Any]:
-        """Return what it is."""
+        """Return serial number, firmware, host, name, tags and console of the board."""
         facts: dict[str, Any] = self.call("describe")
         return facts
 
     def make_safe(self) -> None:
-        """Force the supply off, take the stick from everybody, leave all pins floating."""
+        """Force the supply off, detach the stick, float all pins."""
         self.call("make_safe")
 
     def force_on(self) -> None:
@@ -122,7 +125,7 @@ class BoardClient(DriverClient):
 
         @base.command("describe")
         def _describe() -> None:
-            """Print what it is."""
+            """Print serial number, firmware, host, name, tags and console."""
             for key, value in self.describe().items():
                 click.echo(f"{key}: {value}")
 

@@ -1,8 +1,8 @@
-"""A board's meter, for any number of clients that watch it.
+"""One board's meter, shared by any number of clients that stream its readings.
 
-Jumpstarter's client never says that it has seen enough: a stream of readings lives as long as its connection.
-Whoever takes one reading now and then leaves a stream behind each time. So only the first reading of a stream
-is made for it; then it sleeps until one that is made for all of them shows a change.
+Jumpstarter's client never ends a stream of readings: the stream lives as long as the client's connection. A
+client that takes a single reading now and then leaves one stream open each time. So only the first reading of
+a stream is made for that stream; after it the stream sleeps until a reading made for all streams has changed.
 """
 
 from __future__ import annotations
@@ -20,72 +20,74 @@ if TYPE_CHECKING:
 
 __all__ = ["SharedMeter"]
 
-_READ_EVERY_S = 0.5
+_INTERVAL_S = 0.5
 
 
 class SharedMeter:
-    """One board's meter. Only for the event loop that serves its clients.
+    """One board's meter. For use in the event loop that serves its clients.
 
     Args:
-        read: Asks the board; raises `HilError` as that can fail.
-        try_read: Asks it if it answers within a few milliseconds; None: it does not, or who knows why.
+        read: Reads the meter; may block, and raises `HilError` if reading fails.
+        try_read: Reads the meter within a few milliseconds, or returns None.
     """
 
     def __init__(self, read: Callable[[], PowerReading], try_read: Callable[[], PowerReading | None]) -> None:
         self._read = read
-        self._read_at_once = try_read
+        self._try_read = try_read
         self._last: PowerReading | None = None
         self._waiting: set[asyncio.Future[None]] = set()
-        self._pace: asyncio.Task[None] | None = None
+        self._polling: asyncio.Task[None] | None = None
 
     async def read(self) -> PowerReading:
-        """What it reads now; a board that answers at once is not worth a thread."""
-        reading = self._read_at_once()
+        """Return a fresh reading; a thread is used only if the board does not answer at once."""
+        reading = self._try_read()
         if reading is None:
             reading = await run_in_thread(self._read)
-        self._saw(reading)
+        self._store(reading)
         return reading
 
-    async def wait_for_change(self, told: PowerReading) -> PowerReading:
-        """Wait until it reads anything else than `told`; it is read every half second, whoever waits.
+    async def wait_for_change(self, last: PowerReading) -> PowerReading:
+        """Wait until the meter reads something other than `last`, and return that.
+
+        The meter is read every half second, however many clients wait.
 
         Raises:
-            HilError: The board cannot be asked any more.
+            HilError: The meter cannot be read.
         """
-        while self._last is None or self._last == told:
-            with self._waits() as change:
+        while self._last is None or self._last == last:
+            with self._change() as change:
                 await change
         return self._last
 
     @contextmanager
-    def _waits(self) -> Iterator[asyncio.Future[None]]:
-        """Be one of those who are told of a change; while there is one, the meter is read."""
+    def _change(self) -> Iterator[asyncio.Future[None]]:
+        """Provide a future that the next change resolves; poll the meter while there is such a future."""
         change: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.add(change)
-        if self._pace is None:
-            self._pace = asyncio.create_task(self._read_on())
+        if self._polling is None:
+            self._polling = asyncio.create_task(self._poll())
         try:
             yield change
         finally:
             self._waiting.discard(change)
-            if not self._waiting and self._pace is not None:
-                self._pace.cancel()
-                self._pace = None
+            if not self._waiting and self._polling is not None:
+                self._polling.cancel()
+                self._polling = None
 
-    async def _read_on(self) -> None:
+    async def _poll(self) -> None:
         while True:
-            await asyncio.sleep(_READ_EVERY_S)
+            await asyncio.sleep(_INTERVAL_S)
             try:
-                self._saw(await run_in_thread(self._read))
-            except Exception as error:  # noqa: BLE001 - it belongs to who waits
-                self._tell(error)
+                self._store(await run_in_thread(self._read))
+            except Exception as error:  # noqa: BLE001 - the waiting clients get it
+                self._notify(error)
 
-    def _saw(self, reading: PowerReading) -> None:
+    def _store(self, reading: PowerReading) -> None:
         if reading != self._last:
             self._last = reading
-            self._tell()
+            self._notify()
 
-    def _tell(self, error: Exception | None = None) -> None:
+    def _notify(self, error: Exception | None = None) -> None:
         for change in self._waiting:
             if change.done():
                 continue

@@ -1,4 +1,4 @@
-"""The control pins, for clients that have hil."""
+"""Driver of the control pins for clients that have hil."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from jumpstarter.driver import export
 
 from hil.jumpstarter.exporter.base_driver import BoardDriver
+from hil.jumpstarter.protocol.client_classes import PINS_CLIENT
 from hil.jumpstarter.protocol.threads import in_thread
 
 __all__ = ["PinsDriver"]
@@ -14,12 +15,12 @@ __all__ = ["PinsDriver"]
 
 @dataclass(kw_only=True)
 class PinsDriver(BoardDriver):
-    """CTL_A to CTL_D and RESET."""
+    """The pins CTL_A to CTL_D and RESET."""
 
     @classmethod
     def client(cls) -> str:
-        """Name the client's class."""
-        return "hil.jumpstarter.exporter.j_clients.PinsClient"
+        """Return the path of the client class."""
+        return PINS_CLIENT
 
     @export
     @in_thread
@@ -31,7 +32,7 @@ class PinsDriver(BoardDriver):
     @export
     @in_thread
     def pulse_reset(self, duration_s: float) -> None:
-        """Hold the reset pin low for that many seconds."""
+        """Drive the reset pin low for `duration_s` seconds."""
         with self.tenant.board() as board:
             board.pins.pulse_reset(duration_s)
 

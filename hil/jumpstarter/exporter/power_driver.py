@@ -1,4 +1,4 @@
-"""The DUT's supply and its meter, for any Jumpstarter client."""
+"""Driver of the DUT's supply and of the meter for stock Jumpstarter clients."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from hil.jumpstarter.protocol.threads import in_thread
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
-    from hil.dutlink.power.reading import PowerReading as Measured
+    from hil.dutlink.power.reading import PowerReading as BoardReading
 
 __all__ = ["PowerDriver"]
 
-_AT_ONCE_S = 0.02
+_TRY_READ_S = 0.02
 
 
 @dataclass(kw_only=True)
 class PowerDriver(PowerInterface, SupplyDriver):
-    """The supply in the firmware's words; `on`, `off` and `rescue` return when the board's sequence is over.
+    """The supply; `on`, `off` and `rescue` return when the board's sequence is over.
 
-    Nothing is left out because it was sent before: the board may have been reset in between.
+    Every call goes to the board, even if it repeats the last one: the board may have been reset in between.
     """
 
     _meter: Any = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Make the meter that all of its clients watch."""
+        """Make the meter that all clients share."""
         super().__post_init__()
-        self._meter = SharedMeter(self._measured, self._measured_at_once)
+        self._meter = SharedMeter(self._read_meter, self._try_read_meter)
 
     @export
     @in_thread
@@ -59,18 +59,18 @@ class PowerDriver(PowerInterface, SupplyDriver):
 
     @export
     async def read(self) -> AsyncGenerator[PowerReading, None]:
-        """Yield what the meter reads now, then whenever that changes; without end."""
+        """Yield a reading of the meter now and whenever it changes; for ever."""
         reading = await self._meter.read()
         while True:
             yield PowerReading(voltage=reading.volts, current=reading.amps)
             reading = await self._meter.wait_for_change(reading)
 
-    def _measured(self) -> Measured:
+    def _read_meter(self) -> BoardReading:
         with self.tenant.board() as board:
-            reading: Measured = board.power.read()
+            reading: BoardReading = board.power.read()
         return reading
 
-    def _measured_at_once(self) -> Measured | None:
+    def _try_read_meter(self) -> BoardReading | None:
         with self.tenant.try_board() as board:
-            reading: Measured | None = None if board is None else board.power.try_read(_AT_ONCE_S)
+            reading: BoardReading | None = None if board is None else board.power.try_read(_TRY_READ_S)
         return reading

@@ -1,6 +1,6 @@
-"""The exporter's end of one run's stream: the run has the board to itself for as long as the stream lasts.
+"""The exporter's end of a run's session: the run has the board to itself until the stream ends.
 
-However the run ends, the stream ends with it; then the board is made safe, before anybody else gets it.
+The stream ends with the run, however the run ends. Then the board is made safe before another client gets it.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ logger = logging.getLogger(__name__)
 
 
 class ExporterSession:
-    """One run's stream.
+    """One run's session.
 
     Args:
-        stream: To the run.
-        tenant: The lease that it belongs to.
-        access_queue: Everybody who wants the board.
-        facts: What the run is told about the board.
+        stream: Stream to the run.
+        tenant: The Jumpstarter lease that the stream belongs to.
+        access_queue: The clients of the board.
+        facts: What READY tells the run about the board.
     """
 
     def __init__(
@@ -55,55 +55,55 @@ class ExporterSession:
         self._usb = tenant.exported.usb
 
     async def serve(self) -> None:
-        """Answer until the stream ends, or this is cancelled."""
-        frames = FrameDecoder()
-        said: list[Frame] = []
-        with move_on_after(heartbeat.RUN_TIMEOUT_S):  # a run says HELLO at once
-            while not said:
-                said += frames.feed(await self._stream.receive())
-        if not said:
+        """Answer the run until its stream ends or this task is cancelled."""
+        decoder = FrameDecoder()
+        frames: list[Frame] = []
+        with move_on_after(heartbeat.RUN_TIMEOUT_S):  # a run sends HELLO at once
+            while not frames:
+                frames += decoder.feed(await self._stream.receive())
+        if not frames:
             await self._stream.aclose()
             return
-        self._name = _name(said.pop(0).json)
+        self._name = _name(frames.pop(0).json)
         async with create_task_group() as tasks:
-            tasks.start_soon(send_heartbeats, self._say)
-            await self._have_board(frames, said)
+            tasks.start_soon(send_heartbeats, self._send)
+            await self._serve_in_turn(decoder, frames)
             tasks.cancel_scope.cancel()
         await self._stream.aclose()
 
-    async def _have_board(self, frames: FrameDecoder, said: list[Frame]) -> None:
-        async with self._access_queue.exclusive(self._name, self._tell_waiting):
+    async def _serve_in_turn(self, decoder: FrameDecoder, frames: list[Frame]) -> None:
+        async with self._access_queue.exclusive(self._name, self._report_holder):
             try:
-                await self._say(Frame.with_json(FrameKind.READY, self._facts))
+                await self._send(Frame.with_json(FrameKind.READY, self._facts))
                 async with create_task_group() as tasks:
-                    tasks.start_soon(self._tell_stick)
-                    tasks.start_soon(self._end_with_run, tasks.cancel_scope)
-                    await self._answer(frames, said)
+                    tasks.start_soon(self._report_stick)
+                    tasks.start_soon(self._stop_when_silent, tasks.cancel_scope)
+                    await self._answer_all(decoder, frames)
                     tasks.cancel_scope.cancel()
             finally:
                 self._tenant.reset()
 
-    async def _end_with_run(self, answering: CancelScope) -> None:
-        """End when the run's host has gone dark: it ends no stream, and others wait for the board."""
+    async def _stop_when_silent(self, answering: CancelScope) -> None:
+        """Stop if the run falls silent: a host that goes dark closes no stream, and other runs wait."""
         why = await self._monitor.wait_for_timeout()
         logger.warning("board %s is taken from %s: %s", self._tenant.serial, self._name, why)
         answering.cancel()
 
-    async def _answer(self, frames: FrameDecoder, said: list[Frame]) -> None:
-        for frame in said:
-            await self._answer_one(frame)
+    async def _answer_all(self, decoder: FrameDecoder, frames: list[Frame]) -> None:
+        for frame in frames:
+            await self._answer(frame)
         async for data in self._stream:
             self._monitor.frame_received()
-            for frame in frames.feed(data):
-                await self._answer_one(frame)
+            for frame in decoder.feed(data):
+                await self._answer(frame)
 
-    async def _answer_one(self, frame: Frame) -> None:
+    async def _answer(self, frame: Frame) -> None:
         if frame.kind is FrameKind.LIST:
-            await self._say(await run_in_thread(self._list, frame.number))
+            await self._send(await run_in_thread(self._list, frame.number))
         elif frame.kind is FrameKind.NOTE:
-            await self._say(await run_in_thread(self._note, frame))
+            await self._send(await run_in_thread(self._note, frame))
         elif frame.kind is FrameKind.TRANSFER:
-            await self._say(await run_in_thread(self._transfer, frame))
+            await self._send(await run_in_thread(self._transfer, frame))
 
     def _note(self, frame: Frame) -> Frame:
         with suppress(HilError, LookupError, TypeError):
@@ -119,42 +119,45 @@ class ExporterSession:
             return Frame.with_json(FrameKind.LISTING, [], number)
 
     def _transfer(self, frame: Frame) -> Frame:
-        """Do a transfer; the stick is followed when the mux turns."""
+        """Do a control transfer; `_move_stick` does one that moves the storage mux."""
         transfer = Transfer.from_bytes(frame.payload)
         try:
             self._tenant.ensure_attached()
             if (transfer.request_type, transfer.request) == (VENDOR_OUT, Request.STORAGE):
-                status = self._turn(transfer.value)
+                status = self._move_stick(transfer.value)
                 return Frame.result(frame.number, status, b"")
         except HilError as error:
             return Frame.result(frame.number, error.errno or errno.ENODEV, b"")
         return Frame.result(frame.number, *self._usb.transfer(transfer))
 
-    def _turn(self, value: int) -> int:
-        """Turn the mux the way that finds the stick; a value that no firmware knows is refused as it does."""
+    def _move_stick(self, value: int) -> int:
+        """Move the stick by the driver's own methods, which find its node; return an errno.
+
+        A value that the firmware does not know is refused as the firmware refuses it.
+        """
         if value not in set(StorageAction):
             return errno.EPIPE
         with self._tenant.board() as board:
-            turn = (board.storage.off, board.storage.host, board.storage.dut)[value]
-            turn(force=True)  # a raw request is the run's own word, as when it makes the board safe
+            move = (board.storage.off, board.storage.host, board.storage.dut)[value]
+            move(force=True)  # the run has made its own checks, or makes the board safe
         return 0
 
-    async def _tell_stick(self) -> None:
+    async def _report_stick(self) -> None:
         async for seen in watch_stick(self._storage):
             facts = {"name": seen[0].name, "size_bytes": seen[1]} if seen else {}
-            await self._say(Frame.with_json(FrameKind.STICK, facts))
+            await self._send(Frame.with_json(FrameKind.STICK, facts))
 
     def _storage(self) -> Storage:
         with self._tenant.board() as board:
             return board.storage
 
-    async def _tell_waiting(self, holder: str) -> None:
-        await self._say(Frame.with_json(FrameKind.WAIT, {"holder": holder}))
+    async def _report_holder(self, holder: str) -> None:
+        await self._send(Frame.with_json(FrameKind.WAIT, {"holder": holder}))
 
-    async def _say(self, frame: Frame) -> None:
+    async def _send(self, frame: Frame) -> None:
         await self._stream.send(frame.to_bytes())
 
 
-def _name(hello: Any) -> str:  # noqa: ANN401 - whatever a client said
+def _name(hello: Any) -> str:  # noqa: ANN401 - JSON of any shape
     hello = hello if isinstance(hello, dict) else {}
     return f"{hello.get('user')}@{hello.get('host')} (pid {hello.get('pid')}: {hello.get('command')})"

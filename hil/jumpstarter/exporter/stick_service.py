@@ -1,12 +1,12 @@
-"""The exporter's end of flashing and reading: what the stick lacks is asked for, the rest is done here.
+"""The exporter's end of flashing and reading a stick: the run sends only what the stick lacks.
 
-    run -> exporter     BEGIN {label, size_bytes, force, pieces}, MANIFEST [[offset, size, digest], ...]
-    exporter -> run     MISSING [index, ...]  ...  MISSING []           what is not on the stick
-    run -> exporter     CHUNK index, zstd   ...                     these pieces
-    exporter -> run     PROGRESS {...} ...  DONE {...} | FAILED {...}
+    run -> exporter     BEGIN {label, size_bytes, force, pieces}, MANIFEST [[offset, size, digest], ...] ...
+    exporter -> run     MISSING [index, ...] ... MISSING []     the chunks that the stick lacks
+    run -> exporter     CHUNK index, zstd ...                   those chunks
+    exporter -> run     PROGRESS {...} ... DONE {...} | FAILED {...}
 
-Reading is BEGIN {read}, then SIZE, CHUNKs of all that is not zeros, and DONE. BEGIN {check_proven} is
-answered by DONE, or by FAILED where the stick may boot an image that was not read back.
+To read: BEGIN {read} is answered by SIZE, a CHUNK for each range (empty for zeros), and DONE. BEGIN
+{check_proven} is answered by DONE, or by FAILED if the stick may boot an image that was not read back.
 """
 
 from __future__ import annotations
@@ -37,44 +37,44 @@ if TYPE_CHECKING:
 
 __all__ = ["StickService"]
 
-_CREDIT = 16
-_LACKS_AT_ONCE = 4096
-_MOST_PIECES = 4 << 20
+_COMPARE_BUDGET = 16
+_INDEXES_PER_FRAME = 4096
+_MAX_ENTRIES = 4 << 20
 _ZEROS = bytes(CHUNK_BYTES)
 
 
 class StickService:
-    """One image on its way to the stick, or the stick's bytes on their way to a run.
+    """Flashes one image, or reads the stick once. It is the `Progress` of its flash and reports to the run.
 
     Args:
-        stream: To the run.
-        tenant: The lease that it belongs to.
-        spool: Folder for what came; empty: the system's for temporary files.
+        stream: Stream to the run.
+        tenant: The Jumpstarter lease that the stream belongs to.
+        spool: Folder for the image; empty: the system's folder for temporary files.
     """
 
     def __init__(self, stream: ObjectStream[bytes], tenant: Tenant, spool: str) -> None:
         self._stream = stream
         self._tenant = tenant
         self._spool = spool or None
-        self._frames = FrameDecoder()
-        self._heard: list[Frame] = []
-        self._silence_s = heartbeat.RUN_TIMEOUT_S
+        self._decoder = FrameDecoder()
+        self._received: list[Frame] = []
+        self._timeout_s = heartbeat.RUN_TIMEOUT_S
 
     async def serve(self) -> None:
-        """Do what the run asks, to its end; an error travels there as what it is."""
+        """Do what the run asks for; an error is sent to the run, which raises it again."""
         await to_thread.run_sync(self._serve)
 
     def _serve(self) -> None:
         try:
-            begin = self._next().json
-            self._say(Frame.with_json(FrameKind.DONE, self._done(begin)))
+            begin = self._receive().json
+            self._send(Frame.with_json(FrameKind.DONE, self._do(begin)))
         except HilError as error:
-            self._say(Frame.with_json(FrameKind.FAILED, error.parts))
+            self._send(Frame.with_json(FrameKind.FAILED, error.parts))
         except OSError as error:
-            failed = StorageError("the image cannot be kept on the exporter", why=str(error))
-            self._say(Frame.with_json(FrameKind.FAILED, failed.parts))
+            failed = StorageError("the exporter cannot store the image", why=str(error))
+            self._send(Frame.with_json(FrameKind.FAILED, failed.parts))
 
-    def _done(self, begin: dict[str, Any]) -> dict[str, Any]:
+    def _do(self, begin: dict[str, Any]) -> dict[str, Any]:
         if begin.get("check_proven"):
             with self._tenant.board() as board:
                 board.storage.check_proven()
@@ -82,57 +82,59 @@ class StickService:
         return self._read(begin) if begin.get("read") else self._flash(begin)
 
     def _flash(self, begin: dict[str, Any]) -> dict[str, Any]:
-        pieces: list[ManifestEntry] = []
-        if not 0 <= begin["pieces"] <= _MOST_PIECES:
+        entries: list[ManifestEntry] = []
+        if not 0 <= begin["pieces"] <= _MAX_ENTRIES:
             raise StorageError(
-                f"an image of {begin['pieces']} pieces cannot be flashed",
-                why=f"{_MOST_PIECES} are {_MOST_PIECES * CHUNK_BYTES >> 40} TiB, more than any stick has",
+                f"an image of {begin['pieces']} chunks cannot be flashed",
+                why=f"{_MAX_ENTRIES} are {_MAX_ENTRIES * CHUNK_BYTES >> 40} TiB, more than any stick has",
                 remedy="flash another image",
             )
-        while len(pieces) < begin["pieces"]:
-            pieces += map(ManifestEntry.from_plain, self._next().json)
+        while len(entries) < begin["pieces"]:
+            entries += map(ManifestEntry.from_plain, self._receive().json)
         with (
-            tempfile.NamedTemporaryFile(prefix="hil-image-", dir=self._spool) as kept,
-            self._claimed() as disk,
+            tempfile.NamedTemporaryFile(prefix="hil-image-", dir=self._spool) as spool,
+            self._claim_stick() as disk,
         ):
-            self._receive(pieces, self._lacking(disk, pieces, kept.fileno()), kept.fileno())
-            image = SpooledImage(begin["label"], begin["size_bytes"], pieces, Path(kept.name))
+            missing = self._report_missing(disk, entries, spool.fileno())
+            self._receive_chunks(entries, missing, spool.fileno())
+            image = SpooledImage(begin["label"], begin["size_bytes"], entries, Path(spool.name))
             with self._tenant.board() as board:
                 flashed = board.storage.flash(image, progress=self, force=begin["force"], claimed=disk)
         return asdict(flashed) | {"node": str(flashed.node)}
 
-    def _claimed(self) -> Disk:
-        """Have the stick come once for looking and writing: that takes seconds each time."""
+    def _claim_stick(self) -> Disk:
+        """Claim the stick once for comparing and writing: each time it takes seconds to appear."""
         with self._tenant.board() as board:
             disk: Disk = board.storage.claim(to_write=True)
         return disk
 
-    def _lacking(self, disk: Disk, pieces: list[ManifestEntry], kept: int) -> list[int]:
-        """Tell the run which pieces the stick has not got; the others are kept.
+    def _report_missing(self, disk: Disk, entries: list[ManifestEntry], spool: int) -> list[int]:
+        """Tell the run which chunks the stick lacks; copy the others from the stick to the spool file.
 
-        Looking lives on credit: on a stick with another image nothing is looked at for long.
+        Equal chunks raise a budget, differing chunks lower it; at zero all further chunks count as missing.
+        So a stick with another image is not read for long.
         """
-        credit, lacking, buffer = _CREDIT, list[int](), allocate_buffer()
-        for index, piece in enumerate(pieces):
-            if piece.is_hole:
+        budget, missing, buffer = _COMPARE_BUDGET, list[int](), allocate_buffer()
+        for index, entry in enumerate(entries):
+            if entry.is_hole:
                 continue
-            if credit > 0 and piece.offset + piece.size_bytes <= disk.size_bytes:
-                data = disk.read(buffer, piece.offset, piece.size_bytes)
-                if chunk_digest(data) == piece.digest:
-                    os.pwrite(kept, data, piece.offset)
-                    credit = min(credit + 1, 4 * _CREDIT)
+            if budget > 0 and entry.offset + entry.size_bytes <= disk.size_bytes:
+                data = disk.read(buffer, entry.offset, entry.size_bytes)
+                if chunk_digest(data) == entry.digest:
+                    os.pwrite(spool, data, entry.offset)
+                    budget = min(budget + 1, 4 * _COMPARE_BUDGET)
                     continue
-                credit -= 1
-            lacking.append(index)
-        for at in range(0, len(lacking), _LACKS_AT_ONCE):
-            self._say(Frame.with_json(FrameKind.MISSING, lacking[at : at + _LACKS_AT_ONCE]))
-        self._say(Frame.with_json(FrameKind.MISSING, []))
-        return lacking
+                budget -= 1
+            missing.append(index)
+        for at in range(0, len(missing), _INDEXES_PER_FRAME):
+            self._send(Frame.with_json(FrameKind.MISSING, missing[at : at + _INDEXES_PER_FRAME]))
+        self._send(Frame.with_json(FrameKind.MISSING, []))
+        return missing
 
-    def _receive(self, pieces: list[ManifestEntry], lacking: list[int], kept: int) -> None:
-        for index in lacking:
-            frame = self._next()
-            os.pwrite(kept, decompress(frame.payload, pieces[index].size_bytes), pieces[index].offset)
+    def _receive_chunks(self, entries: list[ManifestEntry], missing: list[int], spool: int) -> None:
+        for index in missing:
+            frame = self._receive()
+            os.pwrite(spool, decompress(frame.payload, entries[index].size_bytes), entries[index].offset)
 
     def _read(self, begin: dict[str, Any]) -> dict[str, Any]:
         buffer = allocate_buffer()
@@ -144,54 +146,56 @@ class StickService:
                         raise StorageError(
                             f"{size} bytes cannot be read from {disk.node.name}",
                             why=f"it has {disk.size_bytes}",
-                            remedy="ask for fewer, or for all of them: without a size",
+                            remedy="ask for fewer bytes, or leave the size out to read all",
                         )
-                    self._say(Frame.with_json(FrameKind.SIZE, {"size_bytes": size, "node": str(disk.node)}))
+                    self._send(Frame.with_json(FrameKind.SIZE, {"size_bytes": size, "node": str(disk.node)}))
                     for offset, length in _ranges(size):
                         data = disk.read(buffer, offset, length)
                         empty = data == _ZEROS[:length]
-                        self._say(Frame(FrameKind.CHUNK, length, b"" if empty else compress(data)))
+                        self._send(Frame(FrameKind.CHUNK, length, b"" if empty else compress(data)))
             finally:
                 with suppress(HilError):
                     board.storage.off()
         return {}
 
     def begin(self, phase: str, total_bytes: int | None) -> None:
-        """A phase of the work begins; see `Progress`."""
-        self._say(Frame.with_json(FrameKind.PROGRESS, {"begin": phase, "total_bytes": total_bytes}))
+        """Report that a phase begins; see `Progress`."""
+        self._send(Frame.with_json(FrameKind.PROGRESS, {"begin": phase, "total_bytes": total_bytes}))
 
     def advance(self, size_bytes: int) -> None:
-        """So many bytes more are done."""
-        self._say(Frame.with_json(FrameKind.PROGRESS, {"advance": size_bytes}))
+        """Report that so many more bytes are done."""
+        self._send(Frame.with_json(FrameKind.PROGRESS, {"advance": size_bytes}))
 
     def end(self) -> None:
-        """The phase is over."""
-        self._say(Frame.with_json(FrameKind.PROGRESS, {}))
+        """Report that the phase is over."""
+        self._send(Frame.with_json(FrameKind.PROGRESS, {}))
 
-    def _next(self) -> Frame:
-        """Wait for the run's next frame; the end of its stream, and too long a silence, end all this.
+    def _receive(self) -> Frame:
+        """Wait for the run's next frame.
 
-        A silent run would keep a thread, of which the exporter has forty.
+        Raises:
+            StorageError: The run was silent for too long; it would keep one of the exporter's forty threads.
+            anyio.EndOfStream: The run has ended its stream.
         """
-        if not self._heard:
-            self._heard += from_thread.run(self._receive_frames)
-        self._silence_s = heartbeat.CHUNK_TIMEOUT_S
-        return self._heard.pop(0)
+        if not self._received:
+            self._received += from_thread.run(self._receive_frames)
+        self._timeout_s = heartbeat.CHUNK_TIMEOUT_S
+        return self._received.pop(0)
 
     async def _receive_frames(self) -> list[Frame]:
         frames: list[Frame] = []
-        with move_on_after(self._silence_s):
+        with move_on_after(self._timeout_s):
             while not frames:
-                frames += self._frames.feed(await self._stream.receive())
+                frames += self._decoder.feed(await self._stream.receive())
         if not frames:
             raise StorageError(
                 "nothing was heard of the run",
-                why=f"it said nothing whole for {self._silence_s} s",
+                why=f"no complete frame came for {self._timeout_s} s",
                 remedy="flash or read again",
             )
         return frames
 
-    def _say(self, frame: Frame) -> None:
+    def _send(self, frame: Frame) -> None:
         from_thread.run(self._stream.send, frame.to_bytes())
 
 

@@ -1,6 +1,7 @@
-"""Whether the stick is on the exporter's host now: found by following the mux, then looked at all the time.
+"""Watch for the stick on the exporter's host, by its device node.
 
-A run moves the mux by its own requests or by the board's shell; only the node tells where the stick is.
+A run moves the mux by its own requests or in the board's shell, so the exporter cannot know the stick's
+position; only the node tells whether the stick is here.
 """
 
 from __future__ import annotations
@@ -22,31 +23,31 @@ if TYPE_CHECKING:
 
 __all__ = ["watch_stick"]
 
-_EVERY_S = 0.05
+_INTERVAL_S = 0.05
 
 
 async def watch_stick(storage: Callable[[], Storage]) -> AsyncIterator[tuple[Path, int] | None]:
-    """Yield the stick's node and size when it comes, and None when it goes; without end.
+    """Yield node and size of the stick when it appears, and None when it vanishes; for ever.
 
     Args:
-        storage: Gives the board's storage as it is now: a replugged board has a new one.
+        storage: Returns the board's present storage: a replugged board has a new one.
     """
-    told: tuple[Path, int] | None = None
+    last: tuple[Path, int] | None = None
     while True:
-        seen = await run_in_thread(_seen, storage)
-        if seen != told:
-            told = seen
-            yield told
-        await asyncio.sleep(_EVERY_S)
+        seen = await run_in_thread(_find_stick, storage)
+        if seen != last:
+            last = seen
+            yield last
+        await asyncio.sleep(_INTERVAL_S)
 
 
-def _seen(now: Callable[[], Storage]) -> tuple[Path, int] | None:
+def _find_stick(present_storage: Callable[[], Storage]) -> tuple[Path, int] | None:
     try:
-        storage = now()
+        storage = present_storage()
     except HilError:  # the board is lost, or the lease is over
         return None
     if storage.position is Position.HOST and (storage.node is None or storage.is_awaited):
-        with suppress(HilError):  # whoever asks for the stick is told why there is none
+        with suppress(HilError):  # the run that waits for the stick gets this error
             storage.wait_for_node()
     node = storage.proven_node
     size = size_bytes(node) if node is not None else 0

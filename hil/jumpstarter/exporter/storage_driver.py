@@ -1,4 +1,4 @@
-"""The storage stick, for any Jumpstarter client: its position, images to it, and its bytes back."""
+"""Driver of the storage stick for stock Jumpstarter clients: move, flash and dump it."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _CHUNK_BYTES = 1 << 20
 
 @dataclass(kw_only=True)
 class StorageDriver(StorageMuxFlasherInterface, BoardDriver):
-    """The stick and its mux. An image is proven to be on the stick before the DUT may have it.
+    """The stick and its mux. The DUT gets the stick only after the last image was verified.
 
     Attributes:
-        spool: Folder for images on their way; empty: the system's for temporary files.
+        spool: Folder for received images; empty: the system's folder for temporary files.
     """
 
     spool: str = ""
@@ -34,26 +34,24 @@ class StorageDriver(StorageMuxFlasherInterface, BoardDriver):
     @export
     @in_thread
     def host(self) -> None:
-        """Give the stick to the exporter's host."""
+        """Attach the stick to the exporter's host."""
         with self.tenant.board() as board:
             board.storage.host()
 
     @export
     @in_thread
     def off(self) -> None:
-        """Give it to nobody."""
+        """Detach the stick."""
         with self.tenant.board() as board:
             board.storage.off()
 
     @export
     @in_thread
     def dut(self) -> None:
-        """Give it to the DUT, unless the last image is not proven to be on it.
-
-        Stock clients ask for this after every write, the failed ones included.
+        """Attach the stick to the DUT.
 
         Raises:
-            FlashError: It is not.
+            FlashError: The last write failed. Stock clients call this after every write, even a failed one.
         """
         if self._failed:
             raise FlashError(
@@ -66,13 +64,13 @@ class StorageDriver(StorageMuxFlasherInterface, BoardDriver):
 
     @export
     async def write(self, src: str) -> None:
-        """Write an image and prove it."""
-        self._failed = "it did not come to its end"
-        with tempfile.NamedTemporaryFile(prefix="hil-image-", dir=self.spool or None) as kept:
-            async with self.resource(src) as stream, await open_file(kept.name, "wb") as file:
+        """Receive an image, write it to the stick and verify it."""
+        self._failed = "it was not received completely"
+        with tempfile.NamedTemporaryFile(prefix="hil-image-", dir=self.spool or None) as spool:
+            async with self.resource(src) as stream, await open_file(spool.name, "wb") as file:
                 async for data in stream:
                     await file.write(data)
-            await to_thread.run_sync(self._flash, Path(kept.name))
+            await to_thread.run_sync(self._flash, Path(spool.name))
 
     def _flash(self, image: Path) -> None:
         try:
@@ -85,7 +83,7 @@ class StorageDriver(StorageMuxFlasherInterface, BoardDriver):
 
     @export
     async def read(self, dst: str) -> None:
-        """Send the stick's bytes."""
+        """Send all bytes of the stick to the client."""
         node = await run_in_thread(self._node)
         async with self.resource(dst) as stream, await open_file(node, "rb", buffering=0) as file:
             while data := await file.read(_CHUNK_BYTES):

@@ -1,8 +1,9 @@
-"""A board that an exporter offers: exported under this host's lease, and safe whenever it changes hands.
+"""The board that an exporter offers, and the Jumpstarter lease that may use it at present.
 
-Jumpstarter makes a new tree of drivers for every lease, and the last lease's tree may still be closing when
-the next one's is made. So the board belongs to the process: it is leased from the host and opened once, and
-each tree is only a tenant of it. Whoever is no longer the tenant can do nothing, not even make it safe.
+Jumpstarter makes a new tree of drivers for each of its leases, and the tree of the last lease may still be
+closing when the next is made. So the board belongs to the process: it is leased from the host and opened
+once, and each tree is a tenant of it. A tree that is no longer the tenant can do nothing, not even make the
+board safe.
 """
 
 from __future__ import annotations
@@ -34,17 +35,20 @@ logger = logging.getLogger(__name__)
 
 
 class ExportedBoard:
-    """One board, for the life of this process.
+    """One board that this process has acquired for its whole life.
 
     Args:
-        host: Where it is plugged in.
-        lease: The right to it on this host, with a guard.
-        lab: What the lab file of this host says of its place.
-        simulated: Whether it is a simulated one.
+        host: The board's host.
+        lease: The board's lease on this host, with a guard.
+        lab: The lab file of this host.
+        simulated: Whether the board is simulated.
 
     Attributes:
-        usb: The bus that it is on.
-        place: What the lab file says of its place beside its wiring.
+        host: As above.
+        serial: The board's serial number.
+        wiring: Wiring of the board's place, from the lab file.
+        place: What else the lab file says of the place.
+        usb: The board's USB device, for remote control transfers.
     """
 
     def __init__(self, host: Host, lease: GuardedLease, lab: Lab, *, simulated: bool = False) -> None:
@@ -59,22 +63,26 @@ class ExportedBoard:
         self._tenant: Tenant | None = None
         self.usb = UsbService(host, self.serial)
         self._changes = threading.Condition()
-        self._unsafe = 0  # changes of tenants behind which the board is not safe yet
+        self._unsafe = 0  # changes of the tenant after which the board is not safe yet
         atexit.register(self.close)
 
     def set_tenant(self, leaving: Tenant | None, coming: Tenant | None) -> None:
-        """Let another tenant in, or none; returns at once, and makes the board safe in the background.
+        """Replace the tenant and make the board safe in the background.
 
-        A tenant that has left already, because another came, changes nothing any more.
+        A tenant that another one has replaced already changes nothing.
+
+        Args:
+            leaving: The tenant that makes the change; None: a new one.
+            coming: The next tenant; None: there is none.
         """
         with self._changes:
             if leaving is not None and leaving is not self._tenant:
                 return
             self._tenant = coming
             self._unsafe += 1
-        threading.Thread(target=self._change, args=(coming,), name=f"hil-safe-{self.serial}").start()
+        threading.Thread(target=self._make_safe_for, args=(coming,), name=f"hil-safe-{self.serial}").start()
 
-    def _change(self, coming: Tenant | None) -> None:
+    def _make_safe_for(self, coming: Tenant | None) -> None:
         try:
             self.make_safe()
             self._lease.set_test("a Jumpstarter lease" if coming else "Jumpstarter exporter, not leased")
@@ -84,7 +92,7 @@ class ExportedBoard:
                 self._changes.notify_all()
 
     def make_safe(self) -> HilError | None:
-        """Make the board safe; returns what stood in the way."""
+        """Make the board safe; return the error if it cannot be made safe, or None."""
         with self._lock:
             try:
                 apply_policy(self._opened(), self.place.safe)
@@ -96,11 +104,11 @@ class ExportedBoard:
 
     @contextmanager
     def open_for(self, tenant: Tenant) -> Iterator[Board]:
-        """The open board, for one call of its tenant; calls wait for each other, and for a safe board.
+        """Open the board for one call of its tenant, once it is safe and no other call uses it.
 
         Raises:
-            BoardLostError: The caller is not its tenant any more.
-            HilError: As opening and using it can fail.
+            BoardLostError: The caller is no longer the tenant.
+            HilError: The board cannot be opened.
         """
         self.ensure_attached(tenant)
         with self._lock:
@@ -113,7 +121,7 @@ class ExportedBoard:
 
     @contextmanager
     def try_open_for(self, tenant: Tenant) -> Iterator[Board | None]:
-        """The same without any wait; None where there would be one, or an error."""
+        """Like `open_for`, but yield None where that would wait or raise."""
         if not self._lock.acquire(blocking=False):
             yield None
             return
@@ -123,41 +131,41 @@ class ExportedBoard:
             self._lock.release()
 
     def info_of(self, board: Board) -> BoardInfo:
-        """Return the name and tags that tests may choose it by: its own, and those of its place."""
+        """Return name and tags of the board for tests that choose by them: its own and those of its place."""
         settings = board.settings.read()
         tags = self._lab.tags_of(self.serial).union(settings.tag_list)
         return BoardInfo(self.serial, self._lab.name_of(self.serial) or settings.name, tags)
 
     def note_use(self, use: str) -> None:
-        """Say in the host's lease what the board is used for."""
+        """Record in the host's lease what the board is used for."""
         self._lease.set_test(use)
 
     def ensure_attached(self, tenant: Tenant) -> None:
-        """See to it that the caller is the board's tenant, and the board safe since it came.
+        """Wait until the board is safe for its tenant.
 
         Raises:
-            BoardLostError: It is not, or not any more.
+            BoardLostError: The caller is not the tenant.
         """
         with self._changes:
             self._changes.wait_for(lambda: not self._unsafe or tenant is not self._tenant)
             if tenant is self._tenant:
                 return
         raise BoardLostError(
-            f"board {self.serial} is not this lease's any more",
+            f"board {self.serial} no longer belongs to this lease",
             why="the lease has ended",
             remedy="lease it again",
             serial=self.serial,
         )
 
     def close(self) -> None:
-        """Make the board safe and give it back to this host; harmless when repeated."""
+        """Make the board safe and release its lease on this host; harmless when repeated."""
         atexit.unregister(self.close)
         with self._lock:
-            unsafe = self.make_safe()
+            error = self.make_safe()
             if self._board is not None:
                 self._board.close()
                 self._board = None
-            if unsafe is None:
+            if error is None:
                 self._lease.release()
             else:
                 self._lease.abandon()
@@ -168,14 +176,14 @@ class ExportedBoard:
         return self._board
 
     def _release_if_lost(self, error: HilError) -> None:
-        """Forget a handle that may be of a board that was replugged; the next call opens it anew."""
+        """Close the board after an error that a replug may have caused; the next call opens it again."""
         if isinstance(error, UnavailableError | BoardFaultError) and self._board is not None:
             self._board.close()
             self._board = None
 
 
 class Tenant:
-    """One lease's right to a board.
+    """A Jumpstarter lease's right to a board.
 
     Args:
         exported: The board.
@@ -190,30 +198,38 @@ class Tenant:
         return self.exported.serial
 
     def attach(self) -> None:
-        """The lease begins."""
+        """Begin the lease: become the tenant, and have the board made safe."""
         self.exported.set_tenant(None, self)
 
     def reset(self) -> None:
-        """Make the board safe within the lease, unless another lease has it by now."""
+        """Have the board made safe during the lease, unless another lease has it already."""
         self.exported.set_tenant(self, self)
 
     def detach(self) -> None:
-        """The lease ends."""
+        """End the lease: have the board made safe, unless another lease has it already."""
         self.exported.set_tenant(self, None)
 
     def board(self) -> AbstractContextManager[Board]:
-        """The open board, for one call; see `ExportedBoard.open_for`."""
+        """Open the board for one call; see `ExportedBoard.open_for`."""
         return self.exported.open_for(self)
 
     def try_board(self) -> AbstractContextManager[Board | None]:
-        """The open board without any wait; see `ExportedBoard.try_open_for`."""
+        """Open the board without waiting; see `ExportedBoard.try_open_for`."""
         return self.exported.try_open_for(self)
 
     def note_use(self, use: str) -> None:
-        """Say on this host what the board is used for now; raises what `check` raises."""
+        """Show users of this host what the board is used for now.
+
+        Raises:
+            BoardLostError: The lease has ended.
+        """
         self.ensure_attached()
         self.exported.note_use(use)
 
     def ensure_attached(self) -> None:
-        """See to it that the lease lasts and the board is safe since it began; see `ExportedBoard.check`."""
+        """Wait until the board is safe for this lease; see `ExportedBoard.ensure_attached`.
+
+        Raises:
+            BoardLostError: The lease has ended.
+        """
         self.exported.ensure_attached(self)

@@ -1,4 +1,4 @@
-"""A tty of the exporter as Jumpstarter's stream of bytes."""
+"""A tty of the exporter's host as a stream of bytes for Jumpstarter."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ __all__ = ["TtyStream"]
 _READ_BYTES = 65536
 _GATHER_S = 0.002
 _FEW_BYTES = 256
-"""What comes within 2 ms of so few bytes is sent with it: a message costs more than the bytes in it.
+"""After fewer bytes than these, the next read waits 2 ms for more: a message costs more than the bytes in it.
 
-A console of 115200 baud has a packet of 64 bytes every 5.6 ms, and never waits for the next.
+A console of 115200 baud delivers 64 bytes every 5.6 ms, so its reads never wait for the next packet.
 """
 
 
 class TtyStream(ObjectStream[bytes]):
-    """An open tty: raw, and for this stream alone.
+    """An open tty in raw mode; no other stream can open it.
 
     Args:
-        tty: Which.
+        tty: The tty.
         serial: The board's serial number, for errors.
 
     Raises:
-        ConsoleMissingError, ConsoleDeniedError, ConsoleBusyError: It cannot be opened.
+        ConsoleMissingError, ConsoleDeniedError, ConsoleBusyError: The tty cannot be opened.
     """
 
     def __init__(self, tty: Tty, serial: str) -> None:
@@ -51,7 +51,7 @@ class TtyStream(ObjectStream[bytes]):
         self._gathered_at_s = 0.0
 
     async def receive(self) -> bytes:
-        """Wait for bytes; those that follow others closely are gathered first."""
+        """Wait for bytes; return those that follow a short read closely in one message."""
         await self._gather()
         while self._descriptor >= 0:
             try:
@@ -73,7 +73,7 @@ class TtyStream(ObjectStream[bytes]):
             await sleep(early_s)
 
     async def send(self, item: bytes) -> None:
-        """Send all of them."""
+        """Write all bytes to the tty."""
         rest = memoryview(item)
         while rest:
             try:
@@ -84,18 +84,18 @@ class TtyStream(ObjectStream[bytes]):
                 raise BrokenResourceError from error
 
     async def _until(self, wait: Callable[[int], Awaitable[None]], ended: type[Exception]) -> None:
-        """Wait until the tty is ready; raises `ended` if it is closed before."""
+        """Wait until the tty is ready; raise `ended` if it is closed first."""
         try:
             await wait(self._descriptor)
         except (OSError, ValueError, ClosedResourceError) as error:
             raise ended from error
 
     async def send_eof(self) -> None:
-        """Close it: Jumpstarter's client ends a stream by that, and keeps the call behind it open."""
+        """Close the tty: Jumpstarter's client ends a stream so, and keeps the call itself open."""
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close it; harmless when repeated."""
+        """Close the tty; harmless when repeated."""
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
             notify_closing(descriptor)

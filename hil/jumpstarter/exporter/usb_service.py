@@ -1,7 +1,7 @@
-"""The exporter's end of remote USB: one board of this host, as pyusb sees it, for whoever is its tenant.
+"""The exporter's end of remote USB: the descriptors and control transfers of one board of this host.
 
-Only control transfers: all that a DUTLink is told goes through them. Nothing is translated here; the run at
-the other end reads error numbers as it would read its own bus's.
+A DUTLink needs no other kind of transfer. Errors travel as errno, and the run translates them as it would
+those of its own bus.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ _SERIAL_LIMIT_S = 2.0
 
 
 class UsbService:
-    """One board on the bus.
+    """One board on the bus of this host.
 
     Args:
-        host: Where it is plugged in.
-        serial: Which one it is.
+        host: The host.
+        serial: Serial number of the board.
     """
 
     def __init__(self, host: Host, serial: str) -> None:
@@ -42,32 +42,32 @@ class UsbService:
         self._lock = threading.Lock()
 
     def list_devices(self) -> list[Descriptors]:
-        """Return the board as it is listed now; nothing when it is not on the bus.
+        """Return the board's descriptors, or an empty list if it is not on the bus now.
 
         Raises:
             NoUsbBackendError: libusb cannot be loaded.
         """
         with self._lock:
-            return self._look()
+            return self._list()
 
-    def _look(self) -> list[Descriptors]:
+    def _list(self) -> list[Descriptors]:
         found = candidates(self._host)
         ours = [one for one in found if self._is_ours(one, alone=len(found) == 1)]
-        here = {_place(one.device): one.device for one in ours}
-        for place, device in here.items():
-            self._devices.setdefault(place, device)
-        for place in self._devices.keys() - here.keys():
-            del self._devices[place]
-            self._serials.pop(place, None)
+        here = {_address(one.device): one.device for one in ours}
+        for address, device in here.items():
+            self._devices.setdefault(address, device)
+        for address in self._devices.keys() - here.keys():
+            del self._devices[address]
+            self._serials.pop(address, None)
         return [read_descriptors(device) for device in here.values()]
 
     def transfer(self, transfer: Transfer) -> tuple[int, bytes]:
-        """Do a control transfer; returns an error number (0: none), and what was read."""
+        """Do a control transfer; return an errno (0: no error) and the bytes read."""
         device = self._devices.get((transfer.bus, transfer.address))
         if device is None:
             return errno.ENODEV, b""
         if not transfer.reads and len(transfer.data) > MOST_DATA_BYTES:
-            return errno.EPIPE, b""  # refused here: it would stop the board's USB
+            return errno.EPIPE, b""  # so many bytes would stop the board's USB
         payload = transfer.length if transfer.reads else transfer.data
         try:
             answer = device.ctrl_transfer(
@@ -86,17 +86,20 @@ class UsbService:
         return 0, bytes(answer) if transfer.reads else b""
 
     def _is_ours(self, candidate: Candidate, *, alone: bool) -> bool:
-        """Whether it is the board; one that does not answer now is, if it is the only one or was before."""
-        place = _place(candidate.device)
-        if place not in self._serials:
+        """Return whether the device is the board.
+
+        A device that does not answer is the board if it is the only one, or if it was the board before.
+        """
+        address = _address(candidate.device)
+        if address not in self._serials:
             try:
-                self._serials[place] = candidate.read_serial(_SERIAL_LIMIT_S)
+                self._serials[address] = candidate.read_serial(_SERIAL_LIMIT_S)
             except NoUsbBackendError:
                 raise
             except HilError:
                 return alone
-        return self._serials[place] == self._serial
+        return self._serials[address] == self._serial
 
 
-def _place(device: Device) -> tuple[int, int]:
+def _address(device: Device) -> tuple[int, int]:
     return device.bus, device.address

@@ -1,4 +1,4 @@
-"""The board as a run sees it, and what no Jumpstarter interface has: force-off, the safe state, its facts."""
+"""Driver of the whole board: description, safe state, and the streams of a test run."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from hil.errors import HilError
 from hil.jumpstarter.exporter.base_driver import SupplyDriver
 from hil.jumpstarter.exporter.session import ExporterSession
 from hil.jumpstarter.exporter.stick_service import StickService
+from hil.jumpstarter.protocol.client_classes import BOARD_CLIENT
 from hil.jumpstarter.protocol.threads import in_thread
 from hil.jumpstarter.protocol.wiring_codec import encode_wiring
 
@@ -28,11 +29,11 @@ __all__ = ["WholeBoardDriver"]
 
 @dataclass(kw_only=True)
 class WholeBoardDriver(SupplyDriver):
-    """The whole board.
+    """The whole board; child `board` of the exporter's tree.
 
     Attributes:
-        console: The driver of its console, which knows the tty.
-        spool: Folder for images on their way to the stick; empty: the system's for temporary files.
+        console: Driver of the console, which knows its tty.
+        spool: Folder for received images; empty: the system's folder for temporary files.
     """
 
     console: Any  # ConsoleDriver
@@ -40,19 +41,19 @@ class WholeBoardDriver(SupplyDriver):
 
     @classmethod
     def client(cls) -> str:
-        """Name the client's class."""
-        return "hil.jumpstarter.exporter.j_clients.BoardClient"
+        """Return the path of the client class."""
+        return BOARD_CLIENT
 
     @export
     @in_thread
     def describe(self) -> dict[str, Any]:
-        """Return what it is: serial number, firmware, host, name and tags, console."""
+        """Return serial number, firmware, host, name, tags and console of the board."""
         with self.tenant.board() as board:
             facts = {"serial": board.serial, "firmware": str(board.firmware), "host": socket.gethostname()}
             info = self.tenant.exported.info_of(board)
         try:
             tty = self.console.console()
-        except HilError:  # its first use says why it cannot be
+        except HilError:  # opening the console raises the error again
             tty = self.console.uart()
         return facts | {
             "name": info.name,
@@ -65,10 +66,10 @@ class WholeBoardDriver(SupplyDriver):
     @export
     @in_thread
     def make_safe(self) -> None:
-        """Force the supply off, take the stick from everybody, leave all pins floating.
+        """Force the supply off, detach the stick, float all pins.
 
         Raises:
-            HilError: It could not be done.
+            HilError: The board did not do it.
         """
         with self.tenant.board() as board:
             board.make_safe()
@@ -76,7 +77,7 @@ class WholeBoardDriver(SupplyDriver):
     @exportstream
     @asynccontextmanager
     async def flash(self) -> AsyncIterator[ObjectStream[bytes]]:
-        """Flash the stick, or read it; see `hil.jumpstarter.exporter.stick_service`."""
+        """Open a stream to flash or read the stick; see `hil.jumpstarter.exporter.stick_service`."""
         theirs, ours = create_memory_stream()
         async with ours, create_task_group() as tasks:
             tasks.start_soon(StickService(ours, self.tenant, self.spool).serve)
@@ -88,7 +89,7 @@ class WholeBoardDriver(SupplyDriver):
     @exportstream
     @asynccontextmanager
     async def session(self) -> AsyncIterator[ObjectStream[bytes]]:
-        """Have the board for oneself, as long as this stream lasts; see `hil.jumpstarter.protocol.frames`."""
+        """Open a stream that reserves the board until it ends; see `hil.jumpstarter.protocol.frames`."""
         theirs, ours = create_memory_stream()
         facts = await self.describe()
         exported = self.tenant.exported

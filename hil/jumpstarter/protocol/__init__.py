@@ -1,1 +1,1 @@
-"""What a run and an exporter send each other; needs no Jumpstarter package."""
+"""What a test run and an exporter exchange: frames, manifests, descriptors."""

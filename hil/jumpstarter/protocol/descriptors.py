@@ -1,4 +1,4 @@
-"""What pyusb knows of a device without opening it, as plain data that travels to a run."""
+"""USB descriptors of a device as plain data: an exporter sends them, a run hands them to pyusb."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["Descriptors", "Device", "as_namespace", "read_descriptors"]
 Device: TypeAlias = Any  # pyusb ships no types
 Descriptors: TypeAlias = dict[str, Any]
 
-# Fields of the USB specification's standard descriptors, as pyusb names them.
+# Fields of the standard descriptors of the USB specification, by pyusb's names.
 _DEVICE = (
     *("bLength", "bDescriptorType", "bcdUSB", "bDeviceClass", "bDeviceSubClass", "bDeviceProtocol"),
     *("bMaxPacketSize0", "idVendor", "idProduct", "bcdDevice", "iManufacturer", "iProduct"),
@@ -31,7 +31,11 @@ _ENDPOINT = (
 
 
 def read_descriptors(device: Device) -> Descriptors:
-    """Tell a pyusb device's descriptors; raises what pyusb raises of one that just left."""
+    """Return the descriptors of a pyusb device, which pyusb has without opening it.
+
+    Raises:
+        usb.core.USBError: The device has just left the bus.
+    """
     return _fields(device, _DEVICE) | {
         "configurations": [
             _fields(configuration, _CONFIGURATION)
@@ -47,11 +51,11 @@ def read_descriptors(device: Device) -> Descriptors:
     }
 
 
-def as_namespace(facts: Descriptors) -> SimpleNamespace:
-    """Return facts the way a pyusb backend hands them out."""
-    plain = {name: value for name, value in facts.items() if not isinstance(value, list)}
+def as_namespace(fields: Descriptors) -> SimpleNamespace:
+    """Return one descriptor as an object with attributes, as a pyusb backend must."""
+    plain = {name: value for name, value in fields.items() if not isinstance(value, list)}
     return SimpleNamespace(**plain, extra_descriptors=[])
 
 
-def _fields(described: Device, names: tuple[str, ...]) -> Descriptors:
-    return {name: getattr(described, name, None) for name in names}
+def _fields(descriptor: Device, names: tuple[str, ...]) -> Descriptors:
+    return {name: getattr(descriptor, name, None) for name in names}

@@ -1,18 +1,18 @@
-"""What a run and an exporter say to each other about one board, on one stream of bytes.
+"""Frames that a run and an exporter exchange about one board, on one stream of bytes.
 
     run -> exporter     HELLO {user, host, pid, command}
-                        LIST                            what is on the bus now
-                        NOTE {test}                     what it is used for, for others to read
-                        TRANSFER device setup data      a control transfer; see `Transfer`
-    exporter -> run     WAIT {holder}                   somebody else has the board
-                        READY {...}                     it is yours as long as this stream lasts
+                        LIST                            list the devices on the bus
+                        NOTE {test}                     the test that uses the board, shown to other users
+                        TRANSFER device setup data      do a control transfer; see `Transfer`
+    exporter -> run     WAIT {holder}                   another run has the board
+                        READY {...}                     the board is this run's until the stream ends
                         LISTING [...]                   answers LIST
-                        RESULT status data              answers TRANSFER, and NOTE
-                        STICK {name, size_bytes} | {}   the stick came to the exporter's host, or went
+                        RESULT status data              answers TRANSFER and NOTE
+                        STICK {name, size_bytes} | {}   the stick appeared on the exporter's host, or vanished
     both                HEARTBEAT                       sent every second
 
-A frame is a kind, a number by which an answer finds its question, the payload's size, and the payload. What
-is said about images is told in `hil.jumpstarter.exporter.stick_service`.
+A frame consists of its kind, a request number that its answer repeats, the size of the payload, and the
+payload. `hil.jumpstarter.exporter.stick_service` describes the frames about images.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _LONGEST_BYTES = 1 << 21
 
 
 class FrameKind(enum.IntEnum):
-    """What a frame says; ours alone, no public protocol."""
+    """Kind of a frame. The protocol is private to hil."""
 
     HELLO = 1
     LIST = 2
@@ -65,12 +65,12 @@ _KINDS = frozenset(int(kind) for kind in FrameKind)
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One thing said.
+    """One frame.
 
     Attributes:
-        kind: What.
-        number: Which question, or the answer to which; 0 where there is neither.
-        payload: JSON, or as `Transfer` and `result` have it.
+        kind: What the payload means.
+        number: Number of the request that this frame makes or answers; 0 if it does neither.
+        payload: JSON, or the bytes of a `Transfer` or of a `result`.
     """
 
     kind: FrameKind
@@ -78,34 +78,42 @@ class Frame:
     payload: bytes = b""
 
     @classmethod
-    def with_json(cls, kind: FrameKind, facts: Any, number: int = 0) -> Self:  # noqa: ANN401 - plain data
-        """Make one that carries plain data."""
-        return cls(kind, number, json.dumps(facts).encode())
+    def with_json(cls, kind: FrameKind, data: Any, number: int = 0) -> Self:  # noqa: ANN401 - plain data
+        """Return a frame with `data` as JSON."""
+        return cls(kind, number, json.dumps(data).encode())
 
     @classmethod
     def result(cls, number: int, status: int, data: bytes) -> Self:
-        """Make the answer to a transfer: an error number (0: none), and what was read."""
+        """Return the answer to a transfer: an errno (0: no error) and the bytes read."""
         return cls(FrameKind.RESULT, number, _RESULT.pack(status) + data)
 
     @property
     def json(self) -> Any:  # noqa: ANN401 - as above
-        """The plain data in it; raises BoardReplyError where it is none."""
+        """The payload, decoded from JSON.
+
+        Raises:
+            BoardReplyError: The payload is not JSON.
+        """
         try:
             return json.loads(self.payload)
         except (ValueError, RecursionError) as error:
-            raise _garbled(f"a frame of kind {self.kind} without JSON") from error
+            raise _garbled(f"the payload of a frame of kind {self.kind} is not JSON") from error
 
     @property
     def status_and_data(self) -> tuple[int, bytes]:
-        """What `result` put in; raises BoardReplyError where it did not."""
+        """The errno and the bytes that `result` packed.
+
+        Raises:
+            BoardReplyError: The payload is too short.
+        """
         try:
             (status,) = _RESULT.unpack_from(self.payload)
         except struct.error as error:
-            raise _garbled("an answer without a status") from error
+            raise _garbled("an answer has no status") from error
         return status, self.payload[_RESULT.size :]
 
     def to_bytes(self) -> bytes:
-        """As it goes over the stream."""
+        """Return the frame as it goes over the stream."""
         return _HEAD.pack(self.kind, self.number, len(self.payload)) + self.payload
 
 
@@ -114,15 +122,15 @@ class Transfer:
     """A control transfer.
 
     Attributes:
-        bus: Of the device, as the listing had it.
-        address: The same.
+        bus: Bus number of the device, from LISTING.
+        address: Address of the device on that bus.
         request_type: `bmRequestType`.
         request: `bRequest`.
         value: `wValue`.
         index: `wIndex`.
         length: `wLength`.
-        timeout_ms: The time limit; 0: none.
-        data: What is written; empty when reading.
+        timeout_ms: Time limit; 0: none.
+        data: Bytes to write; empty for a read.
     """
 
     bus: int
@@ -137,21 +145,25 @@ class Transfer:
 
     @property
     def reads(self) -> bool:
-        """Whether the device sends the data."""
+        """Whether the device sends the data (an IN transfer)."""
         return bool(self.request_type & _IN)
 
     def to_bytes(self) -> bytes:
-        """As a frame's payload."""
+        """Return the payload of a TRANSFER frame."""
         head = (self.bus, self.address, self.request_type, self.request, self.value, self.index, self.length)
         return _TRANSFER.pack(*head, self.timeout_ms) + self.data
 
     @classmethod
     def from_bytes(cls, payload: bytes) -> Self:
-        """The inverse of `to_bytes`; raises BoardReplyError where there is none."""
+        """Parse the payload of a TRANSFER frame.
+
+        Raises:
+            BoardReplyError: The payload is too short.
+        """
         try:
             *numbers, timeout_ms = _TRANSFER.unpack_from(payload)
         except struct.error as error:
-            raise _garbled("a transfer that is cut short") from error
+            raise _garbled("a transfer is cut short") from error
         bus, address, request_type, request, value, index, length = numbers
         return cls(
             bus,
@@ -167,22 +179,22 @@ class Transfer:
 
 
 class FrameDecoder:
-    """Takes a stream's bytes as they come, and gives the frames in them."""
+    """Decodes frames from a stream of bytes that arrives in pieces of any size."""
 
     def __init__(self) -> None:
         self._rest = bytearray()
 
     def feed(self, data: bytes) -> Iterator[Frame]:
-        """Yield every frame that is complete now.
+        """Take bytes and yield each frame that they complete.
 
         Raises:
-            BoardReplyError: This is no stream of such frames.
+            BoardReplyError: The bytes are no frames.
         """
         self._rest += data
         while len(self._rest) >= _HEAD.size:
             kind, number, size = _HEAD.unpack_from(self._rest)
             if size > _LONGEST_BYTES or kind not in _KINDS:
-                raise _garbled(f"a frame of kind {kind} with {size} bytes")
+                raise _garbled(f"a frame has kind {kind} and {size} bytes")
             if len(self._rest) < _HEAD.size + size:
                 return
             payload = bytes(self._rest[_HEAD.size : _HEAD.size + size])

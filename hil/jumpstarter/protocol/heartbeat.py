@@ -1,7 +1,7 @@
-"""Whether the other end of a stream is still there: each says so every second, and listens.
+"""Heartbeats: run and exporter each send a frame every second, and each detects when the other falls silent.
 
-A host that loses its power or its network ends no connection; TCP goes on trying for minutes, and gRPC's own
-pings, as Jumpstarter sets them, for 200 s.
+A host that loses its power or its network closes no connection: TCP retries for minutes, and gRPC's own
+pings, as Jumpstarter configures them, take 200 s to fail.
 """
 
 from __future__ import annotations
@@ -27,43 +27,43 @@ __all__ = [
 
 HEARTBEAT_S = 1.0
 EXPORTER_TIMEOUT_S = 6
-"""After so many silent seconds an exporter is lost to its run."""
+"""A run gives its exporter up after so many seconds without a frame."""
 RUN_TIMEOUT_S = 20
-"""After so many a run is gone for its exporter: longer, since a test may keep its process from talking."""
+"""An exporter gives its run up after so many seconds; longer, since a test may block the run's process."""
 
 CHUNK_TIMEOUT_S = 300
-"""After so many without the next piece of an image a run has given up; an archive may take its time."""
+"""An exporter stops a flash after so many seconds without a chunk; a run may be slow to unpack its image."""
 
 
-async def send_heartbeats(say: Callable[[Frame], Awaitable[None]]) -> None:
-    """Say every second that this end is there, until the stream ends."""
+async def send_heartbeats(send: Callable[[Frame], Awaitable[None]]) -> None:
+    """Send a heartbeat every second until the stream ends."""
     with suppress(BrokenResourceError, ClosedResourceError):
         while True:
-            await say(Frame(FrameKind.HEARTBEAT))
+            await send(Frame(FrameKind.HEARTBEAT))
             await sleep(HEARTBEAT_S)
 
 
 class HeartbeatMonitor:
-    """What was heard of the other end.
+    """Detects that the other end has fallen silent.
 
-    Seconds are counted, not measured: a process that was stopped for a while must not take its own sleep for
-    the other's silence.
+    The monitor counts its own sleeps of a second: after this process was stopped for a while, the clock would
+    have run on and the other end would look silent.
 
     Args:
-        silence_s: How many silent seconds are too many.
+        timeout_s: After how many seconds without a frame the other end is lost.
     """
 
-    def __init__(self, silence_s: int) -> None:
-        self._silence_s = silence_s
-        self._silent = 0
+    def __init__(self, timeout_s: int) -> None:
+        self._timeout_s = timeout_s
+        self._silent_s = 0
 
     def frame_received(self) -> None:
-        """Something came."""
-        self._silent = 0
+        """Start counting again: the other end has sent something."""
+        self._silent_s = 0
 
     async def wait_for_timeout(self) -> str:
-        """Wait until nothing came for too long; returns that as a reason."""
-        while self._silent < self._silence_s:
+        """Wait until no frame came for `timeout_s`; return that as the reason for an error."""
+        while self._silent_s < self._timeout_s:
             await sleep(HEARTBEAT_S)
-            self._silent += 1
-        return f"nothing was heard of it for {self._silence_s} s"
+            self._silent_s += 1
+        return f"nothing was heard of it for {self._timeout_s} s"

@@ -1,4 +1,4 @@
-"""What an image is made of, piece by piece, told before a byte of it travels."""
+"""Manifest of an image: the range and digest of each chunk, sent before any bytes of the image."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ CHUNK_BYTES = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class ManifestEntry:
-    """A range of an image that matters.
+    """One chunk or hole of an image.
 
     Attributes:
         offset: Where it begins, in bytes.
-        size_bytes: Its length; a MiB at most, but for a hole.
-        digest: BLAKE2b of its bytes, 16 bytes as hex; empty: it is a hole, and never travels.
+        size_bytes: Its length; at most `CHUNK_BYTES` for a chunk, any for a hole.
+        digest: BLAKE2b of its bytes, 16 bytes as hex; empty for a hole, whose zeros are never sent.
     """
 
     offset: int
@@ -36,17 +36,17 @@ class ManifestEntry:
     digest: str
 
     def to_plain(self) -> list[Any]:
-        """As plain data."""
+        """Return the entry as plain data."""
         return [self.offset, self.size_bytes, self.digest]
 
     @property
     def is_hole(self) -> bool:
-        """Whether it is zeros that the image does not store."""
+        """Whether the image does not store this range, which reads as zeros."""
         return not self.digest
 
     @classmethod
     def of(cls, found: Hole | tuple[int, memoryview]) -> Self:
-        """Describe what `iter_chunks` yields."""
+        """Return the entry of a hole or chunk from `iter_chunks`."""
         if isinstance(found, Hole):
             return cls(found.offset, found.size_bytes, "")
         offset, data = found
@@ -54,50 +54,51 @@ class ManifestEntry:
 
     @classmethod
     def from_plain(cls, plain: list[Any]) -> Self:
-        """The inverse of `to_plain`.
+        """Return the entry that `to_plain` turned into plain data.
 
         Raises:
-            BoardReplyError: That is no piece, or one that would take more memory than a piece may.
+            BoardReplyError: The numbers are negative, or the chunk is larger than `CHUNK_BYTES`.
         """
         offset, size_bytes, digest = plain
-        piece = cls(int(offset), int(size_bytes), str(digest))
-        if piece.offset < 0 or piece.size_bytes < 0 or not (piece.is_hole or piece.size_bytes <= CHUNK_BYTES):
+        entry = cls(int(offset), int(size_bytes), str(digest))
+        if entry.offset < 0 or entry.size_bytes < 0 or not (entry.is_hole or entry.size_bytes <= CHUNK_BYTES):
             raise BoardReplyError(
-                "the plan of an image came garbled",
-                why=f"a piece of {piece.size_bytes} bytes at {piece.offset}; one has {CHUNK_BYTES} at most",
+                "the manifest of the image arrived damaged",
+                why=f"a chunk of {entry.size_bytes} bytes at {entry.offset}; the limit is {CHUNK_BYTES}",
                 remedy="install the same version of hil on both sides",
             )
-        return piece
+        return entry
 
 
 def chunk_digest(data: bytes | memoryview) -> str:
-    """Return what tells pieces apart."""
+    """Return the digest of a chunk, as its manifest entry has it."""
     return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
 def iter_chunks(image: Image) -> Iterator[Hole | tuple[int, memoryview]]:
-    """Yield every hole, and offset and bytes of every piece of an image; raises what reading it raises.
+    """Yield each hole of an image, and offset and bytes of each chunk; raise what reading the image raises.
 
-    Pieces are as large as they may be, however little at a time is read: an archive comes by less than a MiB.
+    Chunks are as large as the limit allows, however little the image yields at a time: an archive yields less
+    than a MiB.
     """
-    gathered = _ChunkBuffer()
+    buffer = _ChunkBuffer()
     for extent in image.extents():
         if isinstance(extent, Hole):
-            yield from gathered.given()
+            yield from buffer.flush()
             yield extent
             continue
-        if extent.offset != gathered.end:
-            yield from gathered.given()
+        if extent.offset != buffer.end:
+            yield from buffer.flush()
         rest = extent.data
         while rest:
-            rest = gathered.take(extent.offset + len(extent.data) - len(rest), rest)
-            if gathered.size_bytes == CHUNK_BYTES:
-                yield from gathered.given()
-    yield from gathered.given()
+            rest = buffer.append(extent.offset + len(extent.data) - len(rest), rest)
+            if buffer.size_bytes == CHUNK_BYTES:
+                yield from buffer.flush()
+    yield from buffer.flush()
 
 
 class _ChunkBuffer:
-    """A piece that grows."""
+    """Joins adjacent bytes into one chunk."""
 
     def __init__(self) -> None:
         self._offset = 0
@@ -106,11 +107,11 @@ class _ChunkBuffer:
 
     @property
     def end(self) -> int:
-        """Where the next byte of it would belong."""
+        """Offset of the byte after the chunk."""
         return self._offset + self.size_bytes
 
-    def take(self, offset: int, data: memoryview) -> memoryview:
-        """Take as much as there is room for, which belongs at `offset`; returns the rest."""
+    def append(self, offset: int, data: memoryview) -> memoryview:
+        """Append as much of `data` as fits; `offset` is where it begins. Return the rest."""
         if not self._parts:
             self._offset = offset
         part = data[: CHUNK_BYTES - self.size_bytes]
@@ -118,56 +119,56 @@ class _ChunkBuffer:
         self.size_bytes += len(part)
         return data[len(part) :]
 
-    def given(self) -> Iterator[tuple[int, memoryview]]:
-        """Give it away, if it is anything, and begin another one."""
+    def flush(self) -> Iterator[tuple[int, memoryview]]:
+        """Yield the chunk unless it is empty, and start the next one."""
         parts, self._parts, self.size_bytes = self._parts, [], 0
         if parts:
             yield self._offset, parts[0] if len(parts) == 1 else memoryview(b"".join(parts))
 
 
 class SpooledImage:
-    """An image whose pieces have come to the exporter, in a file at their own offsets; an `Image`.
+    """An `Image` that an exporter has received, in a file with each chunk at its own offset.
 
     Args:
         label: The image's name.
-        size_bytes: Its size, holes included.
-        pieces: What it is made of.
-        file: Where they are.
+        size_bytes: Size of the image, holes included.
+        entries: Its manifest.
+        file: The file with the chunks.
     """
 
     is_compressed = is_read_once = False
 
-    def __init__(self, label: str, size_bytes: int, pieces: list[ManifestEntry], file: Path) -> None:
+    def __init__(self, label: str, size_bytes: int, entries: list[ManifestEntry], file: Path) -> None:
         self.label = label
         self.remarks: list[str] = []
         self.size_bytes = size_bytes
-        self.mapped_bytes = self.source_bytes = sum(piece.size_bytes for piece in pieces)
-        self._pieces = pieces
+        self.mapped_bytes = self.source_bytes = sum(entry.size_bytes for entry in entries)
+        self._entries = entries
         self._file = file
 
     def check(self, _progress: Progress | None = None) -> None:
-        """Do nothing: every piece is held against its digest as it is read."""
+        """Do nothing: `extents` checks the digest of each chunk that it reads."""
 
     def extents(
         self, _allocate: Allocate | None = None, skip_checksums: SkipChecksums | None = None
     ) -> Generator[Extent | Hole]:
-        """Read every piece; see `Image`.
+        """Yield each chunk and hole; see `Image`.
 
         Raises:
-            ImageError: One is not what was planned.
+            ImageError: A chunk differs from the manifest.
         """
         with self._file.open("rb", buffering=0) as file:
-            for piece in self._pieces:
-                if piece.is_hole:
-                    yield Hole(piece.offset, piece.size_bytes)
+            for entry in self._entries:
+                if entry.is_hole:
+                    yield Hole(entry.offset, entry.size_bytes)
                     continue
-                file.seek(piece.offset)
-                data = file.read(piece.size_bytes)
+                file.seek(entry.offset)
+                data = file.read(entry.size_bytes)
                 is_skipped = skip_checksums is not None and skip_checksums()
-                if not is_skipped and chunk_digest(data) != piece.digest:
+                if not is_skipped and chunk_digest(data) != entry.digest:
                     raise ImageError(
-                        f"{self.label} did not come to the exporter as it is",
-                        why=f"its bytes at {piece.offset} are others",
+                        f"{self.label} arrived damaged on the exporter",
+                        why=f"its bytes at {entry.offset} differ from the manifest",
                         remedy="flash it again",
                     )
-                yield Extent(piece.offset, memoryview(data))
+                yield Extent(entry.offset, memoryview(data))

@@ -1,7 +1,7 @@
-"""Threads that wait for a board, so that the event loop goes on meanwhile.
+"""Threads that call the board, so that an exporter's event loop never blocks.
 
-anyio's threads cost 130 to 160 microseconds each time where the process was idle before, these 50: a board
-is asked often, and one question at a time.
+An idle thread of this pool answers within 50 microseconds; anyio's threads take 130 to 160 when the process
+was idle before. A test asks its board often, one request after the other, so the difference counts.
 """
 
 from __future__ import annotations
@@ -24,93 +24,96 @@ __all__ = ["in_thread", "run_in_thread"]
 _T = TypeVar("_T")
 
 
-async def run_in_thread(act: Callable[..., _T], *arguments: object) -> _T:
-    """Have a thread do it, and wait for that; raises what it raises.
+async def run_in_thread(function: Callable[..., _T], *arguments: object) -> _T:
+    """Call a function in a thread and wait for its result; raise what it raises.
 
-    Nothing is left behind half done: who is cancelled meanwhile waits for its end, too, as with anyio.
+    A cancelled caller waits for the end of the call, too, as with anyio: no call runs on unseen.
     """
-    job = _Job(act, arguments)
-    hand = _idle.pop() if _idle else _WorkerThread()
-    hand.jobs.put(job)
+    call = _Call(function, arguments)
+    thread = _idle.pop() if _idle else _WorkerThread()
+    thread.calls.put(call)
     try:
-        result: _T = await job.done
+        result: _T = await call.future
     except asyncio.CancelledError:
         with CancelScope(shield=True):
-            await job.ended()
+            await call.wait_finished()
         raise
     return result
 
 
-def in_thread(act: Callable[..., _T]) -> Callable[..., Coroutine[Any, Any, _T]]:
-    """Make a driver's method one that a thread does: Jumpstarter awaits it where it would use anyio's."""
+def in_thread(function: Callable[..., _T]) -> Callable[..., Coroutine[Any, Any, _T]]:
+    """Turn a driver's method into a coroutine that runs it in a thread.
 
-    @wraps(act)
-    async def done(*arguments: object) -> _T:
-        return await run_in_thread(act, *arguments)
+    Jumpstarter awaits such a method, where it would call others in a thread of anyio's.
+    """
 
-    return done
+    @wraps(function)
+    async def call(*arguments: object) -> _T:
+        return await run_in_thread(function, *arguments)
+
+    return call
 
 
-class _Job:
-    """What somebody wants done. Only for the event loop that it is made in, but for `do`."""
+class _Call:
+    """A call of a function in a thread. Only `run` and `report` may be called outside of the event loop."""
 
-    def __init__(self, act: Callable[..., Any], arguments: tuple[object, ...]) -> None:
-        self._act = act
+    def __init__(self, function: Callable[..., Any], arguments: tuple[object, ...]) -> None:
+        self._function = function
         self._arguments = arguments
         self._loop = asyncio.get_running_loop()
         self._result: Any = None
         self._error: BaseException | None = None
-        self._ended: Event | None = None
-        self._is_over = False
-        self.done: asyncio.Future[Any] = self._loop.create_future()
+        self._finished: Event | None = None
+        self._is_finished = False
+        self.future: asyncio.Future[Any] = self._loop.create_future()
 
-    def do(self) -> None:
-        """Do it, in any thread."""
+    def run(self) -> None:
+        """Call the function in this thread and keep its result or error."""
         try:
-            self._result = self._act(*self._arguments)
-        except BaseException as raised:  # noqa: BLE001 - it belongs to who asked
+            self._result = self._function(*self._arguments)
+        except BaseException as raised:  # noqa: BLE001 - the caller gets it
             self._error = raised
 
-    def tell(self) -> None:
-        """Let who asked know, from any thread."""
-        with suppress(RuntimeError):  # the loop has ended, and who asked with it
-            self._loop.call_soon_threadsafe(self._settle)
+    def report(self) -> None:
+        """Pass the result to the event loop."""
+        with suppress(RuntimeError):  # the loop has ended, and the caller with it
+            self._loop.call_soon_threadsafe(self._resolve)
 
-    def _settle(self) -> None:
-        self._is_over = True
-        if self._ended is not None:
-            self._ended.set()
-        if self.done.done():  # who asked was cancelled
+    def _resolve(self) -> None:
+        self._is_finished = True
+        if self._finished is not None:
+            self._finished.set()
+        if self.future.done():  # the caller was cancelled
             return
         if self._error is None:
-            self.done.set_result(self._result)
+            self.future.set_result(self._result)
         else:
-            self.done.set_exception(self._error)
+            self.future.set_exception(self._error)
 
-    async def ended(self) -> None:
-        """Wait until it was done, whatever came of it."""
-        if not self._is_over:
-            self._ended = Event()
-            await self._ended.wait()
+    async def wait_finished(self) -> None:
+        """Wait until the function has returned or raised."""
+        if not self._is_finished:
+            self._finished = Event()
+            await self._finished.wait()
 
 
 class _WorkerThread(threading.Thread):
-    """One thread; it lives as long as the process, and never keeps that alive."""
+    """A daemon thread that makes one call after the other until the process ends."""
 
     def __init__(self) -> None:
-        super().__init__(name="hil-hand", daemon=True)
-        self.jobs: SimpleQueue[_Job] = SimpleQueue()
+        super().__init__(name="hil-worker", daemon=True)
+        self.calls: SimpleQueue[_Call] = SimpleQueue()
         self.start()
 
     def run(self) -> None:
-        """Do one job after the other."""
+        """Make calls for ever."""
         while True:
-            job = self.jobs.get()
-            job.do()
+            call = self.calls.get()
+            call.run()
             _idle.append(self)
-            job.tell()
-            del job
+            call.report()
+            del call
 
 
 _idle: deque[_WorkerThread] = deque()
-"""Both of its ends are safe from any thread."""
+"""Idle threads; append and pop of a deque are thread-safe."""

@@ -1,4 +1,4 @@
-"""What an exporter's lab file says of a DUT, told to the run that has its board: how to log in, and so on."""
+"""Wiring of a DUT as plain data, as an exporter sends it: login, boot time, typing pace."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["apply_wiring", "encode_wiring"]
 
 
 def encode_wiring(wiring: Wiring) -> dict[str, Any]:
-    """Return what is no path of this host, as plain data."""
+    """Return the fields that mean the same on every host: all but the paths of device nodes."""
     return {
         "login": asdict(wiring.login) if wiring.login is not None else None,
         "up": wiring.up,
@@ -23,9 +23,9 @@ def encode_wiring(wiring: Wiring) -> dict[str, Any]:
     }
 
 
-def apply_wiring(wiring: Wiring, words: dict[str, Any]) -> Wiring:
-    """Return the wiring with what `encode_wiring` told."""
-    login = Login(**words["login"]) if words["login"] is not None else None
+def apply_wiring(wiring: Wiring, encoded: dict[str, Any]) -> Wiring:
+    """Return the wiring with the fields that `encode_wiring` returned on the exporter."""
+    login = Login(**encoded["login"]) if encoded["login"] is not None else None
     return replace(
-        wiring, login=login, up=words["up"], up_timeout_s=words["up_timeout_s"], pace_s=words["pace_s"]
+        wiring, login=login, up=encoded["up"], up_timeout_s=encoded["up_timeout_s"], pace_s=encoded["pace_s"]
     )
