@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -13,8 +13,8 @@ from hil.evidence.run_folder import EvidenceFolder
 from hil.evidence.run_record import BoardHealth, RunRecord
 from hil.evidence.test_record import RecordedAttempt, RecordedBoard, RecordedPhase, RecordedTest
 
-if TYPE_CHECKING:
-    from pathlib import Path
+OLDER = Path(__file__).parent / "older"
+"""Written by hil of November 2026; `RUN` and `FULL` below."""
 
 RUN = RunRecord("k1", 1_800_000_000.0, boards=[BoardHealth("0df10035", "0.09", state="safe")])
 FULL = RecordedTest(
@@ -42,6 +42,12 @@ def test_evidence_folder_reads_back_a_run(tmp_path: Path) -> None:
     EvidenceFolder(tmp_path).write_run(RUN)
 
     assert EvidenceFolder(tmp_path).run() == RUN
+
+
+def test_evidence_folder_reads_the_files_of_an_older_hil() -> None:
+    folder = EvidenceFolder(OLDER)
+
+    assert (folder.run(), folder.tests("k1")) == (RUN, [FULL])
 
 
 @given(nodeid=st.text(max_size=300), message=st.text(max_size=50))
