@@ -43,16 +43,14 @@ def add_options(parser: pytest.Parser) -> None:
         "--hil-history",
         metavar="FILE",
         default=os.environ.get("HIL_HISTORY", ""),
-        help="enter this run into a history, for `hil history`; or the environment variable HIL_HISTORY",
+        help="record this run in a history, for `hil history`; or the environment variable HIL_HISTORY",
     )
-    group.addoption(
-        "--hil-history-kind", metavar="KIND", default="", help="what kind of run it is, such as nightly"
-    )
+    group.addoption("--hil-history-kind", metavar="KIND", default="", help="kind of the run, such as nightly")
     group.addoption(
         "--hil-history-key",
         metavar="KEY",
         default="",
-        help="continue the run that was entered under this key",
+        help="continue the run that was recorded under this key",
     )
 
 
