@@ -1,4 +1,4 @@
-"""A file is replaced as a whole or not at all."""
+"""Atomic files: a file is replaced as a whole or not at all."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_a_file_keeps_its_permissions(tmp_path: Path) -> None:
+def test_write_atomically_keeps_permissions(tmp_path: Path) -> None:
     file = tmp_path / "lab.toml"
     file.write_text("old")
     file.chmod(0o640)
@@ -24,7 +24,7 @@ def test_a_file_keeps_its_permissions(tmp_path: Path) -> None:
     assert (file.read_bytes(), file.stat().st_mode & 0o777) == (b"new\r\n", 0o640)
 
 
-def test_a_new_file_has_the_usual_permissions(tmp_path: Path) -> None:
+def test_write_atomically_gives_a_new_file_the_usual_permissions(tmp_path: Path) -> None:
     before = os.umask(0o027)
     try:
         write_atomically(tmp_path / "lab.toml", "new")
@@ -34,7 +34,7 @@ def test_a_new_file_has_the_usual_permissions(tmp_path: Path) -> None:
     assert (tmp_path / "lab.toml").stat().st_mode & 0o777 == 0o640
 
 
-def test_a_link_stays_a_link(tmp_path: Path) -> None:
+def test_write_atomically_replaces_what_a_link_leads_to(tmp_path: Path) -> None:
     (tmp_path / "real").write_text("old")
     (tmp_path / "link").symlink_to("real")
 
@@ -43,7 +43,7 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
     assert ((tmp_path / "link").is_symlink(), (tmp_path / "real").read_text()) == (True, "new")
 
 
-def test_a_disk_that_is_full_leaves_the_old_file_and_nothing_beside_it(
+def test_write_atomically_on_a_full_disk_leaves_only_the_old_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(_descriptor: int) -> None:

@@ -1,4 +1,4 @@
-"""What is on record about a board survives whoever writes it, and is never taken for safe when in doubt."""
+"""Board records: a killed writer leaves a whole record, and a record in doubt never counts as safe."""
 
 import json
 import os
@@ -42,7 +42,7 @@ RECORDS = st.builds(
 
 
 @given(RECORDS)
-def test_a_record_is_one_page_and_reads_back_but_for_its_oldest_events(record: BoardRecord) -> None:
+def test_record_fits_one_page_without_its_oldest_events(record: BoardRecord) -> None:
     text = record.to_json()
     again = BoardRecord.from_json(text)
 
@@ -72,7 +72,7 @@ NO_RECORDS = [
 
 
 @pytest.mark.parametrize("text", NO_RECORDS)
-def test_a_record_that_cannot_be_read_is_not_safe(tmp_path: Path, text: bytes) -> None:
+def test_record_that_cannot_be_read_is_not_safe(tmp_path: Path, text: bytes) -> None:
     record_path(tmp_path, SERIAL).write_bytes(text)
 
     record = read_record(tmp_path, SERIAL)
@@ -82,7 +82,7 @@ def test_a_record_that_cannot_be_read_is_not_safe(tmp_path: Path, text: bytes) -
     str(record)
 
 
-def test_a_record_of_another_version_is_read(tmp_path: Path) -> None:
+def test_record_of_another_version_is_read(tmp_path: Path) -> None:
     newer = record_with(socket="2-1", events=[EVENT | {"volts": 5.0}])
     record_path(tmp_path, SERIAL).write_bytes(newer)
 
@@ -91,11 +91,11 @@ def test_a_record_of_another_version_is_read(tmp_path: Path) -> None:
     assert (record.state, len(record.events), record.trouble) == (BoardState.SAFE, 1, "")
 
 
-def test_a_record_of_a_newer_version_that_knows_another_position_is_read() -> None:
+def test_record_with_an_unknown_position_is_read() -> None:
     assert BoardRecord.from_json(record_with(position="upside down")).position == ""
 
 
-def test_the_longest_words_in_any_letters_fit(tmp_path: Path) -> None:
+def test_record_has_room_for_the_longest_words(tmp_path: Path) -> None:
     long = "\N{EARTH GLOBE EUROPE-AFRICA}\N{CJK UNIFIED IDEOGRAPH-4E00}" * 500
     holder = Holder(user=long, command=long, test=long)
     record = BoardRecord().marked_in_use(holder).with_event(SafetyEvent.failed(long, "guard"))
@@ -110,7 +110,7 @@ def test_the_longest_words_in_any_letters_fit(tmp_path: Path) -> None:
     assert Holder.from_json(holder.to_json()) == read.holder
 
 
-def test_a_record_of_100_mb_is_read_in_its_first_page_and_written_small(tmp_path: Path) -> None:
+def test_record_of_100_mb_is_read_in_its_first_page_and_written_small(tmp_path: Path) -> None:
     path = record_path(tmp_path, SERIAL)
     write_record(tmp_path, SERIAL, BoardRecord())
     os.truncate(path, 100 << 20)
@@ -120,9 +120,7 @@ def test_a_record_of_100_mb_is_read_in_its_first_page_and_written_small(tmp_path
 
 
 @pytest.mark.parametrize("spoil", [os.mkfifo, os.mkdir])
-def test_a_record_that_was_spoilt_heals_when_it_is_written(
-    tmp_path: Path, spoil: Callable[[Path], None]
-) -> None:
+def test_spoilt_record_is_replaced_when_it_is_written(tmp_path: Path, spoil: Callable[[Path], None]) -> None:
     spoil(record_path(tmp_path, SERIAL))
     found = read_record(tmp_path, SERIAL)
     write_record(tmp_path, SERIAL, found.with_event(SafetyEvent.made_safe("asked for", "hil safe", 0.0)))
@@ -132,7 +130,7 @@ def test_a_record_that_was_spoilt_heals_when_it_is_written(
 
 
 @only_root
-def test_a_record_that_another_user_spoilt_for_good_stays_unsafe_and_stops_nothing() -> None:
+def test_spoilt_record_that_cannot_be_replaced_stays_unsafe() -> None:
     with folder_for_everybody() as folder:
         as_user(MALLORY, lambda: os.mkfifo(record_path(folder, SERIAL)))
         as_user(VICTIM, lambda: write_record(folder, SERIAL, BoardRecord().marked_in_use(Holder())))
@@ -141,7 +139,7 @@ def test_a_record_that_another_user_spoilt_for_good_stays_unsafe_and_stops_nothi
         assert as_user(VICTIM, lambda: read_record(folder, SERIAL)).needs_safety
 
 
-def test_a_mark_that_cannot_be_written_is_an_error_where_the_board_would_pass_for_safe(
+def test_write_record_raises_if_the_board_would_seem_safe(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(path: Path, *_: object) -> None:
@@ -156,13 +154,13 @@ def test_a_mark_that_cannot_be_written_is_an_error_where_the_board_would_pass_fo
     write_record(tmp_path, SERIAL, BoardRecord().marked_safe())
 
 
-def test_reading_makes_no_file(tmp_path: Path) -> None:
+def test_read_record_makes_no_file(tmp_path: Path) -> None:
     read_record(tmp_path, SERIAL)
 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_files_that_are_no_boards_are_not_known_and_too_many_are_not_looked_at(tmp_path: Path) -> None:
+def test_known_boards_ignores_other_files_and_has_a_limit(tmp_path: Path) -> None:
     write_record(tmp_path, SERIAL, BoardRecord())
     for name in ("$(true)", "a b", "x" * 200, "a\nb"):
         (tmp_path / f"hil-board-{name}.json").touch()
@@ -174,16 +172,16 @@ def test_files_that_are_no_boards_are_not_known_and_too_many_are_not_looked_at(t
     assert SERIAL not in board_record.newest_boards(tmp_path, 3)
 
 
-def test_a_board_without_a_record_is_not_known_to_be_safe(tmp_path: Path) -> None:
+def test_record_is_unknown_without_a_file(tmp_path: Path) -> None:
     assert read_record(tmp_path, SERIAL).state is BoardState.UNKNOWN
     assert read_record(tmp_path, SERIAL).needs_safety
 
 
-def test_a_board_in_use_is_not_safe() -> None:
+def test_record_of_a_board_in_use_is_not_safe() -> None:
     assert BoardRecord().marked_in_use(Holder()).needs_safety
 
 
-def test_the_newest_event_says_who_did_what_and_what_was_measured(tmp_path: Path) -> None:
+def test_event_names_its_actor_and_what_it_measured(tmp_path: Path) -> None:
     event = SafetyEvent.made_safe("pid 1 ended", "guard", 0.01)
     write_record(tmp_path, SERIAL, BoardRecord().with_event(event))
 
@@ -191,13 +189,13 @@ def test_the_newest_event_says_who_did_what_and_what_was_measured(tmp_path: Path
     assert said == f"made safe by guard at {event.when}, 0.01 A measured: pid 1 ended"
 
 
-def test_boards_with_a_record_are_known(tmp_path: Path) -> None:
+def test_known_boards_lists_boards_with_a_record(tmp_path: Path) -> None:
     write_record(tmp_path, SERIAL, BoardRecord())
 
     assert known_boards(tmp_path) == [SERIAL]
 
 
-def test_a_link_in_place_of_a_record_is_replaced_and_not_followed(tmp_path: Path) -> None:
+def test_write_record_replaces_a_link(tmp_path: Path) -> None:
     record_path(tmp_path, SERIAL).symlink_to(tmp_path / "precious")
     write_record(tmp_path, SERIAL, BoardRecord())
 
@@ -205,7 +203,7 @@ def test_a_link_in_place_of_a_record_is_replaced_and_not_followed(tmp_path: Path
     assert not (tmp_path / "precious").exists()
 
 
-def test_a_record_that_somebody_forged_moves_no_terminal() -> None:
+def test_record_is_read_without_control_characters() -> None:
     evil = "\x1b]0;evil\x07\n\u202e"
     forged = BoardRecord(
         BoardState.UNSAFE,
@@ -218,7 +216,7 @@ def test_a_record_that_somebody_forged_moves_no_terminal() -> None:
     assert f"{read.holder} {read.events[0]}".isprintable()
 
 
-def test_a_record_keeps_the_name_that_a_board_stored_without_what_a_terminal_obeys(tmp_path: Path) -> None:
+def test_record_name_is_read_without_control_characters(tmp_path: Path) -> None:
     write_record(tmp_path, SERIAL, BoardRecord().with_name("rack\x1b[31m-3").marked_in_use(Holder()))
 
     assert read_record(tmp_path, SERIAL).marked_safe().name == sanitize_line("rack\x1b[31m-3")

@@ -1,4 +1,4 @@
-"""A clock that is set an hour forward or back in mid-run: no wait and no ownership rests on it."""
+"""Leases and waits while the wall clock is set an hour forward or back."""
 
 from __future__ import annotations
 

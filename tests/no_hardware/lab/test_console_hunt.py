@@ -1,4 +1,4 @@
-"""The console that speaks when power comes is found among others."""
+"""The console probe: it finds the console that prints when the DUT gets power."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def own(consoles: Consoles) -> int:
     return consoles.plug(uart_of(consoles.dev, SERIAL).path.name)
 
 
-def test_the_boards_own_is_found(consoles: Consoles, own: int) -> None:
+def test_console_probe_finds_the_boards_own(consoles: Consoles, own: int) -> None:
     consoles.plug("usb-FTDI")
     with ConsoleProbe(consoles.dev, SERIAL, consoles.dev / "sys") as hunt:
         hunt.mark_power_on()
@@ -81,7 +81,7 @@ def test_the_boards_own_is_found(consoles: Consoles, own: int) -> None:
         assert hunt.wait_for_speaker(10) == uart_of(consoles.dev, SERIAL).path
 
 
-def test_one_of_the_duts_is_found(consoles: Consoles, own: int) -> None:
+def test_console_probe_finds_one_of_the_duts(consoles: Consoles, own: int) -> None:
     other = consoles.plug("usb-FTDI")
     with ConsoleProbe(consoles.dev, SERIAL, consoles.dev / "sys") as hunt:
         hunt.mark_power_on()
@@ -92,7 +92,7 @@ def test_one_of_the_duts_is_found(consoles: Consoles, own: int) -> None:
 
 
 @pytest.mark.thorough
-def test_one_that_comes_with_the_power_is_found(consoles: Consoles) -> None:
+def test_console_probe_finds_one_that_appears_with_the_power(consoles: Consoles) -> None:
     with ConsoleProbe(consoles.dev, SERIAL, consoles.dev / "sys") as hunt:
         hunt.mark_power_on()
         os.write(consoles.plug("usb-Gadget"), WORDS)
@@ -100,7 +100,7 @@ def test_one_that_comes_with_the_power_is_found(consoles: Consoles) -> None:
         assert hunt.wait_for_speaker(10) == consoles.dev / "serial/by-id/usb-Gadget"
 
 
-def test_one_that_spoke_before_the_power_came_is_somebody_elses(consoles: Consoles, own: int) -> None:
+def test_console_probe_ignores_one_that_printed_before_power(consoles: Consoles, own: int) -> None:
     chatty = consoles.plug("usb-Chatty")
     with ConsoleProbe(consoles.dev, SERIAL, consoles.dev / "sys") as hunt:
         os.write(chatty, WORDS)
@@ -114,7 +114,7 @@ def test_one_that_spoke_before_the_power_came_is_somebody_elses(consoles: Consol
 
 @pytest.mark.parametrize("speaking", [0, 1])
 @pytest.mark.parametrize("usb_serial", ["", "0001"])
-def test_of_two_alike_adapters_the_one_that_speaks_is_named_by_its_place(
+def test_console_probe_names_one_of_two_alike_adapters_by_its_port(
     consoles: Consoles, own: int, usb_serial: str, speaking: int
 ) -> None:
     adapters = [consoles.plug_adapter(number, usb_serial) for number in (0, 1)]
@@ -131,7 +131,7 @@ def test_of_two_alike_adapters_the_one_that_speaks_is_named_by_its_place(
     [("AB01", "by-id/usb-one"), ("", "by-path/pci-usb-0:0:1.0-port0")],
     ids=["a serial number", "none"],
 )
-def test_an_adapter_is_named_by_what_it_is_if_that_is_unambiguous(
+def test_console_probe_names_an_unambiguous_adapter_by_its_id(
     consoles: Consoles, usb_serial: str, name: str
 ) -> None:
     consoles.plug_adapter(0, usb_serial, "usb-one")
@@ -142,13 +142,13 @@ def test_an_adapter_is_named_by_what_it_is_if_that_is_unambiguous(
     assert consoles.dev / "serial" / name in found
 
 
-def test_other_boards_are_not_listened_to(consoles: Consoles) -> None:
+def test_console_probe_ignores_other_boards(consoles: Consoles) -> None:
     consoles.plug("usb-Red_Hat_Inc._Dutlink_5a1c0e01-if00")
     with ConsoleProbe(consoles.dev, SERIAL, consoles.dev / "sys") as hunt:
         assert hunt._heard == {}
 
 
-def test_where_nothing_speaks_there_is_none(consoles: Consoles, own: int) -> None:
+def test_console_probe_finds_none_if_none_prints(consoles: Consoles, own: int) -> None:
     assert own
     with ConsoleProbe(consoles.dev, SERIAL, consoles.dev / "sys") as hunt:
         hunt.mark_power_on()
@@ -156,6 +156,6 @@ def test_where_nothing_speaks_there_is_none(consoles: Consoles, own: int) -> Non
         assert hunt.wait_for_speaker(0.1) is None
 
 
-def test_a_folder_that_is_not_there_has_no_consoles(tmp_path: Path) -> None:
+def test_console_probe_finds_none_without_a_device_folder(tmp_path: Path) -> None:
     with ConsoleProbe(tmp_path, SERIAL, tmp_path) as hunt:
         assert hunt.wait_for_speaker(0) is None

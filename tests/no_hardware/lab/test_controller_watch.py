@@ -1,4 +1,4 @@
-"""A worker whose controller is gone stops at once, and its guard sees to it where the worker cannot."""
+"""A worker whose controller has ended: it ends at once, or its guard kills it."""
 
 import os
 import subprocess
@@ -69,20 +69,20 @@ def is_gone(pid: int) -> bool:
         return True
 
 
-def test_a_worker_ends_when_its_controller_is_killed() -> None:
+def test_worker_ends_when_its_controller_is_killed() -> None:
     worker = orphaned(WATCHING, str(HIL))
 
     assert until(lambda: is_gone(worker), SOON_S)
 
 
-def test_a_guard_ends_a_worker_that_does_not_notice_and_makes_its_board_safe(tmp_path: Path) -> None:
+def test_guard_kills_a_worker_that_hangs_after_its_controller(tmp_path: Path) -> None:
     worker = orphaned(DEAF, str(HIL), str(HERE), str(tmp_path))
 
     assert until(lambda: is_gone(worker), SOON_S)
     assert until(lambda: (tmp_path / "board").read_text() == "off", SOON_S)
 
 
-def test_a_controller_that_was_gone_before_the_watch_began_counts() -> None:
+def test_exit_with_parent_ends_if_the_controller_ended_before() -> None:
     stopped = threading.Event()
     with subprocess.Popen(["true"]) as gone:
         gone.wait()
@@ -91,7 +91,7 @@ def test_a_controller_that_was_gone_before_the_watch_began_counts() -> None:
     assert stopped.is_set()
 
 
-def test_without_help_of_the_kernel_it_looks_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_exit_with_parent_polls_without_pidfds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module_under_test, "_open", lambda _pid: -1)
     monkeypatch.setattr(module_under_test, "LOOK_EVERY_S", 0.01)
     parents = iter([4711, 4711, 4711, 1])
@@ -102,7 +102,7 @@ def test_without_help_of_the_kernel_it_looks_now_and_then(monkeypatch: pytest.Mo
     assert stopped.wait(SOON_S)
 
 
-def test_the_end_is_without_any_cleaning_up() -> None:
+def test_exit_with_parent_skips_all_cleaning_up() -> None:
     child = os.fork()
     if child == 0:
         exit_with_parent(0)

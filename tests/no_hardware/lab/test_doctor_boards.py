@@ -1,4 +1,4 @@
-"""`hil doctor` on simulated boards that are ill, in use, or have a DUT that must not notice."""
+"""`hil doctor` on simulated boards with faults, in use, or with a DUT that must not notice."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def examined(capsys: pytest.CaptureFixture[str], *options: str) -> tuple[int, di
     return status, {finding["check"]: finding for finding in findings}
 
 
-def test_a_healthy_bench_is_well_and_each_board_was_asked(
+def test_doctor_finds_no_problem_with_healthy_boards(
     simulator: SimulatorProcess, serial: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     status, found = examined(capsys)
@@ -64,7 +64,7 @@ def test_a_healthy_bench_is_well_and_each_board_was_asked(
     assert simulator.control.state(serial)["mux"] == "off"
 
 
-def test_people_get_lines_and_a_sum(capsys: pytest.CaptureFixture[str]) -> None:
+def test_doctor_prints_lines_and_a_summary(capsys: pytest.CaptureFixture[str]) -> None:
     status = run(["doctor", "--quick"])
 
     said = capsys.readouterr().out.splitlines()
@@ -83,7 +83,7 @@ def test_people_get_lines_and_a_sum(capsys: pytest.CaptureFixture[str]) -> None:
         ("no_backend", {}, "libusb", ""),
     ],
 )
-def test_a_planted_fault_is_found(  # noqa: PLR0913, PLR0917 - a table's columns
+def test_doctor_finds_each_fault(  # noqa: PLR0913, PLR0917 - a table's columns
     simulator: SimulatorProcess,
     serial: str,
     fault: str,
@@ -104,7 +104,7 @@ def test_a_planted_fault_is_found(  # noqa: PLR0913, PLR0917 - a table's columns
     assert found[check]["remedy"]
 
 
-def test_a_stick_of_the_lab_file_that_does_not_follow_the_mux_is_found(
+def test_doctor_finds_a_stick_of_the_lab_file_that_does_not_follow_the_mux(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, serial: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "disk").write_bytes(bytes(512))
@@ -118,7 +118,7 @@ def test_a_stick_of_the_lab_file_that_does_not_follow_the_mux_is_found(
     assert f"hil enroll --board {serial}" in found["stick"]["remedy"]
 
 
-def test_a_dut_that_is_on_notices_nothing(
+def test_doctor_does_not_disturb_a_powered_dut(
     simulator: SimulatorProcess, serial: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run(["storage", "dut"])
@@ -138,7 +138,7 @@ def test_a_dut_that_is_on_notices_nothing(
     assert "its DUT is on" in found["stick"]["why"]
 
 
-def test_a_board_in_use_goes_on_undisturbed(
+def test_doctor_leaves_a_board_in_use_alone(
     simulator: SimulatorProcess, serial: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with acquire(serial, test="test_boot"):
@@ -150,7 +150,7 @@ def test_a_board_in_use_goes_on_undisturbed(
     assert all(each["bmRequestType"] != VENDOR_OUT for each in requests)
 
 
-def test_a_place_that_wants_to_be_left_alone_is(
+def test_doctor_leaves_a_place_alone_that_says_leave(
     simulator: SimulatorProcess,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -168,7 +168,7 @@ def test_a_place_that_wants_to_be_left_alone_is(
 
 
 @pytest.mark.parametrize("cause", ["libusb", "lock folder"])
-def test_one_cause_is_one_problem(  # noqa: PLR0913, PLR0917 - its fixtures
+def test_doctor_reports_one_cause_as_one_problem(  # noqa: PLR0913, PLR0917 - its fixtures
     simulator: SimulatorProcess,
     serial: str,
     cause: str,
@@ -190,7 +190,7 @@ def test_one_cause_is_one_problem(  # noqa: PLR0913, PLR0917 - its fixtures
     assert problems == [cause]
 
 
-def test_a_board_that_was_not_left_safe_is_found(
+def test_doctor_finds_a_board_that_was_not_left_safe(
     tmp_path: Path, serial: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     examined(capsys, "--quick")  # makes the folder
@@ -201,7 +201,7 @@ def test_a_board_that_was_not_left_safe_is_found(
     assert (status, found["left safe"]["remedy"]) == (1, f"hil safe {serial}")
 
 
-def test_sequences_that_differ_from_the_lab_file_or_mean_something_else_are_found(
+def test_doctor_finds_wrong_and_differing_power_sequences(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, serial: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "lab.toml").write_text(f'[place.a]\nserial = "{serial}"\npower_on = "p1,w1"\n')
@@ -212,5 +212,5 @@ def test_sequences_that_differ_from_the_lab_file_or_mean_something_else_are_foun
     assert (status, found["power sequences"]["remedy"]) == (1, f"hil settings apply --board {serial}")
 
 
-def test_boards_that_are_nowhere_are_misuse() -> None:
+def test_doctor_rejects_an_unknown_source_of_boards() -> None:
     assert run(["doctor", "--boards", "sim:2"]) == 2

@@ -1,4 +1,4 @@
-"""`hil doctor` on machines where one thing is wrong: it is found, named, and mended by what is said."""
+"""`hil doctor` on machines with one fault each: the check finds it and names its fix."""
 
 from __future__ import annotations
 
@@ -59,12 +59,12 @@ HOST_CHECKS = [udev_rule, group_membership, services, modem_manager, tty_holders
 
 
 @pytest.mark.parametrize("check", HOST_CHECKS, ids=lambda check: check.__name__)
-def test_a_healthy_machine_is_well(machine: FakeMachine, check: Check) -> None:
+def test_check_finds_no_problem_on_a_healthy_machine(machine: FakeMachine, check: Check) -> None:
     assert [finding.outcome for finding in check(bench_of(machine))] == [CheckOutcome.OK]
 
 
 @pytest.mark.parametrize("check", HOST_CHECKS, ids=lambda check: check.__name__)
-def test_nothing_is_said_of_a_machine_that_has_no_part_in_it(machine: FakeMachine, check: Check) -> None:
+def test_check_is_skipped_if_boards_are_elsewhere(machine: FakeMachine, check: Check) -> None:
     machine.become(has_boards=False)
 
     assert found(check, bench_of(machine)).outcome is CheckOutcome.SKIPPED
@@ -141,7 +141,7 @@ def refused_by_its_hub(machine: FakeMachine) -> None:
     ],
     ids=lambda part: getattr(part, "__name__", None),
 )
-def test_what_is_wrong_is_found_and_what_mends_it_is_said(
+def test_check_finds_a_problem_and_names_its_fix(
     machine: FakeMachine, planted: Callable[[FakeMachine], None], check: Check, says: str, fix: str
 ) -> None:
     planted(machine)
@@ -153,7 +153,7 @@ def test_what_is_wrong_is_found_and_what_mends_it_is_said(
     assert fix in finding.fix
 
 
-def test_who_may_open_a_board_needs_no_group(machine: FakeMachine) -> None:
+def test_group_check_passes_if_a_board_can_be_opened(machine: FakeMachine) -> None:
     outside_of_the_group(machine)
 
     finding = found(group_membership, bench_of(machine, ProbeResult(Verdict.PRESENT, SERIAL)))
@@ -161,20 +161,20 @@ def test_who_may_open_a_board_needs_no_group(machine: FakeMachine) -> None:
     assert finding.outcome is CheckOutcome.OK
 
 
-def test_a_board_behind_a_hub_with_a_supply_is_well(machine: FakeMachine) -> None:
+def test_hub_power_passes_for_a_hub_with_its_own_supply(machine: FakeMachine) -> None:
     machine.device("1-2", idVendor="05e3", idProduct="0608", bmAttributes="e0", bMaxPower="100mA")
     machine.device("1-2.3", **BOARD, serial="5a1c0e01")
 
     assert {finding.outcome for finding in hub_power(bench_of(machine))} == {CheckOutcome.OK}
 
 
-def test_a_modem_manager_that_was_told_leaves_consoles_alone(machine: FakeMachine) -> None:
+def test_modem_manager_passes_if_udev_excludes_the_console(machine: FakeMachine) -> None:
     machine.process(77, "ModemManager")
 
     assert found(modem_manager, bench_of(machine)).outcome is CheckOutcome.OK
 
 
-def test_a_board_that_may_not_be_opened_leads_to_the_rule(machine: FakeMachine) -> None:
+def test_boards_check_names_the_rule_for_a_denied_board(machine: FakeMachine) -> None:
     seen = ProbeResult(Verdict.DENIED, None, error=DENIED, location="bus 1 address 5")
 
     finding = found(boards_on_the_bus, bench_of(machine, seen))
@@ -187,7 +187,7 @@ SILENT = BoardLostError("it does not answer", why="no answer in time", remedy="r
 
 
 @pytest.mark.parametrize(("held", "outcome"), [(True, CheckOutcome.SKIPPED), (False, CheckOutcome.PROBLEM)])
-def test_a_board_that_is_silent_is_ill_unless_somebody_uses_it(
+def test_boards_check_reports_a_silent_board_unless_it_is_in_use(
     machine: FakeMachine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held: bool, outcome: CheckOutcome
 ) -> None:
     monkeypatch.setenv("HIL_LOCK_DIR", str(tmp_path / "locks"))
@@ -199,7 +199,7 @@ def test_a_board_that_is_silent_is_ill_unless_somebody_uses_it(
     assert ("test_long_sequence" in finding.why) == held
 
 
-def test_without_any_libusb_nothing_else_is_given_up(machine: FakeMachine) -> None:
+def test_run_checks_goes_on_without_libusb(machine: FakeMachine) -> None:
     context = DoctorContext(host=Host(backend=no_libusb), host_info=machine.facts)
 
     findings = list(run_checks(context))
@@ -211,7 +211,7 @@ def test_without_any_libusb_nothing_else_is_given_up(machine: FakeMachine) -> No
     assert found(libusb, context).outcome is CheckOutcome.PROBLEM
 
 
-def test_a_board_that_fails_under_examination_does_not_end_that_of_the_others(
+def test_run_checks_goes_on_after_a_board_fails(
     machine: FakeMachine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def lost(_bench: DoctorContext, serial: str, *_more: object) -> Iterator[Finding]:
@@ -228,7 +228,7 @@ def test_a_board_that_fails_under_examination_does_not_end_that_of_the_others(
     assert told == list(serials)
 
 
-def test_no_board_at_all_is_a_problem(machine: FakeMachine) -> None:
+def test_boards_check_reports_no_board(machine: FakeMachine) -> None:
     assert found(boards_on_the_bus, bench_of(machine)).fix == "plug it in, then: lsusb -d 2b23:"
 
 
@@ -236,7 +236,7 @@ def test_no_board_at_all_is_a_problem(machine: FakeMachine) -> None:
     ("now_s", "kept", "outcome"),
     [(0.0, True, CheckOutcome.PROBLEM), (4e9, True, CheckOutcome.OK), (4e9, False, CheckOutcome.SKIPPED)],
 )
-def test_a_date_before_the_program_was_installed_is_wrong(
+def test_clock_check_reports_a_date_before_the_installation(
     machine: FakeMachine, now_s: float, kept: bool, outcome: CheckOutcome
 ) -> None:
     machine.become(now=lambda: now_s, clock_is_kept=lambda: kept)
@@ -244,7 +244,7 @@ def test_a_date_before_the_program_was_installed_is_wrong(
     assert found(clock, bench_of(machine)).outcome is outcome
 
 
-def test_a_full_disk_is_found(machine: FakeMachine, tmp_path: Path) -> None:
+def test_disk_space_reports_a_full_disk(machine: FakeMachine, tmp_path: Path) -> None:
     machine.become(free_bytes=lambda folder: 1 << 20 if folder == tmp_path else 1 << 40)
 
     finding = found(disk_space, bench_of(machine, folder=tmp_path))
@@ -253,7 +253,7 @@ def test_a_full_disk_is_found(machine: FakeMachine, tmp_path: Path) -> None:
     assert f"du -xh --max-depth=2 {tmp_path}" in finding.fix
 
 
-def test_a_lock_folder_that_anybody_may_tamper_with_is_found(
+def test_lock_folder_check_reports_a_folder_without_the_sticky_bit(
     machine: FakeMachine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "locks"
@@ -280,7 +280,7 @@ def test_a_lock_folder_that_anybody_may_tamper_with_is_found(
         (0o1777, "ok", "everybody"),
     ],
 )
-def test_a_lock_folder_is_judged_by_its_mode(
+def test_lock_folder_check_depends_on_the_mode(
     machine: FakeMachine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, row: tuple[int, str, str]
 ) -> None:
     mode, outcome, told = row
@@ -295,7 +295,7 @@ def test_a_lock_folder_is_judged_by_its_mode(
     assert told in f"{finding.says} {finding.why} {finding.fix}"
 
 
-def test_a_spoilt_file_in_the_lock_folder_is_found(
+def test_lock_folder_check_reports_a_spoilt_file(
     machine: FakeMachine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tmp_path.chmod(0o1777)
@@ -309,7 +309,7 @@ def test_a_spoilt_file_in_the_lock_folder_is_found(
 
 
 @pytest.mark.parametrize("what", ["stick", "flash"])
-def test_a_file_of_sticks_is_for_its_user_alone_and_no_problem_to_others(
+def test_lock_folder_check_ignores_stick_files_of_other_users(
     machine: FakeMachine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
     tmp_path.chmod(0o1777)
@@ -322,7 +322,7 @@ def test_a_file_of_sticks_is_for_its_user_alone_and_no_problem_to_others(
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_lock_folder_that_may_not_be_written_is_found(
+def test_lock_folder_check_reports_a_folder_that_may_not_be_written(
     machine: FakeMachine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tmp_path.chmod(0o555)
@@ -331,7 +331,7 @@ def test_a_lock_folder_that_may_not_be_written_is_found(
     assert found(locks, bench_of(machine)).outcome is CheckOutcome.PROBLEM
 
 
-def test_a_lab_file_that_cannot_be_read_is_a_problem_among_others(machine: FakeMachine) -> None:
+def test_lab_file_check_reports_a_wrong_lab_file(machine: FakeMachine) -> None:
     error = UsageError(
         "lab.toml:3: unknown key serail", why="known are serial", remedy="did you mean serial?"
     )
@@ -341,7 +341,7 @@ def test_a_lab_file_that_cannot_be_read_is_a_problem_among_others(machine: FakeM
     assert (finding.says, finding.fix) == (error.what, "did you mean serial?")
 
 
-def test_each_check_has_a_problem_that_it_finds() -> None:
+def test_host_checks_all_have_a_test() -> None:
     """One without a planted problem might be unable to fail; those of boards are tested beside."""
     tested = {udev_rule, group_membership, modem_manager, tty_holders, hub_power, boards_on_the_bus, libusb}
     tested |= {clock, disk_space, locks, lab_file, guard_survival, services}
@@ -364,7 +364,7 @@ NAMES = ["hil-safe.service", "hil-safe@.service", "hil-nightly.service", "hil-ni
         ("Environment=HIL_LOCK_DIR=/run/a", "/run/b"),
     ],
 )
-def test_services_that_lock_elsewhere_are_named(
+def test_services_check_reports_another_lock_folder(
     machine: FakeMachine, monkeypatch: pytest.MonkeyPatch, name: str, line: str, here: str
 ) -> None:
     monkeypatch.setenv("HIL_LOCK_DIR", here)
@@ -377,7 +377,7 @@ def test_services_that_lock_elsewhere_are_named(
 
 
 @pytest.mark.parametrize("line", ["HIL_LOCK_DIR=/run/hil", '"HIL_LOCK_DIR=/run/hil"'])
-def test_services_that_lock_where_commands_do_are_well(
+def test_services_check_passes_for_the_same_lock_folder(
     machine: FakeMachine, monkeypatch: pytest.MonkeyPatch, line: str
 ) -> None:
     monkeypatch.setenv("HIL_LOCK_DIR", "/run/hil")
@@ -389,7 +389,7 @@ def test_services_that_lock_where_commands_do_are_well(
 
 @only_root
 @pytest.mark.parametrize("user", ["", "User=root\n", "User=ada\n"])
-def test_services_that_run_as_root_what_another_user_may_change_are_named(
+def test_services_check_reports_a_program_of_another_user(
     machine: FakeMachine, monkeypatch: pytest.MonkeyPatch, user: str
 ) -> None:
     monkeypatch.setenv("HIL_LOCK_DIR", "")
@@ -405,7 +405,7 @@ def test_services_that_run_as_root_what_another_user_may_change_are_named(
 
 @only_root
 @pytest.mark.parametrize("program", ["/opt/hil/python", "/opt/my hil/python", '/opt/"100%"/$x/python'])
-def test_services_whose_program_everybody_may_write_are_named(
+def test_services_check_reports_a_program_that_everybody_may_write(
     machine: FakeMachine, monkeypatch: pytest.MonkeyPatch, program: str
 ) -> None:
     monkeypatch.setenv("HIL_LOCK_DIR", "")
@@ -431,7 +431,7 @@ ROOTS_UNIT = "[Service]\nExecStart=/opt/hil/bin/python -m hil.cli.main safe --al
         pytest.param("__editable___hil.py", "MAPPING = {'hil': '/home/mallory/hil'}\n", id="a finder"),
     ],
 )
-def test_services_that_run_as_root_an_editable_hil_of_another_user_are_named(
+def test_services_check_reports_an_editable_hil_of_another_user(
     machine: FakeMachine, monkeypatch: pytest.MonkeyPatch, name: str, text: str
 ) -> None:
     monkeypatch.setenv("HIL_LOCK_DIR", "")
@@ -449,7 +449,7 @@ def test_services_that_run_as_root_an_editable_hil_of_another_user_are_named(
 
 
 @only_root
-def test_services_that_run_an_editable_hil_with_a_package_of_another_user_are_named(
+def test_services_check_reports_a_package_that_everybody_may_write(
     machine: FakeMachine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HIL_LOCK_DIR", "")
@@ -462,7 +462,7 @@ def test_services_that_run_an_editable_hil_with_a_package_of_another_user_are_na
 
 
 @only_root
-def test_services_that_run_as_root_in_a_folder_with_files_of_others_are_named(
+def test_services_check_reports_files_of_another_user_in_the_working_folder(
     machine: FakeMachine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HIL_LOCK_DIR", "")

@@ -1,4 +1,4 @@
-"""First come, first served, across processes and users; who dies or stops in line holds up nobody."""
+"""Waiting for a lease: first come, first served, also after a waiter was killed or stopped."""
 
 import json
 import os
@@ -129,9 +129,7 @@ def open_descriptors() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
-def test_those_who_wait_get_the_board_in_the_order_they_came(
-    folder: Path, line: Callable[..., Waiter]
-) -> None:
+def test_acquire_serves_waiters_in_order(folder: Path, line: Callable[..., Waiter]) -> None:
     first = acquire(ONE, folder=folder)
     waiters = [line(str(number)) for number in range(5)]
     first.release()
@@ -144,7 +142,9 @@ def test_those_who_wait_get_the_board_in_the_order_they_came(
     assert [holder.test for holder in served if holder] == ["0", "1", "2", "3", "4"]
 
 
-def test_a_board_goes_to_the_first_who_can_use_it(folder: Path, line: Callable[..., Waiter]) -> None:
+def test_acquire_gives_a_board_to_the_first_waiter_that_wants_it(
+    folder: Path, line: Callable[..., Waiter]
+) -> None:
     one, two = acquire(ONE, folder=folder), acquire(TWO, folder=folder)
     wants_one, wants_any, wants_two = line("a", ONE), line("b", f"{ONE},{TWO}"), line("c", TWO)
     two.release()
@@ -156,7 +156,7 @@ def test_a_board_goes_to_the_first_who_can_use_it(folder: Path, line: Callable[.
     assert wants_one.serial() == ONE
 
 
-def test_a_killed_waiter_holds_up_nobody(folder: Path, line: Callable[..., Waiter]) -> None:
+def test_acquire_skips_a_killed_waiter(folder: Path, line: Callable[..., Waiter]) -> None:
     first = acquire(ONE, folder=folder)
     killed, second = line("killed"), line("second")
     killed.process.kill()
@@ -165,7 +165,7 @@ def test_a_killed_waiter_holds_up_nobody(folder: Path, line: Callable[..., Waite
     assert second.serial() == ONE
 
 
-def test_a_killed_holder_hands_over_to_the_first_in_line(line: Callable[..., Waiter]) -> None:
+def test_acquire_serves_the_first_waiter_after_a_killed_holder(line: Callable[..., Waiter]) -> None:
     holder = line("holder")
     assert holder.serial() == ONE
     second, third = line("second"), line("third")
@@ -175,7 +175,7 @@ def test_a_killed_holder_hands_over_to_the_first_in_line(line: Callable[..., Wai
     assert third.process.poll() is None
 
 
-def test_a_stopped_waiter_is_passed_after_a_while(
+def test_acquire_skips_a_stopped_waiter_after_a_while(
     folder: Path, line: Callable[..., Waiter], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("hil.lab.locks.acquire.SKIP_AFTER_S", 0.3)
@@ -189,7 +189,7 @@ def test_a_stopped_waiter_is_passed_after_a_while(
         assert time.monotonic() - released > 0.3
 
 
-def test_who_will_not_wait_does_not_push_in(folder: Path, line: Callable[..., Waiter]) -> None:
+def test_acquire_without_waiting_does_not_overtake(folder: Path, line: Callable[..., Waiter]) -> None:
     first = acquire(ONE, folder=folder)
     ahead = line("ahead")
     ahead.process.send_signal(signal.SIGSTOP)
@@ -199,9 +199,7 @@ def test_who_will_not_wait_does_not_push_in(folder: Path, line: Callable[..., Wa
         acquire(ONE, folder=folder)
 
 
-def test_waiting_tells_who_holds_the_board_and_who_is_ahead(
-    folder: Path, line: Callable[..., Waiter]
-) -> None:
+def test_wait_status_names_holder_and_earlier_waiters(folder: Path, line: Callable[..., Waiter]) -> None:
     first = acquire(ONE, folder=folder, test="first")
     line("ahead")
     news: list[WaitStatus] = []
@@ -213,7 +211,7 @@ def test_waiting_tells_who_holds_the_board_and_who_is_ahead(
     assert [who.test for who in news[0].ahead] == ["ahead"]
 
 
-def test_a_new_test_of_the_holder_is_told_to_those_who_wait(folder: Path) -> None:
+def test_wait_status_is_reported_again_when_the_holders_test_changes(folder: Path) -> None:
     first = acquire(ONE, folder=folder, test="first")
     news: list[str] = []
 
@@ -230,7 +228,7 @@ def test_a_new_test_of_the_holder_is_told_to_those_who_wait(folder: Path) -> Non
     assert "for second" in news[-1]
 
 
-def test_a_wait_ends_at_an_interrupt(folder: Path) -> None:
+def test_acquire_ends_at_an_interrupt(folder: Path) -> None:
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
@@ -248,7 +246,7 @@ def test_a_wait_ends_at_an_interrupt(folder: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
-def test_users_wait_in_one_line(folder: Path, line: Callable[..., Waiter]) -> None:
+def test_acquire_has_one_queue_for_all_users(folder: Path, line: Callable[..., Waiter]) -> None:
     theirs = line("theirs", user=65534)
     assert theirs.serial() == ONE
     first, other = line("first", user=1), line("other", user=65534)
@@ -260,7 +258,7 @@ def test_users_wait_in_one_line(folder: Path, line: Callable[..., Waiter]) -> No
     assert other.serial() == ONE
 
 
-def test_without_a_bell_it_looks_now_and_then(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_acquire_polls_without_inotify(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inotify.FileWatch, "is_polling", property(lambda _bell: True))
     first = acquire(ONE, folder=folder)
     threading.Timer(0.1, first.release).start()
@@ -272,14 +270,14 @@ def test_without_a_bell_it_looks_now_and_then(folder: Path, monkeypatch: pytest.
 @pytest.mark.parametrize(
     "slot", [b"", b"\xff" * SLOT_BYTES, b"[]", b"{}", b'{"number": "x"}', b"[" * 4000, b"\0" * 9999]
 )
-def test_what_somebody_else_writes_into_the_line_is_nobody(folder: Path, slot: bytes) -> None:
+def test_queue_ignores_what_another_program_writes(folder: Path, slot: bytes) -> None:
     (folder / QUEUE_NAME).write_bytes(slot)
 
     with acquire(ONE, folder=folder) as mine:
         assert mine.serial == ONE
 
 
-def test_a_ticket_of_a_process_that_is_gone_counts_no_more(folder: Path) -> None:
+def test_queue_ignores_the_ticket_of_a_process_that_has_ended(folder: Path) -> None:
     place = QueueEntry(folder, [ONE], Holder())
     place.close()
 
@@ -288,7 +286,7 @@ def test_a_ticket_of_a_process_that_is_gone_counts_no_more(folder: Path) -> None
 
 
 @pytest.mark.parametrize("spoil", [os.mkfifo, os.mkdir, lambda path: path.symlink_to("precious")])
-def test_a_spoilt_line_stops_no_lease_and_is_told(
+def test_acquire_works_with_a_spoilt_queue_and_logs_it(
     folder: Path, spoil: Callable[[Path], None], caplog: pytest.LogCaptureFixture
 ) -> None:
     spoil(folder / QUEUE_NAME)
@@ -299,7 +297,7 @@ def test_a_spoilt_line_stops_no_lease_and_is_told(
     assert not (folder / "precious").exists()
 
 
-def test_without_a_line_a_wait_ends_when_the_board_is_given_back(folder: Path) -> None:
+def test_acquire_without_a_queue_waits_for_the_release(folder: Path) -> None:
     os.mkfifo(folder / QUEUE_NAME)
     held = acquire(ONE, folder=folder)
     threading.Timer(0.1, held.release).start()
@@ -307,7 +305,7 @@ def test_without_a_line_a_wait_ends_when_the_board_is_given_back(folder: Path) -
     acquire(ONE, wait_s=SOON_S, folder=folder).release()
 
 
-def test_a_line_that_is_full_stops_no_lease(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_acquire_works_with_a_full_queue(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wait_queue, "MOST_SLOTS", 2)
     places = [QueueEntry(folder, [TWO], Holder()) for _ in range(2)]
 
@@ -317,7 +315,7 @@ def test_a_line_that_is_full_stops_no_lease(folder: Path, monkeypatch: pytest.Mo
         place.close()
 
 
-def test_a_line_of_10000_tickets_is_read_in_its_first_slots(folder: Path) -> None:
+def test_queue_reads_only_the_first_of_10000_slots(folder: Path) -> None:
     acquire(ONE, folder=folder).release()
     os.truncate(folder / QUEUE_NAME, 10_000 * SLOT_BYTES)
 
@@ -325,7 +323,7 @@ def test_a_line_of_10000_tickets_is_read_in_its_first_slots(folder: Path) -> Non
         assert mine.serial == ONE
 
 
-def test_a_pipe_in_place_of_a_lock_file_is_refused_at_once(folder: Path) -> None:
+def test_acquire_refuses_a_board_whose_lock_names_are_all_pipes(folder: Path) -> None:
     os.mkfifo(folder / f"hil-board-{ONE}.lock")
 
     for number in range(2, 2 + lease.SPARE_NAMES):
@@ -336,7 +334,7 @@ def test_a_pipe_in_place_of_a_lock_file_is_refused_at_once(folder: Path) -> None
 
 
 @pytest.mark.parametrize("spoil", [os.mkfifo, os.mkdir, lambda path: path.symlink_to("precious")])
-def test_a_board_whose_lock_was_spoilt_is_held_once_all_the_same_and_told(
+def test_acquire_uses_a_spare_name_for_a_spoilt_lock_file_and_logs_it(
     folder: Path, spoil: Callable[[Path], None], caplog: pytest.LogCaptureFixture
 ) -> None:
     spoil(folder / f"hil-board-{ONE}.lock")
@@ -347,7 +345,7 @@ def test_a_board_whose_lock_was_spoilt_is_held_once_all_the_same_and_told(
     assert not (folder / "precious").exists()
 
 
-def test_a_spoilt_lock_takes_away_its_board_alone(folder: Path) -> None:
+def test_acquire_any_loses_only_the_board_whose_lock_file_is_spoilt(folder: Path) -> None:
     for name in (f"hil-board-{ONE}", *(f"hil-board-{ONE}.{2 + n}" for n in range(lease.SPARE_NAMES))):
         os.mkfifo(folder / f"{name}.lock")
 
@@ -355,7 +353,7 @@ def test_a_spoilt_lock_takes_away_its_board_alone(folder: Path) -> None:
         assert mine.serial == TWO
 
 
-def test_a_lock_of_3_gb_is_a_lock(folder: Path) -> None:
+def test_acquire_accepts_a_lock_file_of_3_gb(folder: Path) -> None:
     path = folder / f"hil-board-{ONE}.lock"
     acquire(ONE, folder=folder).release()
     os.truncate(path, 3 << 30)
@@ -366,7 +364,7 @@ def test_a_lock_of_3_gb_is_a_lock(folder: Path) -> None:
     assert path.stat().st_size == 0
 
 
-def test_a_lock_file_that_was_swept_away_is_made_again(folder: Path) -> None:
+def test_acquire_makes_a_removed_lock_file_again(folder: Path) -> None:
     held = acquire(ONE, folder=folder)
     threading.Timer(0.2, held.release).start()
     threading.Timer(0.1, (folder / f"hil-board-{ONE}.lock").unlink).start()
@@ -409,17 +407,17 @@ def test_lease_that_is_interrupted_leaves_its_board_free(
     acquire(ONE, folder=folder).release()
 
 
-def test_nothing_to_hold_is_an_error(folder: Path) -> None:
+def test_acquire_any_rejects_an_empty_list(folder: Path) -> None:
     with pytest.raises(UsageError, match="no board"):
         acquire_any([], folder=folder)
 
 
-def test_too_many_boards_to_wait_for_is_an_error(folder: Path) -> None:
+def test_acquire_any_rejects_too_many_boards(folder: Path) -> None:
     with pytest.raises(UsageError, match="too many"):
         acquire_any([f"{number:08x}" for number in range(1000)], folder=folder)
 
 
-def test_a_lease_leaves_no_descriptor_open(folder: Path) -> None:
+def test_lease_leaves_no_descriptor_open(folder: Path) -> None:
     acquire(ONE, folder=folder).release()
     before = open_descriptors()
     first = acquire(ONE, folder=folder)
@@ -432,7 +430,7 @@ def test_a_lease_leaves_no_descriptor_open(folder: Path) -> None:
 
 @pytest.mark.thorough
 @pytest.mark.timeout(900)
-def test_2000_turns_of_8_processes_leak_nothing_and_never_meet(folder: Path) -> None:
+def test_lease_is_exclusive_over_2000_turns_of_8_processes(folder: Path) -> None:
     command = [sys.executable, "-c", TURNS, str(HIL), str(folder), "250"]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     processes = [subprocess.Popen(command, **pipes) for _ in range(8)]  # type: ignore[call-overload]

@@ -1,4 +1,4 @@
-"""Boards that never come back leave no files where all leases meet."""
+"""Boards that never come back leave no files in the lock folder."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def use(folder: Path, serial: str) -> None:
         write_record(folder, serial, BoardRecord())
 
 
-def test_lock_and_record_go_and_those_of_other_boards_stay(tmp_path: Path) -> None:
+def test_forget_boards_removes_lock_and_record_of_those_boards_only(tmp_path: Path) -> None:
     use(tmp_path, SERIAL)
     use(tmp_path, OTHER)
 
@@ -41,7 +41,7 @@ def test_lock_and_record_go_and_those_of_other_boards_stay(tmp_path: Path) -> No
     assert files_of_boards(tmp_path) == [f"hil-board-{OTHER}.json", f"hil-board-{OTHER}.lock"]
 
 
-def test_a_board_that_somebody_holds_keeps_its_files(tmp_path: Path) -> None:
+def test_forget_boards_keeps_the_files_of_a_leased_board(tmp_path: Path) -> None:
     use(tmp_path, SERIAL)
 
     with acquire(SERIAL, folder=tmp_path):
@@ -51,7 +51,7 @@ def test_a_board_that_somebody_holds_keeps_its_files(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("was_held", [False, True])
-def test_what_was_learned_of_its_stick_goes_too(tmp_path: Path, was_held: bool) -> None:
+def test_forget_boards_removes_what_was_learned_of_sticks(tmp_path: Path, was_held: bool) -> None:
     for serial in (SERIAL, OTHER):
         StickSockets(serial, tmp_path).keep(LEARNED)
     if was_held:
@@ -62,7 +62,7 @@ def test_what_was_learned_of_its_stick_goes_too(tmp_path: Path, was_held: bool) 
     assert files_of_boards(tmp_path) == [f"hil-stick-{OTHER}-{os.geteuid()}.json"]
 
 
-def test_a_board_that_was_never_held_is_no_error(tmp_path: Path) -> None:
+def test_forget_boards_accepts_a_board_that_was_never_leased(tmp_path: Path) -> None:
     forget_boards([SERIAL], tmp_path / "nowhere")
 
     assert not files_of_boards(tmp_path)

@@ -1,4 +1,4 @@
-"""Whatever ends a holder, its board is safe before anybody else gets it. Real processes, real signals."""
+"""Guards: whatever ends a holder, its board is safe before the next lease. Real processes, real signals."""
 
 import json
 import operator
@@ -181,15 +181,13 @@ def descriptors_and_threads() -> tuple[int, int]:
         "os.execv('/bin/true', ['true'])",
     ],
 )
-def test_whatever_ends_a_holder_its_board_is_made_safe(holder: Holder, board: Path, death: str) -> None:
+def test_guard_makes_the_board_safe_whatever_ends_its_holder(holder: Holder, board: Path, death: str) -> None:
     holder.die_by(death)
 
     assert until(lambda: board.read_text() == "off", SOON_S)
 
 
-def test_the_next_holder_gets_the_board_only_once_it_is_safe(
-    holder: Holder, board: Path, safety: Safety
-) -> None:
+def test_guard_keeps_the_board_locked_until_it_is_safe(holder: Holder, board: Path, safety: Safety) -> None:
     holder.die_by("os.kill(os.getpid(), 9)")
     folder = board.parent
 
@@ -199,7 +197,7 @@ def test_the_next_holder_gets_the_board_only_once_it_is_safe(
         assert lease.made_safe is None
 
 
-def test_a_guard_records_who_died_and_what_it_measured(holder: Holder, board: Path) -> None:
+def test_guard_records_who_died_and_what_it_measured(holder: Holder, board: Path) -> None:
     pid = holder.process.pid
     holder.die_by("os.kill(os.getpid(), 9)")
     acquire(SERIAL, wait_s=SOON_S, folder=board.parent).release()
@@ -210,7 +208,7 @@ def test_a_guard_records_who_died_and_what_it_measured(holder: Holder, board: Pa
     assert event.amps == 0.0
 
 
-def test_guard_makes_a_board_safe_again_when_what_its_holder_started_is_over(
+def test_guard_makes_a_board_safe_again_after_its_holders_processes_ended(
     holder: Holder, board: Path
 ) -> None:
     holder.do("from subprocess import *")
@@ -230,7 +228,7 @@ def test_guard_makes_a_board_safe_again_when_what_its_holder_started_is_over(
         assert read_record(board.parent, SERIAL).state is BoardState.SAFE
 
 
-def test_a_guard_waits_for_a_board_that_does_not_answer_yet(holder: Holder, board: Path) -> None:
+def test_guard_waits_for_a_silent_board(holder: Holder, board: Path) -> None:
     board.write_text("busy")
     holder.die_by("os._exit(1)")
 
@@ -238,7 +236,7 @@ def test_a_guard_waits_for_a_board_that_does_not_answer_yet(holder: Holder, boar
 
 
 @pytest.mark.parametrize("trouble", ["silent", "denied", "no backend", "stuck"])
-def test_guard_gives_back_a_board_in_trouble_and_makes_it_safe_when_that_has_passed(
+def test_guard_unlocks_a_board_in_trouble_and_makes_it_safe_later(
     holder: Holder, board: Path, trouble: str
 ) -> None:
     board.write_text(trouble)
@@ -253,7 +251,7 @@ def test_guard_gives_back_a_board_in_trouble_and_makes_it_safe_when_that_has_pas
 
 
 @pytest.mark.thorough
-def test_a_guard_leaves_a_silent_board_to_whoever_made_it_safe(
+def test_guard_leaves_a_board_alone_that_another_process_made_safe(
     holder: Holder, board: Path, safety: Safety
 ) -> None:
     board.write_text("silent")
@@ -271,7 +269,7 @@ def test_a_guard_leaves_a_silent_board_to_whoever_made_it_safe(
     assert board.read_text() == "left on by hand"
 
 
-def test_who_waits_reads_that_a_guard_is_at_work(holder: Holder, board: Path) -> None:
+def test_wait_status_names_a_guard_that_makes_the_board_safe(holder: Holder, board: Path) -> None:
     board.unlink()
     holder.die_by("os._exit(1)")
     news: list[WaitStatus] = []
@@ -280,7 +278,7 @@ def test_who_waits_reads_that_a_guard_is_at_work(holder: Holder, board: Path) ->
     assert any("making the board safe" in str(waiting) for waiting in news)
 
 
-def test_an_unplugged_board_is_on_record_and_done_first_when_it_is_back(
+def test_unplugged_board_is_recorded_and_made_safe_first_when_it_is_back(
     holder: Holder, board: Path, safety: Safety
 ) -> None:
     board.unlink()
@@ -295,7 +293,7 @@ def test_an_unplugged_board_is_on_record_and_done_first_when_it_is_back(
         assert guarded.made_safe is not None
 
 
-def test_a_board_that_cannot_be_made_safe_is_not_handed_out(
+def test_under_guard_refuses_a_board_that_cannot_be_made_safe(
     holder: Holder, board: Path, safety: Safety
 ) -> None:
     board.unlink()
@@ -311,7 +309,7 @@ def test_a_board_that_cannot_be_made_safe_is_not_handed_out(
 @pytest.mark.parametrize(
     "number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGTSTP]
 )
-def test_signals_meant_for_the_run_do_not_reach_the_guard(
+def test_guard_ignores_signals_that_are_meant_for_the_run(
     holder: Holder, board: Path, number: signal.Signals
 ) -> None:
     os.kill(holder.guard, number)
@@ -320,7 +318,7 @@ def test_signals_meant_for_the_run_do_not_reach_the_guard(
     assert until(lambda: board.read_text() == "off", SOON_S)
 
 
-def test_a_killed_guard_is_replaced_and_the_board_never_free(holder: Holder, board: Path) -> None:
+def test_killed_guard_is_replaced_while_the_board_stays_locked(holder: Holder, board: Path) -> None:
     os.kill(holder.guard, signal.SIGKILL)
     assert until(lambda: any(pid != holder.guard for pid in guards_of(board.parent)), SOON_S)
     with pytest.raises(BoardBusyError):
@@ -330,7 +328,7 @@ def test_a_killed_guard_is_replaced_and_the_board_never_free(holder: Holder, boa
     assert until(lambda: board.read_text() == "off", SOON_S)
 
 
-def test_when_both_are_killed_the_next_holder_makes_the_board_safe_first(
+def test_next_holder_makes_the_board_safe_after_holder_and_guard_were_killed(
     holder: Holder, board: Path, safety: Safety
 ) -> None:
     os.kill(holder.process.pid, signal.SIGSTOP)
@@ -344,7 +342,9 @@ def test_when_both_are_killed_the_next_holder_makes_the_board_safe_first(
         assert lease.found.state is BoardState.IN_USE
 
 
-def test_what_is_made_safe_by_hand_needs_it_no_more(holder: Holder, board: Path, safety: Safety) -> None:
+def test_make_safe_and_record_makes_the_board_of_a_killed_holder_safe(
+    holder: Holder, board: Path, safety: Safety
+) -> None:
     os.kill(holder.process.pid, signal.SIGSTOP)
     os.kill(holder.guard, signal.SIGKILL)
     os.kill(holder.process.pid, signal.SIGKILL)
@@ -356,7 +356,7 @@ def test_what_is_made_safe_by_hand_needs_it_no_more(holder: Holder, board: Path,
     assert not read_record(board.parent, SERIAL).needs_safety
 
 
-def test_a_released_board_is_left_alone_and_the_guard_ends(holder: Holder, board: Path) -> None:
+def test_guard_ends_without_acting_after_a_release(holder: Holder, board: Path) -> None:
     holder.do("lease.release()")
 
     assert until(lambda: not alive(holder.guard), SOON_S)
@@ -365,7 +365,7 @@ def test_a_released_board_is_left_alone_and_the_guard_ends(holder: Holder, board
     assert not read_record(board.parent, SERIAL).needs_safety
 
 
-def test_an_abandoned_board_is_made_safe_while_its_holder_lives(holder: Holder, board: Path) -> None:
+def test_abandon_lets_the_guard_act_while_its_holder_lives(holder: Holder, board: Path) -> None:
     holder.do("os.close(mark)")  # nothing that it started drives the board
     holder.do("lease.abandon()")
     acquire(SERIAL, wait_s=SOON_S, folder=board.parent).release()
@@ -374,7 +374,7 @@ def test_an_abandoned_board_is_made_safe_while_its_holder_lives(holder: Holder, 
     assert holder.process.poll() is None
 
 
-def test_an_error_inside_the_block_leaves_the_board_to_the_guard(board: Path, safety: Safety) -> None:
+def test_guarded_lease_abandons_the_board_after_an_error(board: Path, safety: Safety) -> None:
     board.write_text("on")
     with pytest.raises(ZeroDivisionError), under_guard(acquire(SERIAL, folder=board.parent), safety):
         raise ZeroDivisionError
@@ -383,27 +383,27 @@ def test_an_error_inside_the_block_leaves_the_board_to_the_guard(board: Path, sa
     assert board.read_text() == "off"
 
 
-def test_a_place_that_says_leave_has_no_guard(board: Path) -> None:
+def test_under_guard_starts_no_guard_for_a_place_that_says_leave(board: Path) -> None:
     with under_guard(acquire(SERIAL, folder=board.parent), Safety(policy="leave")) as lease:
         assert lease.guard is None
     assert read_record(board.parent, SERIAL).state is BoardState.UNKNOWN
 
 
-def test_a_guard_is_nobodys_child_and_has_a_session_of_its_own(holder: Holder) -> None:
+def test_guard_has_its_own_session_and_no_parent(holder: Holder) -> None:
     parent, _group, session = Path(f"/proc/{holder.guard}/stat").read_text().rpartition(")")[2].split()[1:4]
 
     assert int(parent) != holder.process.pid
     assert int(session) not in {os.getsid(holder.process.pid), os.getsid(0)}
 
 
-def test_a_guard_has_no_file_but_null_the_lock_the_line_and_what_it_watches(holder: Holder) -> None:
+def test_guard_has_only_the_files_that_it_needs(holder: Holder) -> None:
     expected = sorted(["null", "null", "null", f"hil-board-{SERIAL}.lock", "pipe", "socket", PIDFD])
 
     assert until(lambda: files_of(holder.guard) == expected, SOON_S)
     assert Path(f"/proc/{holder.guard}/cwd").readlink() == Path("/")
 
 
-def test_a_guard_carries_nothing_by_which_a_ci_system_would_find_it(
+def test_guard_has_no_variable_by_which_a_ci_system_finds_it(
     tmp_path: Path, board: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert board.exists()
@@ -414,9 +414,7 @@ def test_a_guard_carries_nothing_by_which_a_ci_system_would_find_it(
     holder.close()
 
 
-def test_a_forked_child_of_the_holder_does_not_keep_the_guard_from_acting(
-    holder: Holder, board: Path
-) -> None:
+def test_guard_acts_though_a_forked_child_of_its_holder_lives(holder: Holder, board: Path) -> None:
     holder.do("child = os.fork() or signal.pause(); (folder / 'child').write_text(str(child))")
     child = int((board.parent / "child").read_text())
     holder.die_by("os.kill(os.getpid(), 9)")
@@ -429,7 +427,7 @@ def test_a_forked_child_of_the_holder_does_not_keep_the_guard_from_acting(
 
 
 @pytest.mark.parametrize("act", ["release", "abandon", "close"])
-def test_forked_child_of_the_holder_can_neither_give_the_board_back_nor_call_it_safe(
+def test_forked_child_can_neither_release_the_board_nor_mark_it_safe(
     holder: Holder, board: Path, act: str
 ) -> None:
     holder.do(f"child = os.fork() or (lease.{act}(), os._exit(0)); os.waitpid(child, 0)")
@@ -441,9 +439,7 @@ def test_forked_child_of_the_holder_can_neither_give_the_board_back_nor_call_it_
     assert until(lambda: board.read_text() == "off", SOON_S)
 
 
-def test_an_abandoned_board_is_made_safe_even_if_the_guard_was_killed_just_now(
-    board: Path, safety: Safety
-) -> None:
+def test_abandon_makes_the_board_safe_though_the_guard_was_killed(board: Path, safety: Safety) -> None:
     lease = under_guard(acquire(SERIAL, folder=board.parent), safety)
     assert lease.guard is not None
     guard = lease.guard.wait_until_ready()
@@ -456,7 +452,7 @@ def test_an_abandoned_board_is_made_safe_even_if_the_guard_was_killed_just_now(
     assert board.read_text() == "off"
 
 
-def test_a_guarded_lease_leaves_no_descriptor_and_no_thread(board: Path, safety: Safety) -> None:
+def test_guarded_lease_leaves_no_descriptor_and_no_thread(board: Path, safety: Safety) -> None:
     with under_guard(acquire(SERIAL, folder=board.parent), safety) as lease:
         lease.set_test("a_test")
     lease.release()
@@ -469,7 +465,7 @@ def test_a_guarded_lease_leaves_no_descriptor_and_no_thread(board: Path, safety:
     assert until(lambda: all(map(operator.le, descriptors_and_threads(), before)), SOON_S)
 
 
-def test_without_a_guard_there_is_no_lease(
+def test_under_guard_raises_if_no_guard_can_run(
     board: Path, safety: Safety, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "executable", "/no/such/python")
@@ -480,7 +476,7 @@ def test_without_a_guard_there_is_no_lease(
 
 
 @pytest.mark.thorough  # each turn starts a guard
-def test_600_guarded_turns_leak_nothing(board: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_guarded_lease_leaks_nothing_in_600_turns(board: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)  # what it collects would count as a leak
     turns = [sys.executable, "-c", TURNS, str(board), str(Path(__file__).parent)]
     before, after = map(json.loads, subprocess.check_output(turns, text=True).splitlines())

@@ -1,4 +1,4 @@
-"""When a guard acts: not when it was told "released", but at any other end of its holder."""
+"""The guard process: it acts at every end of its holder, unless the holder said "released" before."""
 
 import socket
 import subprocess
@@ -31,14 +31,14 @@ def peer() -> Iterator[subprocess.Popen[bytes]]:
 Line = tuple[socket.socket, socket.socket]
 
 
-def test_it_does_nothing_when_it_was_told_released(line: Line) -> None:
+def test_guard_process_does_nothing_after_released(line: Line) -> None:
     holders, guards = line
     holders.sendall(RELEASED)
 
     assert guard_process._was_released(guards.fileno(), -1, -1)
 
 
-def test_released_counts_even_if_the_holder_died_right_after(line: Line) -> None:
+def test_guard_process_does_nothing_if_the_holder_died_after_released(line: Line) -> None:
     holders, guards = line
     holders.sendall(RELEASED)
     holders.close()
@@ -46,14 +46,14 @@ def test_released_counts_even_if_the_holder_died_right_after(line: Line) -> None
     assert guard_process._was_released(guards.fileno(), -1, -1)
 
 
-def test_it_acts_when_the_line_breaks(line: Line) -> None:
+def test_guard_process_acts_when_the_socket_is_closed(line: Line) -> None:
     holders, guards = line
     holders.close()
 
     assert not guard_process._was_released(guards.fileno(), -1, -1)
 
 
-def test_it_acts_when_the_holder_ended_though_somebody_keeps_the_line_open(
+def test_guard_process_acts_when_the_holder_ended_though_the_socket_is_open(
     line: Line, peer: subprocess.Popen[bytes]
 ) -> None:
     peer.kill()
@@ -61,7 +61,9 @@ def test_it_acts_when_the_holder_ended_though_somebody_keeps_the_line_open(
     assert not guard_process._was_released(line[1].fileno(), watch_process(peer.pid), -1)
 
 
-def test_it_ends_a_holder_whose_controller_is_gone(line: Line, peer: subprocess.Popen[bytes]) -> None:
+def test_guard_process_kills_a_holder_whose_controller_has_ended(
+    line: Line, peer: subprocess.Popen[bytes]
+) -> None:
     with running(PEER, stdin=subprocess.PIPE) as controller:
         controller.kill()
 
@@ -71,9 +73,7 @@ def test_it_ends_a_holder_whose_controller_is_gone(line: Line, peer: subprocess.
     assert peer.wait() == -9
 
 
-def test_a_controller_that_was_gone_before_the_watch_began_counts(
-    line: Line, peer: subprocess.Popen[bytes]
-) -> None:
+def test_guard_process_acts_if_the_controller_ended_before(line: Line, peer: subprocess.Popen[bytes]) -> None:
     with subprocess.Popen(["true"]) as controller:
         controller.wait()
 
@@ -83,7 +83,7 @@ def test_a_controller_that_was_gone_before_the_watch_began_counts(
     assert peer.wait() == -9
 
 
-def test_a_line_that_is_reset_is_no_release(line: Line) -> None:
+def test_guard_process_takes_a_reset_socket_for_no_release(line: Line) -> None:
     holders, guards = line
     guards.sendall(b"ready 4711\n")
     holders.close()
@@ -91,7 +91,7 @@ def test_a_line_that_is_reset_is_no_release(line: Line) -> None:
     assert guard_process._heard(guards.fileno()) == b""
 
 
-def test_a_message_to_a_holder_that_is_gone_is_no_error(line: Line) -> None:
+def test_guard_process_ignores_an_error_in_sending(line: Line) -> None:
     holders, guards = line
     holders.close()
 

@@ -1,4 +1,4 @@
-"""What would end a guard together with its run is told: before the first test, and by `hil doctor`."""
+"""Dangers that end a guard together with its run: a run and `hil doctor` report them."""
 
 from __future__ import annotations
 

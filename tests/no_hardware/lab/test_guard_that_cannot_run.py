@@ -1,4 +1,4 @@
-"""A guard that cannot run is noticed: before the board is handed out, or while it is used."""
+"""A guard that cannot run: it is noticed before the board is handed out, or during its use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A lab file may hold anything: it is refused in words, with bounded work and memory, never waited for."""
+"""Lab files with any content: they are refused with an error, in limited time and memory."""
 
 from __future__ import annotations
 

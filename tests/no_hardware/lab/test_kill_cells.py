@@ -1,4 +1,4 @@
-"""The most telling cells of the kill matrix; `nox -s kill_matrix` plays all of them."""
+"""Some rows of the kill matrix; `nox -s kill_matrix` runs all of them."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def simulator() -> Iterator[SimulatorProcess]:
         ),
     ],
 )
-def test_a_killed_run_leaves_a_safe_board(
+def test_killed_run_leaves_a_safe_board(
     cause: str, way: Way, simulator: SimulatorProcess, tmp_path: Path
 ) -> None:
     (to_do,) = (known for known in CAUSES if known.name == cause)
@@ -53,7 +53,7 @@ def test_a_killed_run_leaves_a_safe_board(
 
 @pytest.mark.skipif(not can_be_started(Way.INIT), reason="a PID namespace needs root and unshare")
 @pytest.mark.parametrize("way", [Way.FIRST, Way.INIT, Way.USER_INIT])
-def test_a_run_in_a_container_that_waits_for_guards_leaves_a_safe_board(
+def test_killed_run_in_a_container_with_an_init_leaves_a_safe_board(
     way: Way, simulator: SimulatorProcess, tmp_path: Path
 ) -> None:
     (to_do,) = (known for known in CAUSES if way in known.ways)
@@ -64,7 +64,7 @@ def test_a_run_in_a_container_that_waits_for_guards_leaves_a_safe_board(
 
 
 @pytest.mark.skipif(not can_be_started(Way.SHELL), reason="a PID namespace needs root and unshare")
-def test_a_board_whose_run_ended_with_its_container_is_made_safe_by_the_next_holder(
+def test_next_holder_makes_a_board_safe_after_its_container_ended(
     simulator: SimulatorProcess, tmp_path: Path
 ) -> None:
     outcome = play_last_resort("next holder", simulator, tmp_path, QUIET_S, Way.SHELL)
@@ -72,13 +72,13 @@ def test_a_board_whose_run_ended_with_its_container_is_made_safe_by_the_next_hol
     assert (outcome.problems, outcome.made_safe_by) == ((), "next holder")
 
 
-def test_a_run_without_a_guard_powers_nothing(simulator: SimulatorProcess, tmp_path: Path) -> None:
+def test_run_without_a_guard_powers_nothing(simulator: SimulatorProcess, tmp_path: Path) -> None:
     outcome = play_without_guard(simulator, tmp_path, QUIET_S)
 
     assert outcome.problems == ()
 
 
-def test_a_board_whose_guard_died_with_its_holder_is_made_safe_by_the_next_holder(
+def test_next_holder_makes_a_board_safe_after_guard_and_holder_died(
     simulator: SimulatorProcess, tmp_path: Path
 ) -> None:
     outcome = play_last_resort("next holder", simulator, tmp_path, QUIET_S)
@@ -86,7 +86,7 @@ def test_a_board_whose_guard_died_with_its_holder_is_made_safe_by_the_next_holde
     assert (outcome.problems, outcome.made_safe_by) == ((), "next holder")
 
 
-def test_the_page_keeps_its_words_and_gets_the_new_table() -> None:
+def test_with_table_keeps_the_rest_of_the_page() -> None:
     page = "# Title\n\nwords\n\n| old |\n| --- |\n| row |\n\nmore\n"
 
     assert with_table(page, table([])) == page.replace("| old |\n| --- |\n| row |\n", table([]) + "\n")

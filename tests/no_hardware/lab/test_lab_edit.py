@@ -1,4 +1,4 @@
-"""A lab file that is edited keeps everything that it was not asked to change."""
+"""The lab file editor: it keeps everything that it does not change."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def edit_of(folder: Path, text: str) -> LabFileEditor:
     return LabFileEditor(file)
 
 
-def test_a_new_file_has_the_place_and_nothing_else(tmp_path: Path) -> None:
+def test_lab_file_editor_writes_only_the_place_into_a_new_file(tmp_path: Path) -> None:
     edit = LabFileEditor(tmp_path / "lab.toml")
     edit.add("a", "0df10035", FOUND, ["x"])
     edit.write()
@@ -49,7 +49,7 @@ def test_a_new_file_has_the_place_and_nothing_else(tmp_path: Path) -> None:
     ]
 
 
-def test_only_the_line_that_changes_changes(tmp_path: Path) -> None:
+def test_lab_file_editor_changes_only_the_changed_line(tmp_path: Path) -> None:
     edit = edit_of(tmp_path, COMMENTED)
     edit.add("a", "0df10035", FOUND, [])
     edit.write()
@@ -62,7 +62,9 @@ def test_only_the_line_that_changes_changes(tmp_path: Path) -> None:
 @given(
     comments=st.lists(st.text(st.characters(codec="utf-8", exclude_categories=["C", "Zl", "Zp"])), max_size=8)
 )
-def test_every_comment_is_kept(tmp_path_factory: pytest.TempPathFactory, comments: list[str]) -> None:
+def test_lab_file_editor_keeps_comments(
+    tmp_path_factory: pytest.TempPathFactory, comments: list[str]
+) -> None:
     lines = GOOD.splitlines()
     for number, comment in enumerate(comments):
         lines.insert(3 * number % len(lines), f"# {comment}")
@@ -75,7 +77,7 @@ def test_every_comment_is_kept(tmp_path_factory: pytest.TempPathFactory, comment
 
 
 @pytest.mark.parametrize("line_end", ["\n", "\r\n"])
-def test_line_ends_are_kept(tmp_path: Path, line_end: str) -> None:
+def test_lab_file_editor_keeps_line_ends(tmp_path: Path, line_end: str) -> None:
     file = tmp_path / "lab.toml"
     file.write_bytes(GOOD.replace("\n", line_end).encode())
     edit = LabFileEditor(file)
@@ -85,7 +87,7 @@ def test_line_ends_are_kept(tmp_path: Path, line_end: str) -> None:
     assert GOOD.replace("\n", line_end).encode() in file.read_bytes()
 
 
-def test_a_stick_that_is_written_another_way_stays_as_written(tmp_path: Path) -> None:
+def test_lab_file_editor_keeps_another_name_of_the_same_stick(tmp_path: Path) -> None:
     (tmp_path / "sda").touch()
     (tmp_path / "by-path").symlink_to("sda")
     (tmp_path / "by-id").symlink_to("sda")
@@ -96,14 +98,14 @@ def test_a_stick_that_is_written_another_way_stays_as_written(tmp_path: Path) ->
     assert (edit.text, edit.diff) == (text, "")
 
 
-def test_a_stick_whose_name_another_place_has_is_not_written(tmp_path: Path) -> None:
+def test_lab_file_editor_writes_no_stick_name_of_another_place(tmp_path: Path) -> None:
     edit = edit_of(tmp_path, f'[place.a]\nserial = "0df10035"\nstick = "{STICK}"\n')
     edit.add("b", "5a1c0e01", FOUND, [])
 
     assert edit.lab.wiring_of("5a1c0e01").stick is None
 
 
-def test_a_console_that_is_gone_is_replaced_and_one_that_is_there_stays(tmp_path: Path) -> None:
+def test_lab_file_editor_replaces_only_a_missing_console(tmp_path: Path) -> None:
     there = tmp_path / "tty"
     text = f'[place.a]\nserial = "0df10035"\nconsole = "{there}"\n'
     found = Survey(None, Path("/dev/serial/by-id/usb-other"), spoke=True)
@@ -120,7 +122,7 @@ def test_a_console_that_is_gone_is_replaced_and_one_that_is_there_stays(tmp_path
 @pytest.mark.parametrize(
     ("name", "serial"), [("c", "0df10035"), ("b", "99999999"), ("two words", "99999999")]
 )
-def test_what_would_make_the_file_wrong_is_refused(tmp_path: Path, name: str, serial: str) -> None:
+def test_lab_file_editor_refuses_a_wrong_file(tmp_path: Path, name: str, serial: str) -> None:
     edit = edit_of(tmp_path, COMMENTED)
     with pytest.raises(UsageError):
         edit.add(name, serial, FOUND, [])
@@ -129,7 +131,7 @@ def test_what_would_make_the_file_wrong_is_refused(tmp_path: Path, name: str, se
 
 
 @pytest.mark.parametrize("broken", BROKEN[::10], ids=range(len(BROKEN[::10])))
-def test_a_file_that_is_wrong_already_is_not_touched(tmp_path: Path, broken: object) -> None:
+def test_lab_file_editor_does_not_touch_a_wrong_file(tmp_path: Path, broken: object) -> None:
     text = broken.text  # type: ignore[attr-defined]
     with pytest.raises(UsageError, match=r"lab\.toml:\d+: "):
         edit_of(tmp_path, text)
@@ -137,7 +139,7 @@ def test_a_file_that_is_wrong_already_is_not_touched(tmp_path: Path, broken: obj
     assert (tmp_path / "lab.toml").read_text() == text
 
 
-def test_a_file_that_somebody_changed_meanwhile_is_not_overwritten(tmp_path: Path) -> None:
+def test_lab_file_editor_does_not_overwrite_a_changed_file(tmp_path: Path) -> None:
     edit = edit_of(tmp_path, COMMENTED)
     edit.add("new", "99999999", FOUND, [])
     (tmp_path / "lab.toml").write_text("# theirs")

@@ -1,4 +1,4 @@
-"""What a lab file says reaches a run, and one that is wrong names its mistake and the line."""
+"""Lab files: runs use their values, and the error for a wrong file names the line."""
 
 import json
 import os
@@ -57,7 +57,7 @@ def write(folder: Path, text: str) -> Path:
     return file
 
 
-def test_a_place_says_what_its_board_cannot_know(tmp_path: Path) -> None:
+def test_lab_gives_the_wiring_of_a_place(tmp_path: Path) -> None:
     lab = read_lab(write(tmp_path, GOOD))
 
     assert lab.serial_of("jetson-1") == "0df10035"
@@ -69,22 +69,20 @@ def test_a_place_says_what_its_board_cannot_know(tmp_path: Path) -> None:
     assert lab.wiring_of("0df10035").stick == Path("/dev/disk/by-id/usb-A")
 
 
-def test_a_board_that_the_file_does_not_name_is_a_place_as_well(tmp_path: Path) -> None:
+def test_lab_takes_an_unnamed_board_for_a_place(tmp_path: Path) -> None:
     lab = read_lab(write(tmp_path, GOOD))
 
     assert (lab.name_of("99999999"), lab.policy_of("99999999")) == ("", "force-off")
 
 
-def test_good_is_good(tmp_path: Path) -> None:
+def test_parse_lab_accepts_the_good_file(tmp_path: Path) -> None:
     lab = read_lab(write(tmp_path, GOOD))
 
     assert list(lab.places) == ["jetson-1", "pi"]
 
 
 @pytest.mark.parametrize("broken", BROKEN, ids=range(len(BROKEN)))
-def test_a_mistake_is_told_with_file_line_what_is_allowed_and_what_was_meant(
-    tmp_path: Path, broken: Broken
-) -> None:
+def test_parse_lab_names_file_line_and_remedy_of_each_mistake(tmp_path: Path, broken: Broken) -> None:
     file = write(tmp_path, broken.text)
     with pytest.raises(UsageError) as raised:
         read_lab(file)
@@ -95,7 +93,7 @@ def test_a_mistake_is_told_with_file_line_what_is_allowed_and_what_was_meant(
     assert raised.value.remedy
 
 
-def test_the_example_of_the_page_is_a_lab_file_and_names_every_key() -> None:
+def test_lab_file_page_has_a_valid_example_and_names_every_key() -> None:
     page = (ROOT / "docs/lab-file.md").read_text(encoding="utf-8")
     example = page.partition("```toml\n")[2].partition("```")[0]
 
@@ -103,40 +101,40 @@ def test_the_example_of_the_page_is_a_lab_file_and_names_every_key() -> None:
     assert [key for key in Place.model_fields if key not in page] == []
 
 
-def test_there_are_two_hundred_broken_files() -> None:
+def test_broken_lab_files_are_two_hundred() -> None:
     assert len({broken.text for broken in BROKEN}) >= 200
 
 
-def test_an_editors_schema_takes_what_the_model_takes() -> None:
+def test_schema_accepts_what_the_model_accepts() -> None:
     validator = Draft202012Validator(schema())
 
     assert list(validator.iter_errors(tomllib.loads(GOOD))) == []
 
 
 @pytest.mark.parametrize("broken", [*WRONG_TYPES, *WRONG_KEYS], ids=range(len(WRONG_TYPES) + len(WRONG_KEYS)))
-def test_an_editors_schema_refuses_wrong_types_and_keys(broken: Broken) -> None:
+def test_schema_refuses_wrong_types_and_keys(broken: Broken) -> None:
     validator = Draft202012Validator(schema())
 
     assert list(validator.iter_errors(tomllib.loads(broken.text)))
 
 
-def test_several_mistakes_are_counted(tmp_path: Path) -> None:
+def test_parse_lab_counts_several_mistakes(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="1 more in line 4"):
         read_lab(write(tmp_path, '[place.a]\nserial = "0df10035"\nsafe = 1\nbaud_rate = "x"\n'))
 
 
-def test_a_file_asked_for_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+def test_find_lab_raises_if_the_named_file_does_not_exist(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"no\.toml cannot be read"):
         find_lab("no.toml", tmp_path, {})
 
 
-def test_bytes_that_are_not_utf_8_are_an_error(tmp_path: Path) -> None:
+def test_read_lab_raises_for_bytes_that_are_not_utf_8(tmp_path: Path) -> None:
     (tmp_path / "lab.toml").write_bytes(b"\n\xff")
     with pytest.raises(UsageError, match=r"lab\.toml:2: .*UTF-8"):
         read_lab(tmp_path / "lab.toml")
 
 
-def test_the_projects_file_goes_before_the_users(tmp_path: Path) -> None:
+def test_find_lab_prefers_the_projects_file(tmp_path: Path) -> None:
     (tmp_path / "config/hil").mkdir(parents=True)
     write(tmp_path / "config/hil", GOOD)
     (tmp_path / "project/tests").mkdir(parents=True)
@@ -148,7 +146,7 @@ def test_the_projects_file_goes_before_the_users(tmp_path: Path) -> None:
     assert find_lab(None, tmp_path / "project/tests", environ).file == tmp_path / "project/lab.toml"
 
 
-def test_what_lies_in_a_folder_above_where_anybody_may_write_is_nobodys_lab_file(tmp_path: Path) -> None:
+def test_find_lab_ignores_a_file_in_a_world_writable_folder(tmp_path: Path) -> None:
     below = tmp_path / "below"
     below.mkdir()
     write(tmp_path, GOOD)
@@ -158,20 +156,20 @@ def test_what_lies_in_a_folder_above_where_anybody_may_write_is_nobodys_lab_file
     assert find_lab(None, below, {}).file is None
 
 
-def test_none_asks_for_no_file(tmp_path: Path) -> None:
+def test_find_lab_reads_no_file_for_none(tmp_path: Path) -> None:
     write(tmp_path, "wrong")
 
     assert find_lab("none", tmp_path, {}).file is None
 
 
-def test_the_published_schema_is_the_one_that_is_checked() -> None:
+def test_schema_is_the_published_one() -> None:
     published = Path(hil.__file__).parent / "data/lab.schema.json"
 
     assert json.loads(published.read_text()) == schema()
 
 
 @pytest.mark.thorough
-def test_a_run_uses_what_the_lab_file_says_of_the_dut(tmp_path: Path) -> None:
+def test_run_uses_the_lab_files_values_of_the_dut(tmp_path: Path) -> None:
     shutil.copy(ROOT / "conftest.py", tmp_path)
     (tmp_path / "test_logs_in.py").write_text(LOGS_IN)
     (tmp_path / "locks").mkdir()
@@ -206,7 +204,7 @@ def test_a_run_uses_what_the_lab_file_says_of_the_dut(tmp_path: Path) -> None:
         pytest.param("aL,w1", False, True, marks=pytest.mark.thorough),
     ],
 )
-def test_what_a_place_calls_safe_is_done_when_its_run_is_killed(
+def test_guard_carries_out_the_policy_of_the_lab_file(
     tmp_path: Path, safe: str, stays_on: bool, pin_a_was_low: bool
 ) -> None:
     shutil.copy(ROOT / "conftest.py", tmp_path)

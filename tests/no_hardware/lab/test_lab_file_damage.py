@@ -1,4 +1,4 @@
-"""A lab file damaged anywhere is either still one or names its line; it never ends in a traceback."""
+"""Damaged lab files: they are still valid, or an error names the line; there is never a traceback."""
 
 from __future__ import annotations
 
@@ -40,34 +40,34 @@ def told_or_good(text: str) -> None:
 
 
 @given(at=st.integers(0, len(GOOD)), width=st.integers(0, 5), piece=PIECES | st.text(max_size=3))
-def test_a_piece_that_is_replaced_anywhere(at: int, width: int, piece: str) -> None:
+def test_parse_lab_accepts_or_names_a_replaced_piece(at: int, width: int, piece: str) -> None:
     told_or_good(GOOD[:at] + piece + GOOD[at + width :])
 
 
 @given(line=st.integers(0, len(LINES) - 1), value=VALUES)
-def test_a_value_of_any_type_behind_any_key(line: int, value: object) -> None:
+def test_parse_lab_accepts_or_names_a_value_of_any_type(line: int, value: object) -> None:
     key = LINES[line].partition(" = ")[0]
     written = str(value).lower() if isinstance(value, bool) else str(value)
     told_or_good("\n".join([*LINES[:line], f"{key} = {written}", *LINES[line + 1 :]]))
 
 
 @given(order=st.permutations(range(len(LINES))))
-def test_lines_in_any_order(order: list[int]) -> None:
+def test_parse_lab_accepts_or_names_lines_in_any_order(order: list[int]) -> None:
     told_or_good("\n".join(LINES[at] for at in order))
 
 
 @given(text=st.text(max_size=40))
-def test_any_text_at_all(text: str) -> None:
+def test_parse_lab_accepts_or_names_any_text(text: str) -> None:
     told_or_good(text)
 
 
 @given(data=st.binary(max_size=60))
-def test_any_bytes_at_all(data: bytes) -> None:
+def test_read_lab_accepts_or_names_any_bytes(data: bytes) -> None:
     with contextlib.suppress(UnicodeDecodeError):
         told_or_good(data.decode())
 
 
-def test_the_line_is_found_in_a_large_file() -> None:
+def test_parse_lab_finds_the_line_in_a_large_file() -> None:
     place = '[place.p{0}]\nserial = "{0:08x}"\ntags = [\n  "a",\n]\n'
     places = "".join(place.format(number) for number in range(400))
     with pytest.raises(UsageError, match=r"lab\.toml:2003: unknown key serail"):

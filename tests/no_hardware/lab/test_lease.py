@@ -1,4 +1,4 @@
-"""The exclusive right to a board: held once, given back by whatever ends its holder."""
+"""Leases: one holder at a time, until whatever ends the holder."""
 
 import ctypes
 import errno
@@ -40,24 +40,24 @@ def other_holder(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
         yield process
 
 
-def test_a_free_board_is_held_at_once(tmp_path: Path) -> None:
+def test_acquire_takes_a_free_board_at_once(tmp_path: Path) -> None:
     with acquire("5a1c0e01", folder=tmp_path) as lease:
         assert lease.serial == "5a1c0e01"
 
 
-def test_a_held_board_is_refused(tmp_path: Path) -> None:
+def test_acquire_refuses_a_leased_board(tmp_path: Path) -> None:
     with acquire("5a1c0e01", folder=tmp_path), pytest.raises(BoardBusyError):
         acquire("5a1c0e01", folder=tmp_path)
 
 
-def test_a_board_given_back_can_be_held_again(tmp_path: Path) -> None:
+def test_acquire_takes_a_released_board(tmp_path: Path) -> None:
     acquire("5a1c0e01", folder=tmp_path).release()
 
     with acquire("5a1c0e01", folder=tmp_path) as again:
         assert again.serial == "5a1c0e01"
 
 
-def test_the_first_free_one_of_several_boards_is_taken(tmp_path: Path) -> None:
+def test_acquire_any_takes_the_first_free_board(tmp_path: Path) -> None:
     with (
         acquire("5a1c0e01", folder=tmp_path),
         acquire_any(["5a1c0e01", "5a1c0e02"], folder=tmp_path) as second,
@@ -65,7 +65,7 @@ def test_the_first_free_one_of_several_boards_is_taken(tmp_path: Path) -> None:
         assert second.serial == "5a1c0e02"
 
 
-def test_boards_that_were_not_taken_stay_free(tmp_path: Path) -> None:
+def test_acquire_any_leaves_other_boards_free(tmp_path: Path) -> None:
     with (
         acquire_any(["5a1c0e01", "5a1c0e02"], folder=tmp_path),
         acquire("5a1c0e02", folder=tmp_path) as other,
@@ -73,7 +73,7 @@ def test_boards_that_were_not_taken_stay_free(tmp_path: Path) -> None:
         assert other.serial == "5a1c0e02"
 
 
-def test_a_busy_board_names_its_holder(tmp_path: Path, other_holder: subprocess.Popen[bytes]) -> None:
+def test_busy_error_names_the_holder(tmp_path: Path, other_holder: subprocess.Popen[bytes]) -> None:
     with pytest.raises(BoardBusyError) as caught:
         acquire("5a1c0e01", folder=tmp_path)
 
@@ -82,7 +82,9 @@ def test_a_busy_board_names_its_holder(tmp_path: Path, other_holder: subprocess.
     assert str(caught.value).count("5a1c0e01") == 1, "the board is named once"
 
 
-def test_a_killed_holder_frees_the_board(tmp_path: Path, other_holder: subprocess.Popen[bytes]) -> None:
+def test_acquire_takes_the_board_of_a_killed_holder(
+    tmp_path: Path, other_holder: subprocess.Popen[bytes]
+) -> None:
     other_holder.kill()
     other_holder.wait()
 
@@ -90,7 +92,7 @@ def test_a_killed_holder_frees_the_board(tmp_path: Path, other_holder: subproces
         assert lease.holder.pid == os.getpid()
 
 
-def test_waiting_ends_when_the_board_is_given_back(tmp_path: Path) -> None:
+def test_acquire_waits_for_a_release(tmp_path: Path) -> None:
     first = acquire("5a1c0e01", folder=tmp_path)
     threading.Timer(0.1, first.release).start()
 
@@ -119,7 +121,7 @@ def fork_that_lives_on() -> Iterator[Callable[[], None]]:
     os.close(until)
 
 
-def test_a_forked_child_does_not_keep_the_board_beyond_its_parent(
+def test_lease_ends_with_its_process_though_a_forked_child_lives(
     tmp_path: Path, fork_that_lives_on: Callable[[], None]
 ) -> None:
     lease = acquire("5a1c0e01", folder=tmp_path)
@@ -130,7 +132,7 @@ def test_a_forked_child_does_not_keep_the_board_beyond_its_parent(
         assert again.serial == "5a1c0e01"
 
 
-def test_the_lock_file_says_which_test_runs_now(tmp_path: Path) -> None:
+def test_set_test_writes_the_present_test_into_the_lock_file(tmp_path: Path) -> None:
     with acquire("5a1c0e01", test="first", folder=tmp_path) as lease:
         lease.set_test("second")
 
@@ -138,11 +140,11 @@ def test_the_lock_file_says_which_test_runs_now(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("record", [b"", b"{", b"[]", b'{"user": "a"}', b"\xff"])
-def test_a_record_that_is_no_record_is_nobody(record: bytes) -> None:
+def test_holder_of_wrong_content_is_none(record: bytes) -> None:
     assert Holder.from_json(record) is None
 
 
-def test_a_link_in_place_of_a_lock_file_is_not_followed(tmp_path: Path) -> None:
+def test_acquire_follows_no_link(tmp_path: Path) -> None:
     (tmp_path / "hil-board-5a1c0e01.lock").symlink_to(tmp_path / "precious")
 
     acquire("5a1c0e01", folder=tmp_path).release()
@@ -150,7 +152,7 @@ def test_a_link_in_place_of_a_lock_file_is_not_followed(tmp_path: Path) -> None:
     assert not (tmp_path / "precious").exists()
 
 
-def test_a_second_name_of_another_file_is_refused(tmp_path: Path) -> None:
+def test_acquire_refuses_a_hard_link(tmp_path: Path) -> None:
     (tmp_path / "precious").write_text("mine")
     os.link(tmp_path / "precious", tmp_path / "hil-board-5a1c0e01.lock")
 
@@ -159,20 +161,20 @@ def test_a_second_name_of_another_file_is_refused(tmp_path: Path) -> None:
     assert (tmp_path / "precious").read_text() == "mine"
 
 
-def test_a_named_folder_is_made_for_everybody_with_the_sticky_bit(tmp_path: Path) -> None:
+def test_lock_folder_makes_a_named_folder_with_the_sticky_bit(tmp_path: Path) -> None:
     folder = lock_folder({"HIL_LOCK_DIR": str(tmp_path / "locks")})
 
     assert folder.stat().st_mode & 0o7777 == 0o1777
 
 
-def test_a_folder_that_is_a_link_is_refused(tmp_path: Path) -> None:
+def test_lock_folder_refuses_a_link(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path)
 
     with pytest.raises(UsageError, match="HIL_LOCK_DIR"):
         lock_folder({"HIL_LOCK_DIR": str(tmp_path / "link")})
 
 
-def test_a_folder_where_everybody_may_delete_is_refused(tmp_path: Path) -> None:
+def test_lock_folder_refuses_a_folder_where_everybody_may_delete(tmp_path: Path) -> None:
     tmp_path.chmod(0o777)
 
     with pytest.raises(UsageError, match="sticky"):
@@ -180,19 +182,19 @@ def test_a_folder_where_everybody_may_delete_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
-def test_a_folder_of_another_user_is_refused(tmp_path: Path) -> None:
+def test_lock_folder_refuses_a_folder_of_another_user(tmp_path: Path) -> None:
     os.chown(tmp_path, 12345, -1)
 
     with pytest.raises(UsageError, match="another user"):
         lock_folder({"HIL_LOCK_DIR": str(tmp_path)})
 
 
-def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+def test_lock_folder_names_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot be made"):
         lock_folder({"HIL_LOCK_DIR": str(tmp_path / "no" / "such")})
 
 
-def test_a_folder_where_its_group_may_delete_is_refused(tmp_path: Path) -> None:
+def test_lock_folder_refuses_a_folder_where_its_group_may_delete(tmp_path: Path) -> None:
     tmp_path.chmod(0o2770)
 
     with pytest.raises(UsageError, match="each member of its group may delete"):
@@ -217,7 +219,7 @@ def become_root_of_a_user_namespace() -> None:
 
 
 @only_root
-def test_a_user_namespace_locks_in_the_folder_of_its_host(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lock_folder_accepts_the_hosts_folder_in_a_user_namespace(monkeypatch: pytest.MonkeyPatch) -> None:
     def hold_inside(folder: Path) -> tuple[int, int, Path, str]:
         try:
             become_root_of_a_user_namespace()
@@ -235,16 +237,14 @@ def test_a_user_namespace_locks_in_the_folder_of_its_host(monkeypatch: pytest.Mo
         with acquire("5a1c0e01", folder=folder):
             uid, owner, found, why = as_user(VICTIM, lambda: hold_inside(folder))
         if owner == -1:
-            pytest.skip("this machine lets nobody make a user namespace")
+            pytest.skip("no user namespace can be made on this machine")
 
     assert (uid, owner, found) == (0, 65534, folder)
     assert str(os.getpid()) in why
 
 
 @only_root
-def test_a_tmp_that_systemd_made_for_one_unit_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_lock_folder_refuses_a_private_tmp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("tmp", "systemd-private-1-hil.service-2/tmp"):
         (tmp_path / name).mkdir(parents=True)
         (tmp_path / name).chmod(0o1777)
@@ -263,12 +263,12 @@ def test_a_tmp_that_systemd_made_for_one_unit_is_refused(
     assert "HIL_LOCK_DIR" in caught.value.remedy
 
 
-def test_without_a_named_folder_a_system_folder_is_used() -> None:
+def test_lock_folder_is_a_system_folder_by_default() -> None:
     assert str(lock_folder({})) in SYSTEM_FOLDERS
 
 
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])
-def test_a_file_system_without_locks_is_an_error_and_never_a_softer_lock(
+def test_acquire_raises_on_a_file_system_without_locks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     def refuse(_descriptor: int, _operation: int) -> None:

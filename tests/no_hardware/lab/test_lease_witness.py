@@ -1,4 +1,4 @@
-"""Turns on one simulated board: its own record of who spoke to it tells that no two ever had it at once."""
+"""Leases of one simulated board: its own log of requests shows that no two processes used it at once."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ with open_board(host, serial) as board:
 
 @pytest.mark.thorough
 @pytest.mark.timeout(900)
-def test_2000_turns_of_8_processes_meet_at_no_board_and_leak_nothing(tmp_path: Path) -> None:
+def test_lease_is_exclusive_by_the_boards_own_record(tmp_path: Path) -> None:
     with SimulatorProcess(boards=1) as simulator:
         (serial,) = simulator.serials()
         words = [json.dumps(simulator.ready), *map(str, (tmp_path, TURNS, PROCESSES, WAIT_S))]

@@ -1,4 +1,4 @@
-"""Two processes that find different lock folders meet at the board's own device node."""
+"""The lock on the device node: it excludes processes with another lock folder."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def test_usb_node_is_the_one_that_the_kernel_numbers(host: Host, tmp_path: Path)
     assert usb_node(Host(sys=tmp_path / "nowhere"), SERIAL) is None
 
 
-def test_a_board_that_is_held_in_another_folder_is_busy_and_names_node_and_holder(
+def test_node_lock_refuses_a_board_of_another_folder_and_names_its_holder(
     host: Host, one: Path, two: Path
 ) -> None:
     with acquire(SERIAL, folder=one, host=host), pytest.raises(BoardBusyError) as caught:
@@ -146,7 +146,7 @@ def test_a_board_that_is_held_in_another_folder_is_busy_and_names_node_and_holde
     assert "HIL_LOCK_DIR" in caught.value.why
 
 
-def test_a_board_that_is_given_back_in_another_folder_is_free(host: Host, one: Path, two: Path) -> None:
+def test_node_lock_is_free_after_a_release_in_another_folder(host: Host, one: Path, two: Path) -> None:
     first = acquire(SERIAL, folder=one, host=host)
     threading.Timer(0.1, first.release).start()
 
@@ -156,26 +156,26 @@ def test_a_board_that_is_given_back_in_another_folder_is_free(host: Host, one: P
         pass
 
 
-def test_another_board_is_taken_where_one_is_held_in_another_folder(host: Host, one: Path, two: Path) -> None:
+def test_acquire_any_takes_a_board_that_no_other_folder_has(host: Host, one: Path, two: Path) -> None:
     with acquire(SERIAL, folder=one, host=host), acquire_any([SERIAL, OTHER], folder=two, host=host) as mine:
         assert mine.serial == OTHER
     with acquire_any([SERIAL], folder=two, host=host):
         pass
 
 
-def test_boards_in_one_folder_are_handed_over_in_order_with_their_nodes(host: Host, one: Path) -> None:
+def test_node_lock_is_handed_over_in_order_within_one_folder(host: Host, one: Path) -> None:
     for _ in range(50):
         first = acquire(SERIAL, folder=one, host=host)
         threading.Thread(target=first.release).start()
         acquire(SERIAL, folder=one, host=host, wait_s=SOON_S).release()
 
 
-def test_a_board_without_a_node_is_leased_by_its_file_alone(host: Host, one: Path, two: Path) -> None:
+def test_acquire_works_without_a_node(host: Host, one: Path, two: Path) -> None:
     with acquire("5a1c0e09", folder=one, host=host), acquire("5a1c0e09", folder=two, host=host):
         pass
 
 
-def test_a_lock_file_that_was_removed_under_its_holder_lets_no_second_one_in(host: Host, one: Path) -> None:
+def test_node_lock_keeps_others_out_after_the_lock_file_was_removed(host: Host, one: Path) -> None:
     with acquire(SERIAL, folder=one, host=host):
         (one / f"hil-board-{SERIAL}.lock").unlink()
 
@@ -183,9 +183,7 @@ def test_a_lock_file_that_was_removed_under_its_holder_lets_no_second_one_in(hos
             acquire(SERIAL, folder=one, host=host)
 
 
-def test_a_lock_file_that_was_removed_or_replaced_is_locked_again_by_its_holder(
-    host: Host, one: Path
-) -> None:
+def test_set_test_locks_a_removed_or_replaced_lock_file_again(host: Host, one: Path) -> None:
     safety = Safety(action="builtins:print", arguments={})
     for replaced in (False, True):
         with under_guard(acquire(SERIAL, folder=one, host=host), safety) as lease:
@@ -203,7 +201,7 @@ def test_a_lock_file_that_was_removed_or_replaced_is_locked_again_by_its_holder(
         acquire(SERIAL, folder=one, host=host).release()
 
 
-def test_a_lock_file_that_another_process_has_by_now_ends_the_use_of_the_board(
+def test_set_test_raises_if_another_process_has_the_new_lock_file(
     one: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(relock, "REGAIN_S", 0.1)
@@ -219,7 +217,7 @@ def test_a_lock_file_that_another_process_has_by_now_ends_the_use_of_the_board(
     assert str(one / f"hil-board-{SERIAL}.lock") in caught.value.why
 
 
-def test_a_guard_that_shares_the_file_locked_again_keeps_it_when_its_holder_is_killed(
+def test_guard_keeps_a_file_that_was_locked_again_after_its_holder_was_killed(
     host: Host, one: Path, two: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "slow_action.py").write_text(SLOW_ACTION)
@@ -242,7 +240,7 @@ def test_a_guard_that_shares_the_file_locked_again_keeps_it_when_its_holder_is_k
         assert not read_record(one, SERIAL).needs_safety
 
 
-def test_a_killed_holders_guard_keeps_the_node_until_the_board_is_safe(
+def test_guard_keeps_the_node_locked_until_the_board_is_safe(
     host: Host, one: Path, two: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "slow_action.py").write_text(SLOW_ACTION)
@@ -348,7 +346,7 @@ def is_busy(host: Host, folder: Path) -> bool:
     return False
 
 
-def test_a_guarded_lease_that_is_given_back_gives_the_node_back(host: Host, one: Path, two: Path) -> None:
+def test_guarded_lease_release_unlocks_the_node(host: Host, one: Path, two: Path) -> None:
     safety = Safety(action="builtins:print", arguments={})
     with under_guard(acquire(SERIAL, folder=one, host=host), safety), pytest.raises(BoardBusyError):
         acquire(SERIAL, folder=two, host=host)
@@ -356,7 +354,9 @@ def test_a_guarded_lease_that_is_given_back_gives_the_node_back(host: Host, one:
     acquire(SERIAL, folder=two, host=host).release()
 
 
-def test_a_forked_child_does_not_keep_the_node(host: Host, one: Path, two: Path) -> None:
+def test_node_lock_ends_with_its_process_though_a_forked_child_lives(
+    host: Host, one: Path, two: Path
+) -> None:
     lease = acquire(SERIAL, folder=one, host=host)
     until_told, tell = os.pipe()
     child = os.fork()
@@ -373,7 +373,7 @@ def test_a_forked_child_does_not_keep_the_node(host: Host, one: Path, two: Path)
 
 
 @only_root
-def test_a_node_that_may_only_be_read_is_proof_enough() -> None:
+def test_node_lock_works_with_a_read_only_node() -> None:
     with folder_for_everybody() as root:
         plug(root, SERIAL, 4).chmod(0o444)
         host = Host(dev=root / "dev", sys=root / "sys")
@@ -384,7 +384,7 @@ def test_a_node_that_may_only_be_read_is_proof_enough() -> None:
             as_user(VICTIM, lambda: acquire(SERIAL, folder=root / "two", host=host))
 
 
-def test_a_simulated_board_has_a_node_that_follows_it(simulator: SimulatorProcess) -> None:
+def test_simulated_board_has_a_node_that_follows_it(simulator: SimulatorProcess) -> None:
     host, serial = simulated_host(simulator.ready), simulator.serials()[0]
     before = usb_node(host, serial)
     assert before is not None
@@ -398,7 +398,7 @@ def test_a_simulated_board_has_a_node_that_follows_it(simulator: SimulatorProces
     assert usb_node(host, serial) != before
 
 
-def test_a_node_lock_does_not_disturb_the_use_of_a_board(
+def test_node_lock_does_not_disturb_the_use_of_a_board(
     simulator: SimulatorProcess, one: Path, two: Path
 ) -> None:
     host, serial = simulated_host(simulator.ready), simulator.serials()[0]
@@ -412,7 +412,7 @@ def test_a_node_lock_does_not_disturb_the_use_of_a_board(
             acquire(serial, folder=two, host=host)
 
 
-def test_a_foreign_flock_on_the_node_is_somebody(host: Host, one: Path, tmp_path: Path) -> None:
+def test_node_lock_names_any_process_with_a_flock(host: Host, one: Path, tmp_path: Path) -> None:
     with (tmp_path / "dev/bus/usb/001/004").open("rb") as node:
         fcntl.flock(node, fcntl.LOCK_EX)
         with pytest.raises(BoardBusyError):

@@ -1,4 +1,4 @@
-"""A board is made safe although its lock, its record or their folder was removed while it was held."""
+"""A lock file, record or lock folder that is removed during a lease: the board is still made safe."""
 
 from __future__ import annotations
 
@@ -142,9 +142,7 @@ def test_run_whose_lock_folder_was_removed_goes_on_under_a_new_one(
     assert until(lambda: board.read_text() == "off", SOON_S)
 
 
-def test_record_that_was_put_back_from_before_the_lease_proves_nothing(
-    locks: Path, board: Path, safety: Safety
-) -> None:
+def test_guard_acts_though_an_older_record_was_restored(locks: Path, board: Path, safety: Safety) -> None:
     lease = acquire(SERIAL, folder=locks)
     task = GuardTask(SERIAL, lease.lock.path, safety, lease.holder.pid, lease.holder.since)
     remove(locks, "folder, made again")
@@ -194,7 +192,9 @@ def test_board_whose_record_says_nothing_counts_as_in_use_by_a_holder_that_died(
     assert (found.state, found.holder) == (BoardState.IN_USE, died.holder)
 
 
-def test_board_that_was_never_held_is_used_as_it_is(locks: Path, board: Path, safety: Safety) -> None:
+def test_under_guard_leaves_a_board_as_it_is_that_was_never_leased(
+    locks: Path, board: Path, safety: Safety
+) -> None:
     with under_guard(acquire(SERIAL, folder=locks), safety) as lease:
         assert lease.made_safe is None
         assert board.read_text() == "on"

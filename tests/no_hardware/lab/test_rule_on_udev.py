@@ -88,7 +88,7 @@ def tags_in(said: str) -> str:
     return "".join(line for line in said.splitlines() if "TAGS=" in line)
 
 
-def test_a_console_is_kept_from_modem_manager_and_is_for_whoever_sits_there_whatever_groups_there_are(
+def test_rule_opens_the_console_to_the_logged_in_user_and_excludes_modem_manager(
     udevadm: list[str], groups: Path
 ) -> None:
     rule = rule_text().replace(OF_A_TTY, 'KERNEL=="tty0", GOTO="dutlink_tty"')
@@ -98,9 +98,7 @@ def test_a_console_is_kept_from_modem_manager_and_is_for_whoever_sits_there_what
     assert ("ID_MM_DEVICE_IGNORE=1" in said, "uaccess" in tags_in(said)) == (True, True), said
 
 
-def test_a_stick_at_its_socket_is_left_alone_by_udisks_and_is_for_whoever_sits_there(
-    udevadm: list[str], groups: Path
-) -> None:
+def test_rule_opens_the_stick_at_its_socket_and_excludes_udisks(udevadm: list[str], groups: Path) -> None:
     rule = rule_text([STICK]).replace(OF_A_STICK, 'DEVPATH=="/devices/virtual/block/loop0"')
 
     said = tried_on("/sys/block/loop0", udevadm, groups, rule)
@@ -108,13 +106,13 @@ def test_a_stick_at_its_socket_is_left_alone_by_udisks_and_is_for_whoever_sits_t
     assert ("UDISKS_IGNORE=1" in said, "uaccess" in tags_in(said)) == (True, True), said
 
 
-def test_a_disk_at_another_socket_is_not_opened(udevadm: list[str], groups: Path) -> None:
+def test_rule_opens_no_disk_at_another_socket(udevadm: list[str], groups: Path) -> None:
     said = tried_on("/sys/block/loop0", udevadm, groups, rule_text([STICK]))
 
     assert ("UDISKS_IGNORE" in said, "uaccess" in tags_in(said)) == (False, False), said
 
 
-def test_the_doctor_is_told_by_udev_that_it_does_not_know_the_group(udevadm: list[str], groups: Path) -> None:
+def test_udev_rule_check_reports_a_group_that_udev_does_not_know(udevadm: list[str], groups: Path) -> None:
     doctor = """\
 from pathlib import Path
 from hil.lab.doctor.host_info import HostInfo
@@ -139,7 +137,7 @@ print("FOUND", made.outcome, made.says)
 
 
 @pytest.mark.skipif(shutil.which("groupadd") is None, reason="groupadd is not installed")
-def test_the_installation_makes_the_group_of_the_rule(tmp_path: Path) -> None:
+def test_install_rule_makes_the_group(tmp_path: Path) -> None:
     groups = tmp_path / "group"
     groups.touch()
     script = f"""\
@@ -156,7 +154,7 @@ grep ^plugdev: /etc/group"""
 
 @pytest.mark.skipif(shutil.which("groupadd") is None, reason="groupadd is not installed")
 @pytest.mark.skipif(not has_systemd(), reason="this machine has no systemd")
-def test_the_first_installation_gives_a_users_unit_the_group_that_it_makes(tmp_path: Path) -> None:
+def test_install_rule_gives_the_unit_the_group_that_it_makes(tmp_path: Path) -> None:
     groups = tmp_path / "group"
     groups.touch()
     package = Path(hil.__file__).parent

@@ -1,4 +1,4 @@
-"""The safe action on simulated boards, and guards that carry it out when nobody else is left."""
+"""The safe action on simulated boards, carried out by guards and others."""
 
 import json
 import subprocess
@@ -113,7 +113,7 @@ def die_holding(folder: Path, simulator: SimulatorProcess, last_words: str = "")
     assert subprocess.run(command, check=False, timeout=60).returncode == -9
 
 
-def test_a_killed_holders_dut_is_off_by_its_meter_before_anybody_else_has_the_board(
+def test_guard_switches_the_dut_off_before_the_next_lease(
     tmp_path: Path, simulator: SimulatorProcess, serial: str
 ) -> None:
     die_holding(tmp_path, simulator)
@@ -125,7 +125,7 @@ def test_a_killed_holders_dut_is_off_by_its_meter_before_anybody_else_has_the_bo
     assert read_record(tmp_path, serial).events[-1].amps == pytest.approx(0.0, abs=0.02)
 
 
-def test_a_guard_waits_for_a_power_sequence_to_end(
+def test_guard_waits_for_a_power_sequence_to_end(
     tmp_path: Path, simulator: SimulatorProcess, serial: str
 ) -> None:
     die_holding(tmp_path, simulator, 'board.settings.write(power_off="w30,p0"); board.power.off(wait=False)')
@@ -136,7 +136,7 @@ def test_a_guard_waits_for_a_power_sequence_to_end(
     assert read_record(tmp_path, serial).events[-1].what == "made safe"
 
 
-def test_a_board_that_was_unplugged_is_pending(
+def test_guard_records_an_unplugged_board_as_unsafe(
     tmp_path: Path, simulator: SimulatorProcess, serial: str
 ) -> None:
     unplug = (
@@ -150,7 +150,7 @@ def test_a_board_that_was_unplugged_is_pending(
     assert "BoardAbsentError" in record.events[-1].why
 
 
-def test_a_place_may_have_a_sequence_of_its_own(
+def test_make_safe_runs_the_places_own_sequence(
     simulator: SimulatorProcess, serial: str, host: dict[str, Any]
 ) -> None:
     since = simulator.control.log(serial)[1]
@@ -160,7 +160,7 @@ def test_a_place_may_have_a_sequence_of_its_own(
     assert sent.index((5, 1)) < sent.index((1, 2))
 
 
-def test_a_place_may_want_the_boards_own_power_off_first(
+def test_make_safe_runs_the_boards_power_off_sequence_first(
     simulator: SimulatorProcess, serial: str, host: dict[str, Any]
 ) -> None:
     since = simulator.control.log(serial)[1]
@@ -170,12 +170,12 @@ def test_a_place_may_want_the_boards_own_power_off_first(
     assert sent.index((1, 0)) < sent.index((1, 2))
 
 
-def test_a_description_that_makes_no_host_is_refused(serial: str) -> None:
+def test_make_safe_refuses_a_call_that_returns_no_host(serial: str) -> None:
     with pytest.raises(TypeError, match="not a Host"):
         make_safe(serial, host={"call": "builtins:dict"})
 
 
-def test_a_simulator_that_is_gone_is_not_waited_for(host: dict[str, Any]) -> None:
+def test_try_make_safe_does_not_wait_for_a_simulator_that_has_ended(host: dict[str, Any]) -> None:
     with SimulatorProcess(1) as gone:
         arguments = {"ready": gone.ready}
     safety = Safety(arguments={"host": {**host, "arguments": arguments}}, limit_s=1000, absent_s=0.1)
@@ -237,7 +237,7 @@ def test_board_without_a_record_that_refuses_is_not_handed_out(
     assert read_record(tmp_path, serial).state is BoardState.UNSAFE
 
 
-def test_make_safe_at_a_glance_tells_from_whom_it_took_the_stick(
+def test_make_safe_at_a_glance_names_the_program_that_lost_the_stick(
     simulator: SimulatorProcess, serial: str, host: dict[str, Any]
 ) -> None:
     with open_board(fake_board.simulated(simulator.ready), serial, console=False) as board:

@@ -1,4 +1,4 @@
-"""How a board is made safe is data, so that it outlives whoever asked for it."""
+"""How a board is made safe, as data, and attempts to do so."""
 
 import os
 from pathlib import Path
@@ -35,26 +35,26 @@ def board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def test_a_task_reads_back_as_it_was_written() -> None:
+def test_guard_task_json_round_trip() -> None:
     task = GuardTask(SERIAL, Path("/run/lock/x"), Safety(arguments={"host": {"call": "a:b"}}, policy="aL,w5"))
 
     assert GuardTask.from_json(task.to_json()) == task
 
 
 @pytest.mark.parametrize("name", ["no_such_module:f", "os:no_such_function", "os", ""])
-def test_an_action_that_cannot_be_imported_is_named(name: str) -> None:
+def test_resolve_names_what_cannot_be_imported(name: str) -> None:
     with pytest.raises(UsageError, match="cannot be imported"):
         resolve(name)
 
 
-def test_an_action_that_cannot_be_imported_is_a_failed_attempt() -> None:
+def test_try_make_safe_fails_if_the_action_cannot_be_imported() -> None:
     event = try_make_safe(Safety("no_such_module:f"), SERIAL, why="a test", by="test")
 
     assert event.what == "could not be made safe"
     assert "no_such_module" in event.why
 
 
-def test_an_attempt_that_fails_is_made_again(board: Path) -> None:
+def test_try_make_safe_tries_again(board: Path) -> None:
     board.write_text("busy")
     event = try_make_safe(
         Safety("fake_board:switch_off", {"board": str(board)}), SERIAL, why="a test", by="test"
@@ -73,7 +73,7 @@ def test_an_attempt_that_fails_is_made_again(board: Path) -> None:
         (BoardLostError("gone"), False),
     ],
 )
-def test_attempt_tells_a_board_that_answered_from_one_that_did_not(
+def test_try_make_safe_distinguishes_faulty_from_silent_boards(
     error: Exception, faulty: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(_: str, **__: object) -> float:
@@ -84,7 +84,7 @@ def test_attempt_tells_a_board_that_answered_from_one_that_did_not(
     assert try_make_safe(Safety(limit_s=0.0), SERIAL, why="a test", by="test").faulty is faulty
 
 
-def test_attempts_end(board: Path) -> None:
+def test_try_make_safe_ends_after_its_limit(board: Path) -> None:
     board.unlink()
     safety = Safety("fake_board:switch_off", {"board": str(board)}, limit_s=0.3, absent_s=9)
     event = try_make_safe(safety, SERIAL, why="a test", by="test")
@@ -92,7 +92,7 @@ def test_attempts_end(board: Path) -> None:
     assert "not on the bus" in event.why
 
 
-def test_a_guard_makes_the_board_safe_records_it_and_lets_the_lock_go(board: Path) -> None:
+def test_recover_makes_the_board_safe_records_it_and_unlocks_it(board: Path) -> None:
     lease = acquire(SERIAL, test="a_test", folder=board.parent)
     task = GuardTask(SERIAL, lease.lock.path, Safety("fake_board:switch_off", {"board": str(board)}))
     recover(os.dup(lease.lock.descriptor), task.to_json())
@@ -103,7 +103,7 @@ def test_a_guard_makes_the_board_safe_records_it_and_lets_the_lock_go(board: Pat
     acquire(SERIAL, folder=board.parent).release()
 
 
-def test_an_action_that_hangs_is_given_up_and_the_lock_let_go(
+def test_recover_gives_up_an_action_that_hangs_and_unlocks_the_board(
     board: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ended: list[int] = []

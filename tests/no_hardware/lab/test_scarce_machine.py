@@ -1,4 +1,4 @@
-"""No descriptor, thread, process or memory left: an error in words, and no DUT with power. Real limits."""
+"""Processes without descriptors, threads, processes or memory: an error, and no powered DUT. Real limits."""
 
 from __future__ import annotations
 

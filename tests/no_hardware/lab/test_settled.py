@@ -1,4 +1,4 @@
-"""When a meter can be believed, on a machine whose clock is set meanwhile."""
+"""When a meter can be believed, also while the wall clock is set."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return waits
 
 
-def test_wait_until_settled_waits_for_a_board_that_was_just_given_back(waits: list[float]) -> None:
+def test_wait_until_settled_waits_for_a_board_that_was_just_released(waits: list[float]) -> None:
     acquire(SERIAL).release()
 
     wait_until_settled(last_used_s(SERIAL))
@@ -48,7 +48,7 @@ def test_wait_until_settled_waits_for_no_board_that_was_never_used(waits: list[f
 
 
 @pytest.mark.parametrize("jump_s", [-HOUR_S, HOUR_S])
-def test_wait_until_settled_is_short_though_the_clock_jumps_meanwhile(
+def test_wait_until_settled_is_short_though_the_clock_jumps(
     waits: list[float], monkeypatch: pytest.MonkeyPatch, jump_s: float
 ) -> None:
     acquire(SERIAL).release()

@@ -1,4 +1,4 @@
-"""Files of the lock folder: born complete, never trusted, told with owner and remedy where spoilt."""
+"""Files of the lock folder: new ones are complete, and errors for spoilt ones name owner and remedy."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ def test_replace_shared_puts_a_file_in_the_place_of_anything_and_destroys_nothin
     assert kind != "a second name" or (folder / "precious").read_text() == "mine"
 
 
-def test_a_full_folder_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_open_shared_names_a_full_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_arguments: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -157,7 +157,7 @@ def test_a_full_folder_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 @only_root
-def test_a_file_of_mode_000_is_opened_again_by_its_owner_and_by_root(folder: Path) -> None:
+def test_open_shared_restores_mode_000_for_owner_and_root(folder: Path) -> None:
     def close_it() -> None:
         closed(open_shared(folder / "a"))
         (folder / "a").chmod(0)
@@ -172,7 +172,7 @@ def test_a_file_of_mode_000_is_opened_again_by_its_owner_and_by_root(folder: Pat
 
 
 @only_root
-def test_the_name_of_another_users_file_is_not_taken_from_them(folder: Path) -> None:
+def test_replace_shared_refuses_another_users_file(folder: Path) -> None:
     as_user(MALLORY, lambda: os.mkfifo(folder / "a"))
 
     with pytest.raises(SpoiltFileError, match=f"a named pipe of uid {MALLORY}"):
@@ -180,7 +180,7 @@ def test_the_name_of_another_users_file_is_not_taken_from_them(folder: Path) -> 
 
 
 @only_root
-def test_files_of_a_groups_folder_are_for_the_group_alone(folder: Path) -> None:
+def test_open_shared_makes_files_of_a_group_folder_for_the_group(folder: Path) -> None:
     lab = 60_009
     os.chown(folder, 0, lab)
     folder.chmod(0o3770)

@@ -1,4 +1,4 @@
-"""What is learned of sticks, in the lock folder: whose word is believed."""
+"""What hil learned of sticks, in the lock folder: which users' files are believed."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_recall_of_a_board_that_is_not_known_is_none(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", [0o666, 0o664, 0o646])
-def test_a_file_that_others_may_write_is_not_believed(tmp_path: Path, mode: int) -> None:
+def test_recall_ignores_a_file_that_others_may_write(tmp_path: Path, mode: int) -> None:
     StickSockets("5a1c0e01", tmp_path).keep(LEARNED)
     file_of(tmp_path).chmod(mode)
 
@@ -47,14 +47,14 @@ def test_a_file_that_others_may_write_is_not_believed(tmp_path: Path, mode: int)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
-def test_a_file_of_another_user_is_not_believed(tmp_path: Path) -> None:
+def test_recall_ignores_a_file_of_another_user(tmp_path: Path) -> None:
     StickSockets("5a1c0e01", tmp_path).keep(LEARNED)
     os.chown(file_of(tmp_path), 12345, 12345)
 
     assert StickSockets("5a1c0e01", tmp_path).recall() is None
 
 
-def test_a_link_is_not_believed(tmp_path: Path) -> None:
+def test_recall_ignores_a_link(tmp_path: Path) -> None:
     StickSockets("5a1c0e01", tmp_path).keep(LEARNED)
     file_of(tmp_path).rename(tmp_path / "elsewhere")
     file_of(tmp_path).symlink_to(tmp_path / "elsewhere")
@@ -90,7 +90,7 @@ SPOILT = [
 
 
 @pytest.mark.parametrize("text", SPOILT)
-def test_a_spoilt_file_is_as_none_and_is_replaced(tmp_path: Path, text: str) -> None:
+def test_recall_ignores_a_spoilt_file_and_keep_replaces_it(tmp_path: Path, text: str) -> None:
     file_of(tmp_path).write_text(text)
     file_of(tmp_path).chmod(0o644)
     memory = StickSockets("5a1c0e01", tmp_path)
@@ -123,7 +123,7 @@ def test_of_others_tells_what_another_user_says_of_this_board(tmp_path: Path) ->
     assert (serial, learned, learned.source) == ("5a1c0e01", LEARNED, str(hers))
 
 
-def test_a_folder_that_takes_no_file_leaves_it_to_the_process(tmp_path: Path) -> None:
+def test_keep_works_in_this_process_without_a_writable_folder(tmp_path: Path) -> None:
     memory = StickSockets("5a1c0e01", tmp_path / "missing")
     memory.keep(LEARNED)
 
@@ -202,7 +202,7 @@ def test_forget_sockets_removes_those_of_all_users(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [file_of(tmp_path, "5a1c0e02")]
 
 
-def test_a_file_that_cannot_be_read_hides_no_other(tmp_path: Path) -> None:
+def test_of_others_skips_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     StickSockets("5a1c0e02", tmp_path).keep(OTHER)
     file_of(tmp_path, "00000000", 4711).symlink_to("nowhere")
     file_of(tmp_path, "00000001", 4711).mkdir()

@@ -1,4 +1,4 @@
-"""Which sticks the udev rule opens: those that were seen to follow their boards' muxes, and no other disk."""
+"""Sticks in the udev rule: those that were seen to follow their boards' muxes, and no other disk."""
 
 from __future__ import annotations
 
@@ -54,9 +54,7 @@ def opened_by(rule: str, path: str) -> bool:
 @pytest.mark.parametrize(
     ("socket", "device"), [("2-1.3", "usb2/2-1/2-1.3"), ("2-4", "usb2/2-4"), ("2-1", "usb2/2-1")]
 )
-def test_a_stick_is_opened_at_the_socket_where_it_was_seen_to_follow_the_mux(
-    sys: Path, locks: Path, socket: str, device: str
-) -> None:
+def test_rule_text_opens_a_stick_at_its_socket(sys: Path, locks: Path, socket: str, device: str) -> None:
     learn(locks, BOARD, socket)
 
     rule = rule_text(known_sticks(sys, locks))
@@ -66,7 +64,7 @@ def test_a_stick_is_opened_at_the_socket_where_it_was_seen_to_follow_the_mux(
     assert not opened_by(rule, f"/{CONTROLLER}/usb2/2-9/2-9:1.0/host6/target6:0:0/6:0:0:0/block/sda")
 
 
-def test_a_disk_behind_a_hub_in_the_stick_s_socket_stays_closed(sys: Path, locks: Path) -> None:
+def test_rule_text_opens_no_disk_of_a_hub_at_the_socket(sys: Path, locks: Path) -> None:
     learn(locks, BOARD, "2-1.3")
 
     rule = rule_text(known_sticks(sys, locks))
@@ -75,14 +73,14 @@ def test_a_disk_behind_a_hub_in_the_stick_s_socket_stays_closed(sys: Path, locks
     assert not opened_by(rule, f"/{CONTROLLER}/usb2/2-1/2-1.3/2-1.3.1/{disk}")
 
 
-def test_a_socket_that_this_machine_has_not_got_is_left_out(sys: Path, locks: Path) -> None:
+def test_known_sticks_leaves_out_a_missing_socket(sys: Path, locks: Path) -> None:
     learn(locks, BOARD, "9-1")
 
     assert known_sticks(sys, locks) == []
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives a file to another user")
-def test_another_user_s_word_opens_no_disk(sys: Path, locks: Path) -> None:
+def test_known_sticks_ignores_files_of_other_users(sys: Path, locks: Path) -> None:
     learn(locks, BOARD, "2-1.3")
     for file in locks.iterdir():
         os.chown(file, 4711, -1)
@@ -91,7 +89,7 @@ def test_another_user_s_word_opens_no_disk(sys: Path, locks: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives a file to another user")
-def test_the_word_of_whoever_called_sudo_counts(
+def test_known_sticks_believes_the_caller_of_sudo(
     sys: Path, locks: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     learn(locks, BOARD, "2-1.3")
@@ -102,7 +100,7 @@ def test_the_word_of_whoever_called_sudo_counts(
     assert [stick.board for stick in known_sticks(sys, locks)] == [BOARD]
 
 
-def test_an_installation_keeps_the_sticks_that_are_no_longer_known(
+def test_install_rule_keeps_sticks_of_the_installed_rule(
     sys: Path, locks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))  # no udevadm
@@ -117,7 +115,7 @@ def test_an_installation_keeps_the_sticks_that_are_no_longer_known(
     assert [(stick.board, stick.socket) for stick in again] == [(BOARD, "2-1.3"), (OTHER, "2-4")]
 
 
-def test_a_stick_that_was_learned_elsewhere_takes_the_place_of_its_old_socket(
+def test_known_sticks_replaces_an_old_socket(
     sys: Path, locks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -128,7 +126,7 @@ def test_a_stick_that_was_learned_elsewhere_takes_the_place_of_its_old_socket(
     assert [stick.socket for stick in known_sticks(sys, locks, file)] == ["2-4"]
 
 
-def test_a_stick_is_unopened_until_the_rule_is_installed_again(
+def test_unopened_sticks_lists_sticks_until_the_rule_is_installed_again(
     sys: Path, locks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -141,7 +139,7 @@ def test_a_stick_is_unopened_until_the_rule_is_installed_again(
     assert ([stick.socket for stick in before], unopened_sticks(sys, locks, file)) == (["2-1.3"], [])
 
 
-def test_a_rule_that_opens_sticks_is_this_version_s(sys: Path, locks: Path) -> None:
+def test_is_this_version_accepts_a_rule_with_sticks(sys: Path, locks: Path) -> None:
     learn(locks, BOARD, "2-1.3")
     text = rule_text(known_sticks(sys, locks))
 

@@ -1,4 +1,4 @@
-"""A guard that was stopped while the board went on without it does nothing when it wakes."""
+"""A stopped guard: it does nothing if its lease was ended before it continues."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_guard_that_was_stopped_is_killed_before_it_is_replaced(
 
 
 @pytest.mark.parametrize("went_on", ["another holds it", "it was made safe", "another used it"])
-def test_guard_that_wakes_late_leaves_the_board_to_those_who_came_since(
+def test_guard_that_continues_late_leaves_the_board_to_later_holders(
     board: Path, safety: Safety, went_on: str
 ) -> None:
     lease = acquire(SERIAL, folder=board.parent)

@@ -1,4 +1,4 @@
-"""A guard that is stopped is replaced while its holder lives; after that, it keeps the board from no one."""
+"""A stopped guard: it is replaced while its holder lives, and killed for the next holder after that."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def test_guard_that_is_stopped_is_replaced_while_its_holder_lives(
     assert until(lambda: board.read_text() == "off", SOON_S)
 
 
-def test_stopped_guard_that_is_woken_makes_the_board_of_its_dead_holder_safe(run: Run, board: Path) -> None:
+def test_stopped_guard_that_continues_makes_the_board_of_its_dead_holder_safe(run: Run, board: Path) -> None:
     run.kill()
 
     continue_guards_of(run.process.pid)
@@ -136,7 +136,7 @@ def test_stopped_guard_that_is_woken_makes_the_board_of_its_dead_holder_safe(run
     assert until(lambda: board.read_text() == "off", SOON_S)
 
 
-def test_controller_wakes_the_stopped_guard_of_a_worker_that_was_killed(board: Path) -> None:
+def test_controller_continues_the_stopped_guard_of_a_killed_worker(board: Path) -> None:
     channel = ControllerChannel()
     run = Run(board.parent, WORKER, str(channel.path))
     try:

@@ -1,4 +1,4 @@
-"""Files and folders that other users decide: root obeys none of them, and other users are told."""
+"""Files and folders that other users control: root obeys none, and other users are warned."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ WAYS = [
 
 
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
-def test_read_lab_as_root_refuses_a_file_that_other_users_decide(common: Path, way: object) -> None:
+def test_read_lab_as_root_refuses_a_file_that_other_users_control(common: Path, way: object) -> None:
     file = way(common)  # type: ignore[operator]
 
     with pytest.raises(UntrustedFileError, match="this is root") as caught:
@@ -147,7 +147,7 @@ def test_read_lab_as_a_user_reads_the_same_file(common: Path) -> None:
     assert as_user(VICTIM, partial(read_lab, file)).leaves_alone("0df10035")
 
 
-def test_who_else_decides_names_file_owner_and_mode(common: Path) -> None:
+def test_why_untrusted_names_file_owner_and_mode(common: Path) -> None:
     owned, writable = other_owner(common), folder_for_others(common)
 
     assert f"{owned} belongs to uid {MALLORY}" in why_untrusted(owned)
@@ -156,7 +156,7 @@ def test_who_else_decides_names_file_owner_and_mode(common: Path) -> None:
     assert not as_user(MALLORY, lambda: why_untrusted(write(common / "mine")))
 
 
-def test_error_is_no_line_that_another_user_made_up(common: Path) -> None:
+def test_untrusted_error_has_no_control_characters(common: Path) -> None:
     file = as_user(MALLORY, lambda: write(common / "a\nhil: all is well\x1b[2J"))
 
     with pytest.raises(UntrustedFileError) as caught:
@@ -165,7 +165,7 @@ def test_error_is_no_line_that_another_user_made_up(common: Path) -> None:
     assert "\x1b" not in caught.value.what + caught.value.why
 
 
-def test_lab_edit_as_root_makes_no_file_where_a_link_of_another_user_leads(common: Path) -> None:
+def test_lab_file_editor_as_root_refuses_a_link_of_another_user(common: Path) -> None:
     as_user(MALLORY, lambda: (common / "lab.toml").symlink_to("/etc/hil-test.toml"))
 
     with pytest.raises(UntrustedFileError):
@@ -198,7 +198,7 @@ def hil_as_user(*arguments: str, cwd: Path) -> str:
     return as_user(VICTIM, act)
 
 
-def test_hil_as_a_user_tells_which_other_user_decides_what_the_lab_file_says(common: Path) -> None:
+def test_hil_as_a_user_names_another_user_who_controls_the_lab_file(common: Path) -> None:
     file = other_owner(common)
 
     said = hil_as_user("boards", cwd=file.parent)

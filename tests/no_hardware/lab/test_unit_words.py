@@ -1,4 +1,4 @@
-"""Commands and variables as systemd reads them in unit files."""
+"""Escapes of commands and variables in systemd's unit files."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def test_command_line_doubles_dollar_signs() -> None:
     assert command_line("/bin/true", "$HOME", "50%") == '/bin/true "$$HOME" 50%%'
 
 
-def test_the_unit_of_a_board_that_returns_names_the_lock_folder_to_the_letter() -> None:
+def test_unit_text_escapes_the_lock_folder() -> None:
     assert 'Environment="HIL_LOCK_DIR=/srv/$one %%i"\n' in unit_text(
         Path("/bin/true"), lock_folder="/srv/$one %i"
     )
 
 
 @NEEDS_SYSTEMD
-def test_systemd_takes_the_unit_of_a_board_that_returns(tmp_path: Path) -> None:
+def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
     unit = tmp_path / "hil-safe@.service"
     unit.write_text(unit_text(Path("/bin/true"), lock_folder=ODD))
 
