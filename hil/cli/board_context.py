@@ -1,6 +1,6 @@
-"""A board that a command uses: found, leased, opened; left afterwards as the command left it.
+"""Find, lease and open the board that a command uses. Afterwards the board stays as the command left it.
 
-There is no guard: a person who says `hil power on` wants the DUT to stay on. The next test run makes it safe.
+`use_board` starts no guard: after `hil power on`, the DUT is to stay on. The next test run makes it safe.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ __all__ = ["current_lab", "find_host", "find_source", "refuse_remote_boards", "u
 
 
 def find_host(boards: str) -> Host:
-    """Return the host whose boards a command uses; raises what `find_source` raises."""
+    """Return the host with the boards that a command uses; raise as `find_source` does."""
     return find_source(boards).host()
 
 
@@ -59,21 +59,21 @@ def find_source(
     why_not_started: str = "they would end with this command",
     remedy: str = "hil sim --boards 2, then --boards sim@PORT with its control_port",
 ) -> BoardSource:
-    """Return the boards that a command uses.
+    """Return the source of the boards that a command uses.
 
     Args:
-        boards: Where they are, as `--boards` has it.
-        why_not_started: Why boards are not started for it, should it ask for that.
-        remedy: What to type instead.
+        boards: Value of `--boards`.
+        why_not_started: Reason in the error if `boards` would start simulated boards.
+        remedy: Remedy in that error.
 
     Raises:
-        UsageError: `boards` is no place where boards already are.
+        UsageError: `boards` names no existing boards of this host.
     """
     option = parse_boards(boards, option="--boards")
     refuse_remote_boards(option)
     if option.where is Where.STARTED:
         raise UsageError(
-            f"--boards {boards} would start boards of its own",
+            f"--boards {boards} would start new simulated boards",
             why=why_not_started,
             remedy=remedy,
         )
@@ -81,10 +81,10 @@ def find_source(
 
 
 def refuse_remote_boards(option: BoardsOption) -> None:
-    """Refuse boards of a Jumpstarter lab: its lease would end with the command, and the DUT be switched off.
+    """Refuse boards of a Jumpstarter lab, whose lease would end with the command and switch the DUT off.
 
     Raises:
-        UsageError: `option` is one.
+        UsageError: `option` names such boards.
     """
     if option.where is Where.JUMPSTARTER:
         raise UsageError(
@@ -95,15 +95,15 @@ def refuse_remote_boards(option: BoardsOption) -> None:
 
 
 def current_lab() -> Lab:
-    """Read the lab file that counts where the command was typed; tell which other users decide what it says.
+    """Read the lab file for the current folder; warn if other users can change it.
 
     Raises:
-        UsageError: It is wrong.
-        UntrustedFileError: This is root, and other users decide what the file says.
+        UsageError: The file has an error.
+        UntrustedFileError: This process is root's, and other users can change the file.
     """
     lab = find_lab(None, Path.cwd())
     if lab.file:
-        from hil.lab.files.trusted_path import why_untrusted  # noqa: PLC0415 - for who has a lab file
+        from hil.lab.files.trusted_path import why_untrusted  # noqa: PLC0415 - only with a lab file
 
         if why := why_untrusted(lab.file):
             _warn_once(f"other users decide what {lab.file} says: {why}")
@@ -117,16 +117,16 @@ def _warn_once(line: str) -> None:
 
 @contextmanager
 def use_board(selection: BoardSelection, what: str) -> Iterator[Board]:
-    """Hold a board and open it, for a `with` block.
+    """Lease and open a board for a `with` block.
 
     Args:
         selection: The board, and the time to wait for it.
         what: The command, which other users see as the holder.
 
     Raises:
-        UnavailableError: It is not there, may not be opened, or stayed in use.
+        UnavailableError: The board is absent, may not be opened, or stayed in use.
         LeaseEndedError: This process was started under a lease that has ended.
-        UsageError: There are several, and none was named.
+        UsageError: There are several boards, and none was named.
     """
     host = find_host(selection.boards)
     lab = current_lab()
@@ -141,7 +141,7 @@ def use_board(selection: BoardSelection, what: str) -> Iterator[Board]:
 
 
 def _open(host: Host, lab: Lab, serial: str, *, borrowed: bool = False) -> Board:
-    """Open a board under a lease of this process; a borrowed one is used while the lender's lease lasts."""
+    """Open a board under this process's lease, or under a borrowed lease while that lasts."""
     try:
         with nullcontext() if borrowed else held_boards.any_board():
             return open_board(host, serial, lab.wiring_of(serial), console=False)
@@ -151,9 +151,9 @@ def _open(host: Host, lab: Lab, serial: str, *, borrowed: bool = False) -> Board
 
 @contextmanager
 def _position_on_record(board: Board) -> Iterator[None]:
-    """Keep on record who has the stick, for `hil boards`: the board cannot be asked.
+    """Record the position of the stick for `hil boards`, because a board does not report it.
 
-    From the first turn on it is not known, whatever ends this process.
+    From the first move of the mux until the end of the block, the record says that it is unknown.
     """
     turned = False
 
@@ -180,22 +180,22 @@ def _write_position(serial: str, position: str) -> None:
 def use_board_safely(
     selection: BoardSelection, what: str, *, force: bool = False, drivers: int = -1
 ) -> Iterator[tuple[Board, GuardedLease]]:
-    """Hold and open a board as a test run does, for a `with` block: safe before it and after it.
+    """Lease and open a board as a test run does, for a `with` block: with a guard, and safe before and after.
 
-    A stick that a program of this host uses is not taken from it: then the block does not begin, or the stick
-    stays with the host when it ends, with the DUT off.
+    If a program of this host uses the stick, it keeps it: the block does not begin, or the stick stays on the
+    host after the block, with the DUT off.
 
     Args:
         selection: The board, and the time to wait for it.
         what: The command, which other users see as the holder.
         force: Take the stick away from a program that uses it.
-        drivers: As `under_guard` has it.
+        drivers: See `under_guard`.
 
     Raises:
-        UnavailableError: It is not there, may not be opened, stayed in use, or cannot be made safe.
+        UnavailableError: The board is absent, may not be opened, stayed in use, or cannot be made safe.
         StickInUseError: The stick is in use on this host.
         LeaseEndedError: This process was started under a lease that has ended.
-        UsageError: There are several, and none was named.
+        UsageError: There are several boards, and none was named.
     """
     from hil.lab.guard.under_guard import under_guard  # noqa: PLC0415 - most commands need no guard
     from hil.lab.safe_state.action import apply_policy  # noqa: PLC0415 - the same
@@ -216,21 +216,21 @@ def use_board_safely(
             board.make_safe()
         yield board, lease
         lease.end_lending()
-        board.storage.forget()  # whatever ran under this lease may have given it to the host
+        board.storage.forget()  # a program under this lease may have moved it to the host
         user = "" if force or safety.policy == LEAVE else board.storage.user()
         apply_policy(board, safety.policy, leave_stick=bool(user))
         if user:
             lease.release("host")
             raise StickInUseError(
-                f"the stick of board {serial} stays with the host, and the DUT is off",
+                f"the stick of board {serial} stays on the host, and the DUT is off",
                 why=user,
-                remedy="end that (umount, fuser -v), then: hil storage off",
+                remedy="end its use (umount, fuser -v), then: hil storage off",
                 serial=serial,
             )
 
 
 def _check_unused(held: Lease, host: Host, lab: Lab) -> None:
-    """Give the lease back, and say so, where a program of this host uses the stick."""
+    """Release the lease and raise if a program of this host uses the stick."""
     try:
         with suppress(UnavailableError, BoardFaultError), _open(host, lab, held.serial) as board:
             board.storage.check_unused()
@@ -244,7 +244,7 @@ def _acquire(host: Host, serial: str, wait_s: float, what: str) -> Lease:
     try:
         return acquire(serial, wait_s=wait_s, test=what, on_wait=_tell, host=host)
     except BoardBusyError as error:
-        from hil.lab.locks.stopped_guards import stopped_guard_of  # noqa: PLC0415 - for who waited in vain
+        from hil.lab.locks.stopped_guards import stopped_guard_of  # noqa: PLC0415 - only after a wait
 
         remedy = "wait longer (--wait SECONDS), or ask them to end that run"
         if (guard := stopped_guard_of(holder_of(lock_folder(), serial))) is not None:

@@ -1,4 +1,4 @@
-"""The options of every command that uses one board."""
+"""Options of the commands that use one board."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ Verb: TypeAlias = Callable[..., Any]
 
 @dataclass(frozen=True, slots=True)
 class BoardSelection:
-    """Which board, and how long to wait for it.
+    """The board that a command uses.
 
     Attributes:
-        serial: Its serial number; None: the only one there is.
-        wait_s: How long to wait for a board that somebody holds.
-        boards: Where it is, as `--hil-boards` has it.
+        serial: Its serial number or place, or None for the only board.
+        wait_s: How long to wait for a board in use, in seconds.
+        boards: Value of `--boards`.
     """
 
     serial: str | None
@@ -38,7 +38,7 @@ boards_option = click.option(
     default="usb",
     show_default=True,
     metavar="WHERE",
-    help="usb, or sim@PORT for running simulated boards; or the environment variable HIL_BOARDS.",
+    help="usb, or sim@PORT for running simulated boards. Environment variable: HIL_BOARDS.",
 )
 
 _SERIAL = click.option(
@@ -47,12 +47,12 @@ _SERIAL = click.option(
     envvar="HIL_BOARD",
     metavar="SERIAL",
     shell_complete=complete_board,
-    help="Which board, or place; needed where there are several. Or the environment variable HIL_BOARD.",
+    help="Serial number or place; needed if there are several boards. Environment variable: HIL_BOARD.",
 )
 
 
 def wait_option(text: str) -> Callable[[Verb], Verb]:
-    """Return the option `--wait`, with the help that it has at this command."""
+    """Return the option `--wait` with a help text."""
     return click.option(
         "--wait",
         "wait_s",
@@ -65,10 +65,10 @@ def wait_option(text: str) -> Callable[[Verb], Verb]:
 
 
 def board_command(verb: Verb) -> Verb:
-    """Give a command the options, and its function the argument `selection`."""
+    """Add the options to a command, and the argument `selection` to its function."""
 
     @_SERIAL
-    @wait_option("How long to wait for a board that somebody holds.")
+    @wait_option("How long to wait for a board in use.")
     @boards_option
     @wraps(verb)
     def with_board(*, serial: str | None, wait_s: float, boards: str, **rest: Any) -> Any:  # noqa: ANN401 - click's

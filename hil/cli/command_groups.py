@@ -1,4 +1,4 @@
-"""A noun with verbs below it, which says what was meant by a verb that it does not know."""
+"""A command group that suggests a command for an unknown word."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class Suggestion:
     """What to type in place of a word that is no command of a group.
 
     Attributes:
-        command: What follows the group's name, with `{words}` for what was typed; `--help` if none does it.
-        why: Why the word is no command; empty: the commands that there are.
-        missing: What stands for the argument that a word lacks when it is typed alone.
+        command: Text after the group's name, with `{words}` for the typed words; `--help` if no command fits.
+        why: Why the word is no command; if empty, the error lists the commands.
+        missing: Placeholder for an argument that is missing if the word is typed alone.
     """
 
     command: str = "--help"
@@ -31,15 +31,15 @@ class Suggestion:
     missing: str = ""
 
     def typed(self, words: Sequence[str]) -> str:
-        """Return what to type after the group's name, where `words` were typed."""
+        """Return the text after the group's name that replaces `words`."""
         return self.command.format(words=" ".join(words if words[1:] else (*words, self.missing)))
 
 
 class CommandGroup(click.Group):
-    """Click's group, with `help` as a verb, the nearest match, and short helps that are whole.
+    """Click's group, with a command `help`, a suggestion for unknown words, and short helps that are not cut.
 
     Args:
-        instead: What to type in place of words that are no commands; of others the nearest command is told.
+        suggestions: Suggestions for words that are no commands; for others the nearest command is suggested.
         attributes: Click's.
     """
 
@@ -48,7 +48,7 @@ class CommandGroup(click.Group):
         self._suggestions = suggestions or {}
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the commands, each with the first sentence of its help; long ones are wrapped and not cut."""
+        """List the commands with their short helps; long ones are wrapped, not cut."""
         rows = [(name, self._short_help(ctx, name)) for name in self.list_commands(ctx)]
         if rows:
             with formatter.section("Commands"):
@@ -56,16 +56,16 @@ class CommandGroup(click.Group):
 
     @staticmethod
     def _short_help(ctx: click.Context, name: str) -> str:
-        """Return a command's short help; it need not be imported for it."""
+        """Return a command's short help without importing the command."""
         return SHORT.get(f"{ctx.command_path} {name}", "")
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command that the first argument names.
+        """Return the command that the first argument names.
 
         Raises:
-            UsageError: There is none.
+            UsageError: There is no such command.
         """
         name = args[0]
         if name == "help" and not ctx.resilient_parsing:
@@ -85,7 +85,7 @@ class CommandGroup(click.Group):
 
 
 def _nearest(name: str, names: Sequence[str]) -> Suggestion:
-    from difflib import get_close_matches  # noqa: PLC0415 - for what was mistyped alone
+    from difflib import get_close_matches  # noqa: PLC0415 - only after a typing error
 
     near = get_close_matches(name.lower(), names, n=1)
     return Suggestion(near[0]) if near else Suggestion()

@@ -1,4 +1,4 @@
-"""What every command has: `--json` behind it as well as before, examples, exit statuses, completion."""
+"""Parts of every command: `--json` after it as well as before it, examples, exit statuses, completion."""
 
 from __future__ import annotations
 
@@ -26,34 +26,34 @@ __all__ = [
 
 _OPTION = "--json"
 _MOST_BOARDS = 8
-"""Simulated boards leave records, too; a user who tests a lot would have hundreds to choose from."""
+"""Limit for completion: simulated boards leave records, too, so there may be hundreds."""
 
 _HARMLESS = re.compile(r"[A-Za-z0-9._@+-]+")
 
 _AS_WRITTEN = "\b"
-"""Click's sign that the lines below are not to be wrapped."""
+"""Click's mark for lines that are not wrapped."""
 
 SHORT: dict[str, str] = {
     "hil boards": "List boards and who uses them",
     "hil completion": "Print a completion script for bash or zsh or fish",
     "hil console": "Talk to the DUT; Ctrl-] leaves",
-    "hil doctor": "Say what is wrong with this bench",
+    "hil doctor": "Check this bench and suggest remedies",
     "hil enroll": "Find sticks and consoles and write the lab file",
     "hil flash": "Write an image to the stick and verify it",
-    "hil history": "Say what broke and since when",
+    "hil history": "Show what broke and since when",
     "hil history forget": "Remove old runs",
-    "hil history merge": "Take in the runs of another history",
+    "hil history merge": "Add the runs of another history",
     "hil init": "Set up a repository; or be PID 1 of a container",
-    "hil lease": "Run a command with a board held",
+    "hil lease": "Run a command with a leased board",
     "hil nightly": "Run every test at night and keep the results",
-    "hil nightly install": "Have systemd or cron run a night every night",
+    "hil nightly install": "Start a night every night by systemd or cron",
     "hil nightly run": "Run a night now",
-    "hil nightly status": "Say when the next night is and how the last was",
+    "hil nightly status": "Show when the next night is and how the last was",
     "hil nightly uninstall": "Remove the timer and the service",
     "hil pins": "Drive the DUT's control pins",
-    "hil pins float": "Leave every pin floating",
+    "hil pins float": "Let all pins float",
     "hil pins reset": "Hold the reset pin low for a moment",
-    "hil pins set": "Drive one pin low or high or leave it floating",
+    "hil pins set": "Drive one pin low or high or let it float",
     "hil power": "Switch the DUT's supply or read its meter",
     "hil power cycle": "Switch the DUT off and on again",
     "hil power force-off": "Switch the supply off without the sequence",
@@ -65,26 +65,26 @@ SHORT: dict[str, str] = {
     "hil read": "Read the stick into a file",
     "hil report": "Make the pages of all nights or of one run",
     "hil safe": "Make a board safe: DUT off; stick detached",
-    "hil settings": "Read or store what a board keeps in its flash",
+    "hil settings": "Read or store the settings of a board",
     "hil settings apply": "Store the power sequences of the lab file",
     "hil settings get": "Print one setting or all of them",
     "hil settings set": "Store a setting",
     "hil sim": "Serve simulated boards until Ctrl-C",
-    "hil sim clear": "End every fault of a board",
+    "hil sim clear": "End all faults of a board",
     "hil sim fault": "Begin or end a fault of a board",
-    "hil sim log": "List the requests that a board was sent",
-    "hil sim state": "Tell the truth about boards",
-    "hil storage": "Give the stick to the host or to the DUT",
-    "hil storage dut": "Give the stick to the DUT",
-    "hil storage host": "Give the stick to this host",
-    "hil storage learn": "Learn at which USB socket the stick comes",
-    "hil storage off": "Give the stick to nobody",
+    "hil sim log": "List the requests to a board",
+    "hil sim state": "Show the true state of boards",
+    "hil storage": "Connect the stick to the host or to the DUT",
+    "hil storage dut": "Connect the stick to the DUT",
+    "hil storage host": "Connect the stick to this host",
+    "hil storage learn": "Learn the USB port of the stick",
+    "hil storage off": "Disconnect the stick",
     "hil udev": "Print or install the udev rule for boards",
 }
-"""Each command in a few words, for lists and for completion: fish would cut them at a comma."""
+"""Short help of each command, for lists and completion. It has no commas, because fish would cut it there."""
 
 STATUSES = "Exit status: 0 done; 1 something went wrong; 2 misuse; 130 after Ctrl-C."
-"""Of every command that does not say more."""
+"""Exit statuses in the help of a command that names none itself."""
 
 EXAMPLES: dict[str, tuple[str, ...]] = {
     "hil": (
@@ -137,7 +137,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
 
 
 def add_common_options(root: click.Command, name: str) -> None:
-    """Give a command, and all that is below it by now, what every command has."""
+    """Add the common parts to a command and to its loaded subcommands."""
     for path, command in _there_below(root, name):
         command.short_help = SHORT.get(path)
         _offer_json(command)
@@ -145,7 +145,7 @@ def add_common_options(root: click.Command, name: str) -> None:
 
 
 def commands_below(root: click.Command, name: str) -> Iterator[tuple[str, click.Command]]:
-    """Yield a command and all below it that are listed, each with what is typed for it."""
+    """Yield a command and its listed subcommands, each with its full name."""
     yield name, root
     if isinstance(root, click.Group):
         context = click.Context(root)
@@ -162,18 +162,18 @@ def _there_below(root: click.Command, name: str) -> Iterator[tuple[str, click.Co
 
 
 def wants_json(arguments: Sequence[str]) -> bool:
-    """Whether `--json` is among the arguments of `hil`, and not of a command that it runs (behind `--`)."""
+    """Return True if `--json` is an argument of `hil`; arguments after `--` belong to another command."""
     own = arguments[: arguments.index("--")] if "--" in arguments else arguments
     return _OPTION in own
 
 
 def complete_board(_context: click.Context, _option: click.Parameter, begin: str) -> list[CompletionItem]:
-    """Offer the places of the lab file and the boards that were held last; no board is asked.
+    """Complete places of the lab file and boards that were used last, without a request to any board.
 
-    bash puts an offered word into the command line unquoted, where `$(...)` would run. Other users can write
-    the files that names come from, so only names that a shell reads as plain words are offered.
+    bash inserts a completed word unquoted, so that `$(...)` in it would run. Other users can write the files
+    that names come from, so only names that a shell reads as plain words are completed.
     """
-    from click.shell_completion import CompletionItem  # noqa: PLC0415 - the shell waits for this
+    from click.shell_completion import CompletionItem  # noqa: PLC0415 - the shell waits for the completion
 
     from hil.errors import HilError  # noqa: PLC0415 - as above
     from hil.lab.config.lab_file import find_lab  # noqa: PLC0415 - as above
@@ -190,9 +190,9 @@ def complete_board(_context: click.Context, _option: click.Parameter, begin: str
 
 
 def _offer_json(command: click.Command) -> None:
-    """Let a command take `--json` too; it counts as if it stood before the noun."""
+    """Add `--json` to a command; it has the same effect as before the command."""
     if not any(_OPTION in parameter.opts for parameter in command.params):
-        text = "Print data, and errors, as JSON."
+        text = "Print data and errors as JSON."
         option = click.Option([_OPTION], is_flag=True, expose_value=False, callback=_note, help=text)
         command.params.append(option)
 
@@ -204,7 +204,7 @@ def _note(context: click.Context, _option: click.Parameter, given: bool) -> None
 
 def _complete_help(path: str, command: click.Command) -> None:
     text = inspect.cleandoc(command.help or "")
-    text = text.replace("\\b\n", f"{_AS_WRITTEN}\n")  # in raw docstrings it is two characters
+    text = text.replace("\\b\n", f"{_AS_WRITTEN}\n")  # in raw docstrings the mark is two characters
     examples = () if f"{_AS_WRITTEN}\n{path.split(maxsplit=1)[0]} " in text else EXAMPLES.get(path, ())
     block = [f"{_AS_WRITTEN}\n" + "\n".join(examples)] if examples else []
     group = isinstance(command, click.Group) and not command.invoke_without_command

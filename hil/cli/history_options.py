@@ -1,4 +1,4 @@
-"""Which history a command looks at, and which of its runs."""
+"""Options that select a history and its runs."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ __all__ = ["history_file", "kind_of_runs", "newest_nights", "open_history", "sel
 _Verb = TypeVar("_Verb", bound="Callable[..., Any]")
 
 kind_of_runs = click.option(
-    "--kind", default="", metavar="KIND", help="Runs of this kind alone, such as nightly."
+    "--kind", default="", metavar="KIND", help="Only runs of this kind, such as nightly."
 )
 
 
 def history_file(name: str) -> Callable[[_Verb], _Verb]:
-    """Return the option that says which history; its value is `path`."""
+    """Return the option that names the history; its value is `path`."""
     return click.option(
         name,
         "path",
@@ -34,33 +34,34 @@ def history_file(name: str) -> Callable[[_Verb], _Verb]:
         type=click.Path(dir_okay=False, path_type=Path),
         default="nightly/history.db",
         show_default=True,
-        help="The history; or the environment variable HIL_HISTORY.",
+        help="The history. Environment variable: HIL_HISTORY.",
     )
 
 
 def newest_nights(default: int) -> Callable[[_Verb], _Verb]:
-    """Return the option that says how many nights back a look goes."""
+    """Return the option for the number of nights."""
     return click.option(
         "--nights",
         type=click.IntRange(1, 1_000_000),
         default=default,
         show_default=True,
-        help="All runs of so many newest nights; each goes from noon to noon, this host's time.",
+        help="All runs of the newest N nights; a night lasts from noon to noon, in this host's time.",
     )
 
 
 def open_history(path: Path, *, to_read: bool = True) -> History:
-    """Return an open history that is there.
+    """Open an existing history.
 
     Args:
         path: Its file.
-        to_read: Nothing will be entered or removed; see `History`.
+        to_read: Open it only for reading; see `History`.
 
     Raises:
-        HistoryError: There is none, or it cannot be read.
-        UntrustedFileError: This is root, and other users decide which files SQLite would write beside it.
+        HistoryError: The file does not exist or cannot be read.
+        UntrustedFileError: This process is root's, and other users decide which files SQLite would write
+            beside it.
     """
-    from hil.history.damage import list_damaged  # noqa: PLC0415 - the database is for those who ask
+    from hil.history.damage import list_damaged  # noqa: PLC0415 - the database is imported on use
     from hil.history.store import History  # noqa: PLC0415 - as above
     from hil.lab.files.trusted_path import refuse_untrusted  # noqa: PLC0415 - as above
 
@@ -78,15 +79,15 @@ def open_history(path: Path, *, to_read: bool = True) -> History:
 
 
 def select_window(kept: History, nights: int, kind: str) -> Window:
-    """Return the newest nights of a history.
+    """Return the window of the newest nights.
 
     Raises:
-        HistoryError: No run is of that kind.
+        HistoryError: There is no run of this kind.
     """
-    from hil.history.window import Window  # noqa: PLC0415 - the database is for those who ask
+    from hil.history.window import Window  # noqa: PLC0415 - as above
 
     window = Window(kept, nights, kind, now_s=time.time())
-    if window.ahead and not window.runs:  # then this clock is wrong, and not theirs
+    if window.ahead and not window.runs:  # this host's clock is wrong
         click.echo("hil: every run is dated in the future: see whether this host's clock is right", err=True)
         window = Window(kept, nights, kind)
     if kind and not window.runs:

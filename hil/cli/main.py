@@ -1,6 +1,6 @@
-"""The command line: `hil NOUN ...`. Verbs return data; here it is printed, and here every error ends up.
+"""The command line `hil`: run a command, print its result, and report its errors.
 
-Exit status: 0, 1 for what went wrong, 2 for what was typed wrong, 130 for Ctrl-C.
+Exit status: 0 success, 1 failure, 2 misuse, 130 after Ctrl-C.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ __all__ = ["cli", "main", "run"]
 _MISUSE = 2
 _INTERRUPTED = 130
 _NO_THREAD = "can't start new thread"
-"""What Python says where the machine, or a limit, has no thread left; it has no exception of its own."""
+"""Python's message if no thread can be started; it has no exception of its own for this."""
 
 
 def _show_version(context: click.Context, _option: click.Parameter, wanted: bool) -> None:
     if wanted and not context.resilient_parsing:
-        from hil.distribution import installed  # noqa: PLC0415 - for this alone
+        from hil.distribution import installed  # noqa: PLC0415 - only for this option
 
         click.echo(f"hil, version {installed().version}")
         context.exit()
 
 
 @click.group(cls=Root, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.option("--json", "as_json", is_flag=True, help="Print data, and errors, as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print data and errors as JSON.")
 @click.option(
     "--version",
     is_flag=True,
@@ -51,14 +51,14 @@ def _show_version(context: click.Context, _option: click.Parameter, wanted: bool
     help="Show the version and exit.",
 )
 def cli(as_json: bool) -> None:
-    """Hardware-in-the-loop tests with DUTLink boards, and simulated boards for those who own none."""
+    """Hardware-in-the-loop tests with DUTLink boards, real or simulated."""
 
 
 @cli.result_callback()
-def _print(answer: Any, *, as_json: bool) -> int:  # noqa: ANN401 - whatever a verb returns
+def _print(answer: Any, *, as_json: bool) -> int:  # noqa: ANN401 - the result of any command
     given = answer if isinstance(answer, Answer) else Answer(answer)
     text = json.dumps(given.value) if as_json else _as_text(given.value if given.text is None else given.text)
-    if given.value is not None and text:  # an empty list is no line
+    if given.value is not None and text:  # an empty list prints no line
         click.echo(text)
     return given.status
 
@@ -88,7 +88,7 @@ def _row(item: dict[str, Any]) -> str:
 
 
 def _shown(item: Any) -> str:  # noqa: ANN401 - as above
-    """A value on one line, with nothing in it that a terminal obeys: anybody may have stored a name."""
+    """Return a value on one line, without control sequences: any user may have stored a name."""
     if item is None:
         return "-"
     if isinstance(item, bool):
@@ -97,7 +97,7 @@ def _shown(item: Any) -> str:  # noqa: ANN401 - as above
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
-    """Do what the command line says and return the exit status."""
+    """Run the command line and return the exit status."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         result = cli.main(given, prog_name="hil", standalone_mode=False)
@@ -131,7 +131,7 @@ def _of_the_machine(error: OSError | MemoryError | RuntimeError) -> HilError:
     """Return an error for a full disk, a file that may not be written, no memory, or no thread.
 
     Raises:
-        RuntimeError: It is another one, a mistake in hil.
+        RuntimeError: The error has another cause, a mistake in hil.
     """
     if isinstance(error, OSError):
         why = error.strerror or str(error)
@@ -145,7 +145,7 @@ def _of_the_machine(error: OSError | MemoryError | RuntimeError) -> HilError:
 
 
 def _reader_left() -> int:
-    """Whoever read the output (head, less) has enough: no complaint, none at Python's end either."""
+    """Ignore that the reader of the output (head, less) has ended, also when Python flushes it at its end."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
@@ -171,16 +171,16 @@ def _told(error: click.ClickException, given: Sequence[str]) -> UsageError:
             what = " ".join(error.format_message().split()).rstrip(".")
     meant = f"{command} {near[0]}" if near else ""
     if isinstance(error, click.UsageError) and not isinstance(error, click.exceptions.NoArgsIsHelpError):
-        from hil.cli.suggestions import suggest_command_line  # noqa: PLC0415 - for what was mistyped alone
+        from hil.cli.suggestions import suggest_command_line  # noqa: PLC0415 - only after a typing error
 
         meant = suggest_command_line(error, given) or meant
     return UsageError(what, remedy=meant or f"{command} --help")
 
 
 def main() -> None:
-    """Run as a program."""
+    """Run `hil` as a program."""
     if os.getpid() == 1 and sys.argv[1:2] != ["init"]:
-        from hil.lab.processes.reaper import fork_from_pid_1  # noqa: PLC0415 - for the first process of a container
+        from hil.lab.processes.reaper import fork_from_pid_1  # noqa: PLC0415 - only for the first process of a container
 
         fork_from_pid_1()
     tolerate_closed_output()

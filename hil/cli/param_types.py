@@ -14,15 +14,15 @@ _KIBI = 1024
 _UNITS = {"K": 10, "M": 20, "G": 30}
 
 _MOST = 10_000_000
-"""As seconds a third of a year; more of them, the kernel's clocks do not take everywhere."""
+"""In seconds a third of a year. Not all clocks of the kernel accept more."""
 
 
 class _Quantity(click.FloatRange):
-    """A number in its range; `nan` is in none."""
+    """A number in a range; `nan` is refused."""
 
     name = "number"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:  # noqa: ANN401 - as click has it
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:  # noqa: ANN401 - click's
         number = float(super().convert(value, param, ctx))
         if math.isnan(number):
             self.fail(f"{value!r} is no number", param, ctx)
@@ -34,7 +34,7 @@ QUANTITY = _Quantity(0, _MOST)
 
 
 def parse_size(text: str) -> int:
-    """Return bytes; raises click.BadParameter for what is no size. K is 1024."""
+    """Return the bytes of a size such as `64M`; raise click.BadParameter if it is none. K is 1024."""
     shift = _UNITS.get(text[-1:].upper(), 0)
     digits = text[:-1] if shift else text
     if not (digits.isascii() and digits.isdecimal()):
@@ -43,7 +43,7 @@ def parse_size(text: str) -> int:
 
 
 def format_size(size_bytes: int) -> str:
-    """Return a size as people read it: in KiB, MiB or GiB, with a digit after the point where it matters."""
+    """Return a size in KiB, MiB or GiB, with one decimal if it is not zero."""
     value, unit = float(size_bytes), "bytes"
     for larger in ("KiB", "MiB", "GiB"):
         if value < _KIBI:

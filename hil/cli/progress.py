@@ -1,4 +1,4 @@
-"""How far a long command is: a bar on a terminal, plain lines in a log, nothing beside JSON."""
+"""Progress of a long command: a bar on a terminal, plain lines in a log, none with `--json`."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _USUAL_COLUMNS, _USUAL_LINES = 79, 24
 
 
 class ProgressBar:
-    """A bar with rate and time left, on standard error; a `Progress`."""
+    """A `Progress` that shows a bar with rate and remaining time on standard error."""
 
     def __init__(self) -> None:
         self._bar: Any = None  # a tqdm, which has no types
         self._is_comparing = False
 
     def begin(self, phase: str, total_bytes: int | None) -> None:
-        """A part of the work begins; see `Progress`."""
+        """Begin a phase; see `Progress`."""
         from tqdm import tqdm  # noqa: PLC0415 - only a terminal needs it
 
         self.close()
@@ -46,18 +46,18 @@ class ProgressBar:
         )
 
     def advance(self, size_bytes: int) -> None:
-        """So many bytes more are done."""
+        """Count more bytes as done."""
         if self._bar is not None:
             self._bar.update(size_bytes)
 
     def end(self) -> None:
-        """The part is done."""
+        """End the phase."""
         self.close()
 
     def close(self) -> None:
-        """Leave the bar as it is; what follows starts on a line of its own.
+        """Close the bar; later output starts on a new line.
 
-        A comparison ends with the first difference, which is no news: nothing is left of its bar then.
+        The bar of a comparison that ended early, at a difference, is removed.
         """
         if self._bar is not None:
             self._bar.leave = self._bar.n == self._bar.total or not self._is_comparing
@@ -66,7 +66,7 @@ class ProgressBar:
 
 
 def _extent() -> dict[str, Any]:
-    """Let the bar be as wide as the terminal; one that does not know, as behind a serial line, says 0."""
+    """Return the size of the bar: the terminal's width, or a default for a terminal that reports 0."""
     if os.get_terminal_size(sys.stderr.fileno()).columns:
         return {"dynamic_ncols": True}
     return {"ncols": _USUAL_COLUMNS, "nrows": _USUAL_LINES}
@@ -74,7 +74,7 @@ def _extent() -> dict[str, Any]:
 
 @contextmanager
 def show_progress() -> Iterator[Progress | None]:
-    """Yield what tells the user how far it is, as their standard error can show it."""
+    """Yield a `Progress` for standard error, or None with `--json`."""
     if click.get_current_context().find_root().params.get("as_json"):
         yield None
     elif sys.stderr.isatty():

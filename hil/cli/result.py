@@ -1,4 +1,4 @@
-"""What a verb returns that has more to say than data: a sentence for a person, or an exit status."""
+"""The result of a command with a text for users or an exit status."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ class Answer:
     """Data to print, and the exit status.
 
     Attributes:
-        value: As any verb returns it; what `--json` prints.
-        status: 0, or 1 where it tells of something that went wrong.
-        text: What a person reads instead of `value`: a sentence, or a table.
+        value: Data for `--json`.
+        status: Exit status: 0, or 1 if `value` reports a failure.
+        text: Text for users in place of `value`, or None.
     """
 
     value: Any

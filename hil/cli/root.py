@@ -1,4 +1,4 @@
-"""The command `hil` itself: it imports a command when that is typed, so that each pays for itself alone."""
+"""The command `hil` itself. It imports a command only when it is used, to start fast."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["COMMANDS", "Root"]
 
 COMMANDS: Final = tuple(sorted(path.split()[1] for path in SHORT if path.count(" ") == 1))
-"""Each is the command of that name in the module of that name."""
+"""Names of the commands. Each is in the module of its name."""
 
 
 _SUGGESTIONS: Final = {
@@ -37,30 +37,30 @@ _SUGGESTIONS: Final = {
     }.items()
     for word in words
 }
-"""What people type who know other tools."""
+"""Words that users of other tools type, with the command for each."""
 
 
 class Root(CommandGroup):
-    """Click's group, whose commands are in modules of their own."""
+    """The root group, which imports its commands on use."""
 
     def __init__(self, **attributes: Any) -> None:  # noqa: ANN401 - click's
         super().__init__(suggestions=_SUGGESTIONS, **attributes)
         add_common_options(self, "hil")
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """Offer commands, none of which is imported for it, and options."""
-        from click.shell_completion import CompletionItem  # noqa: PLC0415 - for this alone
+        """Complete commands, without importing them, and options."""
+        from click.shell_completion import CompletionItem  # noqa: PLC0415 - only for completion
 
         names = [name for name in COMMANDS if name.startswith(incomplete)]
         items = [CompletionItem(name, help=SHORT[f"hil {name}"]) for name in names]
         return items + click.Command.shell_complete(self, ctx, incomplete)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's
-        """Return their names; none is imported for it."""
+        """Return the names of the commands without importing them."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's
-        """Return a command; None if there is none of that name."""
+        """Return a command, or None if there is none of this name."""
         if cmd_name not in COMMANDS:
             return None
         if cmd_name not in self.commands:

@@ -1,4 +1,4 @@
-"""What a command says when it takes the stick from a DUT that runs."""
+"""The message of commands that take the stick from a running DUT."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ __all__ = ["dut_runs_with_stick", "stick_lost_sentence"]
 
 
 def dut_runs_with_stick(board: Board) -> bool:
-    """Return True if the DUT draws current, and may have the stick: the record says nothing else.
+    """Return True if the DUT draws current and, by the record, may have the stick.
 
-    It is asked before the stick is turned, which changes the record.
+    Call it before the mux moves, which changes the record.
     """
     return read_record(lock_folder(), board.serial).position not in {"host", "off"} and board.power.draws()
 
 
 def stick_lost_sentence(done: str = "", *, is_back: bool = False) -> str:
-    """Return the sentence for a DUT that runs.
+    """Return the sentence for a running DUT.
 
     Args:
-        done: What was done to the stick, such as `written`.
+        done: What the command did to the stick, such as `written`.
         is_back: Whether the DUT has the stick again.
     """
     lost = f"The DUT runs and lost its stick{f' while it was {done}' if done else ''}"

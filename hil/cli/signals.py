@@ -1,4 +1,4 @@
-"""Ctrl-C, and the polite ways to end a process, while a command has the stick on the host."""
+"""Signals that end a command while it has the stick on the host."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ __all__ = ["InterruptionError", "detach_stick_on_signal"]
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _KILLED = 128
-"""What shells add to the number of the signal that ended a program."""
+"""Number that shells add to the signal that ended a program, for its exit status."""
 
 
 class InterruptionError(HilError):
-    """Somebody ended the command; `status` is its exit status."""
+    """A signal ended the command; `status` is its exit status."""
 
     status = _KILLED + signal.SIGINT
 
 
 class _EndRequest(KeyboardInterrupt):
-    """A signal that asks the process to end, as Ctrl-C does."""
+    """A signal requested the end of the process, as Ctrl-C does."""
 
     def __init__(self, number: int) -> None:
         super().__init__()
@@ -37,13 +37,13 @@ class _EndRequest(KeyboardInterrupt):
 
 @contextmanager
 def detach_stick_on_signal(board: Board, interrupted: str) -> Iterator[None]:
-    """Take the stick from everybody when a signal ends the `with` block, and only then give in to it.
+    """Detach the stick if a signal ends the `with` block.
 
-    What the block noted on the exception that the signal raised there, such as what was written, is told.
+    The error contains notes that the block added to the exception, such as the number of written bytes.
 
     Args:
-        board: Whose stick.
-        interrupted: What to say, with the state in which things are left.
+        board: The board with the stick.
+        interrupted: Text of the error, with the state that is left.
 
     Raises:
         InterruptionError: A signal came.
@@ -53,7 +53,7 @@ def detach_stick_on_signal(board: Board, interrupted: str) -> Iterator[None]:
         yield
     except _EndRequest as request:
         for one in before:
-            signal.signal(one, signal.SIG_IGN)  # an impatient second Ctrl-C would leave the stick where it is
+            signal.signal(one, signal.SIG_IGN)  # a second Ctrl-C would leave the stick where it is
         raise _given_in(board, interrupted, request) from None
     finally:
         for one, handler in before.items():
@@ -61,7 +61,7 @@ def detach_stick_on_signal(board: Board, interrupted: str) -> Iterator[None]:
 
 
 def _is_heard(number: signal.Signals) -> bool:
-    """Whether a signal does anything: nohup, and shells for jobs in the background, have some ignored."""
+    """Return True unless the signal is ignored, as by nohup and by shells for background jobs."""
     return signal.getsignal(number) not in {signal.SIG_IGN, None}
 
 
@@ -71,7 +71,7 @@ def _ask(number: int, _frame: object) -> NoReturn:
 
 
 def _given_in(board: Board, interrupted: str, request: _EndRequest) -> InterruptionError:
-    where = "nobody has the stick now (position off)"
+    where = "the stick is detached now (position off)"
     try:
         board.storage.off()
     except HilError as error:

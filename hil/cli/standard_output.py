@@ -1,7 +1,7 @@
-"""Standard output and error, whose reader may leave or stall: the command goes on, with its own exit status.
+"""Standard output and error whose reader may end or stall, without effect on the command's exit status.
 
-A command that has a board must not end in the middle because `head` has seen enough; and a reader that takes
-nothing, as `less` does, must not keep a command from ending that a signal has asked to end.
+A command that uses a board must not end in the middle because its reader, such as `head`, has ended. A reader
+that stalls, such as `less`, must not delay the end of a command after a signal.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from typing import ClassVar, Final, TextIO
 __all__ = ["stop_waiting_for_readers", "tolerate_closed_output"]
 
 _PIECE_BYTES: Final = 4096
-"""A pipe that can be written to takes at least so many bytes without blocking (PIPE_BUF, pipe(7))."""
+"""Number of bytes that a writable pipe takes without blocking (PIPE_BUF, pipe(7))."""
 
 _LOOK_MS: Final = 200
 
 
 def tolerate_closed_output() -> None:
-    """Let this process go on where the reader of its output leaves, or stalls until a signal comes."""
+    """Let this process continue if the reader of its output ends, or stalls until a signal comes."""
     sys.stdout, sys.stderr = (
         _let_leave(sys.stdout, "standard output"),
         _let_leave(sys.stderr, "standard error"),
@@ -29,12 +29,12 @@ def tolerate_closed_output() -> None:
 
 
 def stop_waiting_for_readers() -> None:
-    """Wait for no reader any more; a signal has asked the process to end."""
+    """Stop waiting for readers, because a signal has requested the end of the process."""
     _Output.is_ending = True
 
 
 def _let_leave(stream: TextIO, called: str) -> TextIO:
-    if not isinstance(stream, io.TextIOWrapper):  # closed, or not Python's own
+    if not isinstance(stream, io.TextIOWrapper):  # closed or replaced
         return stream
     stream.flush()
     output: io.RawIOBase = _Output(stream.fileno(), called)
@@ -45,14 +45,15 @@ def _let_leave(stream: TextIO, called: str) -> TextIO:
 
 
 class _Output(io.FileIO):
-    """A descriptor that takes all bytes, whether its reader does or not.
+    """A file that takes all bytes, even if its reader does not.
 
     Args:
-        descriptor: Of the stream. It stays open, and in blocking mode: other processes may share it.
-        called: What errors call it.
+        descriptor: File descriptor of the stream. It stays open and in blocking mode, because other processes
+            may share it.
+        called: Name of the stream in errors.
 
     Attributes:
-        is_ending: Whether a signal has asked the process to end.
+        is_ending: Whether a signal has requested the end of the process.
     """
 
     is_ending: ClassVar[bool] = False
@@ -65,11 +66,11 @@ class _Output(io.FileIO):
         self._room.register(descriptor, select.POLLOUT)
 
     def write(self, data: bytes | memoryview) -> int:  # type: ignore[override]  # any buffer
-        """Write a piece of the bytes; drop all of them if no program takes them.
+        """Write a part of the bytes; drop all of them if no program reads them.
 
         Raises:
-            OSError: They are refused, as by a full disk; once.
-            KeyboardInterrupt: A signal came while their reader stalled.
+            OSError: The write failed, as on a full disk. Raised once.
+            KeyboardInterrupt: A signal came while the reader stalled.
         """
         try:
             while not self._is_refused and not self._room.poll(_LOOK_MS):

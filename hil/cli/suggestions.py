@@ -1,4 +1,4 @@
-"""The command line that was likely meant, for the remedy of one that cannot be understood."""
+"""Suggest the command line that was probably meant, for the remedy of an error."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 __all__ = ["suggest_command_line"]
 
 _OF_COMMANDS: Final = ("--board", "--boards", "--wait")
-"""Options that stand after a command, and take a value."""
+"""Options with a value that stand after a command."""
 
 
 def suggest_command_line(error: click.UsageError, given: Sequence[str]) -> str:
-    """Return the command line that was likely meant; empty: there is no guess.
+    """Return the command line that was probably meant, or an empty text.
 
     Args:
-        error: What click said.
+        error: Click's error.
         given: The arguments of `hil`.
     """
     context = error.ctx
@@ -41,7 +41,7 @@ def suggest_command_line(error: click.UsageError, given: Sequence[str]) -> str:
 def _of_arguments(
     error: click.UsageError, command: click.Command, given: Sequence[str], path: Sequence[str]
 ) -> str:
-    """Return the words with a choice that was mistyped, or with the option of a board that stands alone."""
+    """Return the words with the nearest choice, or with `--board` before a lone board."""
     parser = command.make_parser(click.Context(command))
     options, extra, _ = parser.parse_args(list(given[len(path) :]))
     if isinstance(error, click.BadParameter):
@@ -53,7 +53,7 @@ def _of_arguments(
 
 
 def _option_last(option: str, given: Sequence[str]) -> str:
-    """Return the words with an option, and its value, at their end; empty: no command is among the others."""
+    """Return the words with an option and its value at the end, or an empty text if there is no command."""
     at = next((at for at, word in enumerate(given) if word.partition("=")[0] == option), len(given))
     end = at + (1 if "=" in "".join(given[at : at + 1]) else 2)
     others = [*given[:at], *given[end:]]
@@ -61,10 +61,10 @@ def _option_last(option: str, given: Sequence[str]) -> str:
 
 
 def _nearest_choice(parameter: click.Parameter | None, options: dict[str, Any], given: Sequence[str]) -> str:
-    """Return the words with the nearest choice in place of the value that is none."""
+    """Return the words with the nearest choice in place of a wrong value."""
     if parameter is None or not isinstance(parameter.type, click.Choice):
         return ""
-    from difflib import get_close_matches  # noqa: PLC0415 - for what was mistyped alone
+    from difflib import get_close_matches  # noqa: PLC0415 - only after a typing error
 
     value = options.get(parameter.name or "")
     near = get_close_matches(str(value).lower(), map(str, parameter.type.choices), n=1)

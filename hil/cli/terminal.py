@@ -1,4 +1,4 @@
-"""The terminal of whoever typed the command: raw while a console has it, and restored however that ends."""
+"""The user's terminal: raw mode for a console, and signals as exceptions so that it is always restored."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
 class EndedError(Exception):
-    """A signal asked the process to end; `number` says which."""
+    """A signal requested the end of the process; `number` is the signal."""
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
@@ -26,12 +26,13 @@ class EndedError(Exception):
 
 @contextmanager
 def signals_as_errors() -> Iterator[None]:
-    """Turn signals that would end the process into `EndedError`, for a `with` block; ignored ones stay so.
+    """Raise `EndedError` for signals that would end the process, in a `with` block; ignored ones stay so.
 
-    Further signals are ignored then: one in the midst of what restores the terminal would leave it as it is.
+    After the first one, further signals are ignored, so that they cannot interrupt the restoring of the
+    terminal.
 
     Raises:
-        EndedError: One of them came.
+        EndedError: A signal came.
     """
     heard = [one for one in _SIGNALS if signal.getsignal(one) not in {signal.SIG_IGN, None}]
     before = {one: signal.signal(one, _end) for one in heard}
@@ -44,13 +45,13 @@ def signals_as_errors() -> Iterator[None]:
 
 @contextmanager
 def raw_terminal(descriptor: int) -> Iterator[None]:
-    """Have a terminal hand on every key as it is, Ctrl-C too, for a `with` block."""
+    """Put a terminal into raw mode for a `with` block: it passes each key on, also Ctrl-C."""
     before = termios.tcgetattr(descriptor)
     try:
         tty.setraw(descriptor, termios.TCSANOW)
         yield
     finally:
-        termios.tcflush(descriptor, termios.TCIFLUSH)  # mouse reports, answers to what the DUT asked it
+        termios.tcflush(descriptor, termios.TCIFLUSH)  # mouse reports, and answers to requests of the DUT
         termios.tcsetattr(descriptor, termios.TCSANOW, before)
 
 

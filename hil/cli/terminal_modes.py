@@ -1,4 +1,4 @@
-"""Undo what a DUT's bytes did to the terminal that showed them: modes outlive the program that set them.
+"""Restore a terminal after it showed a DUT's bytes, because modes outlast the program that set them.
 
 Sources: ECMA-48; "XTerm Control Sequences" (ctlseqs); kitty's "Comprehensive keyboard handling".
 """
@@ -11,7 +11,7 @@ from typing import Final
 __all__ = ["TerminalModes"]
 
 _END_SEQUENCE: Final = b"\x18\x1b\\"
-"""CAN and ST end a sequence or a string that the DUT began and did not end."""
+"""CAN and ST, which end an unfinished sequence or string of the DUT."""
 
 _PRIVATE_OFF: Final = (
     *(
@@ -29,9 +29,9 @@ _PRIVATE_ON: Final = (7, 25)  # wrap at the end of a line, cursor
 _ALTERNATE: Final = (
     47,
     1047,
-)  # the alternate screen; 1049 restores the cursor, too, also where it is not used
+)  # the alternate screen; 1049 would also restore the cursor, even if unused
 _RESTORES: Final = {b"1049": b"\x1b[?1049l", b"6": b"\x1b[?6l"}
-"""What also moves the cursor, and is undone only if the DUT did it: the alternate screen, origin mode."""
+"""Modes that also move the cursor, and are undone only if the DUT set them: alternate screen, origin mode."""
 
 _ALWAYS: Final = b"".join(
     (
@@ -43,14 +43,14 @@ _ALWAYS: Final = b"".join(
     )
 )
 _KEYBOARD: Final = b"\x1b[<99u\x1b[>4m"
-"""Keys as they were: all of kitty's keyboard modes popped, xterm's modifyOtherKeys at its default."""
+"""Restores the keys: pops kitty's keyboard modes, sets xterm's modifyOtherKeys to its default."""
 
 _SETS: Final = re.compile(rb"\x1b\[(?:\?([0-9;]{1,64})h|[>=][0-9;]{0,64}[um])")
 _LONGEST: Final = 72
 
 
 class TerminalModes:
-    """Remembers what must be undone only if it was done."""
+    """Remembers the modes that must be undone only if the DUT set them."""
 
     def __init__(self) -> None:
         self._tail = b""
@@ -58,7 +58,7 @@ class TerminalModes:
         self._keyboard = b""
 
     def feed(self, data: bytes) -> None:
-        """Take in bytes that a terminal is shown."""
+        """Read bytes that the terminal shows."""
         for found in _SETS.finditer(self._tail + data):
             if found[1] is None:
                 self._keyboard = _KEYBOARD
@@ -68,5 +68,5 @@ class TerminalModes:
         self._tail = (self._tail + data[-_LONGEST:])[-_LONGEST:]
 
     def undo(self) -> bytes:
-        """Return bytes that leave a terminal as one that the DUT has not touched, on a line of its own."""
+        """Return bytes that restore the terminal and start a new line."""
         return _END_SEQUENCE + b"".join(self._restores.values()) + self._keyboard + _ALWAYS + b"\r\n"

@@ -1,4 +1,4 @@
-"""What `hil boards` knows of each board."""
+"""The rows of `hil boards`: the state of each board."""
 
 from __future__ import annotations
 
@@ -32,23 +32,24 @@ _HEALTHY = "ok"
 
 @dataclass(slots=True)
 class BoardRow:
-    """One board, as `hil boards` prints it; None: not known.
+    """A board as `hil boards` prints it. None means unknown.
 
     Attributes:
-        board: Its serial number; where it does not tell, where it is plugged in.
-        name: Of its place: the lab file's, else the one stored on it, where it is held the last one known.
-        tags: Those stored on it and the lab file's.
-        firmware: Its version.
+        board: Its serial number, or its USB location if the number is unknown.
+        name: Name of its place in the lab file, else the name stored on it; for a board in use, the last
+            known one.
+        tags: Its tags in the lab file and those stored on it.
+        firmware: Its firmware version.
         state: present, busy, absent, denied, lost.
-        position: Who has the stick: off, host, dut, or unknown. The board cannot be asked: this is what the
-            host sees, or what hil was last told to do.
+        position: Position of the stick: off, host, dut, or unknown. A board does not report it: it is what
+            the host sees, or the last position that hil set.
         power: Whether its DUT draws current: on or off.
-        watts: What it draws.
-        holder: Who holds it, and for what.
-        since: Since when, UTC, ISO 8601.
-        safe: Whether it was left safe by its last holder; None while a process holds it.
-        health: "ok", or what is wrong.
-        why: The cause of that.
+        watts: Power that the DUT draws.
+        holder: The holder of its lease, and the holder's test or command.
+        since: Start of the lease, UTC, ISO 8601.
+        safe: Whether its last holder left it safe; None while a process holds it.
+        health: "ok", or the problems.
+        why: The causes of the problems.
     """
 
     board: str
@@ -66,7 +67,7 @@ class BoardRow:
     why: str = field(default="", kw_only=True)
 
     def add_trouble(self, health: str, why: str) -> None:
-        """Say what is wrong, after what was found before: a later finding must not hide an earlier one."""
+        """Add a problem after those that were found before."""
         is_first = self.health == _HEALTHY
         self.health = health if is_first else f"{self.health}, {health}"
         self.why = "; ".join(filter(None, ("" if is_first else self.why, why)))
@@ -76,10 +77,10 @@ class BoardList:
     """The boards of a host.
 
     Args:
-        boards: Where they are, as `--hil-boards` has it.
+        boards: Value of `--boards`.
 
     Raises:
-        UsageError: `boards` is no place where boards already are, or the lab file is wrong.
+        UsageError: `boards` names no existing boards, or the lab file has an error.
     """
 
     def __init__(self, boards: str) -> None:
@@ -87,7 +88,7 @@ class BoardList:
         self._lab = current_lab()
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return a row for each board, then one for each place whose board is not there."""
+        """Return a row for each board, then one for each place whose board is absent."""
         rows = [self._row(result) for result in list_boards(self._host)]
         there = {row.board for row in rows}
         missing = [place for place in self._lab.places.values() if place.serial not in there]
@@ -97,7 +98,7 @@ class BoardList:
         return [asdict(row) for row in rows]
 
     def changes(self, times: int | None) -> Iterator[list[dict[str, Any]]]:
-        """Look again and again, `times` at most, and yield the rows whenever they have changed."""
+        """List the boards repeatedly, at most `times` times, and yield the rows when they have changed."""
         last: list[dict[str, Any]] | None = None
         looks = 0
         while times is None or looks < times:
@@ -120,7 +121,7 @@ class BoardList:
         return row
 
     def _ask(self, row: BoardRow, serial: str, verdict: Verdict) -> None:
-        """Ask a board that is free; of one that is held, read the lock file."""
+        """Query a free board; for a board in use, read its lock file."""
         try:
             with acquire(serial, test="hil boards", host=self._host) as lease:
                 lease.leave_untouched()
@@ -166,7 +167,7 @@ class BoardList:
 
 
 def _position(record: BoardRecord, stick: Path | None) -> str:
-    """Who has the stick: what the host sees goes before what is on record."""
+    """Return the position of the stick: HOST if the host sees it, else the one in the record."""
     if stick is not None and stick.exists():
         return "host"
     on_record = record.position or _UNKNOWN

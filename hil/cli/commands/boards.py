@@ -1,4 +1,4 @@
-"""`hil boards`: which boards are there, and who uses them."""
+"""`hil boards`: list boards and who uses them."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ _HEADS = ("BOARD", "NAME", "STATE", "POWER", "STICK", "FIRMWARE", "HEALTH", "TAG
 
 @click.command("boards")
 @boards_option
-@click.option("--watch", is_flag=True, help="Look again, and print what has changed, until Ctrl-C.")
-@click.option("--times", type=click.IntRange(min=1), metavar="N", help="With --watch: end after N looks.")
+@click.option("--watch", is_flag=True, help="List repeatedly until Ctrl-C; print when something has changed.")
+@click.option("--times", type=click.IntRange(min=1), metavar="N", help="With --watch: end after N listings.")
 @click.pass_context
 def boards(ctx: click.Context, boards: str, watch: bool, times: int | None) -> Any:  # noqa: ANN401 - rows
-    r"""List the boards of this host, and the places of the lab file whose board is not there.
+    r"""List the boards of this host, and the places of the lab file whose board is absent.
 
-    A board that somebody holds is not asked for anything but its version: its run goes on undisturbed. Who
-    has the stick no board tells: it is what the host sees, or what hil was last told to do.
+    A board in use is queried only for its version, so that its run is not disturbed. Boards do not report
+    the position of the stick: it is what the host sees, or the last position that hil set.
 
     \b
     hil boards
     hil boards --watch
     hil boards --json
 
-    Exit status: 0 listed, also if there are none (hil doctor, which judges, then ends with 1); 1 if they
-    cannot be looked for; 2 misuse.
+    Exit status: 0 listed, also if there are none (hil doctor then ends with 1); 1 if boards cannot be
+    listed; 2 misuse.
     """
-    from hil.cli.commands.board_list import BoardList  # noqa: PLC0415 - the driver is for commands that use boards
+    from hil.cli.commands.board_list import BoardList  # noqa: PLC0415 - the driver is imported on use
 
     found = BoardList(boards)
     as_json = ctx.find_root().params["as_json"]

@@ -1,4 +1,4 @@
-"""`hil completion`: what a shell needs to complete commands, options, places and boards."""
+"""`hil completion`: print a completion script for a shell."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`hil console`: the DUT's console, for a person at a terminal or into a file."""
+"""`hil console`: show the DUT's console on a terminal, or write it to a pipe or file."""
 
 from __future__ import annotations
 
@@ -26,27 +26,27 @@ if TYPE_CHECKING:
 __all__ = ["console"]
 
 _KEYBOARD = 0
-"""Standard input; Python's `sys.stdin` may not be there."""
+"""Standard input; Python's `sys.stdin` may be None."""
 
 _REACTION_S = 0.5
-"""How long a board may take to say that it left console mode."""
+"""Time for a board to report that it left console mode, in seconds."""
 
 _OLD_S = 0.3
-"""How long bytes that waited for a reader take to come once the console is open, in seconds."""
+"""Time in which old bytes come after the console is opened, in seconds."""
 
 _STALLED_S = 0.3
-"""How long an output that stalls is given for the last words, in seconds."""
+"""Time for a stalled output to take the last lines, in seconds."""
 
 KEYS = (
-    "Ctrl-]  leaves the console; the DUT goes on",
+    "Ctrl-]  leaves the console; the DUT keeps running",
     "Ctrl-^  lists these keys; Ctrl-^ Ctrl-^ and Ctrl-^ Ctrl-] send Ctrl-^ and Ctrl-] to the DUT",
     "Ctrl-B five times  enters the board's own shell; its command `console` goes back to the DUT",
-    "every other key goes to the DUT, Ctrl-C as well",
+    "all other keys go to the DUT, also Ctrl-C",
 )
-"""What the help key tells."""
+"""Text of the help key."""
 
 _KILLED = 128
-"""What shells add to the number of the signal that ended a program."""
+"""Number that shells add to the signal that ended a program, for its exit status."""
 
 
 @click.command()
@@ -54,26 +54,28 @@ _KILLED = 128
     "--transcript",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Keep all that comes: as lines with times, or as bytes where the name ends in .raw.",
+    help="Write all output to FILE: as lines with times, or as raw bytes if its name ends in .raw.",
 )
-@click.option("--read-only", is_flag=True, help="Send nothing. So it is where standard input is no terminal.")
-@click.option("--power-on", is_flag=True, help="Run the power_on sequence once the console is read.")
+@click.option(
+    "--read-only", is_flag=True, help="Send no keys. This is the default if standard input is no terminal."
+)
+@click.option("--power-on", is_flag=True, help="Run the power_on sequence when the console is open.")
 @board_command
 @click.pass_context
 def console(
     ctx: click.Context, *, selection: BoardSelection, transcript: Path | None, read_only: bool, power_on: bool
 ) -> Answer:
-    """Be the DUT's console: what is typed goes to the DUT; Ctrl-] leaves, Ctrl-^ lists the keys.
+    """Show the DUT's console and send typed keys to the DUT; Ctrl-] leaves, Ctrl-^ lists the keys.
 
-    A terminal gets the DUT's bytes as they are; a pipe or a file gets plain text, without control sequences.
+    A terminal gets the DUT's bytes unchanged; a pipe or a file gets plain text without control sequences.
 
     \b
     hil console
     hil console --power-on --transcript boot.txt
     hil --json console --read-only
     """  # noqa: D301 - click's own escape
-    from hil.cli.board_context import use_board  # noqa: PLC0415 - the driver is for commands that use boards
-    from hil.cli.commands.console_output import ConsoleOutput  # noqa: PLC0415 - for this command alone
+    from hil.cli.board_context import use_board  # noqa: PLC0415 - the driver is imported on use
+    from hil.cli.commands.console_output import ConsoleOutput  # noqa: PLC0415 - only for this command
 
     keys = None if read_only or not os.isatty(_KEYBOARD) else _KEYBOARD
     as_json = bool(ctx.find_root().params["as_json"])
@@ -98,7 +100,7 @@ def console(
 def _talk(
     board: Board, sinks: list[ConsoleSink], output: ConsoleOutput, keys: int | None, *, power_on: bool
 ) -> None:
-    """Open the console, and talk until that is over."""
+    """Open the console and run a session."""
     from hil.cli.commands.console_session import ConsoleSession  # noqa: PLC0415 - as above
     from hil.lab.locks.lock_dir import lock_folder  # noqa: PLC0415 - as above
     from hil.lab.safe_state.record import record_name  # noqa: PLC0415 - as above
@@ -106,12 +108,12 @@ def _talk(
     board.console.open()
     record_name(lock_folder(), board)
     _warn_of_others(board.console.tty.path)
-    leave = "Ctrl-] leaves, Ctrl-^ lists the keys" if keys is not None else "nothing is sent; Ctrl-C ends"
+    leave = "Ctrl-] leaves, Ctrl-^ lists the keys" if keys is not None else "no keys are sent; Ctrl-C ends"
     _say(f"console of board {board.serial}, {board.console.tty.path}; {leave}")
     _note_old_bytes(board)
     if power_on:
         if board.power.draws():
-            _say("the DUT was on already, and goes on; hil power cycle boots it again")
+            _say("the DUT was on already and keeps running; hil power cycle boots it again")
         board.power.on(wait=False)
     elif not board.power.draws():
         _say("the DUT is off; hil power on, or hil console --power-on, switches it on")
@@ -126,9 +128,9 @@ def _talk(
 
 
 def _note_old_bytes(board: Board) -> None:
-    """Mark the DUT's bytes that came as the console was opened: they may be hours old.
+    """Mark the DUT's bytes that came when the console was opened: they may be hours old.
 
-    They cannot be told from what a DUT says just then. The talk of hil with the board's shell does not count.
+    They cannot be distinguished from new output. The dialog of hil with the board's shell does not count.
     """
     from hil.cli.commands.console_sinks import DutByteFilter  # noqa: PLC0415 - as above
     from hil.dutlink.console.transcript import MarkKind  # noqa: PLC0415 - as above
@@ -140,20 +142,20 @@ def _note_old_bytes(board: Board) -> None:
     stop_listening = transcript.listen(lambda event: said.extend(dut.of(event)), from_start=True)
     stop_listening()
     if said or dut.rest():
-        transcript.mark("what is above came as the console was opened; it may be old", MarkKind.OPENED)
+        transcript.mark("the output above came when the console was opened; it may be old", MarkKind.OPENED)
 
 
 def _say_keys() -> None:
-    """List the keys that do not go to the DUT."""
+    """Print the help for the keys."""
     _say("\r\nhil: ".join(KEYS), before="\r\n")
 
 
 def _warn_of_others(tty: Path) -> None:
-    """Name the processes that opened the tty before: whoever reads it gets a part of what the DUT says."""
+    """Warn of other processes that have the tty open: each reader gets only a part of the output."""
     from hil.dutlink.console.tty_users import users_of  # noqa: PLC0415 - as above
 
     for other in users_of(tty):
-        _say(f"{other} reads {tty}, too: each gets a part of what the DUT says; kill {other.pid} ends it")
+        _say(f"{other} reads {tty}, too: each gets only a part of the DUT's output; kill {other.pid} ends it")
 
 
 @contextmanager
@@ -175,10 +177,10 @@ def _shown(output: ConsoleOutput, *, as_json: bool) -> ConsoleSink:
 
 
 def _kept(session: ExitStack, transcript: Path | None) -> list[ConsoleSink]:
-    """Open the file of the transcript, before anything is done to the board.
+    """Open the file of the transcript, before any use of the board.
 
     Raises:
-        UsageError: It cannot be written.
+        UsageError: The file cannot be written.
     """
     from hil.cli.commands.console_sinks import RawFileSink, TimestampedFileSink  # noqa: PLC0415 - as above
 
@@ -201,15 +203,15 @@ def _kept(session: ExitStack, transcript: Path | None) -> list[ConsoleSink]:
 
 def _not_written(error: OSError) -> ConsoleError:
     return ConsoleError(
-        "what the console says cannot be written",
+        "the console's output cannot be written",
         why=str(error),
-        remedy="make room, or write elsewhere",
+        remedy="free some space, or write to another file",
         errno=error.errno,
     )
 
 
 def _restore_mode(board: Board, talk: ConsoleSession) -> None:
-    """Bring the board back from its shell, if it was left there: the next user could not see the DUT."""
+    """Return the board from its shell to console mode, so that the next user sees the DUT."""
     from hil.dutlink.console.board_shell import ends_in_shell  # noqa: PLC0415 - as above
     from hil.dutlink.timing import until  # noqa: PLC0415 - as above
 
@@ -217,16 +219,16 @@ def _restore_mode(board: Board, talk: ConsoleSession) -> None:
     if until(lambda: ends_in_shell(board.console.transcript.data), reaction_s):
         with suppress(ConsoleError):
             board.console.restore_console_mode()
-            _say("the board was in its shell; it is back in console mode")
+            _say("the board was in its shell; it is in console mode again")
 
 
 def _forget_output() -> None:
-    """Whoever read our output is gone; Python would complain once more at its end."""
+    """Redirect standard output to /dev/null, because its reader has ended and Python would report it."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _say(line: str, *, before: str = "") -> None:
-    """Tell the user, unless standard error stalls as well; `before` ends a line that the DUT began."""
+    """Print a line to standard error, unless that stalls, too; `before` ends a line that the DUT began."""
     from hil.cli.commands.console_output import ConsoleOutput  # noqa: PLC0415 - as above
 
     told = ConsoleOutput(sys.stderr.fileno())

@@ -1,4 +1,4 @@
-"""A person, or a file, and a console: what comes is shown, what is typed is sent."""
+"""A session of `hil console`: pass output to sinks, and typed keys to the DUT."""
 
 from __future__ import annotations
 
@@ -25,29 +25,29 @@ if TYPE_CHECKING:
 __all__ = ["HELP", "LEAVE", "ConsoleSession"]
 
 LEAVE: Final = b"\x1d"
-"""Ctrl-], as telnet and many consoles have it."""
+"""Ctrl-], as in telnet and many consoles."""
 
 HELP: Final = b"\x1e"
-"""Ctrl-^, which few programs take."""
+"""Ctrl-^, which few programs use."""
 
 _READ_BYTES: Final = 4096
 _HELD_BYTES: Final = 16 * 1024 * 1024
 _REST_S: Final = 0.3
-"""How long an output that stalls is given at the end, in seconds, for what came last."""
+"""Time for a stalled output to take the last bytes, in seconds."""
 
 
 class ConsoleSession:
     """One session of `hil console`.
 
     Args:
-        console: Open.
-        screens: Who shows what comes.
-        output: Where they write, if its reader can stall; up to 16 MiB wait for it.
-        keys: Where keys come from; None: nothing is sent.
-        show_help: Tells the user the keys.
+        console: The open console.
+        sinks: Sinks for its output.
+        output: Output of the sinks, whose reader may stall; up to 16 MiB wait for it.
+        keys: File descriptor for keys, or None to send no keys.
+        show_help: Shows the keys to the user.
 
     Attributes:
-        has_typed_escape: Whether the five Ctrl-B were typed by which a board leaves console mode.
+        has_typed_escape: Whether the user typed five Ctrl-B, with which a board leaves console mode.
     """
 
     def __init__(
@@ -72,12 +72,12 @@ class ConsoleSession:
         self.has_typed_escape = False
 
     def run(self) -> None:
-        """Go on until Ctrl-] is typed, or the terminal goes away.
+        """Run until the user types Ctrl-] or the terminal is closed.
 
         Raises:
-            ConsoleLostError: The console went away.
-            ConsoleError: It does not take what is typed.
-            OSError: What is shown can be written no more.
+            ConsoleLostError: The console is gone.
+            ConsoleError: The console does not take keys.
+            OSError: The output cannot be written any more.
         """
         with self._woken() as wake:
             poller = select.poll()
@@ -101,7 +101,7 @@ class ConsoleSession:
                     return
 
     def _show(self, limit_s: float = 0.0) -> bool:
-        """Show what came, waiting up to `limit_s` seconds for the output; False if it did not take all."""
+        """Show new events, waiting up to `limit_s` for the output; return False if it did not take all."""
         deadline = Deadline(limit_s)
         while self._output.flush(deadline.left_s):
             try:
@@ -113,7 +113,7 @@ class ConsoleSession:
         return False
 
     def _take_keys(self) -> bool:
-        """Hand on what was typed; False when that was the last."""
+        """Pass typed keys on; return False at the end of input or if a key leaves the session."""
         try:
             typed = os.read(self._keys or 0, _READ_BYTES)
         except OSError:  # the terminal is gone
@@ -126,7 +126,7 @@ class ConsoleSession:
         return bool(typed) and not leaves
 
     def _split_keys(self, typed: bytes) -> tuple[bytes, bool]:
-        """Return the keys for the DUT, and True if one leaves; show the help if a key asks for it."""
+        """Return the keys for the DUT, and True if a key leaves; show the help if a key requests it."""
         for_dut = bytearray()
         for number in typed:
             key, is_literal = bytes([number]), self._next_is_literal
@@ -141,7 +141,7 @@ class ConsoleSession:
 
     @contextmanager
     def _woken(self) -> Iterator[int]:
-        """Have a pipe that says when there is something to show."""
+        """Yield a pipe that becomes readable when there are events to show."""
         wake, waker = os.pipe()
         os.set_blocking(waker, False)
 
@@ -154,7 +154,7 @@ class ConsoleSession:
                     os.write(waker, b"x")
 
         def stop_ringing() -> None:
-            """Close it; whoever rings later would write into the file that has its number by then."""
+            """Close the pipe; a later `ring` must not write into another file with its number."""
             with ringing:
                 is_over.set()
                 os.close(waker)
@@ -174,7 +174,7 @@ class ConsoleSession:
 
     @contextmanager
     def _sending(self, ring: Callable[[], None]) -> Iterator[None]:
-        """Have what is typed sent by a thread, which may hang; `ring` when it cannot be."""
+        """Send typed keys in a thread, because sending may hang; call `ring` if it fails."""
 
         def send() -> None:
             try:

@@ -1,4 +1,4 @@
-"""Where `hil console` shows what comes: a terminal, a pipe or a file, JSON, a transcript."""
+"""Sinks for the output of `hil console`: terminal, plain text, JSON, files."""
 
 from __future__ import annotations
 
@@ -32,29 +32,29 @@ __all__ = [
 ]
 
 _STALLED_S: Final = 0.3
-"""How long a terminal that stalls may take for the DUT's last bytes, in seconds."""
+"""Time for a stalled terminal to take the last bytes, in seconds."""
 
 
 class ConsoleSink(Protocol):
-    """Shows what comes."""
+    """A sink for console events."""
 
     def show(self, event: Event) -> None:
         """Show one event."""
         ...
 
     def close(self) -> None:
-        """Nothing more will come."""
+        """Write the rest; no event follows."""
         ...
 
 
 class DutByteFilter:
-    """Take the DUT's bytes from events; the talk of hil with the board's shell is left out."""
+    """Extracts the DUT's bytes from events, without the dialog of hil with the board's shell."""
 
     def __init__(self) -> None:
         self._held: bytes | None = None
 
     def of(self, event: Event) -> bytes:
-        """Return the DUT's bytes in an event; those of a talk that goes on come with its end."""
+        """Return the DUT's bytes of an event; bytes during such a dialog come at its end."""
         if isinstance(event, Mark):
             if event.kind is MarkKind.BLIND:
                 self._held = self._held or b""
@@ -65,13 +65,13 @@ class DutByteFilter:
         return b""
 
     def rest(self) -> bytes:
-        """Return what is held back, when nothing more will come."""
+        """Return the bytes of an unfinished dialog, at the end of all events."""
         held, self._held = self._held, None
         return dut_output(held or b"")
 
 
 class TerminalSink:
-    """A terminal gets the DUT's bytes as they are: it is what a console is for."""
+    """Writes the DUT's bytes unchanged to a terminal, and restores the terminal at the end."""
 
     def __init__(self, output: ConsoleOutput) -> None:
         self._output = output
@@ -79,7 +79,7 @@ class TerminalSink:
         self._dut = DutByteFilter()
 
     def show(self, event: Event) -> None:
-        """Write the bytes; tell which of them are old."""
+        """Write the bytes, and mark those that may be old."""
         self._write(self._dut.of(event))
         if isinstance(event, Mark) and event.kind is MarkKind.OPENED:
             self._write(f"\r\nhil: {event.text}\r\n".encode())
@@ -89,7 +89,7 @@ class TerminalSink:
         self._output.write(data)
 
     def close(self) -> None:
-        """Leave the terminal as one that the DUT has not touched, before what it has not taken yet."""
+        """Restore the terminal; drop bytes that it does not take in time."""
         self._write(self._dut.rest())
         if not self._output.flush(_STALLED_S):
             self._output.drop()
@@ -97,7 +97,7 @@ class TerminalSink:
 
 
 class PlainTextSink:
-    """A pipe or a file gets plain text, in which a CI that reads it finds no command."""
+    """Writes plain text to a pipe or file, without commands for a CI system that reads it."""
 
     def __init__(self, output: ConsoleOutput) -> None:
         self._output = output
@@ -106,7 +106,7 @@ class PlainTextSink:
         self._dut = DutByteFilter()
 
     def show(self, event: Event) -> None:
-        """Write what is certain to be text."""
+        """Write the bytes that are complete text."""
         self._output.write(self._commands.feed(self._text.feed(self._dut.of(event))))
 
     def close(self) -> None:
@@ -116,7 +116,7 @@ class PlainTextSink:
 
 
 class JsonSink:
-    """One JSON object a line: `bytes` with `base64` and as plain `text`; `mark` for what was done; `end`."""
+    """Writes one JSON object a line: `bytes` as `base64` and plain `text`, `mark` for acts, `end`."""
 
     def __init__(self, output: ConsoleOutput) -> None:
         self._output = output
@@ -138,7 +138,7 @@ class JsonSink:
         self._write(facts)
 
     def close(self) -> None:
-        """Write that it ended, with the text that was held back."""
+        """Write the end, with the text that was held back."""
         self._write({"event": "end", "time_s": time.time(), "text": self._text.finish()})
 
     def _write(self, facts: dict[str, object]) -> None:
@@ -146,7 +146,7 @@ class JsonSink:
 
 
 class RawFileSink:
-    """A file gets every byte."""
+    """Writes all bytes to a file."""
 
     def __init__(self, path: Path) -> None:
         self._file: BinaryIO = open(path, "wb", opener=nonblocking_opener)  # noqa: SIM115 - pathlib takes no opener
@@ -163,7 +163,7 @@ class RawFileSink:
 
 
 class TimestampedFileSink:
-    """A file gets lines with times."""
+    """Writes lines with times to a file."""
 
     def __init__(self, path: Path, title: str) -> None:
         self._file: TextIO = open(  # noqa: SIM115 - as above
@@ -173,7 +173,7 @@ class TimestampedFileSink:
         self._lines.write_header(title)
 
     def show(self, event: Event) -> None:
-        """Write what makes whole lines."""
+        """Write complete lines."""
         self._lines.add(event)
         self._file.flush()
 

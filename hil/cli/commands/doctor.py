@@ -1,4 +1,4 @@
-"""`hil doctor`: what is wrong with this bench, and what mends it."""
+"""`hil doctor`: check this bench and suggest remedies."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ _WIDTH = 12
     envvar="HIL_BOARD",
     metavar="SERIAL",
     shell_complete=complete_board,
-    help="Examine only this board (or place). Or the environment variable HIL_BOARD.",
+    help="Check only this board or place. Environment variable: HIL_BOARD.",
 )
-@click.option("--quick", is_flag=True, help="Leave out what moves a mux.")
+@click.option("--quick", is_flag=True, help="Skip checks that move a mux.")
 @boards_option
 @click.pass_context
 def doctor(ctx: click.Context, serial: str | None, quick: bool, boards: str) -> Answer:
-    r"""Examine the bench: libusb, permissions, who grabs consoles, hubs, boards, sticks, clock, disk, locks.
+    r"""Check the bench: libusb, permissions, other console users, hubs, boards, sticks, clock, disk, locks.
 
-    Each line says ok, problem or not checked, and each problem what to type. Nothing that a DUT could notice
-    is done to a board whose DUT has power, or that somebody uses. Where nobody would notice, the stick is
-    turned to the host and then to nobody.
+    Each line says ok, problem or not checked; each problem has a remedy. A board in use, or one whose DUT has
+    power, is only checked in ways that the DUT does not notice. On other boards, the stick is connected to
+    the host and then disconnected.
 
     \b
     hil doctor
@@ -51,7 +51,7 @@ def doctor(ctx: click.Context, serial: str | None, quick: bool, boards: str) -> 
     Exit status: 0 no problem, 1 problems, 2 misuse.
     """
     context = _bench(boards, serial, quick=quick)
-    from hil.lab.doctor.runner import run_checks  # noqa: PLC0415 - the driver is for commands that use boards
+    from hil.lab.doctor.runner import run_checks  # noqa: PLC0415 - the driver is imported on use
 
     if ctx.find_root().params["as_json"]:
         found = list(run_checks(context))
@@ -89,7 +89,7 @@ def _bench(boards: str, serial: str | None, *, quick: bool) -> DoctorContext:
 
 
 def _shown(findings: Iterable[Finding]) -> list[Finding]:
-    """Print each finding as soon as it is there."""
+    """Print each finding as soon as it is known, and return all."""
     found = []
     for finding in findings:
         found.append(finding)

@@ -1,4 +1,4 @@
-"""`hil enroll`: boards become places of the lab file."""
+"""`hil enroll`: add boards as places to the lab file."""
 
 from __future__ import annotations
 
@@ -19,17 +19,21 @@ __all__ = ["enroll"]
 
 
 @click.command()
-@click.option("--name", metavar="NAME", help="Of the place; with one board.  [default: the one stored on it]")
-@click.option("--tags", metavar="WORDS", help="Of the place, with commas between; with one board.")
+@click.option(
+    "--name",
+    metavar="NAME",
+    help="Name of the place; with one board.  [default: the name stored on the board]",
+)
+@click.option("--tags", metavar="WORDS", help="Tags of the place, separated by commas; with one board.")
 @click.option(
     "--file",
     "file",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="The lab file.  [default: the one that counts here, else lab.toml of the project]",
+    help="The lab file.  [default: the current one, else lab.toml of the project]",
 )
-@click.option("--yes", is_flag=True, help="Ask nothing; the answer to every question is yes.")
+@click.option("--yes", is_flag=True, help="Ask no questions; the answer to each is yes.")
 @click.option(
-    "--dry-run", is_flag=True, help="Show what would be written; write nothing, on no board either."
+    "--dry-run", is_flag=True, help="Show the changes; write nothing, neither the file nor a board."
 )
 @click.option(
     "--listen",
@@ -38,7 +42,7 @@ __all__ = ["enroll"]
     default=15.0,
     show_default=True,
     metavar="SECONDS",
-    help="How long to listen which console speaks; 0 leaves DUTs off.",
+    help="How long to listen for consoles; 0 leaves DUTs off.",
 )
 @board_command
 def enroll(  # noqa: PLR0913 - its options
@@ -51,33 +55,33 @@ def enroll(  # noqa: PLR0913 - its options
     dry_run: bool,
     listen_s: float,
 ) -> Answer:
-    r"""Make places of boards: find each one's stick and console, and write them into the lab file.
+    r"""Find the stick and the console of each board, and add the board as a place to the lab file.
 
-    Of each board (or of --board alone) the mux is turned, and the disk that follows is the stick; the DUT is
-    switched on, and the console that speaks is its console. A name and tags can be stored on the board, which
-    keeps them wherever it is plugged in. The rest of the lab file stays as it is, and the change is shown
-    before it is written. Afterwards the board is safe: DUT off, stick detached, pins floating.
+    For each board (or only for --board) hil moves the mux; the disk that follows is the stick. Then it
+    switches the DUT on; the console with output is its console. A name and tags can be stored on the board,
+    which keeps them wherever it is plugged in. The rest of the lab file stays unchanged, and the change is
+    shown before it is written. Afterwards the board is safe: DUT off, stick detached, pins floating.
 
     \b
     hil enroll
     hil enroll --board 0df10035 --name jetson-1 --tags jetson,nvme --yes
     hil enroll --dry-run
 
-    Exit status: 0 done, 1 not all of it, 2 misuse.
+    Exit status: 0 all boards enrolled, 1 not all of them, 2 misuse.
     """
     if selection.serial is None and (name or tags):
         raise UsageError(
-            "--name and --tags belong to one board",
-            why="none was named",
+            "--name and --tags need a board",
+            why="no board was named",
             remedy="hil enroll --board SERIAL ...",
         )
     if not yes and not dry_run and not sys.stdin.isatty():
         raise UsageError(
-            "hil enroll asks questions, and nobody is there to answer",
+            "hil enroll asks questions, which need a terminal",
             why="standard input is no terminal",
             remedy="hil enroll --yes, or --dry-run",
         )
-    from hil.cli.commands.enroll_dialog import EnrollCommand, EnrollOptions  # noqa: PLC0415 - the driver is for commands that use boards
+    from hil.cli.commands.enroll_dialog import EnrollCommand, EnrollOptions  # noqa: PLC0415 - the driver is imported on use
 
     options = EnrollOptions(name, tags, file, listen_s, yes=yes, dry_run=dry_run)
     return EnrollCommand(selection, options).run()

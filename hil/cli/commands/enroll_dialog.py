@@ -1,4 +1,4 @@
-"""What `hil enroll` does, board by board, and what it asks."""
+"""The steps and questions of `hil enroll`, board by board."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ _USABLE = (Verdict.PRESENT, Verdict.LOST)
 
 @dataclass(frozen=True, slots=True)
 class EnrollOptions:
-    """What was asked for.
+    """Options of `hil enroll`.
 
     Attributes:
-        name: Of the place.
-        tags: Words with commas between.
-        file: The lab file.
-        listen_s: How long to listen to consoles.
-        yes: Every answer is yes.
-        dry_run: Nothing is to be written.
+        name: Name of the place.
+        tags: Tags separated by commas.
+        file: The lab file, or None for the current one.
+        listen_s: How long to listen to consoles, in seconds.
+        yes: The answer to each question is yes.
+        dry_run: Write nothing.
     """
 
     name: str | None
@@ -55,14 +55,14 @@ class EnrollOptions:
 
 
 class EnrollCommand:
-    """One `hil enroll`.
+    """One run of `hil enroll`.
 
     Args:
-        asked: Which boards.
-        options: What else was asked for.
+        selection: The boards.
+        options: The other options.
 
     Raises:
-        UsageError: The lab file is wrong already, or `selection` is no place where boards are.
+        UsageError: The lab file has an error, or `selection` names no existing boards.
     """
 
     def __init__(self, selection: BoardSelection, options: EnrollOptions) -> None:
@@ -94,15 +94,15 @@ class EnrollCommand:
         if not serials:
             why = (
                 "; ".join(dict.fromkeys(each.error.what for each in seen if each.error))
-                or "nothing has a board's USB ids"
+                or "no device has the USB ids of a board"
             )
             raise BoardAbsentError(
-                f"{self._host.label} has no board to enroll", why=why, remedy="hil doctor says what mends it"
+                f"{self._host.label} has no board to enroll", why=why, remedy="hil doctor suggests a remedy"
             )
         return serials
 
     def _unusable(self) -> list[dict[str, Any]]:
-        """What is plugged in and cannot become a place now: in its boot loader, or not to be opened."""
+        """Return the boards that cannot be enrolled now: in the boot loader, or may not be opened."""
         seen = [] if self._asked.serial else list_boards(self._host)
         return [
             {"board": each.serial or f"at {each.location}", "place": None, "stored": {}}
@@ -115,7 +115,7 @@ class EnrollCommand:
         row: dict[str, Any] = {"board": serial, "place": self._edit.lab.name_of(serial) or None}
         row |= {"stick": None, "console": None, "stored": {}, "problems": []}
         if self._edit.lab.leaves_alone(serial):
-            row["problems"] = [f"{self._edit.file} says that its DUT is to be left alone"]
+            row["problems"] = [f"{self._edit.file} says that its DUT is left alone"]
             return row
         try:
             self._enroll(serial, row)
@@ -131,9 +131,7 @@ class EnrollCommand:
             wait_until_settled(used_s)
             with open_board(self._host, serial, console=False) as board:
                 if not self._may_switch_off(board):
-                    row["problems"] += [
-                        "its DUT is on, and stays on: hil power off, or --yes, lets it be enrolled"
-                    ]
+                    row["problems"] += ["its DUT is on and stays on; to enroll it: hil power off, or --yes"]
                     return
                 self._survey(board, lease, row)
 
@@ -142,14 +140,14 @@ class EnrollCommand:
         if abs(amps) >= OFF_AMPS and self._options.dry_run and not self._options.yes:
             return False
         return abs(amps) < OFF_AMPS or self._agreed(
-            f"The DUT of board {board.serial} is on ({amps:.2f} A). May it be switched off?"
+            f"The DUT of board {board.serial} is on ({amps:.2f} A). Switch it off?"
         )
 
     def _survey(self, board: Board, lease: Lease, row: dict[str, Any]) -> None:
-        """Look at a board under a guard: whatever ends this process, the board is made safe."""
+        """Survey a board under a guard, which makes it safe if this process dies."""
         with under_guard(lease, self._source.safety()):
             listen = f", listening to consoles for {self._options.listen_s:g} s at most"
-            _tell(f"board {board.serial}: turning its mux{listen if self._options.listen_s else ''}")
+            _tell(f"board {board.serial}: moving its mux{listen if self._options.listen_s else ''}")
             found = survey(board, self._options.listen_s)
             row |= {"stick": str(found.stick) if found.stick else None, "problems": list(found.remarks)}
             row["console"] = str(found.console or "the board's own") if found.spoke else None
@@ -158,7 +156,7 @@ class EnrollCommand:
             self._keep(board, found, row)
 
     def _keep(self, board: Board, found: Survey, row: dict[str, Any]) -> None:
-        """Put the place into the lab file, and name and tags onto the board if that is wanted."""
+        """Add the place to the lab file, and store name and tags on the board if the user agrees."""
         settings = board.settings.read()
         lab, options = self._edit.lab, self._options
         row["place"] = name = self._answer(
@@ -167,11 +165,13 @@ class EnrollCommand:
             lab.name_of(board.serial) or default_name(lab, board.serial, settings.name),
         )
         known = sorted(lab.tags_of(board.serial).union(settings.tag_list))
-        tags = split_words(self._answer("Its tags, with commas between", options.tags, ",".join(known)))
+        tags = split_words(self._answer("Its tags, separated by commas", options.tags, ",".join(known)))
         wanted = self._wanted_on_board(name, tags, settings.name, settings.tag_list)
         changes = {**wanted, **lab.differing_sequences(board.serial, settings)}
         shown = ", ".join(f"{key} = {value!r}" for key, value in changes.items())
-        if changes and self._agreed(f"Store on board {board.serial}: {shown}? It keeps them wherever it is"):
+        if changes and self._agreed(
+            f"Store on board {board.serial}: {shown}? It keeps them wherever it is plugged in"
+        ):
             row["stored"] = changes
             if not options.dry_run:
                 board.settings.write(**changes)
@@ -179,7 +179,7 @@ class EnrollCommand:
         self._edit.add(name, board.serial, found, [tag for tag in tags if tag not in stored])
 
     def _wanted_on_board(self, name: str, tags: list[str], now: str, tags_now: list[str]) -> dict[str, str]:
-        """What somebody chose and the board does not store; a name that nobody chose is not worth flash."""
+        """Return name and tags to store on the board; a default name is not stored, to save flash wear."""
         options = self._options
         chosen = bool(options.name) or not (options.yes or options.dry_run)
         wanted = {"name": name} if chosen and name != now else {}
@@ -210,10 +210,10 @@ def _tell(line: str) -> None:
 
 
 def _tell_of_unopened() -> None:
-    """Say what opens the sticks that were found, where this machine's rule does not do that yet."""
+    """Print how to open the sticks that were found, if the udev rule does not open them yet."""
     if sticks := unopened_sticks():
         _tell(
-            f"the sticks at {', '.join(map(str, sticks))} are root's: {INSTALL_RULE} opens them to the group"
+            f"the sticks at {', '.join(map(str, sticks))} are root's; open them to the group: {INSTALL_RULE}"
         )
 
 
@@ -223,5 +223,5 @@ def _summary(answer: dict[str, Any], store: str) -> list[str]:
         stored = ", ".join(board["stored"])
         lines += [f"board {board['board']}: place {board['place']}{f', {store} {stored}' if stored else ''}"]
         lines += [f"  {problem}" for problem in board["problems"]]
-    done = "written" if answer["written"] else "not written" if answer["diff"] else "as it was"
+    done = "written" if answer["written"] else "not written" if answer["diff"] else "unchanged"
     return [*lines, f"{answer['file']}: {done}"]

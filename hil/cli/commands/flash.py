@@ -1,4 +1,4 @@
-"""`hil flash`: an image onto the stick, proven."""
+"""`hil flash`: write an image to the stick and verify it."""
 
 from __future__ import annotations
 
@@ -28,22 +28,24 @@ __all__ = ["flash"]
     "--bmap",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="The image's block map.  [default: the one beside it, if there is one]",
+    help="The image's block map.  [default: the one beside the image, if any]",
 )
-@click.option("--no-bmap", is_flag=True, help="Write all of the image, whatever block map is beside it.")
+@click.option("--no-bmap", is_flag=True, help="Write the whole image, without a block map.")
 @click.option(
     "--force",
     is_flag=True,
-    help="Write also what the stick holds already, and an image that is not known to be a disk. "
-    "A stick that is mounted or open on this host is refused all the same.",
+    help="Write even if the stick holds the image, or if IMAGE is not recognized as a disk image. "
+    "A stick that is mounted or open on this host is still refused.",
 )
-@click.option("--file-system", is_flag=True, help="IMAGE is a lone file system, and is meant to be one.")
+@click.option(
+    "--file-system", is_flag=True, help="IMAGE is a file system without a partition table, on purpose."
+)
 @click.option(
     "--then",
     type=click.Choice(["dut", "host", "off"]),
     default="dut",
     show_default=True,
-    help="Who gets the stick afterwards.",
+    help="Position of the stick afterwards.",
 )
 @board_command
 def flash(  # noqa: PLR0913 - its options
@@ -56,29 +58,29 @@ def flash(  # noqa: PLR0913 - its options
     file_system: bool,
     then: str,
 ) -> Answer:
-    """Write IMAGE to the stick, read it back, and give the stick to the DUT.
+    """Write IMAGE to the stick, read it back, and connect the stick to the DUT.
 
-    IMAGE is raw, an Android sparse image, or one of both in gzip, bzip2, xz, zstd or LZ4. A stick that holds
-    it already is not written. When anything goes wrong nobody gets the stick. A web page, text or another
-    program's file is never written.
+    IMAGE is a raw or Android sparse image, plain or compressed with gzip, bzip2, xz, zstd or LZ4. A stick
+    that holds IMAGE already is not written. After an error the stick is detached. Web pages, texts and files
+    of other programs are never written.
 
     \b
     hil flash image.img.xz
     hil flash image.wic --bmap image.wic.bmap --then off
     """  # noqa: D301 - click's own escape
-    from hil.cli.board_context import use_board  # noqa: PLC0415 - the driver is for commands that use boards
+    from hil.cli.board_context import use_board  # noqa: PLC0415 - the driver is imported on use
     from hil.flash.formats.open import open_disk_image  # noqa: PLC0415 - as above
 
     wanted_map = _map(bmap, no_bmap)
     with show_progress() as progress:
         opened = open_disk_image(image, wanted_map, force=force, file_system=file_system, progress=progress)
-    interrupted = f"interrupted: {image.name} is not proven to be on the stick"
+    interrupted = f"interrupted: {image.name} may not be on the stick"
     with use_board(selection, f"hil flash {image.name}") as board:
         was_on = board.power.draws()
         with detach_stick_on_signal(board, interrupted), show_progress() as progress:
             flashed = board.storage.flash(opened, progress=progress, force=force)
         data = {"board": board.serial, **_told(flashed), **_told_of(opened), "dut_was_on": was_on}
-        kept = f"interrupted: {image.name} is on the stick and verified, and was not given to anybody"
+        kept = f"interrupted: {image.name} is on the stick and verified; the stick was not connected"
         with detach_stick_on_signal(board, kept):
             data |= _given(board, then)
         return Answer(data, text=_sentence(board, flashed, opened, data))
@@ -88,7 +90,7 @@ def _map(bmap: Path | None, no_bmap: bool) -> Path | bool:
     if bmap is not None and no_bmap:
         raise UsageError(
             "--bmap and --no-bmap exclude each other",
-            why=f"one names {bmap}, the other wants no block map",
+            why=f"one names {bmap}, the other uses no block map",
             remedy="leave one of them out",
         )
     return bmap or not no_bmap
@@ -109,7 +111,7 @@ def _told(flashed: Flashed) -> dict[str, Any]:
 
 
 def _sentence(board: Board, flashed: Flashed, image: Image, data: dict[str, Any]) -> str:
-    """Return what a person reads: what was written, where the stick is, and what to do next."""
+    """Return the text for users: the result, the position of the stick, and the next step."""
     from hil.cli.running_dut import stick_lost_sentence  # noqa: PLC0415 - as above
 
     size, written = format_size(flashed.size_bytes), format_size(flashed.written_bytes)
@@ -128,14 +130,14 @@ def _sentence(board: Board, flashed: Flashed, image: Image, data: dict[str, Any]
 
 
 def _told_of(image: Image) -> dict[str, Any]:
-    """Return the block map that was used, and what else the user should know of the image."""
+    """Return the used block map and the remarks on the image."""
     map_label = getattr(image, "map_label", "")
     told: dict[str, Any] = {"bmap": map_label} if map_label else {}
     return told | ({"notes": list(image.remarks)} if image.remarks else {})
 
 
 def _given(board: Board, then: str) -> dict[str, str]:
-    """Turn the stick to who gets it; `flash` has left it detached."""
+    """Move the stick to its final position; `flash` has left it detached."""
     if then == "dut":
         board.storage.dut()
     if then == "host":

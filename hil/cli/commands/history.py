@@ -1,4 +1,4 @@
-"""`hil history`: what broke, since when, and whose fault it is."""
+"""`hil history`: show what broke, since when, and the likely cause."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DAY_S = 86_400.0
 
 @dataclass(frozen=True, slots=True)
 class _HistorySelection:
-    """What was typed before a command: which file, how many nights, of which kind, on which board."""
+    """Options before the command: history file, number of nights, kind of runs, board."""
 
     path: Path
     nights: int
@@ -30,12 +30,12 @@ class _HistorySelection:
 
 
 class _TestsToo(click.Group):
-    """A group whose first word may be a test instead of a command."""
+    """A group whose first word may be a command or a test."""
 
     def resolve_command(
         self, context: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Take any other word for a test."""
+        """Resolve a word that is no command as a test."""
         if args[0] in self.commands or args[0].startswith("-"):
             return super().resolve_command(context, args)
         return "test", self.commands["test"], args
@@ -45,12 +45,12 @@ class _TestsToo(click.Group):
 @history_file("--history")
 @newest_nights(100)
 @kind_of_runs
-@click.option("--board", default="", metavar="SERIAL_OR_PLACE", help="What is known of this board alone.")
+@click.option("--board", default="", metavar="SERIAL_OR_PLACE", help="Show only this board.")
 @click.pass_context
-def history(context: click.Context, path: Path, nights: int, kind: str, board: str) -> Any:  # noqa: ANN401 - as every verb
-    r"""Say what is new, failing, fixed, flaky, slower or always skipped, and what is at fault.
+def history(context: click.Context, path: Path, nights: int, kind: str, board: str) -> Any:  # noqa: ANN401 - data of any kind
+    r"""Show which tests are new, failing, fixed, flaky, slower or always skipped, and the likely cause.
 
-    With TEST, a node id or a part of it: everything about that test.
+    With TEST, a node id or a part of it: show all about that test.
 
     \b
     hil history
@@ -63,8 +63,8 @@ def history(context: click.Context, path: Path, nights: int, kind: str, board: s
     context.obj = _HistorySelection(path, nights, kind, board)
     if context.invoked_subcommand is not None:
         return None
-    from hil.history.analysis import analyze  # noqa: PLC0415 - the database is for those who ask
-    from hil.history.detail import of_board  # noqa: PLC0415 - the database is for those who ask
+    from hil.history.analysis import analyze  # noqa: PLC0415 - the database is imported on use
+    from hil.history.detail import of_board  # noqa: PLC0415 - the database is imported on use
 
     as_json = context.find_root().params.get("as_json", False)
     with open_history(path) as kept:
@@ -80,7 +80,7 @@ def history(context: click.Context, path: Path, nights: int, kind: str, board: s
 @click.argument("test")
 @click.pass_context
 def test(context: click.Context, test: str) -> Any:  # noqa: ANN401 - as above
-    r"""Say everything about a test.
+    r"""Show all about a test.
 
     \b
     hil history test tests/test_boot.py::test_boots
@@ -98,7 +98,7 @@ def test(context: click.Context, test: str) -> Any:  # noqa: ANN401 - as above
 @click.argument("other", type=click.Path(dir_okay=False, path_type=Path))
 @click.pass_obj
 def merge(selection: _HistorySelection, other: Path) -> Answer:
-    """Take in the runs of OTHER, another host's history; runs that are here already are not doubled."""
+    """Add the runs of OTHER, the history of another host, unless they are in the history already."""
     from hil.history.merge import merge_history  # noqa: PLC0415 - as above
     from hil.history.store import History  # noqa: PLC0415 - as above
 
@@ -107,19 +107,19 @@ def merge(selection: _HistorySelection, other: Path) -> Answer:
         with History(selection.path) as kept:
             merged = merge_history(kept, other)
             text = (
-                f"Took in {_runs(merged)} of {other}."
+                f"Added {_runs(merged)} of {other}."
                 if merged
-                else f"All runs of {other} were here already."
+                else f"All runs of {other} were in the history already."
             )
             return Answer({"merged_runs": merged}, text=text)
     except HistoryError:
-        if is_new:  # an empty one would look like nights that never ran
+        if is_new:  # an empty history would look like nights without runs
             selection.path.unlink(missing_ok=True)
         raise
 
 
 @history.command()
-@click.option("--days", type=QUANTITY, required=True, help="Remove runs that are older.")
+@click.option("--days", type=QUANTITY, required=True, help="Remove runs older than this.")
 @click.pass_obj
 def forget(selection: _HistorySelection, days: float) -> Answer:
     """Remove old runs."""

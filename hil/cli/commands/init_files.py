@@ -102,24 +102,24 @@ FILES: Final = {
 
 
 def write_repository(folder: Path, requirement: str) -> tuple[list[str], dict[str, str]]:
-    """Write the files that are not there yet.
+    """Write the files that do not exist yet.
 
     Args:
-        folder: The repository; made if it is not there.
-        requirement: What pip installs to have hil.
+        folder: The repository; it is created if missing.
+        requirement: Requirement with which pip installs hil.
 
     Returns:
-        The names of those that were written; of the others, why they were not.
+        The names of the written files, and for each other file the reason.
 
     Raises:
-        UsageError: pytest's settings there cannot be read; nothing was written.
+        UsageError: pytest's settings in the folder cannot be read; nothing was written.
     """
     written, kept = [], {}
-    settings = _settings_of_pytest(folder)  # first: nothing is written where they cannot be read
+    settings = _settings_of_pytest(folder)  # first, so that nothing is written if they cannot be read
     for name, text in FILES.items():
         path = folder / name
         if path.exists():
-            kept[name] = "it is there already"
+            kept[name] = "it exists already"
         elif name == "pytest.ini" and settings:
             kept[name] = f"{settings} has pytest's settings"
         else:
@@ -131,7 +131,7 @@ def write_repository(folder: Path, requirement: str) -> tuple[list[str], dict[st
 
 
 def _settings_of_pytest(folder: Path) -> str:
-    """Return the file in which pytest finds its settings, and which pytest.ini would hide; empty: none."""
+    """Return the file with pytest's settings, which pytest.ini would hide, or an empty text."""
     for name in ("pytest.toml", ".pytest.toml", ".pytest.ini"):
         if (folder / name).exists():
             return name
@@ -145,10 +145,10 @@ def _settings_of_pytest(folder: Path) -> str:
             parser.read(folder / name, encoding="utf-8")
             if parser.has_section(section):
                 return name
-    except (ValueError, configparser.Error, OSError) as error:  # no TOML is a ValueError, as no UTF-8 is
+    except (ValueError, configparser.Error, OSError) as error:  # a ValueError for wrong TOML or UTF-8
         raise UsageError(
             f"{folder / name} cannot be read",
             why=" ".join(str(error).split()),
-            remedy=f"mend or remove it, then: hil init {folder}",
+            remedy=f"fix or remove it, then: hil init {folder}",
         ) from error
     return ""

@@ -1,4 +1,4 @@
-"""`hil lease`: anything, run with a board held."""
+"""`hil lease`: run a command with a leased board."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ __all__ = ["lease"]
     type=click.Choice(["off", "host", "dut"]),
     default="off",
     show_default=True,
-    help="Who has the stick when the command begins.",
+    help="Position of the stick when COMMAND begins.",
 )
-@click.option("--force", is_flag=True, help="Take the stick away although it is in use on this host.")
+@click.option("--force", is_flag=True, help="Move the stick even if it is in use on this host.")
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 @board_command
 def lease(selection: BoardSelection, storage: str, force: bool, command: tuple[str, ...]) -> Answer:
-    r"""Run COMMAND with a board held; the board is safe before it begins and after it ended, however it ends.
+    r"""Run COMMAND with a leased board. The board is safe before COMMAND and after it, however it ends.
 
     \b
     hil lease -- sh -c 'picocom --baud 115200 "$HIL_TTY"'
@@ -43,29 +43,31 @@ def lease(selection: BoardSelection, storage: str, force: bool, command: tuple[s
     hil lease --storage host -- sh -c 'dd if=image of="$HIL_STICK" bs=4M conv=fsync'
     hil lease -- bash
 
-    COMMAND finds in its environment:
+    Environment of COMMAND:
 
     \b
-    HIL_BOARD   the board's serial number; hil commands use it by themselves, under this lease
-    HIL_BOARDS  where it is, as --boards has it
-    HIL_PLACE   its name: the lab file's, else the one stored on it
+    HIL_BOARD   the board's serial number; hil commands use this board, under this lease
+    HIL_BOARDS  value of --boards
+    HIL_PLACE   name of the place: from the lab file, else the name stored on the board
     HIL_TTY     the console's tty
-    HIL_STICK   the stick's node on the host; empty where neither the lab file nor --storage host tells
-    HIL_LEASE   a word by which they do so, with the lock file: good for this lease alone
+    HIL_STICK   the stick's node on the host; empty if neither the lab file nor --storage host tells it
+    HIL_LEASE   a token with which hil commands use this lease; valid for this lease only
 
-    A stick that is mounted or open on this host is not taken away without --force: then COMMAND does not
-    begin, or the stick stays with the host when COMMAND has ended, with the DUT off and exit status 1.
+    A stick that is mounted or open on this host is not moved without --force: then COMMAND does not begin,
+    or, after COMMAND, the stick stays on the host, with the DUT off and exit status 1.
 
-    Signals are passed on to it. Processes that COMMAND started end with it; when this process is killed,
-    they all are ended and a guard makes the board safe. A test run takes a lease of its own: do not run
-    pytest as COMMAND.
+    Signals are passed on to COMMAND. Processes that COMMAND started end with it. If this process is killed,
+    they are ended, and a guard makes the board safe. A test run takes its own lease: do not run pytest as
+    COMMAND.
 
-    Exit status: COMMAND's; 128 and a signal's number if one ended it; 127 if it is not there, 126 if it
-    cannot be run; 1 if the board cannot be used, or cannot be made safe afterwards; 2 misuse.
+    Exit status: that of COMMAND; 128 plus the number of a signal that ended it; 127 if it is not found, 126
+    if it cannot be run; 1 if the board cannot be used or made safe afterwards; 2 misuse.
     """
     if not command:
-        raise UsageError("there is nothing to run", why="no command was given", remedy="hil lease -- COMMAND")
-    from hil.cli.board_context import use_board_safely  # noqa: PLC0415 - the driver is for commands that use boards
+        raise UsageError(
+            "no command to run", why="no words follow the options", remedy="hil lease -- COMMAND"
+        )
+    from hil.cli.board_context import use_board_safely  # noqa: PLC0415 - the driver is imported on use
     from hil.lab.processes.supervise import command_end_pipe, run_supervised  # noqa: PLC0415 - as above
     from hil.lab.safe_state.record import record_name  # noqa: PLC0415 - as above
 
@@ -86,17 +88,17 @@ def lease(selection: BoardSelection, storage: str, force: bool, command: tuple[s
     except HilError as error:
         if not status:
             raise
-        click.echo(f"hil: {error}", err=True)  # the command's own failure is what counts
+        click.echo(f"hil: {error}", err=True)  # the exit status of COMMAND counts
     return Answer(None, status)
 
 
 def _end_the_command(_error: GuardError) -> None:
-    """End COMMAND, which must not go on with a board that this process makes safe now."""
+    """End COMMAND, because this process makes the board safe now."""
     os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _place_stick(board: Board, storage: str) -> Path | None:
-    """Turn the storage; return the stick's node, which is proven where the host has it."""
+    """Move the stick; return its node, which is verified if the host has it."""
     if storage == "dut":
         board.storage.dut()
     elif storage == "host":

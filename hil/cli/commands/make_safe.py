@@ -1,4 +1,4 @@
-"""Which boards `hil safe` makes safe, and what becomes of each."""
+"""The work of `hil safe`: make boards safe, and return the outcome for each."""
 
 from __future__ import annotations
 
@@ -48,22 +48,22 @@ _HARMLESS = ("safe", "absent", "left alone")
 
 
 class SafeCommand:
-    """Makes boards safe that no run holds.
+    """Makes boards safe that are not in use.
 
     Args:
-        boards: Where they are, as `--hil-boards` has it.
-        wait_s: How long to wait, altogether, for boards that somebody holds.
-        tell: Shows the user a line while it waits.
+        boards: Value of `--boards`.
+        wait_s: How long to wait in total for boards in use, in seconds.
+        tell: Shows a line to the user.
 
     Raises:
-        UsageError: `boards` is no place where boards already are.
+        UsageError: `boards` names no existing boards.
     """
 
     def __init__(self, boards: str, wait_s: float, tell: Callable[[str], None]) -> None:
         source = find_source(
             boards,
-            why_not_started="those are safe already",
-            remedy="--boards usb, or --boards sim@PORT for boards that run",
+            why_not_started="new boards are safe already",
+            remedy="--boards usb, or --boards sim@PORT for running simulated boards",
         )
         self._host = source.host()
         self._safety = source.safety()
@@ -73,12 +73,12 @@ class SafeCommand:
         self._troubles: dict[str, str] = {}
 
     def one(self, serial: str | None) -> dict[str, Any]:
-        """Make one board safe; None: the only one there is.
+        """Make one board safe; None means the only board.
 
         Raises:
-            UnavailableError: It is not there, may not be opened, or stayed in use.
-            BoardFaultError: It could not be made safe; its record says so.
-            UsageError: There are several, and none was named.
+            UnavailableError: The board is absent, may not be opened, or stayed in use.
+            BoardFaultError: The board could not be made safe; its record says so.
+            UsageError: There are several boards, and none was named.
         """
         named = resolve_serial(self._host, self._lab, serial) if serial else self._only()
         found = probe(self._host, named)
@@ -98,16 +98,16 @@ class SafeCommand:
             raise BoardFaultError(
                 f"board {board} could not be made safe",
                 why=event.why,
-                remedy=f"look at cable, hub and supply, then again: hil safe {board}",
+                remedy=f"check cable, hub and supply, then: hil safe {board}",
                 serial=board,
             )
         return self._safe(board, event)
 
     def one_if_unsafe(self, serial: str) -> dict[str, Any]:
-        """Make a board safe if its record says that it was not left so; one that a run holds is left to it.
+        """Make a board safe unless its record says that it is safe; skip a board in use.
 
         Raises:
-            BoardFaultError: It could not be made safe; its record says so.
+            BoardFaultError: The board could not be made safe; its record says so.
         """
         board = resolve_serial(self._host, self._lab, serial)
         if self._lab.leaves_alone(board):
@@ -121,7 +121,7 @@ class SafeCommand:
                 host=self._host,
             ) as lease:
                 if not lease.record().needs_safety:
-                    return _row(board, "safe", None, "its record says so: nothing was done")
+                    return _row(board, "safe", None, "according to its record; nothing was done")
                 safety = self._lab.safety_of(board, self._safety)
                 unknown = lease.record().state is BoardState.UNKNOWN and safety.can_glance
                 safety = safety.at_a_glance() if unknown else safety
@@ -138,7 +138,7 @@ class SafeCommand:
         return self._safe(board, event)
 
     def all(self) -> Answer:
-        """Make every board of the host safe, and list those on record that are not there."""
+        """Make all boards of the host safe, and list absent ones that are not safe by their record."""
         seen = list_boards(self._host, ANSWER_LIMIT_S)
         rows = [self._outcome(result) for result in seen]
         there = {result.serial for result in seen}
@@ -146,18 +146,18 @@ class SafeCommand:
         return Answer(rows, int(any(row["outcome"] not in _HARMLESS for row in rows)))
 
     def _obeyed_lab(self) -> Lab:
-        """Return the lab; one that root does not obey keeps no DUT on."""
+        """Return the lab, or an empty one if the lab file is not trusted; then no DUT is left on."""
         try:
             return current_lab()
         except UntrustedFileError as error:
-            self._tell(f"hil: {_told(error)}; each board is made safe as if there were no lab file")
+            self._tell(f"hil: {_told(error)}; all boards are made safe without it")
             return Lab()
 
     def _only(self) -> str | None:
         serials = serials_on(self._host)
         if len(serials) > 1:
             raise UsageError(
-                f"{len(serials)} boards are there, and none was named",
+                f"there are {len(serials)} boards, and none was named",
                 why=f"they are {', '.join(serials)}",
                 remedy=f"hil safe {serials[0]}, or hil safe --all",
             )
@@ -180,7 +180,7 @@ class SafeCommand:
         return self._safe(result.serial, event)
 
     def _make_safe(self, serial: str) -> SafetyEvent:
-        """Make it safe under its lease; without one if its lock was spoilt or there is no room for it."""
+        """Make a board safe under its lease, or without one if its lock file is damaged or cannot be made."""
         safety = self._lab.safety_of(serial, self._safety)
         try:
             lease = acquire(
@@ -199,7 +199,7 @@ class SafeCommand:
             return make_safe_and_record(lock_folder(), serial, safety, lease=lease)
 
     def _safe(self, serial: str, event: SafetyEvent) -> dict[str, Any]:
-        """Say that a board is safe, what was wrong with its lock, and from whom its stick was taken."""
+        """Return the row of a safe board, with problems of its lock and the programs that lost its stick."""
         _, taken, from_whom = event.why.partition(STICK_TAKEN)
         told = filter(None, (self._troubles.get(serial, ""), sanitize_line(taken + from_whom)))
         return _row(serial, "safe", event.amps, "; ".join(told))
@@ -221,19 +221,19 @@ def _told(error: HilError) -> str:
 
 
 def _left_unsafe() -> list[tuple[str, str]]:
-    """Return the boards that are on record as not safe and that no process holds, and what is on record."""
+    """Return the boards that are not safe by their record and not in use, each with the record's text."""
     folder = lock_folder()
     unsafe = []
     for serial in known_boards(folder):
         record = read_record(folder, serial)
-        if record.needs_safety and not _is_held(folder, serial):  # a run that goes on, on other boards
+        if record.needs_safety and not _is_held(folder, serial):  # skip boards of a running run
             what = _WHAT_IS_LEFT[record.state]
             unsafe.append((serial, f"on record: {record.trouble or what}; its next holder makes it safe"))
     return unsafe
 
 
 def _is_held(folder: Path, serial: str) -> bool:
-    if not lock_path(folder, serial).exists():  # `acquire` would make a file for a board that may not exist
+    if not lock_path(folder, serial).exists():  # `acquire` would create a file for a board that may not exist
         return False
     try:
         acquire(serial, folder=folder).release()

@@ -1,4 +1,4 @@
-"""`hil nightly`: runs a night, and has systemd or cron run one every night."""
+"""`hil nightly`: run all tests at night, by hand or by systemd or cron."""
 
 from __future__ import annotations
 
@@ -25,26 +25,26 @@ __all__ = ["nightly"]
 
 _HAS_TESTS = ("conftest.py", "pyproject.toml", "pytest.ini", "tox.ini", "setup.cfg", "tests")
 
-_user = click.option("--user", is_flag=True, help="Your own systemd instead of the machine's.")
+_user = click.option("--user", is_flag=True, help="Use the systemd of your user instead of the machine's.")
 _name = click.option("--name", default="hil-nightly", show_default=True, help="Name of service and timer.")
 _keep = click.option(
     "--keep",
     type=click.IntRange(min=1),
     metavar="NIGHTS",
-    help="Remove the folders of older nights; the history keeps them. Default: all stay.",
+    help="Keep only the folders of the newest nights; the history keeps all. Default: keep all folders.",
 )
 _folder = click.option(
     "--folder",
     type=click.Path(file_okay=False, path_type=Path),
     default="nightly",
     show_default=True,
-    help="Where the nights are kept.",
+    help="Folder of the nights.",
 )
 
 
 @click.group(cls=CommandGroup)
 def nightly() -> None:
-    r"""Run every test that wants a board, take no excuse, and keep everything: `hil nightly run`.
+    r"""Run all tests with boards required, and keep all results: `hil nightly run`.
 
     \b
     hil nightly run
@@ -62,7 +62,7 @@ def nightly() -> None:
 @click.option(
     "--simulated",
     is_flag=True,
-    help="Simulated boards are meant, though nothing but HIL_BOARDS asks for them; else that is red.",
+    help="Allow simulated boards that only HIL_BOARDS selects; otherwise such a night fails.",
 )
 @click.argument("pytest_arguments", nargs=-1, type=click.UNPROCESSED)
 @click.pass_context
@@ -73,12 +73,12 @@ def run(
     simulated: bool,
     pytest_arguments: tuple[str, ...],
 ) -> Answer:
-    """Run a night in the present folder, now. What follows -- goes to pytest.
+    """Run a night now, in the current folder. Arguments after -- are passed to pytest.
 
-    Exit status: 0 green; 1 tests failed; 5 nothing ran; 6 the bench was not ready; 7 flaky; else pytest's.
+    Exit status: 0 passed; 1 tests failed; 5 no test ran; 6 the bench was not ready; 7 flaky; else pytest's.
     """
     from hil.nightly.night import run_night  # noqa: PLC0415 - as above
-    from hil.nightly.run_folder import delete_old_folders  # noqa: PLC0415 - pytest and the database: not before
+    from hil.nightly.run_folder import delete_old_folders  # noqa: PLC0415 - imported on use
 
     _folder_of_tests()
     as_json = context.find_root().params.get("as_json", False)
@@ -95,10 +95,10 @@ def run(
 
 
 def _folder_of_tests() -> Path:
-    """Return the present folder.
+    """Return the current folder.
 
     Raises:
-        UsageError: pytest would find no tests in it.
+        UsageError: The folder has no tests.
     """
     folder = Path.cwd()
     if any((folder / name).exists() for name in _HAS_TESTS):
@@ -106,17 +106,17 @@ def _folder_of_tests() -> Path:
     raise UsageError(
         f"there are no tests in {folder}",
         why=f"it has none of {', '.join(_HAS_TESTS)}",
-        remedy="cd to the folder in which pytest finds them, or hil init",
+        remedy="cd to the folder of your tests, or hil init",
     )
 
 
 @nightly.command()
-@click.option("--at", required=True, metavar="HH:MM", help="When, in this host's time zone.")
+@click.option("--at", required=True, metavar="HH:MM", help="Time of day, in this host's time zone.")
 @_user
 @_name
 @_keep
-@click.option("--memory", default="50%", show_default=True, help="The most that a night may use.")
-@click.option("--limit", default="8h", show_default=True, help="How long a night may take.")
+@click.option("--memory", default="50%", show_default=True, help="Memory limit of a night.")
+@click.option("--limit", default="8h", show_default=True, help="Time limit of a night.")
 @click.argument("pytest_arguments", nargs=-1, type=click.UNPROCESSED)
 def install(  # noqa: PLR0913, PLR0917 - click gives each option by its name
     at: str,
@@ -127,12 +127,12 @@ def install(  # noqa: PLR0913, PLR0917 - click gives each option by its name
     limit: str,
     pytest_arguments: tuple[str, ...],
 ) -> dict[str, Any]:
-    """Have the tests of the present folder run every night. What follows -- goes to pytest each time.
+    """Run the tests of the current folder every night. Arguments after -- are passed to pytest.
 
-    Writes a systemd service and a timer, checked by systemd-analyze. Where systemd does not run, a line for
-    cron is printed.
+    Writes a systemd service and a timer, checked by systemd-analyze. If systemd does not run, it prints a
+    line for cron.
     """
-    import shutil  # noqa: PLC0415 - for this verb alone
+    import shutil  # noqa: PLC0415 - only for this command
 
     from hil.nightly.systemd import Units, is_running  # noqa: PLC0415 - as above
     from hil.nightly.units import cron_line  # noqa: PLC0415 - as above
@@ -155,14 +155,14 @@ def install(  # noqa: PLR0913, PLR0917 - click gives each option by its name
 @_user
 @_name
 def uninstall(user: bool, name: str) -> dict[str, Any]:
-    """Stop the timer and remove what `install` wrote; nights and history stay."""
+    """Stop the timer and remove the files of `install`; nights and history stay."""
     from hil.nightly.systemd import Units  # noqa: PLC0415 - as above
 
     units = Units.of(name, user=user)
     removed = units.remove()
     if not removed:
         raise UsageError(
-            f"{units.timer} is not there",
+            f"{units.timer} does not exist",
             why="no night was installed under this name" + ("" if user else " for the whole machine"),
             remedy=f"hil nightly uninstall{'' if user else ' --user'}, or --name NAME; for cron: crontab -e",
         )
@@ -174,12 +174,12 @@ def uninstall(user: bool, name: str) -> dict[str, Any]:
 @_name
 @_folder
 def status(user: bool, name: str, folder: Path) -> Answer:
-    """Say what starts the nights, how the last one went, and whether one is overdue.
+    """Show what starts the nights, the result of the last one, and whether one is overdue.
 
-    Exit status: that of the last night; 8 if a night was due and did not run, or none ever ran.
+    Exit status: that of the last night; 8 if a due night did not run, or no night ever ran.
     """
     from hil.lab.files.trusted_path import refuse_untrusted  # noqa: PLC0415 - as above
-    from hil.nightly.last_night import describe_last_night  # noqa: PLC0415 - the database is for those who ask
+    from hil.nightly.last_night import describe_last_night  # noqa: PLC0415 - the database is imported on use
     from hil.nightly.systemd import Units, is_running  # noqa: PLC0415 - as above
 
     units = Units.of(name, user=user)
@@ -212,7 +212,7 @@ _LINGER = "your systemd ends when you log out: loginctl enable-linger"
 def _schedule(
     at: str, arguments: tuple[str, ...], *, user: bool, memory: str, limit: str
 ) -> tuple[Schedule, dict[str, Any]]:
-    """Return what is to be installed, and what the user should know of it."""
+    """Return the schedule to install, and facts about it for the user."""
     from hil.lab.files.system_root import SystemRoot  # noqa: PLC0415 - as above
     from hil.lab.files.trusted_path import refuse_untrusted  # noqa: PLC0415 - as above
     from hil.nightly import environment as kept_environment  # noqa: PLC0415 - as above
@@ -223,7 +223,7 @@ def _schedule(
     clone = _folder_of_tests()
     time_of_day = TimeOfDay.parse(at)
     owner = "" if user else _owner(clone)
-    if owner in {"", "root"}:  # then it is root whose tests run, if this is root
+    if owner in {"", "root"}:  # then the tests run as root, if this process is root's
         refuse_untrusted(clone, "the tests' folder", "chmod go-w it, or let its owner be another than root")
         for program in (Path(sys.executable), PACKAGE / "__init__.py"):
             refuse_untrusted(program, "what root's nights run,", "install hil where root alone may write")
@@ -254,7 +254,7 @@ def _schedule(
 
 
 def _due_s(units: Units) -> float | None:
-    """Return when the last night was due by the installed timer; None if it was not installed by then."""
+    """Return when the last night was due by the installed timer, or None if it was installed later."""
     from hil.nightly.schedule import last_due  # noqa: PLC0415 - as above
 
     at = units.time_of_day()
@@ -265,12 +265,12 @@ def _due_s(units: Units) -> float | None:
 
 
 def _owner(clone: Path) -> str:
-    """Return whose the folder is: tests must not run as root only because a unit was installed so."""
+    """Return the folder's owner, so that tests do not run as root because root installed the unit."""
     return _user_name(clone.stat().st_uid)
 
 
 def _user_name(uid: int) -> str:
-    """Return a user's login name; the number of one without an entry in the password database."""
+    """Return a user's login name, or the number of a user without an entry in the password database."""
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:

@@ -1,4 +1,4 @@
-"""`hil pins`: the DUT's control pins, by hand."""
+"""`hil pins`: drive the DUT's control pins."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ __all__ = ["pins"]
 
 _SUGGESTIONS = {
     **dict.fromkeys(
-        ("get", "read", "show", "list", "status"), Suggestion(why="the board does not tell how its pins are")
+        ("get", "read", "show", "list", "status"),
+        Suggestion(why="a board does not report the levels of its pins"),
     ),
     **dict.fromkeys(
         ("a", "b", "c", "d"), Suggestion("set {words}", "a pin is driven by hil pins set", missing="LEVEL")
@@ -25,7 +26,7 @@ _SUGGESTIONS = {
 
 @click.group(cls=CommandGroup, suggestions=_SUGGESTIONS)
 def pins() -> None:
-    """Drive a control pin, or leave it floating. The board does not tell how its pins are.
+    """Drive a control pin, or let it float. A board does not report the levels of its pins.
 
     \b
     hil pins set a high
@@ -39,8 +40,8 @@ def pins() -> None:
 @click.argument("level", type=click.Choice([level.value for level in Level], case_sensitive=False))
 @board_command
 def set_(selection: BoardSelection, pin: str, level: str) -> Answer:
-    """Drive PIN low or high, or leave it floating. While the DUT is off, high waits for its power."""
-    from hil.cli.board_context import use_board  # noqa: PLC0415 - the driver is for commands that use boards
+    """Drive PIN low or high, or let it float. While the DUT is off, high waits for its power."""
+    from hil.cli.board_context import use_board  # noqa: PLC0415 - the driver is imported on use
 
     with use_board(selection, "hil pins set") as board:
         board.pins.set(pin, level)
@@ -58,11 +59,11 @@ def set_(selection: BoardSelection, pin: str, level: str) -> Answer:
     default=0.1,
     show_default=True,
     metavar="SECONDS",
-    help="How long it is held low.",
+    help="How long to hold it low.",
 )
 @board_command
 def reset(selection: BoardSelection, duration_s: float) -> Answer:
-    """Hold the reset pin low for a moment, then leave it floating."""
+    """Hold the reset pin low for a moment, then let it float."""
     from hil.cli.board_context import use_board  # noqa: PLC0415 - as above
 
     with use_board(selection, "hil pins reset") as board:
@@ -76,7 +77,7 @@ def reset(selection: BoardSelection, duration_s: float) -> Answer:
 @pins.command("float")
 @board_command
 def float_(selection: BoardSelection) -> Answer:
-    """Leave every pin floating."""
+    """Let all pins float."""
     from hil.cli.board_context import use_board  # noqa: PLC0415 - as above
 
     with use_board(selection, "hil pins float") as board:

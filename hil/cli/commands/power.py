@@ -1,4 +1,4 @@
-"""`hil power`: the DUT's supply and its meter, by hand."""
+"""`hil power`: switch the DUT's supply and read its meter."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 __all__ = ["power"]
 
 _VERBS = {
-    "on": "Run the board's power_on sequence, or switch the supply on where there is none.",
-    "off": "Run the board's power_off sequence, or switch the supply off where there is none.",
-    "force-on": "Switch the supply on at once, whatever the sequences say.",
-    "force-off": "Switch the supply off at once, whatever the sequences say.",
+    "on": "Run the board's power_on sequence, or switch the supply on if there is none.",
+    "off": "Run the board's power_off sequence, or switch the supply off if there is none.",
+    "force-on": "Switch the supply on at once, without the sequence.",
+    "force-off": "Switch the supply off at once, without the sequence.",
     "rescue": "Run the board's power_rescue sequence.",
 }
 
@@ -38,7 +38,7 @@ _DONE = {
 
 @click.group(cls=CommandGroup)
 def power() -> None:
-    """Switch the DUT's supply, or read its meter. The DUT stays as it was left.
+    """Switch the DUT's supply, or read its meter. The DUT stays as the command left it.
 
     \b
     hil power on
@@ -50,7 +50,7 @@ def power() -> None:
 def _verb(name: str, text: str) -> click.Command:
     @board_command
     def act(selection: BoardSelection) -> Answer:
-        from hil.cli.board_context import use_board  # noqa: PLC0415 - the driver is for commands that use boards
+        from hil.cli.board_context import use_board  # noqa: PLC0415 - the driver is imported on use
 
         with use_board(selection, f"hil power {name}") as board:
             text = _sentence(board, name)
@@ -62,7 +62,7 @@ def _verb(name: str, text: str) -> click.Command:
 
 
 def _sentence(board: Board, name: str) -> str:
-    """Return what a person reads after the DUT was switched; it is asked before that what the DUT draws."""
+    """Return the text for users after the switch; call it before, because it reads the meter."""
     done = f"{_DONE[name]} {board.label}."
     if name in {"on", "force-on"} and board.power.draws():
         return f"The DUT of {board.label} was on already; hil power cycle boots it again."
@@ -90,7 +90,7 @@ for _name, _text in _VERBS.items():
 )
 @board_command
 def cycle(selection: BoardSelection, pause_s: float) -> Answer:
-    """Switch the DUT off and on again: off, wait, on; with the board's sequences."""
+    """Switch the DUT off, wait, and switch it on again, with the board's sequences."""
     from hil.cli.board_context import use_board  # noqa: PLC0415 - as above
 
     with use_board(selection, "hil power cycle") as board:

@@ -1,4 +1,4 @@
-"""`hil read`: the stick's bytes into a file."""
+"""`hil read`: copy the stick into a file."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ def _size(_context: click.Context, _option: click.Parameter, text: str | None) -
     "size_bytes",
     callback=_size,
     metavar="SIZE",
-    help="How much, from the stick's start: bytes, or a number with K, M or G.  [default: all]",
+    help="Size from the start of the stick: bytes, or a number with K, M or G.  [default: all]",
 )
-@click.option("--force", is_flag=True, help="Replace FILE if it is there already.")
+@click.option("--force", is_flag=True, help="Replace FILE if it exists.")
 @board_command
 def read(selection: BoardSelection, file: Path, size_bytes: int | None, force: bool) -> Answer:
-    """Read the stick into FILE, with holes for zeros; FILE is there when it is complete, and not before.
+    """Read the stick into FILE, with holes for zeros. FILE appears when it is complete.
 
-    Nobody has the stick afterwards.
+    Afterwards the stick is detached.
 
     \b
     hil read stick.img
     hil read first.img --size 64M --board 0df10035
     """  # noqa: D301 - click's own escape
-    from hil.cli.board_context import use_board  # noqa: PLC0415 - the driver is for commands that use boards
+    from hil.cli.board_context import use_board  # noqa: PLC0415 - the driver is imported on use
     from hil.cli.running_dut import dut_runs_with_stick, stick_lost_sentence  # noqa: PLC0415 - as below
 
     _check(file, force)
@@ -64,7 +64,7 @@ def read(selection: BoardSelection, file: Path, size_bytes: int | None, force: b
 
 
 def _check(file: Path, force: bool) -> None:
-    """Refuse what would be noticed only when the stick was read, or would cost somebody their file."""
+    """Refuse a FILE that cannot be written or would be replaced, before the stick is read."""
     if file.is_dir() or not file.parent.is_dir():
         raise UsageError(
             f"{file} cannot be written",
@@ -73,7 +73,7 @@ def _check(file: Path, force: bool) -> None:
         )
     if file.exists() and not (force and file.is_file()):
         raise UsageError(
-            f"{file} is there already",
+            f"{file} exists already",
             why="it would be replaced" if file.is_file() else "it is no plain file",
             remedy="another name, or --force" if file.is_file() else "another name",
         )

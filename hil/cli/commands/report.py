@@ -1,4 +1,4 @@
-"""`hil report`: pages over the nights, or of one run."""
+"""`hil report`: make the pages of all nights or of one run."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ __all__ = ["report"]
     multiple=True,
     metavar="DIR",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Where runs are kept, or a folder of such folders; may be repeated. Default: beside the history.",
+    help="Folder of a run, or of such folders; may be repeated. Default: beside the history.",
 )
 def report(out: Path | None, path: Path, nights: int, kind: str, folders: tuple[Path, ...]) -> Answer:
-    r"""Make static pages in OUT: what is new, failing, flaky, slower; tests by nights; boards.
+    r"""Make static pages in OUT: new, failing, flaky and slower tests; tests by nights; boards.
 
-    Without OUT they go where each night puts them: into `report`, beside the history. OUT may also be a
-    folder that `pytest --hil-report` wrote: then the pages of that run are made anew, which a run that was
-    killed could not do itself.
+    The default for OUT is the folder of the nights: `report` beside the history. OUT may also be a folder
+    that `pytest --hil-report` wrote; then the pages of that run are made again, for a run that was killed
+    before it could make them.
 
     \b
     hil report
@@ -54,24 +54,24 @@ def report(out: Path | None, path: Path, nights: int, kind: str, folders: tuple[
 
 
 def _meant(out: Path) -> Path:
-    """Return the folder of the pages: a night keeps its own in `report`, and no others go there."""
+    """Return the folder of the pages; the `report` folder of a night takes only the pages of its run."""
     folder = out / "report" if (out / "night.json").is_file() else out
     if (folder.parent / "night.json").is_file() and not (folder / "run.json").is_file():
         raise ReportError(
             f"there is no run in {folder}",
-            why="that night ended before pytest could write anything",
+            why="that night ended before pytest wrote anything",
             remedy=f"see {folder.parent / 'console.txt'}; hil report, for the page of all nights",
         )
     return folder
 
 
 def _one_run(folder: Path) -> Answer:
-    from hil.report.run_pages import build_run  # noqa: PLC0415 - pages are for those who ask
+    from hil.report.run_pages import build_run  # noqa: PLC0415 - imported on use
 
     run = build_run(folder)
     if run is None:
         raise ReportError(
-            f"{folder} is no folder of a run that can be read",
+            f"{folder} has no readable run",
             why="its run.json and all of its tests are damaged",
             remedy="run again with --hil-report",
         )
@@ -106,5 +106,5 @@ def _translated(out: Path) -> Iterator[None]:
         raise ReportError(
             f"the report cannot be written to {out}",
             why=str(error),
-            remedy="see to free space and permissions there, or name another folder",
+            remedy="check free space and permissions, or name another folder",
         ) from error

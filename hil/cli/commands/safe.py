@@ -1,4 +1,4 @@
-"""`hil safe`: what a guard does for a run that died, by hand or when the machine starts."""
+"""`hil safe`: make boards safe, as a guard does after a run that died."""
 
 from __future__ import annotations
 
@@ -23,47 +23,45 @@ __all__ = ["safe"]
     "named",
     metavar="SERIAL",
     shell_complete=complete_board,
-    help="The same as SERIAL. Where neither is given, the environment variable HIL_BOARD counts.",
+    help="The same as SERIAL. Environment variable if neither is given: HIL_BOARD.",
 )
 @click.option(
-    "--all", "every", is_flag=True, help="Every board on the bus, and what the records say of others."
+    "--all", "every", is_flag=True, help="Make all boards safe, and list the records of absent ones."
 )
 @click.option(
     "--if-unsafe",
     is_flag=True,
-    help="Only if it is not on record as left safe; for the unit that udev starts.",
+    help="Skip a board whose record says that it is safe; for the unit that udev starts.",
 )
-@wait_option("How long to wait, altogether, for boards that somebody holds.")
+@wait_option("How long to wait in total for boards in use.")
 @boards_option
 def safe(  # noqa: PLR0913, PLR0917 - click gives each option by its name
     serial: str | None, named: str | None, every: bool, if_unsafe: bool, wait_s: float, boards: str
 ) -> Answer:
-    """Make a board safe: DUT switched off, stick detached, pins floating; then measure, and record it.
+    """Make a board safe: DUT off, stick detached, pins floating. Then measure and record the result.
 
-    SERIAL (or the name of a place) may be left out where there is one board. A board that somebody holds is
-    waited for: a run that goes on keeps it.
+    SERIAL (or the name of a place) may be omitted if there is one board. The command waits for a board in
+    use; a running test run keeps it.
 
-    Exit status: 0 safe; 1 a board that should be safe is not; 2 misuse. With --all, a board that is on record
-    but not on the bus is listed as absent and does no harm: its next holder makes it safe.
+    Exit status: 0 safe; 1 a board is not safe; 2 misuse. With --all, an absent board with a record is listed
+    and does not count: its next holder makes it safe.
     """
     if serial is not None and named not in {None, serial}:
-        raise UsageError(
-            f"{serial} and --board {named} are asked for at once", remedy="leave one of them out"
-        )
+        raise UsageError(f"{serial} and --board {named} exclude each other", remedy="leave one of them out")
     serial = serial or named
     if every and serial is not None:
         raise UsageError(
-            f"{serial} and --all are asked for at once",
+            f"{serial} and --all exclude each other",
             why="--all includes it",
             remedy="leave one of them out",
         )
     if if_unsafe and serial is None:
         raise UsageError(
             "--if-unsafe needs the board's serial number",
-            why="its record is looked at first",
+            why="it reads the record of that board first",
             remedy="hil safe --if-unsafe SERIAL",
         )
-    from hil.cli.commands.make_safe import SafeCommand  # noqa: PLC0415 - the driver is for commands that use boards
+    from hil.cli.commands.make_safe import SafeCommand  # noqa: PLC0415 - the driver is imported on use
 
     making_safe = SafeCommand(boards, wait_s, tell=lambda line: click.echo(line, err=True))
     if if_unsafe and serial is not None:
@@ -74,7 +72,7 @@ def safe(  # noqa: PLR0913, PLR0917 - click gives each option by its name
 
 
 def _told(answer: Answer) -> Answer:
-    """Return the answer with a sentence for each board."""
+    """Add a sentence for each board to an answer."""
     rows = answer.value if isinstance(answer.value, list) else [answer.value]
     return replace(answer, text="\n".join(map(_sentence, rows)))
 

@@ -1,4 +1,4 @@
-"""`hil settings`: what a board keeps in its flash, by hand."""
+"""`hil settings`: read and store the settings of a board."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def settings() -> None:
 @board_command
 def get(selection: BoardSelection, name: str | None) -> Any:  # noqa: ANN401 - one or all of them
     """Print the setting NAME, or all of them."""
-    from hil.cli.board_context import use_board  # noqa: PLC0415 - the driver is for commands that use boards
+    from hil.cli.board_context import use_board  # noqa: PLC0415 - the driver is imported on use
 
     with use_board(selection, "hil settings get") as board:
         kept = asdict(board.settings.read())
@@ -47,7 +47,7 @@ def get(selection: BoardSelection, name: str | None) -> Any:  # noqa: ANN401 - o
 @click.argument("value")
 @board_command
 def set_(selection: BoardSelection, name: str, value: str) -> Answer:
-    """Store VALUE as the setting NAME, if it differs from what is kept, and read it back. "" clears it."""
+    """Store VALUE as the setting NAME if it differs, and read it back. An empty VALUE clears the setting."""
     from hil.cli.board_context import use_board  # noqa: PLC0415 - as above
 
     with use_board(selection, "hil settings set") as board:
@@ -61,7 +61,7 @@ def set_(selection: BoardSelection, name: str, value: str) -> Answer:
 @settings.command()
 @board_command
 def apply(selection: BoardSelection) -> Answer:
-    """Store the power sequences that the lab file has for the board's place, where the board's differ."""
+    """Store the power sequences of the board's place in the lab file, if they differ."""
     from hil.cli.board_context import current_lab, use_board  # noqa: PLC0415 - as above
 
     lab = current_lab()

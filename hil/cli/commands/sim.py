@@ -1,4 +1,4 @@
-"""`hil sim`: simulated boards in a process of their own, and what can be asked of a running one."""
+"""`hil sim`: serve simulated boards, and inspect and break running ones."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ def _size(_context: click.Context, _option: click.Parameter, text: str) -> int:
 
 def _speed(_context: click.Context, _option: click.Parameter, speed: float) -> float:
     """Return a factor between a hundredth and a thousand."""
-    if not 0.01 <= speed <= 1000:  # noqa: PLR2004 - as the message says; it refuses what is no number, too
+    if not 0.01 <= speed <= 1000:  # noqa: PLR2004 - the limits of the message; `nan` is refused, too
         raise click.BadParameter(f"{speed} is out of range: 0.01 to 1000")
     return speed
 
 
 def _port(_context: click.Context, _option: click.Parameter, port: int | None) -> int:
-    """Return the management port of the simulator that is meant: that of HIL_BOARDS where none was typed."""
+    """Return the management port: the given one, else that of HIL_BOARDS."""
     if port is not None:
         return port
     where, _, named = os.environ.get("HIL_BOARDS", "").partition("@")
     if where != "sim" or not named.isdecimal():
         raise UsageError(
             "no running simulator is named",
-            why="there is no --control, and HIL_BOARDS is not sim@PORT",
+            why="--control is missing, and HIL_BOARDS is not sim@PORT",
             remedy="hil sim, and paste the `export HIL_BOARDS=...` that it prints",
         )
     return int(named)
@@ -56,31 +56,40 @@ _CONTROL = click.option(
     type=click.IntRange(1, 65535),
     callback=_port,
     metavar="PORT",
-    help="Management port of the simulator.  [default: that of HIL_BOARDS=sim@PORT]",
+    help="Management port of the simulator.  [default: PORT of HIL_BOARDS=sim@PORT]",
 )
 
 
 @click.group(cls=CommandGroup, invoke_without_command=True)
-@click.option("--boards", type=click.IntRange(1, 99), default=1, show_default=True, help="How many.")
-@click.option("--port", type=click.IntRange(0, 65535), default=0, help="For USB/IP. [default: any free one]")
-@click.option("--speed", type=float, callback=_speed, default=1.0, show_default=True, help="Times real time.")
+@click.option("--boards", type=click.IntRange(1, 99), default=1, show_default=True, help="Number of boards.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=0, help="TCP port for USB/IP.  [default: any free one]"
+)
+@click.option(
+    "--speed",
+    type=float,
+    callback=_speed,
+    default=1.0,
+    show_default=True,
+    help="Factor of simulated time to real time.",
+)
 @click.option(
     "--state", type=click.Path(path_type=Path, file_okay=False), help="Keep settings and sticks here."
 )
 @click.option("--bind", default="127.0.0.1", show_default=True, help="Address for USB/IP.")
-@click.option("--stick-size", callback=_size, default="64M", show_default=True, help="Of each stick.")
+@click.option("--stick-size", callback=_size, default="64M", show_default=True, help="Size of each stick.")
 @click.option("--end-with-stdin", is_flag=True, help="End when standard input ends.")
 @click.pass_context
 def sim(ctx: click.Context, /, end_with_stdin: bool, **options: Any) -> None:  # noqa: ANN401 - see the options
     """Serve simulated boards over USB/IP until Ctrl-C.
 
-    When they can be used it prints them, and the line to paste that has commands and tests use them; where
-    standard output is no terminal, or with --json, one line of JSON.
+    When the boards can be used, it prints them and a line to paste into other shells. If standard output is
+    no terminal, or with --json, it prints one line of JSON.
     """
     if ctx.invoked_subcommand is not None:
         _refuse_options(ctx)
         return
-    from hil.sim.serve import serve  # noqa: PLC0415 - only here is a simulator needed
+    from hil.sim.serve import serve  # noqa: PLC0415 - imported on use
     from hil.sim.simulator import SimulatorOptions  # noqa: PLC0415 - as above
 
     stick_bytes = options.pop("stick_size")
@@ -93,7 +102,7 @@ def sim(ctx: click.Context, /, end_with_stdin: bool, **options: Any) -> None:  #
 
     serve(SimulatorOptions(stick_bytes=stick_bytes, **options), announce, end_with_stdin=end_with_stdin)
     if options["state"] is None:
-        from hil.lab.locks.cleanup import forget_boards  # noqa: PLC0415 - a simulator starts without leases
+        from hil.lab.locks.cleanup import forget_boards  # noqa: PLC0415 - imported on use
 
         forget_boards(serials)
 
@@ -112,8 +121,8 @@ def _refuse_options(ctx: click.Context) -> None:
     if given:
         option = "--" + given[0].replace("_", "-")
         raise UsageError(
-            f"{option} belongs to a simulator that is being started",
-            why=f"`{ctx.invoked_subcommand}` asks one that runs",
+            f"{option} is for starting a simulator",
+            why=f"`{ctx.invoked_subcommand}` uses a running one",
             remedy=f"hil sim {ctx.invoked_subcommand} --help",
         )
 
@@ -125,8 +134,8 @@ def _is_given(ctx: click.Context, name: str) -> bool:
 @sim.command()
 @_CONTROL
 @click.argument("board", required=False)
-def state(port: int, board: str | None) -> Any:  # noqa: ANN401 - the truth is what it is
-    """Tell the truth about all boards, or about BOARD (its serial number)."""
+def state(port: int, board: str | None) -> Any:  # noqa: ANN401 - plain data
+    """Show the true state of all boards, or of BOARD (its serial number)."""
     with _client(port) as client:
         return client.states() if board is None else client.state(board)
 
@@ -140,28 +149,30 @@ def fault(port: int, board: str, name: str, arguments: tuple[str, ...]) -> Answe
     r"""Begin the fault NAME on BOARD, or end it: `hang on=false`, `late seconds=0`.
 
     \b
-    unplug, replug              leave the bus, come back
-    boot_loader                 come back in the boot loader
+    unplug, replug              unplug the board, plug it in again
+    boot_loader                 restart as the boot loader
     stall [count=1]             refuse requests
-    line_error [count=1]        have transfers fail on the way
-    hang                        answer nothing
+    line_error [count=1]        let transfers fail on the bus
+    hang                        do not answer
     late seconds=S              answer late
-    deny, deny_tty              let nobody open the board, or its console
-    no_backend                  as if there was no libusb
+    deny, deny_tty              deny access to the board, to its console
+    no_backend                  let libusb be missing
     garble every=N              change every Nth console byte
     drop every=N                lose every Nth console byte
-    sag [volts=4.5]             supply too little
-    hang_in_boot                stop in the middle of a boot
-    stays_on                    leave the DUT with power when it is switched off
-    serial told=TEXT            say another serial number, when plugged in again
-    stick_error [after_bytes=0] refuse to write
-    stick_flip every=N          change what is written
-    stick_drop every=N          lose what is written
+    sag [volts=4.5]             lower the supply under load
+    hang_in_boot                let the DUT stop in its boot
+    stays_on                    keep the DUT powered when it is switched off
+    serial told=TEXT            plug in again with another serial number
+    stick_error [after_bytes=0] let reads and writes fail
+    stick_flip every=N          flip a bit of every Nth written byte
+    stick_drop every=N          lose every Nth written block
     stick_counterfeit real_bytes=N
+                                lose writes beyond this size
     stick_remove [after_bytes=0]
-    stick_late seconds=S        come late
-    stick_missing               do not come
-    stick_model [told=TEXT]     be another model
+                                pull the stick out
+    stick_late seconds=S        let the stick appear late
+    stick_missing               let the stick not appear
+    stick_model [told=TEXT]     use another model of stick
     \b
     hil sim fault 5a1c0e01 unplug
     hil sim fault 5a1c0e01 hang on=false
@@ -176,25 +187,25 @@ def fault(port: int, board: str, name: str, arguments: tuple[str, ...]) -> Answe
 @_CONTROL
 @click.argument("board")
 def clear(port: int, board: str) -> Answer:
-    """End every fault of BOARD."""
+    """End all faults of BOARD."""
     with _client(port) as client:
         client.clear(board)
-    return Answer({"board": board, "faults": []}, text=f"Board {board} has no fault any more.")
+    return Answer({"board": board, "faults": []}, text=f"Board {board} has no faults now.")
 
 
 @sim.command()
 @_CONTROL
-@click.option("--since", type=click.IntRange(min=0), default=0, help="Only from this index on.")
+@click.option("--since", type=click.IntRange(min=0), default=0, help="First index to list.")
 @click.argument("board")
 def log(port: int, board: str, since: int) -> list[dict[str, Any]]:
-    """List the control requests that BOARD was sent, with their times and senders."""
+    """List the control requests to BOARD, with times and senders."""
     with _client(port) as client:
         requests: list[dict[str, Any]] = client.log(board, since)[0]
     return requests
 
 
-def _client(port: int) -> Any:  # noqa: ANN401 - a ManagementClient, imported when it is needed
-    from hil.sim.management.client import ManagementClient  # noqa: PLC0415 - as said
+def _client(port: int) -> Any:  # noqa: ANN401 - a ManagementClient
+    from hil.sim.management.client import ManagementClient  # noqa: PLC0415 - imported on use
 
     return ManagementClient(port)
 
@@ -203,12 +214,12 @@ def _argument(text: str) -> tuple[str, Any]:
     key, equals, value = text.partition("=")
     if not equals or not key.isidentifier():
         raise UsageError(
-            f"{text!r} is no argument of a fault", why="not KEY=VALUE", remedy="as in `on=false`"
+            f"{text!r} is no argument of a fault", why="it is not KEY=VALUE", remedy="for example `on=false`"
         )
     return key, _value(value)
 
 
-def _value(text: str) -> Any:  # noqa: ANN401 - a number, a truth or a word
+def _value(text: str) -> Any:  # noqa: ANN401 - a number, true or false, or a text
     try:
         return int(text, 0)
     except ValueError:

@@ -1,4 +1,4 @@
-"""`hil storage`: who sees the stick, by hand."""
+"""`hil storage`: connect the stick to host or DUT, or disconnect it."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 __all__ = ["storage"]
 
 _force: Callable[[Any], Any] = click.option(
-    "--force", is_flag=True, help="Take the stick away although it is mounted or open on this host."
+    "--force", is_flag=True, help="Move the stick even if it is mounted or open on this host."
 )
 
 
 @click.group(cls=CommandGroup)
 def storage() -> None:
-    """Give the stick to the host, to the DUT, or to nobody.
+    """Connect the stick to the host or to the DUT, or disconnect it.
 
-    A stick that is mounted or open on this host is not taken away without --force.
+    A stick that is mounted or open on this host is not moved without --force.
 
     \b
     hil storage host
@@ -39,12 +39,12 @@ def storage() -> None:
 @_force
 @board_command
 def host(selection: BoardSelection, force: bool) -> Answer:
-    """Give the stick to this host, wait for it, and print its device node.
+    """Connect the stick to this host, wait for it, and print its device node.
 
-    A disk is called the stick when it goes and comes with the board's mux, or comes in the USB socket where
-    that was seen before.
+    The stick is the disk that appears and vanishes with the board's mux, or that appears at the USB port
+    where it did so before.
     """
-    from hil.cli.board_context import use_board  # noqa: PLC0415 - the driver is for commands that use boards
+    from hil.cli.board_context import use_board  # noqa: PLC0415 - the driver is imported on use
 
     with use_board(selection, "hil storage host") as board:
         told = _told_of_dut(board)
@@ -60,11 +60,11 @@ def host(selection: BoardSelection, force: bool) -> Answer:
 @click.option(
     "--force",
     is_flag=True,
-    help="Give it although it is mounted or open on this host, or a flash of it was not proven to the end.",
+    help="Move the stick even if it is mounted or open on this host, or if a flash was not verified.",
 )
 @board_command
 def dut(selection: BoardSelection, force: bool) -> Answer:
-    """Give the stick to the DUT."""
+    """Connect the stick to the DUT."""
     from hil.cli.board_context import use_board  # noqa: PLC0415 - as above
 
     with use_board(selection, "hil storage dut") as board:
@@ -78,7 +78,7 @@ def dut(selection: BoardSelection, force: bool) -> Answer:
 @_force
 @board_command
 def off(selection: BoardSelection, force: bool) -> Answer:
-    """Give the stick to nobody."""
+    """Disconnect the stick from host and DUT."""
     from hil.cli.board_context import use_board  # noqa: PLC0415 - as above
 
     with use_board(selection, "hil storage off") as board:
@@ -93,11 +93,11 @@ def off(selection: BoardSelection, force: bool) -> Answer:
 @_force
 @board_command
 def learn(selection: BoardSelection, force: bool) -> Answer:
-    """Learn at which USB socket the stick comes: before its first use, or after the cables were changed.
+    """Learn the USB port of the stick, before its first use or after cables were moved.
 
-    Forgets what was known, and watches which disk goes and comes with the mux. Afterwards it is off. While
-    the stick is not known, each removable USB disk of this host may be it: when one of them is in use and is
-    not the stick, --force goes on. No other disk is taken away or opened.
+    Forgets the known port, and watches which disk appears and vanishes with the mux. Afterwards the position
+    is off. While the stick is unknown, each removable USB disk of this host may be it. If one of them is in
+    use and is not the stick, use --force. No other disk is removed or opened.
     """
     from hil.cli.board_context import use_board  # noqa: PLC0415 - as above
 
@@ -111,7 +111,7 @@ def learn(selection: BoardSelection, force: bool) -> Answer:
 
 
 def _told_of_dut(board: Board) -> str:
-    """Return a line for a DUT that runs and loses its stick; empty: it does not."""
+    """Return a line for a running DUT that loses its stick, or an empty text."""
     from hil.cli.running_dut import dut_runs_with_stick, stick_lost_sentence  # noqa: PLC0415 - as above
 
     return f"\n{stick_lost_sentence()}" if dut_runs_with_stick(board) else ""

@@ -122,7 +122,7 @@ def test_terminal_tells_which_bytes_are_old() -> None:
     transcript.append(b"new")
 
     said = shown_by(TerminalSink, transcript)
-    assert b"boot> \r\nhil: what is above came as the console was opened; it may be old\r\nnew" in said
+    assert b"boot> \r\nhil: the output above came when the console was opened; it may be old\r\nnew" in said
 
 
 def test_a_console_without_old_bytes_has_no_note() -> None:

@@ -107,7 +107,7 @@ def test_enroll_dry_run_leaves_a_dut_on_and_tells_what_it_would_store(
     status_on = run(told)
 
     assert (status_off, "would store tags" in said_off) == (0, True)
-    assert (status_on, "its DUT is on, and stays on" in capsys.readouterr().out) == (1, True)
+    assert (status_on, "its DUT is on and stays on" in capsys.readouterr().out) == (1, True)
     assert simulator.control.state(serial)["supply"]
     assert run(["power", "force-off", "--board", serial]) == 0
     assert not lab.exists()

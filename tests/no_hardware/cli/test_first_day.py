@@ -123,10 +123,10 @@ def the_day(terminal: Terminal, project: Path, simulator: SimulatorProcess) -> N
     status, screen = terminal.type(
         "hil enroll",
         (f"Name of the place of board {left} .*: ", "left"),
-        ("Its tags, with commas between: ", "demo"),
+        ("Its tags, separated by commas: ", "demo"),
         (r"Store on board .*\]: ", "y"),
         (f"Name of the place of board {right} .*: ", "right"),
-        ("Its tags, with commas between: ", ""),
+        ("Its tags, separated by commas: ", ""),
         (r"Store on board .*\]: ", "n"),
         (r"Write .*lab.toml\? .*: ", "y"),
     )

@@ -39,7 +39,7 @@ def test_init_changes_no_file_that_is_there(tmp_path: Path, capsys: pytest.Captu
 
     answer = json.loads(capsys.readouterr().out)
     assert answer["kept"] == {
-        "conftest.py": "it is there already",
+        "conftest.py": "it exists already",
         "pytest.ini": "pyproject.toml has pytest's settings",
     }
     assert (tmp_path / "conftest.py").read_text() == "# mine\n"
@@ -90,7 +90,7 @@ def test_init_writes_what_pip_installs_hil_from(
     run(["init", str(tmp_path)])
 
     assert f'HIL = "{wanted}"' in (tmp_path / "noxfile.py").read_text()
-    assert ("Only this machine has" in capsys.readouterr().out) == wanted.startswith("/")
+    assert ("is only on this machine" in capsys.readouterr().out) == wanted.startswith("/")
 
 
 @pytest.mark.parametrize(

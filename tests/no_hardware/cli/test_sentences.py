@@ -65,7 +65,7 @@ def test_each_verb_that_did_something_ends_in_a_sentence(
         r"the stick is detached\.",
         f"safe {serial}": rf"Board {serial} is safe; its DUT draws \d\.\d\d A.*\.",
         f"sim fault {serial} late seconds=0": rf"Board {serial} has the fault late now\.",
-        f"sim clear {serial}": rf"Board {serial} has no fault any more\.",
+        f"sim clear {serial}": rf"Board {serial} has no faults now\.",
     }.items():
         status = run(typed.split())
 
@@ -150,7 +150,7 @@ def test_a_misspelt_board_lists_each_board_once(
         ("flash", "hil flash needs IMAGE\n"),
         ("nightly install", "hil nightly install needs --at\n"),
         ("sim state", "export HIL_BOARDS"),
-        ("pins get", "the board does not tell how its pins are\n  try: hil pins --help\n"),
+        ("pins get", "a board does not report the levels of its pins\n  try: hil pins --help\n"),
     ],
 )
 def test_a_mistake_leads_to_what_was_meant(

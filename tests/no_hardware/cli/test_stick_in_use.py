@@ -143,7 +143,7 @@ def test_a_lease_s_end_leaves_a_stick_in_use_with_the_host_and_the_dut_off(
     said = capfd.readouterr().err
     record = read_record(tmp_path / "locks", serial)
     assert (status, truth["mux"], truth["supply"]) == (int(not force), "off" if force else "host", False)
-    assert ("stays with the host, and the DUT is off" in said, "is open in process" in said) == (
+    assert ("stays on the host, and the DUT is off" in said, "is open in process" in said) == (
         (False, False) if force else (True, True)
     )
     assert record.position == truth["mux"]

@@ -313,4 +313,4 @@ def test_system_root_reads_no_file_outside_of_an_image(image: Path) -> None:
 def test_udev_refuses_an_interpreter_where_it_is_of_no_use(
     more: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert (run(["udev", *more]), "is of no use here" in capsys.readouterr().err) == (2, True)
+    assert (run(["udev", *more]), "has no effect here" in capsys.readouterr().err) == (2, True)
