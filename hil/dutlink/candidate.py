@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from hil.dutlink.usb.backend import PYUSB_ERRORS, Device, release, usb_devices
 from hil.dutlink.usb.control_link import ControlLink
-from hil.dutlink.usb.device_node import node_at, serials_by_place
+from hil.dutlink.usb.device_node import node_at, serials_by_address
 from hil.dutlink.usb.error_mapping import ErrorSource, translate
 from hil.dutlink.usb.firmware import FirmwareVersion
 from hil.dutlink.usb.protocol import CONTROL_INTERFACE, DFU_INTERFACE, UsbId
@@ -123,7 +123,7 @@ def candidates(host: Host) -> list[Candidate]:
     """
     ids = (UsbId.FIRMWARE, UsbId.BOOT_LOADER)
     devices = [dev for dev in usb_devices(host) if dev.idVendor == UsbId.VENDOR and dev.idProduct in ids]
-    listed = serials_by_place(host)
+    listed = serials_by_address(host)
     found = [one for device in devices if (one := _candidate(device, host, listed)) is not None]
     count = Counter(one.listed_serial for one in found)
     for one in found:

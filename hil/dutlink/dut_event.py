@@ -43,7 +43,7 @@ class PowerEvent:
 
 @dataclass(frozen=True, slots=True)
 class ResetEvent:
-    """The reset pin is held low: the DUT starts again when it is released."""
+    """The reset pin is held low; the DUT starts when the pin is released."""
 
     @property
     def starts_dut(self) -> bool:

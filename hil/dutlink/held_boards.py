@@ -96,7 +96,7 @@ class HeldBoards:
         return next((serial for dev, serial in sorted(self._held) if dev == host.dev), None)
 
     def admit(self, host: Host, access: Access) -> None:
-        """Note that a board was opened; one that this process does not hold is used under an inherited lease.
+        """Record that a board was opened; if this process does not hold it, the inherited lease counts.
 
         Raises:
             NotLeasedError: This process belongs to a run, and does not hold the board.
@@ -121,7 +121,7 @@ class HeldBoards:
 
     @property
     def _depth(self) -> int:
-        """How many `any_board` blocks the calling thread is in."""
+        """The number of `any_board` blocks that the calling thread is in."""
         return getattr(self._of_thread, "depth", 0)
 
 

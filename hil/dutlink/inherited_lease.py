@@ -1,13 +1,14 @@
-"""The lease under which a test or `hil lease` started this process, and under which it uses boards.
+"""The lease of another process, under which a test or `hil lease` started this process.
 
-A holder hands down a random word in the environment, with the path of its lock file, which every user may
-read and which has the SHA-256 of that while the lease lasts. A pid would prove nothing: it means another
-process in another PID namespace, and any process can name one. A user who can read the environment of a
-process (its owner, and root) can use its lease, and could as well debug it.
+The holder passes a random token in the environment, together with the path of its lock file. While the lease
+lasts, the lock file, which every user may read, has the SHA-256 of the token. A process id would prove
+nothing: it means another process in another PID namespace, and any process can name one. A user who can read
+the environment of a process (its owner, and root) can use its lease; the same user could also debug the
+process.
 
-For as long as a request is under way its process shares a kernel lock on the lock file (an open file
-description lock, which is independent of the lease's `flock`). A holder takes the hash away, waits until no
-process shares that lock, and then makes the board safe: no request of a program that it started comes later.
+During a request a process shares a kernel lock on the lock file (an open file description lock, which is
+independent of the lease's `flock`). To end the lease, the holder removes the hash, waits until no process
+shares that lock, and then makes the board safe. So no request of a program that it started comes later.
 """
 
 from __future__ import annotations
@@ -27,42 +28,42 @@ __all__ = [
     "LEASED",
     "LENT",
     "InheritedLease",
-    "hash_of",
-    "lent_in",
-    "new_word",
+    "new_token",
+    "token_hash",
+    "token_hash_in",
     "wait_for_requests",
 ]
 
 LEASED: Final = "HIL_LEASE"
-"""The environment variable that carries the word."""
+"""The environment variable with the token and the path of the lock file."""
 
 LENT: Final = "lent"
-"""Where a lock file has its hash."""
+"""The key of the token's hash in a lock file."""
 
 _CONTENT_BYTES = 2048
 _FLOCK = struct.Struct("hhqqi")
 """`struct flock` of fcntl(2): type, whence, start, length (0: to the end), pid (0)."""
 
 _REQUEST_LIMIT_S = 10.0
-"""How long a request may be under way: one to a silent board takes as long."""
+"""The longest duration of a request, in seconds; one to a silent board takes that long."""
 
 _LOOK_EVERY_S = 0.002
 
 
-def new_word(lock_file: str) -> str:
-    """Return a word that no process has yet, with the lock file that will have its hash."""
+def new_token(lock_file: str) -> str:
+    """Return a new token, with the path of the lock file that will have its hash."""
     return f"{os.urandom(16).hex()}@{lock_file}"
 
 
-def hash_of(word: str) -> str:
-    """Return a word's hash, as lock files have it."""
-    from hashlib import sha256  # noqa: PLC0415 - for words alone
+def token_hash(token: str) -> str:
+    """Return the hash of a token, as lock files have it."""
+    from hashlib import sha256  # noqa: PLC0415 - only tokens need it
 
-    return sha256(os.fsencode(word)).hexdigest()
+    return sha256(os.fsencode(token)).hexdigest()
 
 
-def lent_in(content: bytes) -> str:
-    """Return the hash in a lock file's content; empty if there is none."""
+def token_hash_in(content: bytes) -> str:
+    """Return the hash of the token in a lock file's content; empty if there is none."""
     try:
         facts = json.loads(content)
         return str(facts.get(LENT, "")) if isinstance(facts, dict) else ""
@@ -71,7 +72,7 @@ def lent_in(content: bytes) -> str:
 
 
 def wait_for_requests(lock: int) -> None:
-    """Wait until no request is under way that began under a word which the lock file has no more.
+    """Wait until the requests have ended that began before the hash was removed from the lock file.
 
     Args:
         lock: The open lock file.
@@ -89,17 +90,18 @@ class InheritedLease:
     """A lease that another process holds, and that may end at any time.
 
     Args:
-        word: As that process handed it down.
+        token: The value of the environment variable.
     """
 
-    def __init__(self, word: str) -> None:
-        self._hash = hash_of(word)
-        self._path = word.partition("@")[2]
+    def __init__(self, token: str) -> None:
+        self._hash = token_hash(token)
+        self._path = token.partition("@")[2]
 
     def share(self) -> int:
-        """Open the lock file for the time of a request, if the lease lasts; -1 if it cannot be opened.
+        """Share the lock for the time of a request, and return its descriptor; -1 if there is no lock file.
 
-        Its holder makes a lock file again that a cleaner removed. Another container may have none.
+        A cleaner may have removed the lock file, which the holder then makes again; another container may
+        have none.
 
         Raises:
             LeaseEndedError: The lease has ended.
@@ -110,7 +112,7 @@ class InheritedLease:
             return -1
         with suppress(OSError):  # a kernel without such locks: a request may come just after the end
             fcntl.fcntl(lock, fcntl.F_OFD_SETLKW, _FLOCK.pack(fcntl.F_RDLCK, os.SEEK_SET, 0, 0, 0))
-        if lent_in(os.pread(lock, _CONTENT_BYTES, 0)) == self._hash and _is_locked(lock):
+        if token_hash_in(os.pread(lock, _CONTENT_BYTES, 0)) == self._hash and _is_locked(lock):
             return lock
         os.close(lock)
         raise LeaseEndedError(
@@ -122,7 +124,7 @@ class InheritedLease:
 
 
 def _is_locked(lock: int) -> bool:
-    """Return True if a process holds the lease of a lock file; its word is stale if none does."""
+    """Return True if a process holds the lease of a lock file; otherwise its token is out of date."""
     try:
         fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -131,4 +133,4 @@ def _is_locked(lock: int) -> bool:
 
 
 INHERITED: Final = InheritedLease(os.environ[LEASED]) if "@" in os.environ.get(LEASED, "") else None
-"""That of this process; None: it was started under none. A lease that it takes itself is none of these."""
+"""The lease under which this process was started, or None; a lease that it takes itself does not count."""

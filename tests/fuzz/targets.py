@@ -25,7 +25,7 @@ from hil.cli.terminal_modes import TerminalModes
 from hil.dutlink.console.ci_commands import CiCommandFilter
 from hil.dutlink.console.sanitize import SanitizingDecoder, sanitize_line
 from hil.dutlink.console.transcript import Chunk
-from hil.dutlink.inherited_lease import lent_in
+from hil.dutlink.inherited_lease import token_hash_in
 from hil.dutlink.power.reading import PowerReading
 from hil.dutlink.power.sequence import PowerSequence
 from hil.dutlink.settings import BoardSettings, Settings, encode
@@ -103,7 +103,7 @@ def lock(data: bytes) -> None:
     holder, ticket = Holder.from_json(data), Ticket.from_json(data)
     assert holder is None or len(holder.to_json()) < RECORD_BYTES
     assert ticket is None or ticket.to_json()
-    lent_in(data)
+    token_hash_in(data)
     parse_sockets(data)
 
 

@@ -354,7 +354,7 @@ class Console(Noun):
 
 @contextmanager
 def _before_the_test_ends(timeout_s: float) -> Iterator[float]:
-    """Yield a time limit that ends before the test's own one, whose error could not tell what was awaited."""
+    """Yield a time limit that ends before the test's own, so that the error names the awaited pattern."""
     limit_s = outer_limit.cut(timeout_s)
     try:
         yield limit_s

@@ -60,7 +60,7 @@ def tail_lines(data: bytes, lines: int, width: int = 200) -> str:
 
 
 class SanitizingDecoder:
-    """`plain`, for bytes that come piece by piece; wherever they are split, the text is the same."""
+    """Do what `sanitize_bytes` does for bytes that come in pieces; the text does not depend on the pieces."""
 
     def __init__(self) -> None:
         self._held = b""

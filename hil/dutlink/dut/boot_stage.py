@@ -66,7 +66,7 @@ def stage_of(transcript: Transcript, prompt: Pattern) -> Stage:
     begin = max(start, transcript.position - _LOOKED_AT_BYTES)
     if is_logged_in:
         begin = max(transcript.shell.system_at, transcript.position - _LOOKED_AT_OF_SHELL_BYTES)
-    said = without_escapes(_said_unasked(transcript, begin))
+    said = without_escapes(_output_outside_commands(transcript, begin))
     stage = _last_stage(re.split(rb"[\r\n]+", said), is_logged_in=is_logged_in)
     if stage is Stage.UNKNOWN and search(pattern_at_end(prompt), said):
         return Stage.SYSTEM
@@ -108,7 +108,7 @@ def may_press_enter(transcript: Transcript, stage: Stage, limit_s: float) -> boo
             return _silent_s(transcript) >= min(SILENT_S, limit_s / 2)
 
 
-def _said_unasked(transcript: Transcript, begin: int) -> bytes:
+def _output_outside_commands(transcript: Transcript, begin: int) -> bytes:
     """Return the bytes since a position, without the output of commands that ended."""
     pieces = []
     for first, last in transcript.shell.commands:

@@ -90,23 +90,23 @@ class MarkedCommand:
 
     @property
     def start(self) -> re.Pattern[bytes]:
-        """The mark before the command."""
+        """The pattern of the mark before the command."""
         return re.compile(rb"hil-%b-[st]" % self._word)
 
     @property
     def end(self) -> re.Pattern[bytes]:
-        """The mark after the command, or after an outer one: groups `status` and `word`."""
+        """The pattern of the end mark, with the groups `status` and `word`."""
         words = "|".join([self.word, *self.outer]).encode()
         return re.compile(rb"-(?P<word>%b)-[efgh](?P<status>[0-9]{1,3})\." % words)
 
     @property
     def refusal(self) -> re.Pattern[bytes]:
-        """The error of csh and tcsh for a line for other shells."""
+        """The pattern of the error of csh and tcsh for a line for other shells."""
         return re.compile(rb"hil%b: Event not found" % self._word)
 
     @property
     def answer(self) -> re.Pattern[bytes]:
-        """The answer to `ask`."""
+        """The pattern of the answer to `ask`."""
         return re.compile(rb"-%b-[efgh]([0-9]{1,3})\." % self.ask_word.encode())
 
     def begin_of_output(self, said: bytes) -> int:

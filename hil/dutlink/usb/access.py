@@ -37,7 +37,7 @@ class Access:
     Attributes:
         serial: The argument.
         raise_if_blocked: Called by each check; raises an error if the board must not be used at present.
-        lease: The lease of another process under which this one uses the board; None: it needs none.
+        lease: The lease of another process under which this process uses the board; None: it has its own.
     """
 
     def __init__(self, serial: str) -> None:

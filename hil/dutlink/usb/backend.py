@@ -1,4 +1,4 @@
-"""Everything taken from pyusb but transfers: its backend, the list of devices, closing a device.
+"""The functions of pyusb except transfers: its backend, the list of devices, closing a device.
 
 pyusb is imported when a host is first asked for devices. No other module imports it to drive a board.
 """

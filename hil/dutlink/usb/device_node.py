@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
     from hil.dutlink.host import Host
 
-__all__ = ["node_at", "serials_by_place", "usb_node"]
+__all__ = ["node_at", "serials_by_address", "usb_node"]
 
 _VENDOR = f"{UsbId.VENDOR:04x}"
 
 
 def usb_node(host: Host, serial: str) -> Path | None:
     """Return a board's device node, or None if the kernel lists no board of that serial number."""
-    places = (place for place, listed in serials_by_place(host).items() if listed == serial)
+    places = (place for place, listed in serials_by_address(host).items() if listed == serial)
     return next((node_at(host, *place) for place in places), None)
 
 
@@ -31,7 +31,7 @@ def node_at(host: Host, bus: int, number: int) -> Path:
     return host.dev / "bus" / "usb" / f"{bus:03}" / f"{number:03}"
 
 
-def serials_by_place(host: Host) -> dict[tuple[int, int], str]:
+def serials_by_address(host: Host) -> dict[tuple[int, int], str]:
     """Return the serial numbers of this host's boards, by bus and device number, as the kernel lists them."""
     try:
         devices = list((host.sys / "bus" / "usb" / "devices").iterdir())

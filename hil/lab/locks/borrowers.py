@@ -12,7 +12,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from hil.dutlink.inherited_lease import LEASED, hash_of, lent_in
+from hil.dutlink.inherited_lease import LEASED, token_hash, token_hash_in
 
 __all__ = ["ENDS", "end_borrowers"]
 
@@ -34,7 +34,7 @@ def end_borrowers(content: bytes) -> None:
     Args:
         content: The content of the lock file.
     """
-    lent = lent_in(content)
+    lent = token_hash_in(content)
     if not lent or not json.loads(content).get(ENDS):
         return
     deadline = time.monotonic() + _END_S
@@ -61,7 +61,7 @@ def _hashes_of(process: Path) -> list[str]:
     except OSError:
         return []
     return [
-        hash_of(os.fsdecode(variable.removeprefix(name)))
+        token_hash(os.fsdecode(variable.removeprefix(name)))
         for variable in variables
         if variable.startswith(name)
     ]

@@ -11,7 +11,7 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
-from hil.dutlink.inherited_lease import LENT, hash_of, new_word, wait_for_requests
+from hil.dutlink.inherited_lease import LENT, new_token, token_hash, wait_for_requests
 from hil.errors import SpoiltFileError
 from hil.lab.locks.borrowers import ENDS, end_borrowers
 from hil.lab.locks.holder import Holder
@@ -112,8 +112,8 @@ class Lease:
         Args:
             ends_borrowers: Whether those processes end with the lease, also when this process is killed.
         """
-        token = new_word(str(self.lock.path.absolute()))
-        self._lent = {LENT: hash_of(token), ENDS: ends_borrowers}
+        token = new_token(str(self.lock.path.absolute()))
+        self._lent = {LENT: token_hash(token), ENDS: ends_borrowers}
         self._write()
         return token
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from hil.dutlink.inherited_lease import LEASED, hash_of, lent_in
+from hil.dutlink.inherited_lease import LEASED, token_hash, token_hash_in
 from hil.errors import BoardBusyError, LeaseEndedError, SpoiltFileError
 from hil.lab.locks.lease import LOCK_FILES, lock_path
 from hil.lab.locks.lock_dir import lock_folder
@@ -59,7 +59,7 @@ def _lends(path: Path, token: str) -> bool:
     try:
         from hmac import compare_digest  # noqa: PLC0415 - only beneath `hil lease`
 
-        if not compare_digest(lent_in(lock.read()), hash_of(token)):
+        if not compare_digest(token_hash_in(lock.read()), token_hash(token)):
             return False
         if lock.relock():  # holder and guard were killed: the lease has ended
             lock.unlock()

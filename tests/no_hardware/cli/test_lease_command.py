@@ -18,7 +18,7 @@ import pytest
 from other_user import MALLORY, as_user, folder_for_everybody, only_root
 from programs import running
 
-from hil.dutlink.inherited_lease import LEASED, hash_of, lent_in
+from hil.dutlink.inherited_lease import LEASED, token_hash, token_hash_in
 from hil.dutlink.timing import until
 from hil.lab.locks.acquire import acquire
 from hil.lab.locks.lease import lock_path
@@ -178,8 +178,8 @@ def test_lease_is_not_forged_by_another_user_from_what_its_lock_file_says(
         monkeypatch.setenv("HIL_LOCK_DIR", str(folder))
         with started('echo "$HIL_LEASE"; exec sleep 100') as process:
             content = as_user(MALLORY, lock_path(folder, serial).read_bytes)
-            lent, pid = lent_in(content), json.loads(content)["pid"]
-            lends = [forged(word) for word in (lent, hash_of(lent), str(pid), str(process.pid), "1")]
+            lent, pid = token_hash_in(content), json.loads(content)["pid"]
+            lends = [forged(word) for word in (lent, token_hash(lent), str(pid), str(process.pid), "1")]
             own = forged(process.stdout.readline().strip())
 
     assert len(lent) == 64

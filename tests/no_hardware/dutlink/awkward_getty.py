@@ -1,4 +1,4 @@
-"""A DUT's login, as it is where somebody is unlucky: `python awkward_getty.py KIND`."""
+"""A DUT's login with a difficulty: `python awkward_getty.py KIND`."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def say(text: str, pause_s: float = 0.0) -> None:
     time.sleep(pause_s)
 
 
-def ask(prompt: str, *, echo: bool = True, behind: str = "") -> str:
+def ask(prompt: str, *, echo: bool = True, after: str = "") -> str:
     say(prompt)
-    say(behind)
+    say(after)
     attributes = termios.tcgetattr(0)
     attributes[3] = attributes[3] | termios.ECHO if echo else attributes[3] & ~termios.ECHO
     termios.tcsetattr(0, termios.TCSANOW, attributes)
@@ -45,7 +45,7 @@ def shell() -> None:
 
 def log_in(kind: str) -> bool:
     kernel = "[   12.345678] random: crng init done\n" if kind == "kernel" else ""
-    user = ask("dut login: ", behind=kernel)
+    user = ask("dut login: ", after=kernel)
     if kind == "no password":
         return user == "root"
     if not user:
@@ -53,7 +53,7 @@ def log_in(kind: str) -> bool:
     if kind == "loses the first name" and user == "root" and not lost:
         lost.append(user)
         return False
-    word = ask("Password: ", echo=False, behind=kernel)
+    word = ask("Password: ", echo=False, after=kernel)
     if (user, word) != ("root", "hil"):
         say("", 0.5)
         say("Login incorrect\n\n")

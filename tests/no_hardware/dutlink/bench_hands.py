@@ -1,4 +1,4 @@
-"""What people do at a bench of two boards, at random times: plug, pull, exchange, move, and imitate a mux.
+"""Random acts of people at a bench of two boards: plug, pull, exchange, move, and imitate a mux.
 
 A hand that imitates a mux has its disk and its socket for itself: a second hand that mends the first one's
 times, with this disk or with one of the same names there, would make a mux of the two.

@@ -1,4 +1,4 @@
-"""A bus of fake boards behind pyusb's backend interface: enough of a board to drive, nothing of its time.
+"""A bus of fake boards with pyusb's backend interface, which answer requests without the times of a board.
 
 What it cannot show (the order of things on a real bus, sequences that take time, the shell) is shown on the
 simulated board.

@@ -1,4 +1,4 @@
-"""Boards' muxes, sticks and strangers' disks on one host, in virtual time: a minute of it takes milliseconds.
+"""Boards' muxes, sticks and other disks on one host, in virtual time: a minute takes milliseconds.
 
 Sticks, bus, `/dev` and `/sys` are the simulator's. In place of the board there is a link that turns the mux.
 Several actors, each a thread, take turns: one runs until it waits, and then the one whose wait ends first.

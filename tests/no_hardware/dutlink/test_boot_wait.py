@@ -1,4 +1,4 @@
-"""A DUT is up when its console says so, and whoever reads the console misses nothing by it."""
+"""Waiting until a DUT is up leaves its output to other readers of the console."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ PATTERNS = [
 
 
 def pieces_until(expecter: Expecter, stream: ByteStream, pieces: list[bytes], patterns: list[str]) -> object:
-    """What is found, and behind which piece."""
+    """Return what is found, and after which piece."""
     for number, piece in enumerate(pieces):
         stream.feed(piece)
         found = expecter.wait_for(patterns, 0)
@@ -51,7 +51,7 @@ def pieces_until(expecter: Expecter, stream: ByteStream, pieces: list[bytes], pa
 
 
 def searched_anew(pieces: list[bytes], patterns: list[str]) -> object:
-    """The same by pexpect's rules: everything is searched behind each piece."""
+    """Do the same by pexpect's rules: search all bytes after each piece."""
     for number in range(len(pieces)):
         data = b"".join(pieces[: number + 1])
         hits = [
@@ -90,9 +90,9 @@ def test_incremental_pattern_finds_what_re_finds_piece_by_piece(pieces: list[byt
     haystack, incremental = bytearray(), IncrementalPattern(compile_pattern(pattern))
     for piece in pieces:
         haystack += piece
-        hit, anew = incremental.search(haystack), compile_pattern(pattern).search(haystack)
+        hit, expected = incremental.search(haystack), compile_pattern(pattern).search(haystack)
 
-        assert hit == (anew.span() if anew else None)
+        assert hit == (expected.span() if expected else None)
         if hit:
             break
 

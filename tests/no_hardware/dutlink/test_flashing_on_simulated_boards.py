@@ -107,7 +107,7 @@ def test_flash_does_not_write_an_image_that_is_there(board: Board, image: Path) 
 
 @pytest.fixture
 def old_image(image: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An image that nobody has touched for long enough."""
+    """An image that was not changed for long enough."""
     monkeypatch.setattr(fingerprint, "_SETTLED_S", 0.0)
     return image
 
@@ -312,7 +312,7 @@ def test_flash_turns_the_storage_off_after_ctrl_c(
         board.storage.flash(image, progress=When(phase, interrupt))
 
     assert truth(simulator, board)["mux"] == "off"
-    assert set(threading.enumerate()) <= before  # threads of other tests may end meanwhile
+    assert set(threading.enumerate()) <= before  # threads of other tests may end in between
     assert board.storage.flash(image).was_written
 
 

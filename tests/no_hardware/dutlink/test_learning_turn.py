@@ -78,7 +78,7 @@ def test_end_by_two_threads_closes_the_folder_once(
     shared.end()
     other.join()
 
-    assert closed.count(folder) == 1  # one of an earlier test may be collected meanwhile
+    assert closed.count(folder) == 1  # one of an earlier test may be collected in between
     monkeypatch.undo()
     for each in closed:
         each.close()

@@ -1,8 +1,9 @@
-"""The law: no byte ever reaches a disk that is not behind that board's mux, whatever hands plug in and out.
+"""No byte is ever written to a disk that is not at that board's mux, whatever is plugged in and out.
 
-Each seed is a bench of two boards that flash, read and look, at any delay of the mux, while two strangers'
-disks come and go, sticks are pulled out, put back and exchanged, cables are swapped, boards are moved, and
-names are equal. The files judge, and the simulator's own word on which stick is behind which mux.
+Each seed is a bench of two boards that flash, read and look for their sticks, at any delay of the mux, while
+two other disks come and go, sticks are pulled out, put back and exchanged, cables are swapped, boards are
+moved, and names are equal. The sticks' files, and the simulator's knowledge of which stick is at which mux,
+are the witnesses.
 """
 
 from __future__ import annotations
@@ -75,13 +76,13 @@ class Judge:
             self.failures.append(f"{verb}: {node} was called the stick of board {index}")
 
     def check_tags(self) -> None:
-        """See that each stick was written by boards only that it was behind when they wrote."""
+        """Check that each stick was written only by boards at whose mux it was at that time."""
         for index, stick in enumerate(self.bench.sticks):
             boards = {board for board, tag in enumerate(_TAGS) if tag in stick._file.path.read_bytes()}
-            behind = {board for board, link in enumerate(self.bench.links) if link.stick is stick}
-            self._may_have[index] |= behind & boards
-            if boards - self._may_have[index] - behind:
-                self.failures.append(f"stick {index} has what {boards} wrote, but is behind {behind}")
+            at_mux = {board for board, link in enumerate(self.bench.links) if link.stick is stick}
+            self._may_have[index] |= at_mux & boards
+            if boards - self._may_have[index] - at_mux:
+                self.failures.append(f"stick {index} has what {boards} wrote, but is at the mux of {at_mux}")
 
 
 class JudgedStorage(Storage):

@@ -246,7 +246,7 @@ def test_meter_that_a_test_switched_on_stays_on(board: Board, truth: ManagementC
 
 
 def stopped_typing(board: Board, keys: bytes) -> None:
-    """Somebody leaves the board in its shell, in the middle of a command."""
+    """Leave the board in its shell, in the middle of a command."""
     path = board.console.tty.path
     board.close()
     descriptor = os.open(path, os.O_RDWR | os.O_NOCTTY)
@@ -267,7 +267,7 @@ def read_until(descriptor: int, end: bytes) -> None:
 @pytest.mark.parametrize(
     "keys",
     [
-        pytest.param(b"power on", id="behind the command"),
+        pytest.param(b"power on", id="after the command"),
         pytest.param(b"power on" + 3 * LEFT, id="in the middle of it", marks=pytest.mark.thorough),
         pytest.param(b"power on" + 8 * LEFT, id="before it"),
         pytest.param(b"power on" + 400 * b" " + 408 * LEFT, id="far before it", marks=pytest.mark.thorough),
