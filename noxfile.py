@@ -160,12 +160,13 @@ def bench(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check format, lint, types and the walls between the packages."""
+    """Check format, lint, types, the walls between the packages, and the plan of the house."""
     _install(session, *LINT_GROUP)
     session.run("ruff", "format", "--check", ".")
     session.run("ruff", "check", ".")
     session.run("mypy")
     session.run("lint-imports")
+    session.run("python", "tests/house.py")
 
 
 @nox.session
