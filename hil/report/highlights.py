@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
     from hil.history.analysis import Analysis
 
@@ -90,9 +90,4 @@ def named_tests(groups: Iterable[Group]) -> list[str]:
 
 
 def _items(found: Sequence[_OfTest]) -> list[Item]:
-    return list(_each(found))
-
-
-def _each(found: Sequence[_OfTest]) -> Iterator[Item]:
-    for one in found:
-        yield Item(str(one).removeprefix(f"{one.test}: "), one.test)
+    return [Item(str(one).removeprefix(f"{one.test}: "), one.test) for one in found]
