@@ -24,7 +24,9 @@ from hil.jumpstarter.client.lease_name import LeaseName
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-__all__ = ["LEASE_S", "MOMENT_S", "ExporterLease", "LeaseStatus", "end_stale_leases"]
+    from anyio.from_thread import BlockingPortal
+
+__all__ = ["LEASE_S", "MOMENT_S", "ExporterLease", "LeaseStatus", "end_stale_leases", "open_channel"]
 
 LEASE_S = 120.0
 """Seconds that a lease lasts after its last renewal."""
@@ -252,3 +254,15 @@ def _busy(selector: str, why: str, wait_s: float) -> BoardBusyError:
         why=f"{why}; waited {wait_s:g} s" if wait_s else why,
         remedy="wait longer (--hil-wait SECONDS); jmp get leases shows who has them",
     )
+
+
+def open_channel(portal: BlockingPortal, config: Any) -> Any:  # noqa: ANN401 - Jumpstarter's
+    """Open a channel to the controller.
+
+    Raises:
+        BoardAbsentError: The controller cannot be reached.
+    """
+    try:
+        return portal.call(config.channel)
+    except Exception as error:
+        raise unreachable_error(f"controller {config.endpoint}", error) from error

@@ -91,8 +91,7 @@ def _end(client: str, lease: str) -> None:
     from anyio.from_thread import start_blocking_portal  # noqa: PLC0415 - only a guard that acts pays for it
 
     from hil.jumpstarter.client.client_config import load_client_config  # noqa: PLC0415 - as above
-    from hil.jumpstarter.client.lease import ExporterLease  # noqa: PLC0415 - as above
-    from hil.jumpstarter.client.leased import open_channel  # noqa: PLC0415 - as above
+    from hil.jumpstarter.client.lease import ExporterLease, open_channel  # noqa: PLC0415 - as above
 
     config = load_client_config(client)
     with start_blocking_portal() as portal:

@@ -19,7 +19,7 @@ from hil.jumpstarter.client.connect_retry import (
 )
 from hil.jumpstarter.client.connection import ExporterConnection
 from hil.jumpstarter.client.direct import CONNECT_LIMIT_S, unreachable_error
-from hil.jumpstarter.client.lease import LEASE_S, ExporterLease, end_stale_leases
+from hil.jumpstarter.client.lease import LEASE_S, ExporterLease, end_stale_leases, open_channel
 from hil.jumpstarter.client.lease_guard import guard_lease
 from hil.jumpstarter.client.lease_name import LeaseName
 from hil.jumpstarter.protocol.client_classes import ALLOWED_CLIENTS
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from hil.jumpstarter.client.target import LeaseTarget, SelectorTarget
 
-__all__ = ["LeaseConnection", "OwnLeaseConnection", "SharedLeaseConnection", "open_channel"]
+__all__ = ["LeaseConnection", "OwnLeaseConnection", "SharedLeaseConnection"]
 
 _MIN_HOOKS_LIMIT_S = 20.0
 """Seconds that an exporter's hooks may take at least, however short the run waits for boards in use."""
@@ -185,15 +185,3 @@ class SharedLeaseConnection(LeaseConnection):
             if why:
                 raise self.lost_error(why)
             self._connect(wait_s)
-
-
-def open_channel(portal: BlockingPortal, config: Any) -> Any:  # noqa: ANN401 - Jumpstarter's
-    """Open a channel to the controller.
-
-    Raises:
-        BoardAbsentError: The controller cannot be reached.
-    """
-    try:
-        return portal.call(config.channel)
-    except Exception as error:
-        raise unreachable_error(f"controller {config.endpoint}", error) from error
