@@ -60,7 +60,7 @@ def survey(board: Board, listen_s: float = LISTEN_S) -> Survey:
 
 
 def _stick(board: Board) -> tuple[Path | None, str]:
-    """Return a path of the stick that lasts, by its USB port or else by its id, and a remark.
+    """Return a lasting path of the stick, by USB port or by id, and a remark; None if no stick appeared.
 
     The kernel's own name, such as sda, may be another disk's in a moment, so a file must not have it.
     """

@@ -73,7 +73,7 @@ def has_folder_below(root: Path, name: str) -> bool:
 
 
 def _replace(folder: int, name: str, text: str, mode: int) -> None:
-    """Write a file beside the one of that name in an open folder, and rename it."""
+    """Replace a file in an open folder: write a new one beside it, and rename it."""
     beside = f".{name}.{secrets.token_hex(8)}"
     descriptor = os.open(beside, _NEW, 0o600, dir_fd=folder)
     try:

@@ -1,6 +1,6 @@
 """A system's files below a folder: this machine's own, or those of an image that is being built.
 
-Users and groups are the image's own, and links lead where they lead when the image runs.
+For an image its own users and groups count, and its links are resolved below its root folder.
 """
 
 from __future__ import annotations
@@ -86,6 +86,6 @@ class SystemRoot:
         return []
 
     def _find(self, path: Path) -> Path:
-        """Return where an absolute path of the image leads; raise OSError if nothing is there."""
+        """Return the file that an absolute path of the image leads to; raise OSError if there is none."""
         *_, (found, _) = walk_path(path, self.path)
         return found

@@ -259,7 +259,7 @@ class GuardedLease:
         if self._guard_error is None:
             self._lease.lock.close()
         else:
-            self._make_safe_alone(self._guard_error)
+            self._make_safe_without_guard(self._guard_error)
             self._lease.release()
         guard.join()
 
@@ -269,9 +269,9 @@ class GuardedLease:
         self.on_guard_lost(error)
         with self._ending:  # the holder releases the board before or after this, so never in between
             if self._guard is not None:
-                self._make_safe_alone(error)
+                self._make_safe_without_guard(error)
 
-    def _make_safe_alone(self, error: GuardError) -> None:
+    def _make_safe_without_guard(self, error: GuardError) -> None:
         """Make the board safe in this process; while it holds the board, the record says "in use"."""
         event = try_make_safe(self._safety, self.serial, why=f"{error.what}: {error.why}", by="its holder")
         done = read_record(self._folder, self.serial).with_event(event)

@@ -105,7 +105,7 @@ class LockFile:
     def write(self, content: bytes) -> None:
         """Replace the content; only for the holder.
 
-        The content only describes the holder: without room for it on the disk, the lock works all the same.
+        The content only describes the holder: the lock works without it, on a full disk.
         """
         with suppress(OSError):
             os.pwrite(self._descriptor, content.ljust(CONTENT_BYTES), 0)

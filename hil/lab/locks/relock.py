@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["recreate_folder", "relock_file", "relock_node"]
 
-REGAIN_S = 2.0
+RELOCK_S = 2.0
 """How long another process may have the lock: one that tries it releases it at once if the node is locked."""
 
 
@@ -42,7 +42,7 @@ def relock_file(old: LockFile, serial: str) -> LockFile:
         SpoiltFileError: The file cannot be locked.
     """
     fresh = LockFile(old.path)
-    if until(fresh.try_lock, REGAIN_S) is None:
+    if until(fresh.try_lock, RELOCK_S) is None:
         holder = Holder.from_json(fresh.read())
         fresh.close()
         raise BoardBusyError(
@@ -65,7 +65,7 @@ def relock_node(lock: LockFile, serial: str) -> bool:
     if node is None:
         return False
     before = node.descriptor
-    if until(node.try_lock, REGAIN_S) is None:
+    if until(node.try_lock, RELOCK_S) is None:
         raise BoardBusyError(
             f"board {serial} was taken by another process",
             why=f"it was plugged in again, and is held at {node.taken} now, without a lock file in "

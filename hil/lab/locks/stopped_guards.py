@@ -156,7 +156,7 @@ def _killed(pidfd: int) -> bool:
 
 
 def _sharing_lock(file: os.stat_result) -> Iterator[int]:
-    """Yield the processes that have a file open and locked, as far as this user may look at them."""
+    """Yield the processes that have a file open and locked, as far as this user may inspect them."""
     for pid in _processes():
         if pid != os.getpid() and _shares_lock(pid, file):
             yield pid

@@ -1,4 +1,4 @@
-"""Make a board safe, trying again until it works or the time is over, and record what came of it."""
+"""Make a board safe, trying again until it works or the time is over, and record the result."""
 
 from __future__ import annotations
 

@@ -204,7 +204,7 @@ def test_set_test_locks_a_removed_or_replaced_lock_file_again(host: Host, one: P
 def test_set_test_raises_if_another_process_has_the_new_lock_file(
     one: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(relock, "REGAIN_S", 0.1)
+    monkeypatch.setattr(relock, "RELOCK_S", 0.1)
     lease = under_guard(acquire(SERIAL, folder=one), Safety(action="builtins:print", arguments={}))
     (one / f"hil-board-{SERIAL}.lock").unlink()
     with (
@@ -275,7 +275,7 @@ def test_follow_board_locks_the_node_of_a_board_that_was_plugged_in_again(
 def test_follow_board_refuses_a_board_that_another_folder_has_by_now(
     host: Host, one: Path, two: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(relock, "REGAIN_S", 0.1)
+    monkeypatch.setattr(relock, "RELOCK_S", 0.1)
     lease = under_guard(acquire(SERIAL, folder=one, host=host), Safety(action="builtins:print"))
     replug(tmp_path)
     with (
