@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["resolve_serial", "with_place"]
 
 _SERIAL = re.compile(r"[0-9a-f]{8}")
-_LATE_BOARDS = 100
+_MOST_RECORDS = 100
 """How many records, the newest, are searched for the name of a board that is not plugged in."""
 
 
@@ -89,7 +89,7 @@ def _stored_names(host: Host) -> tuple[dict[str, str], dict[str, BoardBusyError]
             continue
         names[seen.serial] = ""
         try:
-            with acquire(seen.serial, test="what is its name?", host=host):
+            with acquire(seen.serial, test="reading its name", host=host):
                 if seen.verdict is Verdict.PRESENT:
                     names[seen.serial] = _stored_name(host, seen.serial)
         except BoardBusyError as error:
@@ -122,18 +122,18 @@ def _no_board(
                 serial=serial,
             )
     called = {serial: lab.name_of(serial) or name for serial, name in names.items()}
-    away = [name for name, place in lab.places.items() if place.serial not in names]
-    known = [f"{name} ({serial})" if name else serial for serial, name in called.items()] + away
+    unplugged = [name for name, place in lab.places.items() if place.serial not in names]
+    known = [f"{name} ({serial})" if name else serial for serial, name in called.items()] + unplugged
     words = [*lab.places, *filter(None, names.values()), *names]
     from difflib import get_close_matches  # noqa: PLC0415 - only for a mistyped name
 
     near = get_close_matches(asked, words, n=1)
-    if away_now := _stored_by_absent(asked, names):
+    if absent := _stored_by_absent(asked, names):
         return BoardAbsentError(
-            f"board {away_now}, which stores the name {asked}, was not found on {host.label}",
-            why=f"found: {', '.join(known)}" if known else "no board was found",
+            f"board {absent}, which stores the name {asked}, was not found on {host.label}",
+            why=f"known are {', '.join(known)}" if known else "no board was found",
             remedy=host.remedy_for_absent,
-            serial=away_now,
+            serial=absent,
         )
     silent = f"; in use, and not asked for a name: {', '.join(in_use)}" if in_use else ""
     other = (
@@ -143,7 +143,7 @@ def _no_board(
     )
     return BoardAbsentError(
         f"no board on {host.label}, and no place of the lab file, has the name {asked}",
-        why=f"found: {', '.join(known)}{silent}" if known else "no board was found",
+        why=f"known are {', '.join(known)}{silent}" if known else "no board was found",
         remedy=f"did you mean {near[0]}?" if near else other,
     )
 
@@ -151,5 +151,5 @@ def _no_board(
 def _stored_by_absent(asked: str, there: Collection[str]) -> str:
     """Return the absent board that stored this name when it was last read, or an empty string."""
     folder = lock_folder()
-    late = (serial for serial in newest_boards(folder, _LATE_BOARDS) if serial not in there)
-    return next((serial for serial in late if read_record(folder, serial).name == asked), "")
+    absent = (serial for serial in newest_boards(folder, _MOST_RECORDS) if serial not in there)
+    return next((serial for serial in absent if read_record(folder, serial).name == asked), "")

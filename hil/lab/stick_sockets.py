@@ -59,11 +59,11 @@ class StickSockets:
         return self._read() is not None
 
     def recall(self) -> LearnedSocket | None:
-        """Return what was learned; if the file is missing, spoilt or outdated, what this object knows."""
+        """Return the learned socket from the file; if that is missing or outdated, from this object."""
         return self._read() or self._own.recall()
 
     def keep(self, learned: LearnedSocket) -> None:
-        """Keep it in the file; if this user may not write it, or the disk is full, in this object."""
+        """Keep a learned socket in the file; if that cannot be written, in this object."""
         self._own.keep(learned)
         self._is_outdated = True
         with suppress(OSError, HilError):
@@ -71,7 +71,7 @@ class StickSockets:
             self._is_outdated = False
 
     def forget(self) -> None:
-        """Forget it, because the cabling has changed."""
+        """Forget the learned socket, because the cabling has changed."""
         self._own.forget()
         self._is_outdated = True
         with suppress(OSError, HilError):
@@ -79,7 +79,7 @@ class StickSockets:
             self._is_outdated = False
 
     def of_others(self) -> list[tuple[str, LearnedSocket]]:
-        """Return what all users' files say of other boards, and what other users' files say of this one."""
+        """Return sockets of other boards from all users' files, and of this board from other users' files."""
         found = []
         for file in self._files():
             serial = file.stem.removeprefix(_PREFIX).partition("-")[0]
@@ -91,7 +91,7 @@ class StickSockets:
         return found
 
     def mark_unverified(self, image: str) -> None:
-        """Keep it for all users; if this user may not write the file, or the disk is full, in this object."""
+        """Keep, for all users, that this image is not verified; if no file can be written, in this object."""
         if self.unverified_image() == image:
             return
         self._unwritten = time.time(), image
@@ -101,12 +101,12 @@ class StickSockets:
             self._unwritten = None
 
     def unverified_image(self) -> str:
-        """Return the newest image: of all files, and of this object if it could not write its own file."""
+        """Return the newest unverified image: of all files, or of this object if it could not write one."""
         words = [self._unwritten] if self._unwritten is not None else []
         with suppress(OSError, HilError):
             for file in (self._folder or lock_folder()).glob(f"{_FLASHED}{self._serial}-*.json"):
                 with suppress(OSError, ValueError, TypeError, KeyError, RecursionError):
-                    words.append(_word(file))
+                    words.append(_flash_mark(file))
         return max(words)[1] if words else ""
 
     def _files(self) -> list[Path]:
@@ -164,12 +164,12 @@ def forget_sockets(folder: Path, serial: str) -> None:
 
 
 def _read(file: Path, also: int = 0) -> tuple[LearnedSocket | None, bool]:
-    """Return a file's content, and whether only this user, root or `also` could write it."""
+    """Return the learned socket in a file, and whether only this user, root or `also` could write it."""
     content, is_ours = _content(file, also)
     return (_parsed(content) if content else None), is_ours
 
 
-def _word(file: Path) -> tuple[float, str]:
+def _flash_mark(file: Path) -> tuple[float, str]:
     """Return when a flash began or ended, and which image is not verified.
 
     A time in the future in another user's file counts as long ago; otherwise it would stay the newest.

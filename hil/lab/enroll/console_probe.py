@@ -48,7 +48,7 @@ class ConsoleProbe:
         self._not_the_duts: set[Path] = set()
 
     def __enter__(self) -> Self:
-        self._open_what_is_there()
+        self._open_consoles()
         return self
 
     def __exit__(
@@ -78,7 +78,7 @@ class ConsoleProbe:
         return self._own if self._own in speaking else max(speaking, key=lambda path: len(self._said(path)))
 
     def _speaking(self) -> list[Path]:
-        self._open_what_is_there()  # a DUT may have a console of its own
+        self._open_consoles()  # a DUT may provide a console when it has power
         return [path for path in self._heard if path not in self._not_the_duts and _is_text(self._said(path))]
 
     def _said(self, path: Path) -> bytes:
@@ -87,7 +87,7 @@ class ConsoleProbe:
         marks = heard.marks
         return heard.between(marks[0].position if marks else 0)
 
-    def _open_what_is_there(self) -> None:
+    def _open_consoles(self) -> None:
         for path in self._candidates():
             if path not in self._ports:
                 heard = Transcript()

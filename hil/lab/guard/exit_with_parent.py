@@ -33,7 +33,7 @@ def exit_with_parent(controller: int, stop: Callable[[], None] | None = None) ->
     if os.getppid() != controller:
         end()
         return
-    wait = _wait_by_kernel if watched >= 0 else _wait_by_looking
+    wait = _wait_for_pidfd if watched >= 0 else _poll_parent
     arguments = (watched, controller, end)
     threading.Thread(target=wait, args=arguments, name="hil-controller-watch", daemon=True).start()
 
@@ -45,7 +45,7 @@ def _open(controller: int) -> int:
         return -1
 
 
-def _wait_by_kernel(watched: int, _controller: int, end: Callable[[], None]) -> None:
+def _wait_for_pidfd(watched: int, _controller: int, end: Callable[[], None]) -> None:
     poll = select.poll()
     poll.register(watched, select.POLLIN)
     poll.poll()
@@ -53,7 +53,7 @@ def _wait_by_kernel(watched: int, _controller: int, end: Callable[[], None]) -> 
     end()
 
 
-def _wait_by_looking(_watched: int, controller: int, end: Callable[[], None]) -> None:
+def _poll_parent(_watched: int, controller: int, end: Callable[[], None]) -> None:
     pause = threading.Event()
     while os.getppid() == controller:
         pause.wait(LOOK_EVERY_S)
