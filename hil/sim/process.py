@@ -108,10 +108,10 @@ class SimulatorProcess:
         self._process.kill()
         self._process.wait()
         self._stderr.seek(0)
-        said = self._stderr.read()[-_SHOWN_BYTES:].decode(errors="replace").strip()
+        output = self._stderr.read()[-_SHOWN_BYTES:].decode(errors="replace").strip()
         return SimulatorError(
             "the simulated boards did not start",
-            why=f"their process {why}" + (f": {said}" if said else ""),
+            why=f"their process {why}" + (f": {output}" if output else ""),
             remedy="`hil sim --boards 1` shows what is wrong",
         )
 

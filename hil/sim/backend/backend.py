@@ -86,7 +86,7 @@ def _get_backend(address: tuple[str, int]) -> SimulatedBackend:
 
 
 class _Device:
-    """A device as one look at the bus found it."""
+    """A device from one listing of the bus."""
 
     def __init__(self, record: DeviceRecord) -> None:
         self.record = record
@@ -94,7 +94,7 @@ class _Device:
 
 
 class _Handle:
-    """An opened device."""
+    """An open device and the interfaces that it claimed."""
 
     def __init__(self, device: _Device, channel: DeviceChannel) -> None:
         self.device = device

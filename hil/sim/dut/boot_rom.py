@@ -87,7 +87,7 @@ def _rescue_answer(command: str) -> str:
         case "":
             return ""
         case "help":
-            return "boot     boot what is on the stick\r\nhelp     this\r\nversion  of the boot ROM\r\n"
+            return "boot     boot the stick's image\r\nhelp     this\r\nversion  of the boot ROM\r\n"
         case "version":
             return f"{ROM_VERSION}\r\n"
         case _:

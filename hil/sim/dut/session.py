@@ -28,7 +28,7 @@ USER: Final = "root"
 PASSWORD: Final = "hil"  # noqa: S105 - documented, for a simulated DUT
 
 _BANNER: Final = "\r\nSimulated DUT, ttyS0\r\n\r\n"
-_MOTD: Final = "Welcome to the simulated DUT; help tells what it knows.\r\n"
+_MOTD: Final = "Welcome to the simulated DUT; help lists its commands.\r\n"
 _WRONG_PASSWORD_S: Final = 0.5
 _INTERRUPTED: Final = 130
 

@@ -176,8 +176,8 @@ class DevFolder:
 
     def disk_name(self, serial: str, slot: int = 0) -> Path:
         """Return udev's link to a stick with this serial number, or to the slot of a card reader."""
-        told = f"_{serial}" if serial else ""
-        return self.root / "disk/by-id" / f"usb-HIL_Simulated_Stick{told}-0:{slot}"
+        suffix = f"_{serial}" if serial else ""
+        return self.root / "disk/by-id" / f"usb-HIL_Simulated_Stick{suffix}-0:{slot}"
 
 
 def _letters(index: int) -> str:

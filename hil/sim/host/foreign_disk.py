@@ -134,7 +134,7 @@ class ForeignDisks:
 
     def __init__(self, folder: Path, bus: UsbBus, dev: DevFolder, sys: SysFolder) -> None:
         self._folder = folder
-        self._around = (bus, dev, sys)
+        self._environment = (bus, dev, sys)
         self._disks: dict[str, ForeignDisk] = {}
 
     def plug(self, name: str, socket: str, serial: str, size_bytes: int) -> None:
@@ -160,7 +160,7 @@ class ForeignDisks:
                 )
             self._folder.mkdir(exist_ok=True)
             file = self._folder / f"{name}.img"
-            self._disks[name] = ForeignDisk(len(self._disks), file, size_bytes, *self._around)
+            self._disks[name] = ForeignDisk(len(self._disks), file, size_bytes, *self._environment)
         self._disks[name].plug(socket, serial)
 
     def unplug(self, name: str) -> None:

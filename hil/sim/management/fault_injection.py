@@ -38,12 +38,12 @@ def _boot_loader(slot: SimulatedSlot, arguments: _Arguments) -> None:
 
 
 def _serial(slot: SimulatedSlot, arguments: _Arguments) -> None:
-    told = arguments["told"]
-    if not (told.isascii() and (told.isprintable())):
+    serial = arguments["told"]
+    if not (serial.isascii() and serial.isprintable()):
         raise SimulatorError(
-            f"no serial number can be {told!r}", remedy="printable ASCII, or empty for the board's own"
+            f"no serial number can be {serial!r}", remedy="printable ASCII, or empty for the board's own"
         )
-    slot.set_reported_serial(told)
+    slot.set_reported_serial(serial)
 
 
 def _stall(slot: SimulatedSlot, arguments: _Arguments) -> None:

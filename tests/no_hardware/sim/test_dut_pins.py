@@ -138,7 +138,7 @@ def rescued(bench: Bench) -> Bench:
     ("typed", "answer"),
     [
         ("version", "hil boot ROM 1.0"),
-        ("help", "boot what is on the stick"),
+        ("help", "boot the stick's image"),
         ("fly", "unknown command: fly"),
     ],
 )
