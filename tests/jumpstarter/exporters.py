@@ -29,7 +29,7 @@ JMP = Path(sys.executable).with_name("jmp")
 
 
 def wait_for(what: str, is_so: Any, limit_s: float = LIMIT_S) -> Any:
-    """Look until `is_so` returns something true; returns that."""
+    """Call `is_so` until it returns a true value; return that value."""
     ends = time.monotonic() + limit_s
     while time.monotonic() < ends:
         found = is_so()
@@ -40,7 +40,7 @@ def wait_for(what: str, is_so: Any, limit_s: float = LIMIT_S) -> Any:
 
 
 def free_port() -> int:
-    """A TCP port of loopback that nobody listens on."""
+    """Return a free TCP port of loopback."""
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         return int(bound.getsockname()[1])
@@ -51,9 +51,9 @@ class Exporter:
     """A running exporter.
 
     Args:
-        folder: For its configuration and its log.
-        serial: The board that it offers.
-        control_port: Of the simulator that has the board.
+        folder: Folder for configuration and log.
+        serial: Serial number of the board that the exporter offers.
+        control_port: Management port of the simulator that has the board.
         more: More lines of the configuration, as JSON has them: endpoint, token, hooks.
         options: More options of `jmp run`.
     """
@@ -93,17 +93,17 @@ class Exporter:
 
     @property
     def text(self) -> str:
-        """What it logged."""
+        """The exporter's log."""
         return self.log.read_text(encoding="utf-8", errors="replace")
 
     @property
     def server_pids(self) -> list[int]:
-        """The processes that serve; `jmp run` itself only watches over them."""
+        """The processes that serve clients; `jmp run` itself supervises them."""
         found = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
         return [int(pid) for pid in found.split()]
 
     def kill(self) -> None:
-        """End all of it at once, as a power cut of the exporter's host would."""
+        """Kill all its processes at once, as a power cut of the exporter's host would."""
         servers = self.server_pids
         self.process.kill()
         for pid in servers:
@@ -113,7 +113,7 @@ class Exporter:
 
     @contextlib.contextmanager
     def stopped(self) -> Iterator[None]:
-        """Let it stand still for a block, with all its connections, as a host that went dark."""
+        """Stop all its processes for a block: connections stay open, as with a host that went dark."""
         pids = [self.process.pid, *self.server_pids]
         for pid in pids:
             os.kill(pid, signal.SIGSTOP)
@@ -124,7 +124,7 @@ class Exporter:
                 os.kill(pid, signal.SIGCONT)
 
     def stop(self) -> None:
-        """End it as a service manager does."""
+        """Terminate the exporter as a service manager does."""
         if self.process.poll() is None:
             self.process.terminate()
         self.process.wait(timeout=LIMIT_S)
@@ -139,7 +139,7 @@ class Exporter:
 
 
 class DirectExporter(Exporter):
-    """One that is reached directly, by TLS and with a passphrase."""
+    """An exporter that listens itself, with TLS and a passphrase."""
 
     def __init__(self, certificate: Certificate, **rest: Any) -> None:
         self.port = free_port()
@@ -152,7 +152,7 @@ class DirectExporter(Exporter):
         super().__init__(options=options, **rest)
 
     def wait_until_ready(self) -> Self:
-        """Wait until it accepts connections."""
+        """Wait until the exporter accepts connections."""
         wait_for(f"exporter {self.name} listens", self._listens)
         return self
 

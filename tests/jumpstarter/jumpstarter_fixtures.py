@@ -1,4 +1,4 @@
-"""A simulator, a certificate, exporters, and a lock folder of the test's own."""
+"""Fixtures: a simulator, a certificate, a controller, exporters, and a private lock folder."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ StartThird: TypeAlias = "Callable[..., AbstractContextManager[Exporter]]"
 
 @pytest.fixture(scope="session", autouse=True)
 def locks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The machine's lock folder, for these tests alone; a run's own variables are out of the way."""
+    """A private lock folder; variables of the environment that would change a run are unset."""
     folder = tmp_path_factory.mktemp("machine") / "locks"
     with pytest.MonkeyPatch.context() as patch:
         for name in ("HIL_BOARDS", "HIL_LAB", "JUMPSTARTER_HOST", "JMP_GRPC_PASSPHRASE"):
@@ -82,7 +82,7 @@ def direct(
     certificate: Certificate,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[DirectExporter]:
-    """An exporter of the first board that is reached directly; tests that end it have one of their own."""
+    """A direct exporter of the first board, shared by the tests of a module."""
     exporter = DirectExporter(
         certificate,
         folder=tmp_path_factory.mktemp("direct"),
@@ -97,7 +97,7 @@ def direct(
 def mortal(
     simulator: SimulatorProcess, boards: list[str], certificate: Certificate, tmp_path: Path
 ) -> Iterator[DirectExporter]:
-    """An exporter of the second board, for a test that ends it."""
+    """A direct exporter of the second board, for a test that kills or stops it."""
     exporter = DirectExporter(
         certificate,
         folder=tmp_path / "mortal",
@@ -110,7 +110,7 @@ def mortal(
 
 @pytest.fixture
 def stock(direct: DirectExporter, certificate: Certificate) -> Iterator[Any]:
-    """Jumpstarter's own client of the first board, with no driver client of ours allowed."""
+    """Jumpstarter's own client of the first board; client classes of hil are not allowed."""
     with connected(direct.address, certificate, allow=["jumpstarter_driver_*"]) as client:
         yield client.dutlink
         client.dutlink.power.call("force_off")
@@ -123,7 +123,7 @@ LABELS = {"board": "dutlink"}
 
 @pytest.fixture(scope="module")
 def controller(certificate: Certificate) -> Iterator[Controller]:
-    """A controller that knows one client and three exporters, none of which runs yet."""
+    """A controller with one client and three exporters that are not started yet."""
     exporters = {f"lab{number}": (f"token-{number}", LABELS | {"lab": str(number)}) for number in range(3)}
     with Controller(certificate, {"ann": TOKEN}, exporters) as running:
         yield running
@@ -133,14 +133,14 @@ def controller(certificate: Certificate) -> Iterator[Controller]:
 def client(
     controller: Controller, certificate: Certificate, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    """The file of that client's configuration."""
+    """The configuration file of the controller's client."""
     file = tmp_path_factory.mktemp("client") / "ann.yaml"
     file.write_text(json.dumps(client_facts(controller, certificate, TOKEN)), encoding="utf-8")
     return file
 
 
 def client_facts(controller: Controller, certificate: Certificate, token: str) -> dict[str, Any]:
-    """What stands in a client's configuration."""
+    """Return the contents of a client's configuration."""
     return {
         "apiVersion": "jumpstarter.dev/v1alpha1",
         "kind": "ClientConfig",
@@ -160,7 +160,7 @@ def lab(
     certificate: Certificate,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[list[Exporter]]:
-    """Two exporters, each with a simulated board and real hooks."""
+    """Two exporters, each with a simulated board and hooks."""
     folder = tmp_path_factory.mktemp("lab")
     with ExitStack() as stack:
         exporters = [
@@ -181,12 +181,12 @@ def third(
     simulator: SimulatorProcess,
     boards: list[str],
 ) -> StartThird:
-    """Start an exporter of the third board, for a `with` block; takes what `lab_exporter` does."""
+    """A context manager that starts an exporter of the third board; arguments as of `lab_exporter`."""
 
     @contextmanager
-    def start(hook_s: int = 0, words: str = "") -> Iterator[Exporter]:
+    def start(hook_s: int = 0, place_lines: str = "") -> Iterator[Exporter]:
         where = (controller, certificate, simulator, tmp_path)
-        with lab_exporter(*where, 2, boards[2], hook_s, words) as exporter:
+        with lab_exporter(*where, 2, boards[2], hook_s, place_lines) as exporter:
             wait_for("it is free", lambda: controller.exporters["lab2"].free)
             yield exporter
 
@@ -201,18 +201,18 @@ def lab_exporter(  # noqa: PLR0913, PLR0917 - what an exporter needs
     number: int,
     board: str,
     hook_s: int = 0,
-    words: str = "",
+    place_lines: str = "",
 ) -> Exporter:
     """Start an exporter of the lab.
 
     Args:
-        hook_s: Its hooks take so many seconds longer than they must.
-        words: More of its place in its lab file.
+        hook_s: Seconds that its hooks sleep.
+        place_lines: More lines of the place in its lab file.
     """
     lab = folder / f"lab-{number}.toml"
     tags = ("red", "blue", "white")[number]
     login = '{ user = "root", password = "hil" }'
-    place = f'[place.place{number}]\nserial = "{board}"\ntags = ["{tags}"]\nlogin = {login}\n{words}'
+    place = f'[place.place{number}]\nserial = "{board}"\ntags = ["{tags}"]\nlogin = {login}\n{place_lines}'
     lab.write_text(place, encoding="utf-8")
     hook = f"sleep {hook_s}; " + "j dutlink board describe >> {0}; echo {1} >> {0}"
     hooks = {
@@ -235,7 +235,7 @@ def lab_exporter(  # noqa: PLR0913, PLR0917 - what an exporter needs
 
 
 def wait_until_free(controller: Controller, count: int) -> None:
-    """Wait until so many exporters can be leased."""
+    """Wait until `count` exporters can be leased."""
     wait_for(
         f"{count} free exporters", lambda: sum(one.free for one in controller.exporters.values()) == count
     )

@@ -1,4 +1,4 @@
-"""A run of the suite in a folder of its own, on the boards of a lab."""
+"""Start a run of the suite on the boards of a lab, in its own folder."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ INI = "[pytest]\naddopts = -p no:cacheprovider -ra --strict-markers\ntimeout = 1
 
 @dataclass
 class LabRun:
-    """A run that is going on; a `with` block waits for its end, or ends it when the block failed.
+    """A running run; a `with` block waits for its end, or kills it if the block fails.
 
     Args:
-        folder: For the run.
-        boards: What `--hil-boards` says; None: nothing is said.
+        folder: Folder of the run.
+        boards: The value of `--hil-boards`; None: the option is left out.
         options: More options of pytest.
         environment: More variables.
-        before: What starts it, where pytest is not started by itself.
-        cases: The tests that it runs.
+        before: Command before `python -m pytest`, such as `jmp shell`.
+        cases: File of `inner` with the tests to run.
     """
 
     folder: Path
@@ -67,17 +67,17 @@ class LabRun:
 
     @property
     def text(self) -> str:
-        """What it printed so far."""
+        """The output so far."""
         return self._output.read_text(encoding="utf-8", errors="replace")
 
     def wait_for_sign(self, name: str) -> str:
-        """Wait until a test gives a sign; returns what it wrote."""
+        """Wait until a test writes the file `signs/NAME`; return its contents."""
         sign = self.signs / name
         wait_for(f"sign {name} of {self.folder.name}", lambda: self._is_there(sign))
         return sign.read_text()
 
     def wait_for_text(self, text: str) -> None:
-        """Wait until it prints something."""
+        """Wait until the run prints `text`."""
         wait_for(f"{text!r} of {self.folder.name}", lambda: text in self.text)
 
     def _is_there(self, sign: Path) -> bool:
@@ -86,11 +86,11 @@ class LabRun:
         return sign.exists()
 
     def give_sign(self, name: str) -> None:
-        """Let a test go on."""
+        """Write the file `signs/NAME` that a test waits for."""
         (self.signs / name).touch()
 
     def result(self, limit_s: float = 2 * LIMIT_S) -> str:
-        """Wait for the end; returns what it printed."""
+        """Wait for the end of the run; return its output."""
         self.process.wait(timeout=limit_s)
         return self.text
 

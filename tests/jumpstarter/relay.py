@@ -1,4 +1,4 @@
-"""A host between a run and an exporter that can go dark: then packets vanish, and no connection ends."""
+"""A TCP relay between a run and an exporter. When it goes dark, bytes vanish and connections stay open."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Relay:
     """A process that forwards TCP connections to a port of loopback.
 
     Args:
-        port: Where to.
+        port: The port to which it forwards.
     """
 
     def __init__(self, port: int) -> None:
@@ -34,7 +34,7 @@ class Relay:
         self.port = int(self._process.stdout.readline())
 
     def go_dark(self) -> None:
-        """Forward nothing from now on; the kernel keeps all connections open."""
+        """Stop forwarding; the kernel keeps all connections open."""
         self._process.send_signal(signal.SIGSTOP)
 
     def __enter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""Jumpstarter's own client, connected directly."""
+"""Connect Jumpstarter's own client to a direct exporter."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["connected"]
 def connected(
     address: str, certificate: Certificate, *, allow: list[str], passphrase: str | None = PASSPHRASE
 ) -> Iterator[Any]:
-    """A client of the exporter at `address`, for a `with` block."""
+    """Connect a client to the exporter at `address` for a `with` block."""
     with start_blocking_portal() as portal, ExitStack() as stack:
         client = client_from_path(
             address,

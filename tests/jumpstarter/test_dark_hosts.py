@@ -1,6 +1,7 @@
-"""A host that goes dark ends no connection: whoever waits for it must find out, both a run and an exporter.
+"""Run and exporter each detect that the other's host has gone dark, which closes no connection.
 
-Jumpstarter's own client would find out after 200 s (gRPC's pings, as it sets them); each wait here is less.
+Jumpstarter's own client detects it after 200 s (gRPC's pings, as it configures them); each wait here is
+shorter.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 from exporters import wait_for
 from lab_run import LabRun
-from reached import address, reached
 from relay import Relay
+from remote_boards import address, open_remote_board
 
 from hil.errors import BoardAbsentError, BoardLostError, ConsoleLostError
 from hil.jumpstarter.client.leased import OwnLeaseConnection, SharedLeaseConnection
@@ -38,22 +39,22 @@ pytestmark = pytest.mark.timeout(240)
 
 @pytest.fixture
 def relay(mortal: DirectExporter) -> Iterator[Relay]:
-    """What stands between runs and an exporter of the second board."""
+    """A relay between runs and an exporter of the second board."""
     with Relay(mortal.port) as running:
         yield running
 
 
 def through(relay: Relay, certificate: Certificate, folder: Path) -> str:
-    """How a run reaches the exporter."""
+    """Return the `--hil-boards` of the exporter, through the relay."""
     return address(f"127.0.0.1:{relay.port}", certificate, folder)
 
 
 def opened(relay: Relay, certificate: Certificate, folder: Path) -> AbstractContextManager[Board]:
-    """The board, as a run opens it."""
-    return reached(through(relay, certificate, folder), LIMIT_S)
+    """Open the board through the relay."""
+    return open_remote_board(through(relay, certificate, folder), LIMIT_S)
 
 
-def test_an_exporter_that_goes_dark_is_lost_and_makes_its_board_safe_by_itself(
+def test_dark_exporter_is_lost_and_makes_its_board_safe(
     relay: Relay, certificate: Certificate, tmp_path: Path, control: ManagementClient
 ) -> None:
     with LabRun(tmp_path / "run", through(relay, certificate, tmp_path), ("-k", "holds")) as run:
@@ -70,7 +71,7 @@ def test_an_exporter_that_goes_dark_is_lost_and_makes_its_board_safe_by_itself(
     wait_for("the board is safe", lambda: not control.state(board)["supply"])
 
 
-def test_a_leased_exporter_whose_host_stands_still_is_lost_though_its_lease_lasts(
+def test_stopped_leased_exporter_is_lost_though_its_lease_lasts(
     third: StartThird,
     tmp_path: Path,
     client: Path,
@@ -89,7 +90,7 @@ def test_a_leased_exporter_whose_host_stands_still_is_lost_though_its_lease_last
     assert controller.active() == []
 
 
-def test_a_leased_exporter_that_is_dark_when_a_run_connects_is_given_up_once(
+def test_connect_retry_gives_a_dark_leased_exporter_up_once(
     third: StartThird,
     tmp_path: Path,
     client: Path,
@@ -109,7 +110,7 @@ def test_a_leased_exporter_that_is_dark_when_a_run_connects_is_given_up_once(
     assert len(controller.leases) == leases + 1
 
 
-def test_a_worker_whose_exporter_went_dark_after_it_was_leased_has_lost_it(
+def test_shared_lease_connection_to_a_dark_exporter_is_lost(
     third: StartThird,
     client: Path,
 ) -> None:
@@ -121,7 +122,7 @@ def test_a_worker_whose_exporter_went_dark_after_it_was_leased_has_lost_it(
         connection.close()
 
 
-def test_a_flash_whose_exporter_goes_dark_ends_as_a_lost_board(
+def test_flash_ends_as_a_lost_board_when_the_exporter_goes_dark(
     relay: Relay, certificate: Certificate, tmp_path: Path
 ) -> None:
     (tmp_path / "image").write_bytes(os.urandom(32 << 20))
@@ -141,7 +142,7 @@ def test_a_flash_whose_exporter_goes_dark_ends_as_a_lost_board(
         board.storage.flash(tmp_path / "image", progress=DarkWhenSending())
 
 
-def test_a_console_whose_exporter_goes_dark_is_gone(
+def test_console_is_lost_when_the_exporter_goes_dark(
     relay: Relay, certificate: Certificate, tmp_path: Path
 ) -> None:
     with opened(relay, certificate, tmp_path) as board:
@@ -152,7 +153,9 @@ def test_a_console_whose_exporter_goes_dark_is_gone(
             board.console.expect("never", timeout_s=2 * LIMIT_S)
 
 
-def test_connecting_to_a_dark_exporter_ends(relay: Relay, certificate: Certificate, tmp_path: Path) -> None:
+def test_connect_board_gives_a_dark_exporter_up(
+    relay: Relay, certificate: Certificate, tmp_path: Path
+) -> None:
     relay.go_dark()
 
     with pytest.raises(BoardAbsentError, match="cannot be reached"):

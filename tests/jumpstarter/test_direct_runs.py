@@ -1,4 +1,4 @@
-"""Runs of the suite on an exporter that is reached directly."""
+"""Runs of the suite on a direct exporter."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.timeout(240)
 
 
-def test_workers_share_its_one_board_and_ask_for_no_other(
+def test_workers_share_the_one_board_of_a_direct_exporter(
     tmp_path: Path, mortal: DirectExporter, certificate: Certificate, boards: list[str]
 ) -> None:
     secret = tmp_path / "passphrase"
@@ -25,7 +25,7 @@ def test_workers_share_its_one_board_and_ask_for_no_other(
     there = f"jumpstarter+direct://{mortal.address}?ca={certificate.certificate}&passphrase={secret}"
     options = ("-n", "2", "-k", "any or red or no_board")
 
-    with LabRun(tmp_path / "run", there, options, cases="case_wishes.py") as run:
+    with LabRun(tmp_path / "run", there, options, cases="case_requirements.py") as run:
         text = run.result()
 
     assert "5 passed, 3 skipped" in text, text

@@ -1,4 +1,4 @@
-"""What the lab file of an exporter's host says of a place holds for runs from elsewhere."""
+"""The lab file of an exporter's host applies to runs on other hosts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from hil.sim.management.client import ManagementClient
 
-WORDS = """
+PLACE_LINES = """
 watch = ["Linux version 6"]
 safe = "leave"
 power_on = "p1,w3"
@@ -25,7 +25,7 @@ power_on = "p1,w3"
 pytestmark = pytest.mark.timeout(240)
 
 
-def test_the_words_of_an_exporters_lab_file_hold_for_a_run(  # noqa: PLR0913, PLR0917 - fixtures
+def test_exporter_lab_file_applies_to_a_remote_run(  # noqa: PLR0913, PLR0917 - fixtures
     third: StartThird,
     tmp_path: Path,
     client: Path,
@@ -33,7 +33,7 @@ def test_the_words_of_an_exporters_lab_file_hold_for_a_run(  # noqa: PLR0913, PL
     control: ManagementClient,
     boards: list[str],
 ) -> None:
-    with third(words=WORDS):
+    with third(place_lines=PLACE_LINES):
         with LabRun(
             tmp_path / "run", "jumpstarter:lab=2", (f"--hil-client={client}", "-k", "logs_in")
         ) as run:

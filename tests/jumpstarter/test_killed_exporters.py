@@ -1,4 +1,4 @@
-"""An exporter that is killed in the midst of work: who waits for it has lost it, and its board is safe."""
+"""An exporter that is killed during a flash or a console session: the board is lost and made safe."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from exporters import wait_for
-from reached import address, reached
+from remote_boards import address, open_remote_board
 
 from hil.errors import BoardLostError, ConsoleLostError
 from hil.flash.progress import NoProgress
@@ -28,13 +28,13 @@ pytestmark = pytest.mark.timeout(120)
 
 @pytest.fixture
 def board(mortal: DirectExporter, certificate: Certificate, tmp_path: Path) -> Iterator[Board]:
-    """The board of an exporter that may be killed."""
-    with reached(address(mortal.address, certificate, tmp_path), LIMIT_S) as opened:
+    """The board of an exporter that the test kills."""
+    with open_remote_board(address(mortal.address, certificate, tmp_path), LIMIT_S) as opened:
         yield opened
 
 
 class Interrupted(NoProgress):
-    """A progress that does something once, when so much of an image was sent."""
+    """A progress that calls `act` once, after `after_bytes` of an image were sent."""
 
     def __init__(self, after_bytes: int, act: Callable[[], object]) -> None:
         self._left_bytes = after_bytes
@@ -53,7 +53,7 @@ class Interrupted(NoProgress):
             self._act()
 
 
-def test_a_flash_whose_exporter_is_killed_ends_as_a_lost_board(
+def test_flash_ends_as_a_lost_board_when_the_exporter_is_killed(
     board: Board, mortal: DirectExporter, control: ManagementClient, tmp_path: Path
 ) -> None:
     image = tmp_path / "image"
@@ -65,7 +65,7 @@ def test_a_flash_whose_exporter_is_killed_ends_as_a_lost_board(
     wait_for("the guard makes the board safe", lambda: control.state(board.serial)["mux"] == "off")
 
 
-def test_a_console_whose_exporter_is_killed_while_bytes_come_is_lost(
+def test_console_is_lost_when_the_exporter_is_killed_while_bytes_arrive(
     board: Board, mortal: DirectExporter, control: ManagementClient
 ) -> None:
     board.power.on()

@@ -1,4 +1,4 @@
-"""A run that is killed, whatever it is at: no lease stays, no DUT has power."""
+"""A run that is killed at any time leaves no lease and no powered DUT."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ each_way = pytest.mark.parametrize("workers", ["0", "2"])
 
 
 def options(client: Path, workers: str, tests: str) -> tuple[str, ...]:
-    """Options of a run by that client."""
+    """Return the options of a run by this client."""
     return (f"--hil-client={client}", "-n", workers, "-k", tests)
 
 
 @each_way
-def test_a_run_that_is_killed_while_it_waits_for_a_lease_waits_no_more(
+def test_guard_ends_the_request_of_a_run_killed_while_it_waits_for_a_lease(
     tmp_path: Path, client: Path, controller: Controller, workers: str
 ) -> None:
     wait_until_free(controller, 2)
@@ -51,7 +51,7 @@ def test_a_run_that_is_killed_while_it_waits_for_a_lease_waits_no_more(
     other.close()
 
 
-def test_a_run_that_has_its_client_from_the_environment_leaves_no_lease_either(
+def test_guard_ends_the_lease_of_a_killed_run_configured_by_the_environment(
     tmp_path: Path, client: Path, controller: Controller, control: ManagementClient
 ) -> None:
     wait_until_free(controller, 2)
@@ -73,7 +73,7 @@ def test_a_run_that_has_its_client_from_the_environment_leaves_no_lease_either(
 
 
 @each_way
-def test_a_run_that_is_killed_before_its_exporter_let_it_in_leaves_no_lease(
+def test_guard_ends_the_lease_of_a_run_killed_before_it_is_connected(
     tmp_path: Path, client: Path, controller: Controller, lab: list[Exporter], workers: str
 ) -> None:
     wait_until_free(controller, 2)
@@ -86,7 +86,7 @@ def test_a_run_that_is_killed_before_its_exporter_let_it_in_leaves_no_lease(
 
 
 @each_way
-def test_a_run_that_is_killed_while_it_flashes_leaves_a_safe_board_and_no_lease(
+def test_run_killed_while_it_flashes_leaves_a_safe_board_and_no_lease(
     tmp_path: Path, client: Path, controller: Controller, control: ManagementClient, workers: str
 ) -> None:
     wait_until_free(controller, 2)
@@ -103,7 +103,7 @@ def test_a_run_that_is_killed_while_it_flashes_leaves_a_safe_board_and_no_lease(
     assert was_on
 
 
-def test_a_killed_worker_leaves_a_safe_board_and_its_run_the_lease(
+def test_killed_worker_leaves_a_safe_board_and_the_run_keeps_the_lease(
     tmp_path: Path, client: Path, controller: Controller, control: ManagementClient
 ) -> None:
     wait_until_free(controller, 2)

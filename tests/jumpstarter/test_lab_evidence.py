@@ -1,4 +1,4 @@
-"""What a run on a lab leaves behind is what a run on this host does: transcripts, power traces, history."""
+"""A run on a lab keeps the same evidence as a local run: transcripts, power traces, history."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.usefixtures("lab"), pytest.mark.timeout(240)]
 
 
-def test_a_run_on_a_lab_keeps_transcripts_power_traces_and_history_of_its_boards(
+def test_lab_run_keeps_transcripts_power_traces_and_history(
     tmp_path: Path, client: Path, controller: Controller, boards: list[str]
 ) -> None:
     wait_until_free(controller, 2)

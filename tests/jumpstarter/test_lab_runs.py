@@ -1,4 +1,4 @@
-"""Runs of the suite on a lab: a controller, two exporters with hooks, TLS everywhere, boards simulated."""
+"""Runs of the suite on a lab: a controller, two exporters with hooks and simulated boards, TLS everywhere."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ pytestmark = [pytest.mark.usefixtures("lab"), pytest.mark.timeout(240)]
 
 
 def by(client: Path, *more: str) -> tuple[str, ...]:
-    """Options of a run by that client."""
+    """Return the options of a run by this client."""
     return (f"--hil-client={client}", *more)
 
 
-def test_two_workers_have_two_exporters(
+def test_workers_use_an_exporter_each(
     tmp_path: Path, client: Path, boards: list[str], controller: Controller, control: ManagementClient
 ) -> None:
     with LabRun(tmp_path / "run", ANY, by(client, "-n", "2", "-k", "own")) as run:
@@ -45,7 +45,7 @@ def test_two_workers_have_two_exporters(
     assert not any(control.state(board)["supply"] for board in boards[:2])
 
 
-def test_how_one_logs_in_is_told_by_the_lab_file_of_the_exporters_host(
+def test_login_is_read_from_the_lab_file_of_the_exporters_host(
     tmp_path: Path, client: Path, controller: Controller
 ) -> None:
     wait_until_free(controller, 2)
@@ -56,7 +56,9 @@ def test_how_one_logs_in_is_told_by_the_lab_file_of_the_exporters_host(
     assert "1 passed" in text, text
 
 
-def test_a_third_waits_and_is_told_for_what(tmp_path: Path, client: Path, controller: Controller) -> None:
+def test_third_run_waits_for_an_exporter_and_says_so(
+    tmp_path: Path, client: Path, controller: Controller
+) -> None:
     wait_until_free(controller, 2)
     with (
         LabRun(tmp_path / "one", ANY, by(client, "-k", "holds")) as one,
@@ -73,9 +75,7 @@ def test_a_third_waits_and_is_told_for_what(tmp_path: Path, client: Path, contro
     assert "1 passed" in text, text
 
 
-def test_who_will_not_wait_is_told_that_all_are_busy(
-    tmp_path: Path, client: Path, controller: Controller
-) -> None:
+def test_short_hil_wait_skips_tests_as_busy(tmp_path: Path, client: Path, controller: Controller) -> None:
     wait_until_free(controller, 2)
     with LabRun(tmp_path / "one", FIRST, by(client, "-k", "holds")) as one:
         one.wait_for_sign("holding")
@@ -88,7 +88,7 @@ def test_who_will_not_wait_is_told_that_all_are_busy(
     assert controller.pending() == []
 
 
-def test_a_killed_run_leaves_a_safe_board_and_no_lease(
+def test_killed_run_leaves_a_safe_board_and_no_lease(
     tmp_path: Path, client: Path, controller: Controller, control: ManagementClient
 ) -> None:
     wait_until_free(controller, 2)
@@ -104,7 +104,7 @@ def test_a_killed_run_leaves_a_safe_board_and_no_lease(
     wait_until_free(controller, 2)
 
 
-def test_a_lease_that_expires_under_a_test_loses_its_board(
+def test_board_is_lost_when_the_lease_expires_during_a_test(
     tmp_path: Path, client: Path, controller: Controller, control: ManagementClient
 ) -> None:
     wait_until_free(controller, 2)
@@ -120,14 +120,14 @@ def test_a_lease_that_expires_under_a_test_loses_its_board(
     assert "has ended" in text, text
 
 
-def test_a_selector_that_nothing_matches_means_absent(tmp_path: Path, client: Path) -> None:
+def test_selector_that_matches_no_exporter_means_absent(tmp_path: Path, client: Path) -> None:
     with LabRun(tmp_path / "run", "jumpstarter:board=none", by(client, "-k", "next")) as run:
         text = run.result()
 
     assert "DUTLink not available: no exporter has the labels board=none" in text, text
 
 
-def test_a_wrong_token_means_denied(tmp_path: Path, controller: Controller, certificate: Certificate) -> None:
+def test_wrong_token_means_denied(tmp_path: Path, controller: Controller, certificate: Certificate) -> None:
     wrong = tmp_path / "wrong.yaml"
     wrong.write_text(json.dumps(client_facts(controller, certificate, "guessed")), encoding="utf-8")
 
@@ -140,7 +140,7 @@ def test_a_wrong_token_means_denied(tmp_path: Path, controller: Controller, cert
 
 
 @pytest.mark.parametrize("workers", ["0", "2"])
-def test_a_client_that_there_is_not_ends_the_run_before_it_begins(tmp_path: Path, workers: str) -> None:
+def test_missing_client_configuration_ends_the_run_before_it_starts(tmp_path: Path, workers: str) -> None:
     with LabRun(tmp_path / "run", ANY, by(tmp_path / "bob.yaml", "-n", workers)) as run:
         text = run.result()
 
@@ -149,14 +149,14 @@ def test_a_client_that_there_is_not_ends_the_run_before_it_begins(tmp_path: Path
     assert run.process.returncode == 4, text
 
 
-def test_the_hooks_ran_and_could_use_the_board(lab: list[Exporter], boards: list[str]) -> None:
+def test_hooks_can_use_the_board(lab: list[Exporter], boards: list[str]) -> None:
     said = (lab[0].folder / "hooks-0").read_text()
 
     assert said.count("before") >= said.count("after") >= 1
     assert f"serial: {boards[0]}" in said
 
 
-def test_a_killed_exporter_is_lost_at_once_and_leaves_a_safe_board(
+def test_killed_exporter_is_lost_at_once_and_leaves_a_safe_board(
     third: StartThird,
     tmp_path: Path,
     client: Path,

@@ -1,4 +1,4 @@
-"""Tests that ask for certain boards get them on a lab as they do on one host, alone and under `-n`."""
+"""Tests on a lab run on the boards that they require, with and without `-n`."""
 
 from __future__ import annotations
 
@@ -22,29 +22,29 @@ if TYPE_CHECKING:
     from hil.sim.management.client import ManagementClient
 
 ANY = "jumpstarter:board=dutlink"
-WISHES = "case_wishes.py"
+REQUIREMENTS = "case_requirements.py"
 
 pytestmark = [pytest.mark.usefixtures("lab"), pytest.mark.timeout(240)]
 
 
 def met(run: LabRun, color: str) -> set[str]:
-    """Serial numbers of the boards that the tests of that name ran on."""
+    """Return the serial numbers of the boards that the tests of this color ran on."""
     return {sign.read_text() for sign in run.signs.glob(f"{color}-*")}
 
 
 def is_without_green(text: str) -> bool:
-    """Whether the test for a green board was skipped, or failed where every exporter had told its tags."""
+    """Return True if the test for a green board was skipped, or failed since all tags were known."""
     skipped = "1 skipped" in text and "DUTLink not available: no board tagged green" in text
     return skipped or ("1 error" in text and "no board has the tag green: known are blue, red" in text)
 
 
 @pytest.mark.parametrize("workers", ["2", "3"])
-def test_each_test_runs_on_a_board_that_it_asked_for(
+def test_each_test_runs_on_a_board_that_it_requires(
     tmp_path: Path, client: Path, controller: Controller, boards: list[str], workers: str
 ) -> None:
     wait_until_free(controller, 2)
 
-    with LabRun(tmp_path / "run", ANY, (f"--hil-client={client}", "-n", workers), cases=WISHES) as run:
+    with LabRun(tmp_path / "run", ANY, (f"--hil-client={client}", "-n", workers), cases=REQUIREMENTS) as run:
         text = run.result()
 
     assert re.search("11 passed, 1 (skipped|error)", text), text
@@ -53,25 +53,25 @@ def test_each_test_runs_on_a_board_that_it_asked_for(
     assert controller.active() == []
 
 
-def test_a_worker_more_than_there_are_exporters_waits_for_nothing(
+def test_worker_without_an_exporter_does_not_wait(
     tmp_path: Path, client: Path, controller: Controller
 ) -> None:
     wait_until_free(controller, 2)
     more = (f"--hil-client={client}", "-n", "3", "--hil-wait", "600", "-k", "red or any or no_board")
 
-    with LabRun(tmp_path / "run", ANY, more, cases=WISHES) as run:
+    with LabRun(tmp_path / "run", ANY, more, cases=REQUIREMENTS) as run:
         text = run.result()
 
     assert "8 passed" in text, text
 
 
-def test_a_run_without_workers_goes_on_looking_until_a_board_suits(
+def test_run_without_workers_searches_until_a_board_suits(
     tmp_path: Path, client: Path, controller: Controller, boards: list[str]
 ) -> None:
     wait_until_free(controller, 2)
 
     with LabRun(
-        tmp_path / "run", ANY, (f"--hil-client={client}", "-k", "blue or green"), cases=WISHES
+        tmp_path / "run", ANY, (f"--hil-client={client}", "-k", "blue or green"), cases=REQUIREMENTS
     ) as run:
         text = run.result()
 
@@ -81,13 +81,13 @@ def test_a_run_without_workers_goes_on_looking_until_a_board_suits(
     assert controller.active() == []
 
 
-def test_the_board_that_a_run_is_told_to_use_is_found_by_the_name_it_has_in_the_lab(
+def test_hil_board_finds_a_board_by_the_name_of_its_place(
     tmp_path: Path, client: Path, controller: Controller, boards: list[str]
 ) -> None:
     wait_until_free(controller, 2)
     only = (f"--hil-client={client}", "-n", "2", "--hil-board", "place1", "-k", "any")
 
-    with LabRun(tmp_path / "run", ANY, only, cases=WISHES) as run:
+    with LabRun(tmp_path / "run", ANY, only, cases=REQUIREMENTS) as run:
         text = run.result()
 
     assert "4 passed" in text, text
@@ -95,7 +95,7 @@ def test_the_board_that_a_run_is_told_to_use_is_found_by_the_name_it_has_in_the_
 
 
 @pytest.mark.parametrize("more", [(), ("--hil-board", "place0")])
-def test_workers_of_a_run_that_got_no_exporter_in_time_say_so_without_waiting_again(
+def test_workers_do_not_wait_again_when_the_controller_got_no_exporter(
     tmp_path: Path, client: Path, controller: Controller, more: tuple[str, ...]
 ) -> None:
     wait_until_free(controller, 2)
@@ -103,7 +103,7 @@ def test_workers_of_a_run_that_got_no_exporter_in_time_say_so_without_waiting_ag
     with LabRun(tmp_path / "one", first, (f"--hil-client={client}", "-k", "holds")) as one:
         one.wait_for_sign("holding")
         options = (f"--hil-client={client}", "-n", "2", "--hil-wait", "5", "-k", "any or no_board", *more)
-        with LabRun(tmp_path / "two", first, options, cases=WISHES) as two:
+        with LabRun(tmp_path / "two", first, options, cases=REQUIREMENTS) as two:
             text = two.result()
         one.give_sign("go on")
 
@@ -113,7 +113,7 @@ def test_workers_of_a_run_that_got_no_exporter_in_time_say_so_without_waiting_ag
 
 
 @pytest.mark.parametrize("workers", ["0", "2"])
-def test_leases_end_behind_the_last_test_that_needs_a_board_though_the_run_goes_on(
+def test_leases_end_after_the_last_test_that_needs_a_board(
     tmp_path: Path, client: Path, controller: Controller, workers: str
 ) -> None:
     wait_until_free(controller, 2)
@@ -130,7 +130,7 @@ def test_leases_end_behind_the_last_test_that_needs_a_board_though_the_run_goes_
     assert "2 passed" in text, text
 
 
-def test_tests_go_on_with_the_exporters_that_are_left_when_one_is_killed(  # noqa: PLR0913, PLR0917 - fixtures
+def test_tests_continue_on_the_other_exporters_when_one_is_killed(  # noqa: PLR0913, PLR0917 - fixtures
     third: StartThird,
     tmp_path: Path,
     client: Path,
@@ -166,7 +166,7 @@ def test_tests_go_on_with_the_exporters_that_are_left_when_one_is_killed(  # noq
     assert all(ended)
 
 
-def test_a_killed_parallel_run_leaves_safe_boards_and_no_lease(
+def test_killed_parallel_run_leaves_safe_boards_and_no_lease(
     tmp_path: Path, client: Path, controller: Controller, control: ManagementClient
 ) -> None:
     wait_until_free(controller, 2)

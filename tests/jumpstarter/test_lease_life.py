@@ -1,4 +1,4 @@
-"""A lease lives as long as its run and hardly longer: renewed, reaped, used inside `jmp shell`."""
+"""Leases are renewed during a run, ended after it, and used inside `jmp shell`."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 pytestmark = [pytest.mark.usefixtures("lab"), pytest.mark.timeout(240)]
 
 
-def test_a_lease_outlives_its_own_length_while_it_is_used(client: Path, controller: Controller) -> None:
+def test_lease_is_renewed_while_it_is_used(client: Path, controller: Controller) -> None:
     wait_until_free(controller, 2)
     connection = OwnLeaseConnection(SelectorTarget("lab=0", str(client)), LIMIT_S, print, lease_s=SHORT_S)
     lease = controller.leases[connection.lease.name]
@@ -69,7 +69,7 @@ def test_lease_is_renewed_for_its_length_though_the_controllers_clock_is_wrong(
     connection.close()
 
 
-def test_a_lease_that_a_killed_process_left_is_ended_by_the_clients_next_run(
+def test_stale_lease_of_a_killed_process_is_ended_by_the_next_run(
     client: Path, controller: Controller
 ) -> None:
     wait_until_free(controller, 2)
@@ -83,7 +83,7 @@ def test_a_lease_that_a_killed_process_left_is_ended_by_the_clients_next_run(
     assert any("ended 1 lease of runs that were killed on this machine" in line for line in told)
 
 
-def test_hooks_may_take_longer_than_a_connection_is_waited_for(
+def test_hooks_may_take_longer_than_the_connect_limit(
     third: StartThird,
     client: Path,
     boards: list[str],
@@ -95,9 +95,7 @@ def test_hooks_may_take_longer_than_a_connection_is_waited_for(
         connection.close()
 
 
-def test_inside_a_jumpstarter_shell_its_board_is_used_unasked(
-    tmp_path: Path, client: Path, controller: Controller
-) -> None:
+def test_jmp_shell_board_is_used_by_default(tmp_path: Path, client: Path, controller: Controller) -> None:
     wait_until_free(controller, 2)
     in_shell = (str(JMP), "shell", "--client-config", str(client), "--selector", "lab=1", "--")
 

@@ -1,4 +1,4 @@
-"""One meter for all streams that watch it."""
+"""`SharedMeter`: one meter for all streams of readings."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def busy() -> None:
 
 
 class Board:
-    """Answers what it is given, one after the other; the last for ever."""
+    """Returns the given readings one after the other, then the last one for ever."""
 
     def __init__(self, *answers: float) -> None:
         self._answers = list(answers)
@@ -32,7 +32,7 @@ class Board:
         return reading(self._answers.pop(0) if len(self._answers) > 1 else self._answers[0])
 
 
-def test_every_stream_begins_with_a_reading_of_its_own() -> None:
+def test_read_returns_a_fresh_reading_for_each_stream() -> None:
     board = Board(0.1, 0.2)
 
     async def begin() -> list[PowerReading]:
@@ -42,7 +42,7 @@ def test_every_stream_begins_with_a_reading_of_its_own() -> None:
     assert asyncio.run(begin()) == [reading(0.1), reading(0.2)]
 
 
-def test_a_board_that_answers_at_once_is_not_asked_by_a_thread() -> None:
+def test_read_uses_no_thread_if_the_board_answers_at_once() -> None:
     board = Board(0.1)
 
     async def begin() -> PowerReading:
@@ -52,7 +52,7 @@ def test_a_board_that_answers_at_once_is_not_asked_by_a_thread() -> None:
     assert board.asked == 0
 
 
-def test_streams_that_wait_share_what_is_read_meanwhile() -> None:
+def test_wait_for_change_shares_readings_between_streams() -> None:
     board = Board(0.1, 0.1, 0.2)
 
     async def watch() -> list[PowerReading]:
@@ -64,7 +64,7 @@ def test_streams_that_wait_share_what_is_read_meanwhile() -> None:
     assert board.asked == 1 + 2
 
 
-def test_a_stream_that_begins_tells_the_others_what_changed() -> None:
+def test_read_of_a_new_stream_wakes_waiting_streams() -> None:
     board = Board(0.1, 0.2)
 
     async def watch() -> PowerReading:
@@ -77,7 +77,7 @@ def test_a_stream_that_begins_tells_the_others_what_changed() -> None:
     assert board.asked == 1 + 1
 
 
-def test_a_meter_that_nobody_watches_any_more_is_not_read() -> None:
+def test_meter_is_not_polled_without_waiting_streams() -> None:
     board = Board(0.1)
 
     async def leave() -> set[asyncio.Task[None]]:
@@ -92,7 +92,7 @@ def test_a_meter_that_nobody_watches_any_more_is_not_read() -> None:
     assert asyncio.run(leave()) == set()
 
 
-def test_a_board_that_is_lost_ends_every_stream() -> None:
+def test_wait_for_change_raises_in_every_stream_when_the_board_is_lost() -> None:
     def lost() -> PowerReading:
         what = "it left the bus"
         raise BoardLostError(what)

@@ -1,4 +1,4 @@
-"""Images travel to an exporter piece by piece, and only those that its stick lacks."""
+"""Flash and read the stick of a remote board; share its session and console."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
-from reached import address, reached
+from remote_boards import address, open_remote_board
 
 from hil.dutlink.usb.protocol import Request, StorageAction
 from hil.errors import BoardBusyError, FlashError, ImageError
@@ -31,7 +31,7 @@ LIMIT_S = 30.0
 
 
 class Heard:
-    """A progress that remembers how much was sent."""
+    """A progress that counts the bytes that were sent."""
 
     def __init__(self) -> None:
         self.phases: list[str] = []
@@ -48,8 +48,8 @@ class Heard:
 
 
 def remote(direct: DirectExporter, certificate: Certificate, folder: Path) -> AbstractContextManager[Board]:
-    """The exporter's board, as a run opens it."""
-    return reached(address(direct.address, certificate, folder), LIMIT_S)
+    """Open the exporter's board as a run does."""
+    return open_remote_board(address(direct.address, certificate, folder), LIMIT_S)
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def board(direct: DirectExporter, certificate: Certificate, tmp_path: Path) -> I
         yield opened
 
 
-def test_what_was_flashed_from_afar_boots(board: Board, tmp_path: Path) -> None:
+def test_remote_flash_boots(board: Board, tmp_path: Path) -> None:
     build_image(tmp_path / "image", "afar-1", 4 << 20)
     heard = Heard()
 
@@ -72,7 +72,7 @@ def test_what_was_flashed_from_afar_boots(board: Board, tmp_path: Path) -> None:
     assert board.console.expect("afar-1", timeout_s=LIMIT_S)
 
 
-def test_only_what_the_stick_lacks_is_sent(board: Board, tmp_path: Path) -> None:
+def test_flash_sends_only_the_chunks_that_the_stick_lacks(board: Board, tmp_path: Path) -> None:
     image = tmp_path / "image"
     image.write_bytes(os.urandom(8 << 20))
     board.storage.flash(image)
@@ -89,10 +89,10 @@ def test_only_what_the_stick_lacks_is_sent(board: Board, tmp_path: Path) -> None
     assert not flashed.was_written
 
 
-def test_far_stick_whose_socket_is_known_comes_once_to_be_written_and_once_to_be_read_back(
+def test_flash_attaches_a_stick_with_known_socket_twice(
     board: Board, tmp_path: Path, control: ManagementClient
 ) -> None:
-    """Each time takes seconds on a real host."""
+    """On a real host a stick takes seconds to appear each time."""
     first, second = tmp_path / "first", tmp_path / "second"
     for image in (first, second):
         image.write_bytes(os.urandom(3 << 20))
@@ -106,7 +106,7 @@ def test_far_stick_whose_socket_is_known_comes_once_to_be_written_and_once_to_be
     assert turned.count(StorageAction.HOST) == 2
 
 
-def test_a_stick_that_is_not_proven_on_record_there_is_not_given_to_the_dut_from_afar(
+def test_dut_is_refused_if_the_exporters_record_says_unverified(
     board: Board, control: ManagementClient
 ) -> None:
     board.storage.off()
@@ -122,7 +122,7 @@ def test_a_stick_that_is_not_proven_on_record_there_is_not_given_to_the_dut_from
     assert (before, control.state(board.serial)["mux"]) == ("off", "dut")
 
 
-def test_a_damaged_image_is_refused_before_the_stick_is_touched(
+def test_flash_refuses_a_damaged_image_before_the_stick_moves(
     board: Board, tmp_path: Path, control: ManagementClient
 ) -> None:
     image = tmp_path / "image.gz"
@@ -135,7 +135,7 @@ def test_a_damaged_image_is_refused_before_the_stick_is_touched(
     assert control.state(board.serial)["mux"] == before
 
 
-def test_an_image_that_is_too_large_is_told_as_here(board: Board, tmp_path: Path) -> None:
+def test_flash_raises_the_exporters_error_for_a_too_large_image(board: Board, tmp_path: Path) -> None:
     with (tmp_path / "image").open("wb") as file:
         file.write(os.urandom(4096))
         file.truncate(65 << 20)
@@ -144,7 +144,7 @@ def test_an_image_that_is_too_large_is_told_as_here(board: Board, tmp_path: Path
         board.storage.flash(tmp_path / "image")
 
 
-def test_the_sticks_bytes_come_from_afar(board: Board, tmp_path: Path) -> None:
+def test_read_returns_the_bytes_of_the_remote_stick(board: Board, tmp_path: Path) -> None:
     image = tmp_path / "image"
     image.write_bytes(os.urandom(3 << 20))
     board.storage.flash(image)
@@ -154,7 +154,7 @@ def test_the_sticks_bytes_come_from_afar(board: Board, tmp_path: Path) -> None:
     assert read.path.read_bytes() == image.read_bytes()
 
 
-def test_two_runs_never_share_a_board_that_is_reached_directly(
+def test_direct_exporter_serves_one_run_at_a_time(
     board: Board, direct: DirectExporter, certificate: Certificate, tmp_path: Path
 ) -> None:
     told: list[str] = []
@@ -167,7 +167,7 @@ def test_two_runs_never_share_a_board_that_is_reached_directly(
     assert board.power.read() is not None
 
 
-def test_a_dut_with_a_console_of_its_own_has_it_from_afar_too(
+def test_console_named_by_usb_console_is_used_remotely(
     direct: DirectExporter, certificate: Certificate, tmp_path: Path, boards: list[str]
 ) -> None:
     own = f"usb-Red_Hat_Inc._Dutlink_{boards[2]}-if00"  # any other tty of the exporter's host will do
@@ -184,18 +184,18 @@ def test_a_dut_with_a_console_of_its_own_has_it_from_afar_too(
             board.settings.write(usb_console="")
 
 
-def test_what_several_threads_say_at_once_all_arrives(board: Board) -> None:
+def test_requests_of_several_threads_are_all_answered(board: Board) -> None:
     with ThreadPoolExecutor(4) as threads:
         readings = list(threads.map(lambda _: board.power.read(), range(100)))
 
     assert len(readings) == 100
 
 
-def test_nobody_can_write_to_the_file_that_stands_for_a_far_stick(board: Board) -> None:
+def test_placeholder_refuses_writes(board: Board) -> None:
     board.storage.host()
     node = board.storage.wait_for_node()
 
     with pytest.raises(PermissionError), node.open("r+b", buffering=0) as file:
-        file.write(b"lost")  # root, too: whoever gets it open cannot write
+        file.write(b"lost")  # root can open the file, and cannot write either
 
     assert node.stat().st_size == 64 << 20

@@ -1,4 +1,4 @@
-"""Which error a search among exporters ends with, where no board suits."""
+"""The error of a search in which no board suits."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def found(exporter: str, tag: str) -> FoundBoard:
 
 
 @pytest.mark.parametrize(("known", "kind"), [({"a"}, UsageError), ({"a", "b"}, BoardAbsentError)])
-def test_tag_that_no_exporter_has_is_misspelt_where_all_have_told_theirs(
+def test_no_board_error_reports_a_misspelt_tag_only_if_all_tags_are_known(
     known: set[str], kind: type[Exception]
 ) -> None:
     search = Search(SelectorTarget("board=dutlink", ""), Lab(), 0.0, lambda _line: None)

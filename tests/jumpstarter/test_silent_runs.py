@@ -1,4 +1,4 @@
-"""Clients of an exporter that say nothing, or drip: they keep neither the board nor a thread."""
+"""Clients that send nothing, or half a frame, keep neither the board nor a thread of the exporter."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_session_ends_without_a_hello(said: bytes) -> None:
 
 
 @pytest.mark.parametrize("begun", [False, True], ids=["silent", "silent after it began"])
-def test_stick_desk_gives_its_thread_back_from_a_silent_run(begun: bool) -> None:
+def test_stick_service_ends_its_thread_when_the_run_is_silent(begun: bool) -> None:
     async def serve() -> list[Frame]:
         theirs, ours = create_memory_stream()
         async with theirs, ours, create_task_group() as tasks:

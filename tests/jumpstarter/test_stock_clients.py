@@ -1,4 +1,4 @@
-"""Jumpstarter's own clients use our driver as they use any other, over TLS."""
+"""Jumpstarter's own clients can use hil's driver, over TLS."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def truth(control: ManagementClient, board: str) -> dict[str, Any]:
     return control.state(board)
 
 
-def test_on_and_off_switch_the_supply(stock: Any, control: ManagementClient, boards: list[str]) -> None:
+def test_power_on_and_off_switch_the_supply(stock: Any, control: ManagementClient, boards: list[str]) -> None:
     stock.power.on()
     on = truth(control, boards[0])["supply"]
 
@@ -41,7 +41,7 @@ def test_on_and_off_switch_the_supply(stock: Any, control: ManagementClient, boa
     assert not truth(control, boards[0])["supply"]
 
 
-def test_the_meter_is_read_without_end_and_shows_the_dut_running(stock: Any) -> None:
+def test_power_read_streams_readings_of_the_running_dut(stock: Any) -> None:
     stock.power.on()
 
     amps = (reading.current for reading in stock.power.read())
@@ -49,7 +49,7 @@ def test_the_meter_is_read_without_end_and_shows_the_dut_running(stock: Any) -> 
     assert next(value for value in amps if value > AMPS_OF_A_RUNNING_DUT)
 
 
-def test_force_off_cuts_the_power_in_one_call_whatever_the_sequence_is(
+def test_force_off_cuts_the_power_in_one_call(
     stock: Any, control: ManagementClient, boards: list[str]
 ) -> None:
     stock.power.on()
@@ -59,7 +59,7 @@ def test_force_off_cuts_the_power_in_one_call_whatever_the_sequence_is(
     assert not truth(control, boards[0])["supply"]
 
 
-def test_the_mux_turns_both_ways(stock: Any, control: ManagementClient, boards: list[str]) -> None:
+def test_storage_moves_the_mux_both_ways(stock: Any, control: ManagementClient, boards: list[str]) -> None:
     stock.storage.host()
     on_host = truth(control, boards[0])["mux"]
 
@@ -70,7 +70,7 @@ def test_the_mux_turns_both_ways(stock: Any, control: ManagementClient, boards: 
     assert truth(control, boards[0])["mux"] == "off"
 
 
-def test_the_console_works_both_ways(stock: Any) -> None:
+def test_console_works_both_ways(stock: Any) -> None:
     with stock.console.pexpect() as console:
         stock.power.on()
         console.expect_exact("boot> ", timeout=30)
@@ -79,7 +79,7 @@ def test_the_console_works_both_ways(stock: Any) -> None:
         console.expect_exact("boot> ", timeout=30)
 
 
-def test_a_console_can_be_opened_again_by_a_client_that_stays(stock: Any) -> None:
+def test_console_can_be_opened_again_by_the_same_client(stock: Any) -> None:
     stock.power.on()
 
     for _ in range(3):
@@ -88,12 +88,12 @@ def test_a_console_can_be_opened_again_by_a_client_that_stays(stock: Any) -> Non
             assert console.receive()
 
 
-def test_a_second_console_is_refused_while_the_first_is_open(stock: Any) -> None:
+def test_console_is_refused_while_it_is_open(stock: Any) -> None:
     with stock.console.stream(), stock.console.stream() as second, pytest.raises(BrokenResourceError):
         second.receive()
 
 
-def test_an_error_says_what_why_and_what_to_do(direct: DirectExporter, certificate: Certificate) -> None:
+def test_driver_error_says_what_why_and_what_to_do(direct: DirectExporter, certificate: Certificate) -> None:
     three_parts = r"(?s)no pin 'x'.*try: one of a, b, c, d, reset"
     with (
         connected(direct.address, certificate, allow=["*"]) as client,
@@ -102,7 +102,7 @@ def test_an_error_says_what_why_and_what_to_do(direct: DirectExporter, certifica
         client.dutlink.pins.set("x", "low")
 
 
-def test_clients_with_hil_also_have_pins_and_settings(
+def test_client_with_hil_has_pins_settings_and_board(
     direct: DirectExporter, certificate: Certificate, control: ManagementClient, boards: list[str]
 ) -> None:
     with connected(direct.address, certificate, allow=["*"]) as client:
@@ -115,7 +115,7 @@ def test_clients_with_hil_also_have_pins_and_settings(
         client.dutlink.board.make_safe()  # pin A low would have the next test's DUT in rescue mode
 
 
-def test_the_board_is_made_safe_when_the_exporter_ends(
+def test_exporter_makes_the_board_safe_when_it_ends(
     mortal: DirectExporter, certificate: Certificate, control: ManagementClient, boards: list[str]
 ) -> None:
     with connected(mortal.address, certificate, allow=["*"]) as client:
@@ -130,7 +130,7 @@ def test_the_board_is_made_safe_when_the_exporter_ends(
     assert (after["supply"], after["mux"]) == (False, "off")
 
 
-def test_the_guard_makes_the_board_safe_when_the_exporter_is_killed(
+def test_guard_makes_the_board_safe_when_the_exporter_is_killed(
     mortal: DirectExporter, certificate: Certificate, control: ManagementClient, boards: list[str]
 ) -> None:
     with connected(mortal.address, certificate, allow=["*"]) as client:
@@ -142,13 +142,13 @@ def test_the_guard_makes_the_board_safe_when_the_exporter_is_killed(
 
 
 @pytest.mark.usefixtures("direct")
-def test_a_local_user_and_the_exporter_never_meet_on_one_board(boards: list[str]) -> None:
+def test_exporter_holds_the_hosts_lease(boards: list[str]) -> None:
     with pytest.raises(BoardBusyError, match=r"jmp run"):
         acquire(boards[0], wait_s=0.0)
 
 
 @pytest.mark.parametrize("passphrase", [None, "guessed"])
-def test_nobody_calls_without_the_passphrase(
+def test_wrong_passphrase_is_refused(
     direct: DirectExporter, certificate: Certificate, passphrase: str | None
 ) -> None:
     with (
@@ -158,7 +158,7 @@ def test_nobody_calls_without_the_passphrase(
         pass
 
 
-def test_a_stock_flash_boots_and_is_proven_on_the_exporter(
+def test_storage_flash_boots(
     stock: Any, tmp_path: Path, control: ManagementClient, boards: list[str]
 ) -> None:
     image = tmp_path / "image"
@@ -176,7 +176,7 @@ def test_a_stock_flash_boots_and_is_proven_on_the_exporter(
         console.expect_exact("stock-1", timeout=30)
 
 
-def test_what_is_not_proven_is_not_given_to_the_dut(
+def test_storage_dut_is_refused_after_a_failed_flash(
     stock: Any, tmp_path: Path, control: ManagementClient, boards: list[str]
 ) -> None:
     (tmp_path / "image.gz").write_bytes(gzip.compress(bytes(1 << 20))[:-9])
@@ -188,7 +188,7 @@ def test_what_is_not_proven_is_not_given_to_the_dut(
     assert truth(control, boards[0])["mux"] != "dut"
 
 
-def test_the_sticks_bytes_come_back(stock: Any, tmp_path: Path) -> None:
+def test_storage_dump_returns_the_flashed_bytes(stock: Any, tmp_path: Path) -> None:
     image = tmp_path / "image"
     build_image(image, "stock-2", 4 << 20)
     stock.storage.flash(str(image))

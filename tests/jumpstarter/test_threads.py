@@ -1,4 +1,4 @@
-"""Threads that wait for a board, so that the event loop goes on meanwhile."""
+"""`run_in_thread`: call a function in a thread without blocking the event loop."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hil.jumpstarter.protocol.threads import run_in_thread
 LONG_S = 30.0
 
 
-def test_what_a_thread_returns_and_raises_reaches_who_asked() -> None:
+def test_run_in_thread_returns_the_result_or_raises_the_error() -> None:
     async def ask() -> None:
         assert await run_in_thread(divmod, 7, 2) == (3, 1)
         with pytest.raises(ZeroDivisionError):
@@ -22,7 +22,7 @@ def test_what_a_thread_returns_and_raises_reaches_who_asked() -> None:
     asyncio.run(ask())
 
 
-def test_two_jobs_at_once_do_not_wait_for_each_other() -> None:
+def test_run_in_thread_runs_two_calls_at_once() -> None:
     both = threading.Barrier(2)
 
     async def ask() -> list[int]:
@@ -32,7 +32,7 @@ def test_two_jobs_at_once_do_not_wait_for_each_other() -> None:
 
 
 @pytest.mark.parametrize("natively", [True, False], ids=["by its task", "by its scope"])
-def test_who_is_cancelled_waits_until_the_thread_is_done(natively: bool) -> None:
+def test_run_in_thread_waits_for_the_thread_when_cancelled(natively: bool) -> None:
     """A request that switches the supply on must not reach the board after it was made safe."""
     began, may_end = threading.Event(), threading.Event()
     told: list[str] = []

@@ -1,4 +1,4 @@
-"""A tty as a stream of bytes; a pty stands for it."""
+"""`TtyStream`, with a pty as its tty."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LIMIT_S = 30.0
 
 @contextmanager
 def a_tty() -> Iterator[tuple[Tty, int]]:
-    """A tty, and the end where the DUT is."""
+    """Yield a tty and the descriptor of its other end, where the DUT is."""
     dut, end = pty.openpty()
     tty = Tty(Path(os.ttyname(end)))
     try:
@@ -38,17 +38,17 @@ def run(act: Coroutine[Any, Any, None]) -> None:
     asyncio.run(asyncio.wait_for(act, LIMIT_S))
 
 
-def test_what_follows_a_few_bytes_closely_is_gathered_into_one_message(
+def test_receive_gathers_bytes_that_follow_a_short_read_closely(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def gather() -> None:
         with a_tty() as (tty, dut):
 
-            async def meanwhile(_seconds: float) -> None:
+            async def write_more(_seconds: float) -> None:
                 os.write(dut, b"b")
                 os.write(dut, b"c")
 
-            monkeypatch.setattr(tty_stream, "sleep", meanwhile)
+            monkeypatch.setattr(tty_stream, "sleep", write_more)
             async with TtyStream(tty, "5a1c0e01") as stream:
                 os.write(dut, b"a")
                 first, then = await stream.receive(), await stream.receive()
@@ -57,7 +57,7 @@ def test_what_follows_a_few_bytes_closely_is_gathered_into_one_message(
     run(gather())
 
 
-def test_bytes_that_come_in_plenty_are_never_held_back(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_receive_never_delays_a_long_read(monkeypatch: pytest.MonkeyPatch) -> None:
     many = bytes(tty_stream._FEW_BYTES)
 
     async def never(_seconds: float) -> None:
@@ -75,7 +75,7 @@ def test_bytes_that_come_in_plenty_are_never_held_back(monkeypatch: pytest.Monke
     run(stream_plenty())
 
 
-def test_bytes_go_both_ways() -> None:
+def test_send_writes_to_the_tty() -> None:
     async def talk() -> None:
         with a_tty() as (tty, dut):
             async with TtyStream(tty, "5a1c0e01") as stream:
@@ -85,7 +85,7 @@ def test_bytes_go_both_ways() -> None:
     run(talk())
 
 
-def test_closing_ends_who_waits_for_bytes() -> None:
+def test_aclose_ends_a_waiting_receive() -> None:
     async def close() -> None:
         with a_tty() as (tty, _):
             stream = TtyStream(tty, "5a1c0e01")

@@ -1,4 +1,4 @@
-"""Tests that runs of `tests/jumpstarter` run on a lab; nothing in them tells where the board is."""
+"""Tests that the runs of `tests/jumpstarter` run on a lab; written as for a local board."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LIMIT_S = 60.0
 def _wait_for(sign: str) -> None:
     ends = time.monotonic() + LIMIT_S
     while not (SIGNS / sign).exists():
-        assert time.monotonic() < ends, f"nobody gave the sign {sign}"
+        assert time.monotonic() < ends, f"no sign {sign} within {LIMIT_S} s"
         time.sleep(0.02)
 
 
@@ -72,7 +72,7 @@ def test_it_logs_in(dutlink: Board, power: Power, storage: Storage, console: Con
 
 
 class Halting:
-    """Progress that stops on the way, and says so."""
+    """Progress that waits before chunks are sent."""
 
     def begin(self, phase: str, total_bytes: int | None) -> None:
         if phase == "send":

@@ -1,4 +1,4 @@
-"""Jumpstarter is an extra: without it hil says how to get it, and nothing imports it unasked."""
+"""Jumpstarter is an extra: without it errors say how to install it, and no other part of hil imports it."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ OURS = (
 NEEDED = ("jumpstarter", "jumpstarter_protocol", "grpc", "anyio")
 
 
-def test_without_the_extra_an_error_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_parse_boards_without_the_extra_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hil.jumpstarter.optional.find_spec", lambda _name: None)
 
     with pytest.raises(UsageError, match=r"(?s)extra of hil.*pip install -e '\.\[jumpstarter\]'"):
         parse_boards("jumpstarter:board=dutlink")
 
 
-def test_with_the_extra_the_asked_lab_is_kept_as_it_was_written(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_parse_boards_keeps_the_text_of_a_lab(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hil.jumpstarter.optional.find_spec", lambda name: name)
 
     option = parse_boards("jumpstarter:board=dutlink,site=lab", "ann")
@@ -38,7 +38,7 @@ def test_with_the_extra_the_asked_lab_is_kept_as_it_was_written(monkeypatch: pyt
     assert not option.simulated
 
 
-def test_nothing_of_it_is_imported_by_the_rest_of_hil() -> None:
+def test_import_of_hil_imports_no_package_of_the_extra() -> None:
     code = f"{OURS}; import sys; print([name for name in {NEEDED} if name in sys.modules])"
 
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
@@ -47,7 +47,7 @@ def test_nothing_of_it_is_imported_by_the_rest_of_hil() -> None:
 
 
 @pytest.mark.parametrize("command", [("power", "on"), ("safe",), ("boards",)])
-def test_commands_by_hand_say_what_to_use_on_a_lab(
+def test_commands_refuse_the_boards_of_a_lab(
     command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("hil.jumpstarter.optional.find_spec", lambda name: name)

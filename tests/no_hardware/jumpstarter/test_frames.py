@@ -1,4 +1,4 @@
-"""What a run and an exporter say survives the stream, however it is cut."""
+"""Frames survive a stream that is cut into pieces of any size."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ transfers = st.builds(Transfer, *numbers, st.binary(max_size=99))
 
 
 @given(st.lists(frames, max_size=5), st.integers(1, 50))
-def test_frames_come_out_as_they_went_in_whatever_the_pieces(said: list[Frame], step: int) -> None:
+def test_frame_decoder_returns_the_frames_of_any_pieces(said: list[Frame], step: int) -> None:
     stream = b"".join(frame.to_bytes() for frame in said)
     taking, heard = FrameDecoder(), []
 
@@ -29,16 +29,16 @@ def test_frames_come_out_as_they_went_in_whatever_the_pieces(said: list[Frame], 
 
 
 @given(transfers)
-def test_a_transfer_survives_the_way(transfer: Transfer) -> None:
+def test_transfer_survives_to_bytes_and_from_bytes(transfer: Transfer) -> None:
     assert Transfer.from_bytes(transfer.to_bytes()) == transfer
 
 
 @given(st.integers(-(2**31), 2**31 - 1), st.binary(max_size=99))
-def test_a_result_survives_the_way(status: int, data: bytes) -> None:
+def test_result_survives_packing(status: int, data: bytes) -> None:
     assert Frame.result(7, status, data).status_and_data == (status, data)
 
 
 @pytest.mark.parametrize("garbage", [b"\xff" * 9, bytes([1, 0, 0, 0, 0, 255, 255, 255, 255])])
-def test_another_kind_of_stream_is_told_as_that(garbage: bytes) -> None:
+def test_frame_decoder_refuses_bytes_that_are_no_frames(garbage: bytes) -> None:
     with pytest.raises(BoardReplyError, match="garbled"):
         list(FrameDecoder().feed(garbage))

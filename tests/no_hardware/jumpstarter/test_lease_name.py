@@ -1,4 +1,4 @@
-"""A lease's name tells whether the process that held it still runs."""
+"""The name of a lease tells whether the process that holds it still runs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ITS_NAME = (
 )
 
 
-def test_a_name_is_one_that_kubernetes_takes_and_is_never_given_twice() -> None:
+def test_lease_name_is_valid_in_kubernetes_and_unique() -> None:
     mine = LeaseName.of_this_process()
     names = {mine.fresh() for _ in range(20)}
 
@@ -26,11 +26,11 @@ def test_a_name_is_one_that_kubernetes_takes_and_is_never_given_twice() -> None:
     assert {LeaseName.parse(name) for name in names} == {mine}
 
 
-def test_a_running_process_holds_no_stale_lease() -> None:
+def test_lease_of_a_running_process_is_not_stale() -> None:
     assert not LeaseName.of_this_process().is_stale
 
 
-def test_a_lease_of_a_process_that_has_ended_is_stale() -> None:
+def test_lease_of_an_ended_process_is_stale() -> None:
     name = subprocess.run([sys.executable, "-c", ITS_NAME], capture_output=True, text=True, check=True).stdout
 
     holder = LeaseName.parse(name.strip())
@@ -39,7 +39,7 @@ def test_a_lease_of_a_process_that_has_ended_is_stale() -> None:
     assert holder.is_stale
 
 
-def test_a_lease_of_a_process_that_nobody_has_buried_yet_is_stale() -> None:
+def test_lease_of_a_zombie_is_stale() -> None:
     with running(
         [sys.executable, "-c", f"{ITS_NAME}; import sys; sys.stdout.flush(); sys.stdin.read()"],
         stdin=subprocess.PIPE,
@@ -57,9 +57,9 @@ def test_a_lease_of_a_process_that_nobody_has_buried_yet_is_stale() -> None:
 
 
 @pytest.mark.parametrize("name", ["", "01890a5d-ac96-774b-bcce-b302099a8057", "hil-12345678-1-x-abcdef"])
-def test_a_lease_that_somebody_else_has_named_is_left_alone(name: str) -> None:
+def test_parse_returns_none_for_a_foreign_name(name: str) -> None:
     assert LeaseName.parse(name) is None
 
 
-def test_a_process_of_another_machine_is_never_taken_for_ended() -> None:
+def test_lease_of_another_machine_is_never_stale() -> None:
     assert not LeaseName("0" * 8, 1, 1).is_stale

@@ -1,4 +1,4 @@
-"""An image comes together again on the exporter, or is refused."""
+"""Manifest and chunks of an image: split, sent, checked, joined."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def planned(image: RawImage) -> list[ManifestEntry]:
     return [ManifestEntry.of(found) for found in iter_chunks(image)]
 
 
-def test_pieces_cover_what_is_stored_and_tell_of_the_holes(tmp_path: Path) -> None:
+def test_iter_chunks_yields_stored_ranges_and_holes(tmp_path: Path) -> None:
     file = tmp_path / "image"
     with file.open("wb") as image:
         image.write(os.urandom(CHUNK_BYTES + 4096))
@@ -57,11 +57,11 @@ class Dribble:
                 yield Extent(extent.offset + at, extent.data[at : at + 100_000])
 
 
-def test_pieces_are_large_however_little_is_read_at_a_time() -> None:
+def test_iter_chunks_joins_small_extents() -> None:
     data = memoryview(os.urandom(2 * CHUNK_BYTES + 4096))
-    behind = 8 * CHUNK_BYTES
+    later = 8 * CHUNK_BYTES
     image: Any = Dribble(
-        Extent(0, data), Hole(len(data), 4096), Extent(behind, data[:5000]), Extent(behind + 9000, data[:7])
+        Extent(0, data), Hole(len(data), 4096), Extent(later, data[:5000]), Extent(later + 9000, data[:7])
     )
 
     pieces = list(iter_chunks(image))
@@ -71,12 +71,12 @@ def test_pieces_are_large_however_little_is_read_at_a_time() -> None:
         (CHUNK_BYTES, data[CHUNK_BYTES : 2 * CHUNK_BYTES]),
         (2 * CHUNK_BYTES, data[2 * CHUNK_BYTES :]),
         Hole(len(data), 4096),
-        (behind, data[:5000]),
-        (behind + 9000, data[:7]),
+        (later, data[:5000]),
+        (later + 9000, data[:7]),
     ]
 
 
-def test_an_image_with_holes_comes_together_with_them(tmp_path: Path) -> None:
+def test_spooled_image_has_the_holes_of_the_image(tmp_path: Path) -> None:
     file = tmp_path / "image"
     file.write_bytes(b"data" * 1024)
     os.truncate(file, 1 << 20)
@@ -86,7 +86,7 @@ def test_an_image_with_holes_comes_together_with_them(tmp_path: Path) -> None:
     assert extents[1:] == [Hole(4096, (1 << 20) - 4096)]
 
 
-def test_a_piece_that_came_otherwise_is_refused_before_the_image_ends(tmp_path: Path) -> None:
+def test_spooled_image_refuses_a_chunk_with_another_digest(tmp_path: Path) -> None:
     file = tmp_path / "image"
     file.write_bytes(os.urandom(8192))
     plan = planned(RawImage(file))
@@ -97,17 +97,17 @@ def test_a_piece_that_came_otherwise_is_refused_before_the_image_ends(tmp_path: 
 
 
 @given(st.binary(min_size=1, max_size=5000))
-def test_what_is_squeezed_comes_back(data: bytes) -> None:
+def test_decompress_returns_the_compressed_bytes(data: bytes) -> None:
     assert decompress(compress(data), len(data)) == data
 
 
 @pytest.mark.parametrize("size_bytes", [9, 11])
-def test_a_piece_of_another_size_is_garbled(size_bytes: int) -> None:
+def test_decompress_refuses_a_chunk_of_another_size(size_bytes: int) -> None:
     with pytest.raises(ImageError, match="arrived damaged"):
         decompress(compress(bytes(10)), size_bytes)
 
 
-def test_what_was_never_squeezed_is_garbled() -> None:
+def test_decompress_refuses_bytes_that_are_no_zstd() -> None:
     with pytest.raises(ImageError, match="arrived damaged"):
         decompress(b"not zstd at all", 15)
 
@@ -115,16 +115,16 @@ def test_what_was_never_squeezed_is_garbled() -> None:
 @pytest.mark.parametrize(
     "plain", [[0, 2 << 30, "ab"], [0, CHUNK_BYTES + 1, "ab"], [-1, 4096, "ab"], [0, -1, ""], [0, -1, "ab"]]
 )
-def test_a_piece_that_no_sender_makes_is_refused_before_it_takes_memory(plain: list[Any]) -> None:
+def test_manifest_entry_refuses_a_size_that_no_run_sends(plain: list[Any]) -> None:
     with pytest.raises(BoardReplyError, match="the manifest of the image arrived damaged"):
         ManifestEntry.from_plain(plain)
 
 
-def test_a_hole_may_be_larger_than_a_piece() -> None:
+def test_manifest_entry_of_a_hole_may_be_larger_than_a_chunk() -> None:
     assert ManifestEntry.from_plain([0, 1 << 40, ""]).is_hole
 
 
 @pytest.mark.parametrize(("length", "left"), [(0, 4096), (2 << 30, 4 << 30), (4097, 4096), (1, 0)])
-def test_a_chunk_of_a_length_that_no_exporter_sends_is_refused(length: int, left: int) -> None:
+def test_checked_length_refuses_a_length_that_no_exporter_sends(length: int, left: int) -> None:
     with pytest.raises(BoardReplyError, match="arrived damaged"):
         _checked_length(length, left)

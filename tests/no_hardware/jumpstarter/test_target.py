@@ -1,4 +1,4 @@
-"""What --hil-boards jumpstarter... means."""
+"""Parse the values of `--hil-boards` that begin with `jumpstarter`."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_a_selector_asks_a_controller() -> None:
+def test_parse_target_reads_a_selector() -> None:
     assert parse_target("jumpstarter:board=dutlink", "ann") == SelectorTarget("board=dutlink", "ann")
 
 
-def test_an_address_is_reached_directly_with_what_its_files_hold(tmp_path: Path) -> None:
+def test_parse_target_reads_an_address_and_its_files(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("open sesame\n", encoding="utf-8")
     (tmp_path / "ca").write_text("-----BEGIN", encoding="utf-8")
     text = f"jumpstarter+direct://lab1:19090?ca={tmp_path / 'ca'}&passphrase={tmp_path / 'secret'}"
@@ -25,7 +25,7 @@ def test_an_address_is_reached_directly_with_what_its_files_hold(tmp_path: Path)
     assert parse_target(text, environ={}) == DirectTarget("lab1:19090", tmp_path / "ca", "open sesame")
 
 
-def test_a_passphrase_never_shows_in_what_is_printed(tmp_path: Path) -> None:
+def test_repr_of_a_direct_target_hides_the_passphrase(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("open sesame\n", encoding="utf-8")
 
     target = parse_target(f"jumpstarter+direct://lab1:1?passphrase={tmp_path / 'secret'}", environ={})
@@ -33,13 +33,13 @@ def test_a_passphrase_never_shows_in_what_is_printed(tmp_path: Path) -> None:
     assert "sesame" not in repr(target)
 
 
-def test_inside_a_jumpstarter_shell_its_environment_is_used() -> None:
+def test_parse_target_reads_the_environment_of_jmp_shell() -> None:
     environ = {"JUMPSTARTER_HOST": "/run/socket", "JMP_EXPORTER": "lab1"}
 
     assert parse_target("jumpstarter", environ=environ) == ShellTarget("/run/socket", "lab1")
 
 
-def test_outside_of_one_the_error_says_how_to_get_one() -> None:
+def test_parse_target_outside_of_jmp_shell_says_how_to_start_one() -> None:
     with pytest.raises(UsageError, match="jmp shell"):
         parse_target("jumpstarter", environ={})
 
@@ -60,6 +60,6 @@ def test_outside_of_one_the_error_says_how_to_get_one() -> None:
         "jumpstarter+direct://lab1:1?ca=/no/such/file",
     ],
 )
-def test_what_is_not_understood_is_told_before_anything_is_done(text: str) -> None:
+def test_parse_target_refuses_other_text(text: str) -> None:
     with pytest.raises(UsageError):
         parse_target(text, environ={})

@@ -1,4 +1,4 @@
-"""Tests that ask for certain boards, as a user writes them."""
+"""Tests that require certain boards, as a user writes them."""
 
 from __future__ import annotations
 

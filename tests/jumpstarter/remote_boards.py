@@ -1,4 +1,4 @@
-"""A board that is reached on an exporter, as a run opens it."""
+"""Open the board of a direct exporter as a run does."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
 
     from certificates import Certificate
 
-__all__ = ["address", "reached"]
+__all__ = ["address", "open_remote_board"]
 
 
 def address(place: str, certificate: Certificate, folder: Path) -> str:
-    """How a run asks for the direct exporter at HOST:PORT; its passphrase goes into a file in `folder`."""
+    """Return the `--hil-boards` of the direct exporter at HOST:PORT; its passphrase goes into `folder`."""
     secret = folder / "passphrase"
     secret.write_text(PASSPHRASE + "\n", encoding="utf-8")
     return f"jumpstarter+direct://{place}?ca={certificate.certificate}&passphrase={secret}"
 
 
 @contextmanager
-def reached(asked: str, limit_s: float) -> Iterator[Board]:
-    """Open the board, for a `with` block; what is told meanwhile is printed."""
+def open_remote_board(asked: str, limit_s: float) -> Iterator[Board]:
+    """Open the board for a `with` block; print messages for the user."""
     far = connect_board(asked, "", limit_s, print)
     try:
         with open_board(far.host, wiring=far.wiring) as board:
