@@ -71,7 +71,7 @@ def test_report_plugin_reports_a_full_disk(tmp_path: Path) -> None:
     assert (ran.returncode, "No space left on device" in ran.stdout) == (0, True)
 
 
-def test_report_plugin_is_absent_without_the_option(tmp_path: Path) -> None:
+def test_pytest_hook_does_nothing_without_the_option(tmp_path: Path) -> None:
     ran = run(tmp_path, "--hil-report=")
 
     assert ("report" in ran.stdout, (tmp_path / "report").exists()) == (False, False)
