@@ -129,22 +129,24 @@ def open_tty(port: Tty, serial: str) -> int:
             os.close(descriptor)
             raise
     except (OSError, termios.error) as error:
-        told = translate(error, ErrorSource.TTY_OPEN, what, serial=serial, node=port.path)
-        raise (_busy(told, port.path) if isinstance(told, ConsoleBusyError) else told) from error
+        translated = translate(error, ErrorSource.TTY_OPEN, what, serial=serial, node=port.path)
+        raise (
+            _busy(translated, port.path) if isinstance(translated, ConsoleBusyError) else translated
+        ) from error
     return descriptor
 
 
-def _busy(told: ConsoleBusyError, path: Path) -> ConsoleBusyError:
+def _busy(translated: ConsoleBusyError, path: Path) -> ConsoleBusyError:
     """Add the processes that have the tty open to the error, if this user may see them."""
     users = users_of(path)
     if not users:
-        return told
+        return translated
     return ConsoleBusyError(
-        told.what,
+        translated.what,
         why=f"{', '.join(map(str, users))} holds it",
         remedy=f"end it: kill {' '.join(str(user.pid) for user in users)}",
-        errno=told.errno,
-        serial=told.serial,
+        errno=translated.errno,
+        serial=translated.serial,
     )
 
 

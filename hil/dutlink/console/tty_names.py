@@ -40,11 +40,11 @@ def serial_devices(dev: Path, sys: Path) -> dict[Path, bool]:
     for folder in ("by-id", "by-path"):
         for name in _entries(dev / "serial" / folder):
             by_node.setdefault(os.path.realpath(name), []).append(name)
-    told = {node: _usb_names(sys, os.path.basename(node)) for node in by_node}  # noqa: PTH119 - of a string
+    usb_names = {node: _usb_names(sys, os.path.basename(node)) for node in by_node}  # noqa: PTH119 - of a string
     found = {}
     for node, names in by_node.items():
-        vendor, product, serial = told[node][1]
-        twins = {device for device, alike in told.values() if device and alike == told[node][1]}
+        vendor, product, serial = usb_names[node][1]
+        twins = {device for device, alike in usb_names.values() if device and alike == usb_names[node][1]}
         is_ambiguous = bool(vendor) and (not serial or len(twins) > 1)
         by_path = [name for name in names if name.parent.name == "by-path"]
         is_board = names[0].name.startswith(_BOARD_NAME) or (vendor, product) == _BOARD

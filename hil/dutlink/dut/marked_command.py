@@ -86,7 +86,9 @@ class MarkedCommand:
 
     def ask(self) -> str:
         """Return the line that asks for the last status, after a line that the shell aborted."""
-        return f" {_csh_tell(self.ask_word) if self.for_csh else _tell(self.ask_word)};echo"
+        return (
+            f" {_csh_status_command(self.ask_word) if self.for_csh else _status_command(self.ask_word)};echo"
+        )
 
     @property
     def start(self) -> re.Pattern[bytes]:
@@ -150,7 +152,7 @@ class MarkedCommand:
 
     def _line(self, word: str) -> str:
         not_csh = f": '!hil{self.word}'"
-        return f" {not_csh};{_starts(self.word)};eval {word};{_tell(self.word)};echo"
+        return f" {not_csh};{_start_commands(self.word)};eval {word};{_status_command(self.word)};echo"
 
     def _outer_mark(self, said: bytes, begin: int) -> re.Match[bytes] | None:
         words = "|".join(self.outer).encode()
@@ -162,7 +164,7 @@ class MarkedCommand:
         return re.compile(_NOISE.join(re.escape(bytes([byte])) for byte in text))
 
 
-def _tell(word: str) -> str:
+def _status_command(word: str) -> str:
     r"""Return a command that prints the exit status four times: twice for fish, twice for POSIX shells.
 
     Of two copies, other output on the console may interrupt one.
@@ -173,14 +175,14 @@ def _tell(word: str) -> str:
     )
 
 
-def _starts(word: str) -> str:
+def _start_commands(word: str) -> str:
     return f"printf hil%ss -{word}-;printf hil%st -{word}-"
 
 
 def _csh_line(command: str, word: str) -> str:
     word_by_word = command.replace("'", r"'\''").replace("!", r"'\!'")
     run = "'" + _ODD.sub(lambda found: _csh_printed(found.group()), word_by_word) + "'"
-    return f" {_starts(word)};eval {run};{_csh_tell(word)};echo"
+    return f" {_start_commands(word)};eval {run};{_csh_status_command(word)};echo"
 
 
 def _csh_printed(text: str) -> str:
@@ -188,7 +190,7 @@ def _csh_printed(text: str) -> str:
     return f"""'"`printf '{octal}'`"'"""
 
 
-def _csh_tell(word: str) -> str:
+def _csh_status_command(word: str) -> str:
     return f"printf hil%s%s. -{word}-e $status"
 
 

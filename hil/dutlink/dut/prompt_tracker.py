@@ -140,9 +140,9 @@ class PromptTracker:
             self._ending = ending
             self._misses = min(self._misses, 1)
         if self._misses == 1:
-            self._tell(console, line)
+            self._warn(console, line)
 
-    def _tell(self, console: DutConsole, line: bytes) -> None:
+    def _warn(self, console: DutConsole, line: bytes) -> None:
         text = (
             f"console.prompt = {describe_prompt(console.prompt)} does not match the end of the prompt "
             f"that the DUT shows, {line.decode(errors='replace')!r}: run() does without it"

@@ -188,7 +188,7 @@ class MuxWatch:
             StickAmbiguousError: Other disks come and go all the time.
         """
         followed, in_a_row = "", 0
-        told: set[str] = set()
+        disks: set[str] = set()
         for _ in range(_ROUNDS):
             gone = self._go(seen, mux, limits.goes_s)
             mux.attach()
@@ -196,7 +196,7 @@ class MuxWatch:
             last_s = max((seen[socket].after_s for socket in wanted if socket in seen), default=0.0)
             settled_s = max(self.slowest_s, min(last_s, limits.appears_s) + self._even_s)
             came = self.wait_for_disks(limits.appears_s, wanted, settled_s)
-            told |= {str(one.disk) for one in (*seen.values(), *came.values())}
+            disks |= {str(one.disk) for one in (*seen.values(), *came.values())}
             follower = self._follower(seen, gone, came)
             in_a_row = in_a_row + 1 if follower and follower.disk.socket == followed else int(bool(follower))
             followed = follower.disk.socket if follower else ""
@@ -207,7 +207,7 @@ class MuxWatch:
             seen = came
         raise StickAmbiguousError(
             "disks come and go by other hands, so that none is proven to be the board's stick",
-            why=f"{' and '.join(sorted(told))} came; the stick goes alone and at once, and comes back alone",
+            why=f"{' and '.join(sorted(disks))} came; the stick goes alone and at once, and comes back alone",
             remedy="leave other USB disks plugged in, or out, for half a minute, then do it again",
         )
 

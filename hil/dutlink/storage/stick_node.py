@@ -53,6 +53,8 @@ class StickNode:
 
     Attributes:
         before: The disks that were there before the stick last came, by `BlockDevice.key`.
+        learned: What is learned about the stick, and about other boards' sticks.
+        paths: The paths that lead to the stick.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 - what a stick is found by
@@ -72,8 +74,8 @@ class StickNode:
         self._dev = dev
         self._sys = sys
         self._access = access
-        self._learned = LearnedSticks(serial, usb_port, sys, memory)
-        self._paths = StickPath(serial, dev, sys, wired)
+        self.learned = LearnedSticks(serial, usb_port, sys, memory)
+        self.paths = StickPath(serial, dev, sys, wired)
         self._turn = LearningTurn(dev, APPEARS_WITHIN_S + LEAVES_WITHIN_S)
         self._apart = LearningTurn(sys / "block", _APART_S)
         self._is_alone = False
@@ -85,9 +87,9 @@ class StickNode:
     @property
     def path(self) -> Path | None:
         """The stick's node, or None if it is neither wired nor found yet."""
-        if self._here is not None and self._paths.wired_leads_elsewhere(self._here):
+        if self._here is not None and self.paths.wired_leads_elsewhere(self._here):
             return self._found
-        return self._paths.wired or self._found
+        return self.paths.wired or self._found
 
     @property
     def here(self) -> UsbDisk | None:
@@ -120,8 +122,8 @@ class StickNode:
             LeaseEndedError: The board's lease has ended.
         """
         self._access.check()
-        known = self._learned.recall()
-        if known is None or not self._learned.is_shared:
+        known = self.learned.recall()
+        if known is None or not self.learned.is_shared:
             self._turn.take()
         try:
             detached_s = detach()
@@ -134,7 +136,7 @@ class StickNode:
                     lambda: before.keys() - disks_by_socket(self._sys).keys() or None,
                     LEAVES_WITHIN_S - detached_s,
                 )
-            others = self._learned.sockets_of_others()
+            others = self.learned.sockets_of_others()
             only = known.socket if known else None
             self._watch = MuxWatch(self._dev, self._sys, others, only, self._looked, self._slowest_s)
         except BaseException:
@@ -182,25 +184,25 @@ class StickNode:
             if watch.only is not None and (others := watch.elsewhere()):
                 raise stick_moved(self._serial, watch.only, others)
             return None
-        proven = self._learned.matching(arrivals) or self._proven(watch, arrivals, mux, limits)
+        proven = self.learned.matching(arrivals) or self._proven(watch, arrivals, mux, limits)
         if proven is None:
             return None
         if len(proven.disk.media) > 1:
             raise two_media(proven.disk)
-        self._learned.learn(proven, self._bystanders)
+        self.learned.learn(proven, self._bystanders)
         self._here, self._watch = proven.disk, None
-        self._found = self._paths.by_name(proven.disk)
+        self._found = self.paths.by_name(proven.disk)
         return proven.disk
 
     def _arrivals(self, watch: MuxWatch, timeout_s: float) -> dict[str, Arrival]:
         """Wait for disks, and return those that came; return none if the stick cannot be among them."""
-        known = self._learned.recall()
+        known = self.learned.recall()
         if known is None:
             arrivals = watch.wait_for_disks(timeout_s, settled_s=watch.slowest_s)
         else:
             arrivals = watch.wait_for_learned(timeout_s, known.came_after_s)
         self._apart.end()
-        if arrivals and self._learned.is_relearning and not watch.watched(arrivals):
+        if arrivals and self.learned.is_relearning and not watch.watched(arrivals):
             watch.ignored = (
                 frozenset()
             )  # cables were swapped, so what is known of other boards is out of date
@@ -239,11 +241,7 @@ class StickNode:
     def check_wired(self, written: str = "") -> None:
         """Return if the path that the wiring names leads to the stick; see `StickPath.check_wired`."""
         if self.here is not None:
-            self._paths.check_wired(self.here, written)
-
-    def place(self, disk: UsbDisk) -> Path:
-        """Return udev's name of a disk by its place on the bus, else the kernel's."""
-        return self._paths.by_place(disk)
+            self.paths.check_wired(self.here, written)
 
     def candidates(self) -> tuple[list[UsbDisk], bool]:
         """Return the disks that may be the stick, and whether the only one is certainly the stick.
@@ -259,17 +257,17 @@ class StickNode:
         if here is not None:
             return [here], True
         now = disks_by_socket(self._sys)
-        known = self._learned.recall()
-        there = now.get(known.socket) if known is not None else None
-        if known is not None and there is not None and there.names == known.names:
-            return [there], True
+        known = self.learned.recall()
+        disk_there = now.get(known.socket) if known is not None else None
+        if known is not None and disk_there is not None and disk_there.names == known.names:
+            return [disk_there], True
         bystanders = self._bystanders | (known.bystanders if known is not None else frozenset())
         return [
             disk
             for disk in now.values()
             if disk.identity not in bystanders
             and _may_be_a_stick(disk)
-            and not self._learned.is_of_another(disk)
+            and not self.learned.is_of_another(disk)
         ], False
 
     def wait_until_gone(self, timeout_s: float, position: str) -> None:
@@ -284,23 +282,15 @@ class StickNode:
         """
         if until(lambda: not self._still_there(), timeout_s):
             return
-        known = self._learned.recall()
+        known = self.learned.recall()
         there = self.path or (known and f"a disk at USB socket {known.socket}")
         self._found = self._here = None
         raise stick_stayed(self._serial, str(there), timeout_s, position)
 
     def forget(self) -> None:
         """Forget the stick's socket, because the cabling may have changed."""
-        self._learned.forget()
+        self.learned.forget()
         self._here = self._found = None
-
-    def mark_unverified(self, image: str) -> None:
-        """Record that the stick may boot an unverified image; see `LearnedSticks.mark_unverified`."""
-        self._learned.mark_unverified(image)
-
-    def check_proven(self) -> None:
-        """Return unless the stick may boot an unverified image; see `LearnedSticks.check_proven`."""
-        self._learned.check_proven()
 
     def end_turn(self) -> None:
         """End the turn to learn, so that other boards can learn; harmless when repeated."""
@@ -310,18 +300,18 @@ class StickNode:
 
     def missing(self, timeout_s: float) -> StickMissingError:
         """Return the error for a stick that did not come within `timeout_s` seconds."""
-        known = self._learned.recall()
-        claimed = self._learned.claimed_by_others(self._bystanders) if known is None else []
+        known = self.learned.recall()
+        claimed = self.learned.claimed_by_others(self._bystanders) if known is None else []
         return stick_missing(self._serial, timeout_s, known, claimed)
 
     def _still_there(self) -> bool:
-        known = self._learned.recall()
+        known = self.learned.recall()
         now = disks_by_socket(self._sys)
         if known is not None and known.socket in now:
             return True
         if self.path is None or not self.path.exists():
             return False
-        name, others = Path(os.path.realpath(self.path)).name, self._learned.sockets_of_others()
+        name, others = Path(os.path.realpath(self.path)).name, self.learned.sockets_of_others()
         return not any(
             disk.socket in others and name in {one.name for one in disk.media} for disk in now.values()
         )

@@ -250,7 +250,7 @@ class Storage(Noun):
             self._stick.check_wired()
         finally:
             self._stick.end_turn()
-        return self._stick.place(disk)
+        return self._stick.paths.by_place(disk)
 
     def claim(
         self,
@@ -349,7 +349,7 @@ class Storage(Noun):
                 progress,
                 force=force,
                 earlier=earlier,
-                mark_unverified=self._stick.mark_unverified,
+                mark_unverified=self._stick.learned.mark_unverified,
                 check_proven=self.check_proven,
                 check_board=self.check_board,
             )
@@ -398,7 +398,7 @@ class Storage(Noun):
         Raises:
             FlashError: It may.
         """
-        (self._remote or self._stick).check_proven()
+        (self._remote or self._stick.learned).check_proven()
 
     def check_board(self) -> None:
         """Return if the board still answers.

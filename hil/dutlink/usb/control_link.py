@@ -261,9 +261,9 @@ class ControlLink:
             reply = self._control(kind, request, value, payload, limit_s)
         except PYUSB_ERRORS as error:
             what = f"board {self.serial}: {request.name.lower()} request (value {value}) failed"
-            told = translate(error, ErrorSource.USB, what, serial=self.serial)
-            self.requests.add(began_s, request, value, sent, type(told).__name__)
-            raise told from error
+            translated = translate(error, ErrorSource.USB, what, serial=self.serial)
+            self.requests.add(began_s, request, value, sent, type(translated).__name__)
+            raise translated from error
         self.requests.add(began_s, request, value, sent, OK)
         return bytes(reply) if kind == VENDOR_IN else b""
 
