@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pexpect.fdpexpect
-from console_feed import BYTES_A_SECOND, MARK, PACKET_BYTES, THE_END, Feed, feeding, packet
-from ratios import Ratio, interleaved, table
 
 from hil.dutlink.console.console import Console
 from hil.dutlink.console.tty import Tty
 from hil.evidence.console_recorder import ConsoleFolder, ConsoleRecorder
 from hil.evidence.file_names import file_stem
+from tests.bench.console_feed import BYTES_A_SECOND, MARK, PACKET_BYTES, THE_END, Feed, feeding, packet
+from tests.bench.ratios import Ratio, interleaved, table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -18,9 +18,9 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-import flash_images
-from flash_device import bare_memory_bytes, device, flash, unpacking_s
-from ratios import Ratio, table
+from tests.bench import flash_images
+from tests.bench.flash_device import bare_memory_bytes, device, flash, unpacking_s
+from tests.bench.ratios import Ratio, table
 
 MIB = 1 << 20
 DENSE_GOAL = 1 / 0.95

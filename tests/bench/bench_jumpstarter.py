@@ -18,14 +18,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jumpstarter_served import MIB, Served, client, connected, served_by_both
-from ratios import Ratio, interleaved, table
-
 from hil.dutlink.usb.protocol import Request, StorageAction
 from hil.flash.formats.open import open_image
 from hil.flash.progress import NoProgress
 from hil.jumpstarter.client.connection import ExporterConnection
 from hil.jumpstarter.client.remote_stick import RemoteStick
+from tests.bench.jumpstarter_served import MIB, Served, client, connected, served_by_both
+from tests.bench.ratios import Ratio, interleaved, table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

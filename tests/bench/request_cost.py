@@ -12,13 +12,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import usb.core
-from ratios import Ratio, interleaved, table
 
 from hil.dutlink.discovery import open_link
 from hil.dutlink.host import Host
 from hil.dutlink.usb.protocol import REPLY_SIZE, VENDOR_IN, ReadKey, Request, UsbId
 from hil.sim.backend.backend import simulated_host
 from hil.sim.process import SimulatorProcess
+from tests.bench.ratios import Ratio, interleaved, table
 
 if TYPE_CHECKING:
     from collections.abc import Callable

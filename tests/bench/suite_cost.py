@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from ratios import Ratio, interleaved, table
+from tests.bench.ratios import Ratio, interleaved, table
 
 CONFTEST = Path(__file__).parents[2] / "conftest.py"
 TESTS_PER_FILE = 100

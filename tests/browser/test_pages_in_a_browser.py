@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from made_up import (
+
+from hil.evidence.file_names import file_stem
+from hil.history.store import History
+from hil.history.window import Window
+from hil.report.night_pages import build_nights
+from hil.report.run_pages import build_run
+from tests.support.made_up import (
     BOARD,
     HOSTILE,
     HOSTILE_DUT,
@@ -17,12 +23,6 @@ from made_up import (
     keep_power,
     keep_run,
 )
-
-from hil.evidence.file_names import file_stem
-from hil.history.store import History
-from hil.history.window import Window
-from hil.report.night_pages import build_nights
-from hil.report.run_pages import build_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable

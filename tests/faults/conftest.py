@@ -6,14 +6,14 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
-from worlds import JOB, KernelWorld, SimulatedWorld
 
 from hil.sim.process import SimulatorProcess
+from tests.faults.worlds import JOB, KernelWorld, SimulatedWorld
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from worlds import World
+    from tests.faults.worlds import World
 
 
 @pytest.fixture(scope="session")

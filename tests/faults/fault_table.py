@@ -6,11 +6,10 @@ simulated host to the same answers. `docs/faults.md` shows it; run this file to 
 
 from __future__ import annotations
 
-from fault_row import FaultRow, Raised, markdown
-
 from hil import errors
 from hil.dutlink.usb.error_mapping import ErrorSource as Source
 from hil.errors import Verdict
+from tests.faults.fault_row import FaultRow, Raised, markdown
 
 __all__ = ["STICK", "TTY", "USB"]
 

@@ -20,9 +20,8 @@ if TYPE_CHECKING:
     from contextlib import ExitStack
     from pathlib import Path
 
-    from worlds import World
-
     from hil.dutlink.board import Board
+    from tests.faults.worlds import World
 
 __all__ = ["STICK_ACTS", "TTY_ACTS"]
 

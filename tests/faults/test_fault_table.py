@@ -7,18 +7,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from fault_row import FaultRow, Raised, markdown
-from fault_table import STICK, TTY, USB
-from node_acts import STICK_ACTS, TTY_ACTS
-from usb_acts import USB_ACTS
-from worlds import JOB
 
 from hil.dutlink.usb.error_mapping import translate
+from tests.faults.fault_row import FaultRow, Raised, markdown
+from tests.faults.fault_table import STICK, TTY, USB
+from tests.faults.node_acts import STICK_ACTS, TTY_ACTS
+from tests.faults.usb_acts import USB_ACTS
+from tests.faults.worlds import JOB
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from worlds import World
+    from tests.faults.worlds import World
 
 ACTS = USB_ACTS | TTY_ACTS | STICK_ACTS
 ROWS = [row for row in USB + TTY + STICK if JOB or not row.kernel_only]

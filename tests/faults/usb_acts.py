@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import ExitStack
 
-    from worlds import World
+    from tests.faults.worlds import World
 
 __all__ = ["USB_ACTS"]
 

@@ -36,10 +36,9 @@ def main() -> int:
     parser.add_argument("--play", nargs=2, metavar=("TARGET", "FILE"), help="run one input, without atheris")
     parser.add_argument("--child", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     asked = parser.parse_args()
-    sys.path.insert(0, str(HERE))
     if asked.child:
         return _child(*asked.child)
-    from targets import TARGETS  # type: ignore[import-not-found]  # noqa: PLC0415 - a child instruments it first
+    from tests.fuzz.targets import TARGETS  # noqa: PLC0415 - a child instruments it first
 
     if asked.play:
         TARGETS[asked.play[0]](Path(asked.play[1]).read_bytes())
@@ -98,7 +97,7 @@ def _child(name: str, *options: str) -> int:
     import atheris  # type: ignore[import-not-found]  # noqa: PLC0415 - for the session alone
 
     with atheris.instrument_imports(include=["hil"]):
-        from targets import TARGETS  # noqa: PLC0415 - instrumented
+        from tests.fuzz.targets import TARGETS  # noqa: PLC0415 - instrumented
 
     act: Any = TARGETS[name]
     atheris.Setup([sys.argv[0], *options], act)

@@ -12,7 +12,6 @@ import io
 import json
 import shutil
 import socket
-import sys
 import tempfile
 import threading
 from contextlib import suppress
@@ -63,10 +62,8 @@ from hil.sim.usbip import messages, urbs
 from hil.sim.usbip.server import _UsbIpConnection
 from hil.suite.xdist.channel import ControllerChannel
 from hil.suite.xdist.worker_channel import WorkerChannel
-
-sys.path.append(str(Path(__file__).parents[1] / "no_hardware" / "sim"))
-from board_bench import Bench
-from dut_bench import MemoryStick
+from tests.support.board_bench import Bench
+from tests.support.dut_bench import MemoryStick
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

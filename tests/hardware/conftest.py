@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from meter_watch import Meter
 
 from hil.dutlink.power.reading import SETTLE_S
 from hil.dutlink.timing import sleep
+from tests.hardware.meter_watch import Meter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

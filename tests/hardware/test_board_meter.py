@@ -12,11 +12,10 @@ from hil.dutlink.usb.protocol import ReadKey, Request
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from meter_watch import Meter
-
     from hil.dutlink.board import Board
     from hil.dutlink.power.reading import PowerReading
     from hil.dutlink.usb.control_link import ControlLink
+    from tests.hardware.meter_watch import Meter
 
 ROUNDING = 0.005
 """Half of the last digit that the board prints."""

@@ -10,10 +10,9 @@ from hil.dutlink.power.sequence import PowerSequence
 from hil.errors import SequenceError
 
 if TYPE_CHECKING:
-    from meter_watch import Meter
-
     from hil.dutlink.board import Board
     from hil.dutlink.power.power import Power
+    from tests.hardware.meter_watch import Meter
 
 pytestmark = pytest.mark.usefixtures("safe_after")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
-if find_spec("jumpstarter_protocol") is None:  # not `jumpstarter`, which is the name of this folder, too
+if find_spec("jumpstarter_protocol") is None:
     collect_ignore_glob = ["test_*.py"]
 else:
-    from jumpstarter_fixtures import *  # noqa: F403 - fixtures, shown to pytest by their names
+    from tests.jumpstarter.jumpstarter_fixtures import *  # noqa: F403 - fixtures, shown to pytest by their names

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine
     from types import TracebackType
 
-    from certificates import Certificate
+    from tests.jumpstarter.certificates import Certificate
 
 __all__ = ["Controller"]
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import TracebackType
 
-    from certificates import Certificate
+    from tests.jumpstarter.certificates import Certificate
 
 __all__ = ["PASSPHRASE", "DirectExporter", "Exporter", "free_port", "wait_for"]
 

@@ -7,13 +7,13 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
-from certificates import Certificate, make_certificate
-from controller import Controller
-from exporters import DirectExporter, Exporter, wait_for
-from stock_client import connected
 
 from hil.sim.management.client import ManagementClient
 from hil.sim.process import SimulatorProcess
+from tests.jumpstarter.certificates import Certificate, make_certificate
+from tests.jumpstarter.controller import Controller
+from tests.jumpstarter.exporters import DirectExporter, Exporter, wait_for
+from tests.jumpstarter.stock_client import connected
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

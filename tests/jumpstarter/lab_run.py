@@ -11,9 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from exporters import LIMIT_S, wait_for
-
 import hil
+from tests.jumpstarter.exporters import LIMIT_S, wait_for
 
 if TYPE_CHECKING:
     from types import TracebackType

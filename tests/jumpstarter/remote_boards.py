@@ -5,16 +5,15 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from exporters import PASSPHRASE
-
 from hil.dutlink.board import Board, open_board
 from hil.jumpstarter.client.provider import connect_board
+from tests.jumpstarter.exporters import PASSPHRASE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from certificates import Certificate
+    from tests.jumpstarter.certificates import Certificate
 
 __all__ = ["address", "open_remote_board"]
 

@@ -6,14 +6,15 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from anyio.from_thread import start_blocking_portal
-from exporters import PASSPHRASE
 from jumpstarter.client import client_from_path
 from jumpstarter.config.tls import TLSConfigV1Alpha1
+
+from tests.jumpstarter.exporters import PASSPHRASE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from certificates import Certificate
+    from tests.jumpstarter.certificates import Certificate
 
 __all__ = ["connected"]
 

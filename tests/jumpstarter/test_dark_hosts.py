@@ -10,28 +10,27 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
-from exporters import wait_for
-from lab_run import LabRun
-from relay import Relay
-from remote_boards import address, open_remote_board
 
 from hil.errors import BoardAbsentError, BoardLostError, ConsoleLostError
 from hil.jumpstarter.client.leased import OwnLeaseConnection, SharedLeaseConnection
 from hil.jumpstarter.client.provider import connect_board
 from hil.jumpstarter.client.target import LeaseTarget, SelectorTarget
+from tests.jumpstarter.exporters import wait_for
+from tests.jumpstarter.lab_run import LabRun
+from tests.jumpstarter.relay import Relay
+from tests.jumpstarter.remote_boards import address, open_remote_board
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from certificates import Certificate
-    from controller import Controller
-    from exporters import DirectExporter
-    from jumpstarter_fixtures import StartThird
-
     from hil.dutlink.board import Board
     from hil.sim.management.client import ManagementClient
+    from tests.jumpstarter.certificates import Certificate
+    from tests.jumpstarter.controller import Controller
+    from tests.jumpstarter.exporters import DirectExporter
+    from tests.jumpstarter.jumpstarter_fixtures import StartThird
 
 LIMIT_S = 60.0
 pytestmark = pytest.mark.timeout(240)

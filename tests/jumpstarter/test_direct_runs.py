@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from exporters import PASSPHRASE
-from lab_run import LabRun
+
+from tests.jumpstarter.exporters import PASSPHRASE
+from tests.jumpstarter.lab_run import LabRun
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from certificates import Certificate
-    from exporters import DirectExporter
+    from tests.jumpstarter.certificates import Certificate
+    from tests.jumpstarter.exporters import DirectExporter
 
 pytestmark = pytest.mark.timeout(240)
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from exporters import wait_for
-from lab_run import LabRun
+
+from tests.jumpstarter.exporters import wait_for
+from tests.jumpstarter.lab_run import LabRun
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from controller import Controller
-    from jumpstarter_fixtures import StartThird
-
     from hil.sim.management.client import ManagementClient
+    from tests.jumpstarter.controller import Controller
+    from tests.jumpstarter.jumpstarter_fixtures import StartThird
 
 PLACE_LINES = """
 watch = ["Linux version 6"]

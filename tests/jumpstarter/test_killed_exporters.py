@@ -6,21 +6,20 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
-from exporters import wait_for
-from remote_boards import address, open_remote_board
 
 from hil.errors import BoardLostError, ConsoleLostError
 from hil.flash.progress import NoProgress
+from tests.jumpstarter.exporters import wait_for
+from tests.jumpstarter.remote_boards import address, open_remote_board
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from certificates import Certificate
-    from exporters import DirectExporter
-
     from hil.dutlink.board import Board
     from hil.sim.management.client import ManagementClient
+    from tests.jumpstarter.certificates import Certificate
+    from tests.jumpstarter.exporters import DirectExporter
 
 LIMIT_S = 60.0
 pytestmark = pytest.mark.timeout(120)

@@ -8,20 +8,19 @@ import signal
 from typing import TYPE_CHECKING
 
 import pytest
-from exporters import wait_for
-from jumpstarter_fixtures import wait_until_free
-from lab_run import LabRun
 
 from hil.jumpstarter.client.leased import OwnLeaseConnection
 from hil.jumpstarter.client.target import SelectorTarget
+from tests.jumpstarter.exporters import wait_for
+from tests.jumpstarter.jumpstarter_fixtures import wait_until_free
+from tests.jumpstarter.lab_run import LabRun
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from controller import Controller
-    from exporters import Exporter
-
     from hil.sim.management.client import ManagementClient
+    from tests.jumpstarter.controller import Controller
+    from tests.jumpstarter.exporters import Exporter
 
 FIRST = "jumpstarter:lab=0"
 

@@ -8,13 +8,14 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
-from jumpstarter_fixtures import wait_until_free
-from lab_run import LabRun
+
+from tests.jumpstarter.jumpstarter_fixtures import wait_until_free
+from tests.jumpstarter.lab_run import LabRun
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from controller import Controller
+    from tests.jumpstarter.controller import Controller
 
 pytestmark = [pytest.mark.usefixtures("lab"), pytest.mark.timeout(240)]
 

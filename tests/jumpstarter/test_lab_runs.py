@@ -6,19 +6,19 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-from exporters import wait_for
-from jumpstarter_fixtures import client_facts, wait_until_free
-from lab_run import LabRun
+
+from tests.jumpstarter.exporters import wait_for
+from tests.jumpstarter.jumpstarter_fixtures import client_facts, wait_until_free
+from tests.jumpstarter.lab_run import LabRun
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from certificates import Certificate
-    from controller import Controller
-    from exporters import Exporter
-    from jumpstarter_fixtures import StartThird
-
     from hil.sim.management.client import ManagementClient
+    from tests.jumpstarter.certificates import Certificate
+    from tests.jumpstarter.controller import Controller
+    from tests.jumpstarter.exporters import Exporter
+    from tests.jumpstarter.jumpstarter_fixtures import StartThird
 
 ANY = "jumpstarter:board=dutlink"
 FIRST = "jumpstarter:lab=0"

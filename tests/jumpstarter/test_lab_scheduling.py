@@ -6,20 +6,19 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
-from exporters import wait_for
-from jumpstarter_fixtures import wait_until_free
-from lab_run import LabRun
 
 from hil.jumpstarter.client.leased import OwnLeaseConnection
 from hil.jumpstarter.client.target import SelectorTarget
+from tests.jumpstarter.exporters import wait_for
+from tests.jumpstarter.jumpstarter_fixtures import wait_until_free
+from tests.jumpstarter.lab_run import LabRun
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from controller import Controller
-    from jumpstarter_fixtures import StartThird
-
     from hil.sim.management.client import ManagementClient
+    from tests.jumpstarter.controller import Controller
+    from tests.jumpstarter.jumpstarter_fixtures import StartThird
 
 ANY = "jumpstarter:board=dutlink"
 REQUIREMENTS = "case_requirements.py"

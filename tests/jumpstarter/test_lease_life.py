@@ -10,18 +10,18 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from exporters import JMP, wait_for
-from jumpstarter_fixtures import wait_until_free
-from lab_run import LabRun
 
 from hil.jumpstarter.client.leased import OwnLeaseConnection
 from hil.jumpstarter.client.target import SelectorTarget
+from tests.jumpstarter.exporters import JMP, wait_for
+from tests.jumpstarter.jumpstarter_fixtures import wait_until_free
+from tests.jumpstarter.lab_run import LabRun
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from controller import Controller
-    from jumpstarter_fixtures import StartThird
+    from tests.jumpstarter.controller import Controller
+    from tests.jumpstarter.jumpstarter_fixtures import StartThird
 
 
 SHORT_S = 3.0

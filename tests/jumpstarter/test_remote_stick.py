@@ -8,24 +8,23 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
-from remote_boards import address, open_remote_board
 
 from hil.dutlink.usb.protocol import Request, StorageAction
 from hil.errors import BoardBusyError, FlashError, ImageError
 from hil.jumpstarter.client.provider import connect_board
 from hil.lab.stick_sockets import StickSockets
 from hil.sim.dut.image import build_image
+from tests.jumpstarter.remote_boards import address, open_remote_board
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from certificates import Certificate
-    from exporters import DirectExporter
-
     from hil.dutlink.board import Board
     from hil.sim.management.client import ManagementClient
+    from tests.jumpstarter.certificates import Certificate
+    from tests.jumpstarter.exporters import DirectExporter
 
 LIMIT_S = 30.0
 

@@ -8,21 +8,20 @@ from typing import TYPE_CHECKING, Any
 import grpc
 import pytest
 from anyio import BrokenResourceError
-from exporters import wait_for
 from jumpstarter.client.core import DriverError
-from stock_client import connected
 
 from hil.errors import BoardBusyError
 from hil.lab.locks.acquire import acquire
 from hil.sim.dut.image import build_image
+from tests.jumpstarter.exporters import wait_for
+from tests.jumpstarter.stock_client import connected
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from certificates import Certificate
-    from exporters import DirectExporter
-
     from hil.sim.management.client import ManagementClient
+    from tests.jumpstarter.certificates import Certificate
+    from tests.jumpstarter.exporters import DirectExporter
 
 AMPS_OF_A_RUNNING_DUT = 0.1
 

@@ -11,12 +11,12 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
-from attached import Bench
-from desk import add_users, rule_installed
 
 from hil.dutlink.board import open_board
 from hil.dutlink.host import Host
 from hil.errors import HilError
+from tests.kernel.attached import Bench
+from tests.kernel.desk import add_users, rule_installed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -15,13 +15,12 @@ import sys
 import tomllib
 from pathlib import Path
 
-from vm import images, packages
-from vm.cache import Cache, cache_folder
-from vm.machine import HOST_ADDRESS, PACKAGE_FOLDERS, Machine
-from vm.requirements import TO_BUILD, TO_RUN, check_tools, check_user
-from vm.steps import BuildError, say
-
 from hil.sim.process import SimulatorProcess
+from tests.kernel.vm import images, packages
+from tests.kernel.vm.cache import Cache, cache_folder
+from tests.kernel.vm.machine import HOST_ADDRESS, PACKAGE_FOLDERS, Machine
+from tests.kernel.vm.requirements import TO_BUILD, TO_RUN, check_tools, check_user
+from tests.kernel.vm.steps import BuildError, say
 
 ROOT = Path(__file__).parents[2]
 JOB = ROOT / "tests" / "kernel" / "guest" / "job.py"

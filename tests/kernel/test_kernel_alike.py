@@ -12,16 +12,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from attached import ATTACH_LIMIT_S, usb_folder
-from desk import INSIDER, apply_rules
 
 from hil.dutlink.timing import until
 from hil.lab.udev.rule import RULE_NAME
+from tests.kernel.attached import ATTACH_LIMIT_S, usb_folder
+from tests.kernel.desk import INSIDER, apply_rules
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from attached import Bench
+    from tests.kernel.attached import Bench
 
 pytestmark = pytest.mark.timeout(900)  # sticks come many times, ten seconds each
 

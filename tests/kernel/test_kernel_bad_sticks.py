@@ -12,9 +12,8 @@ from hil.errors import FlashError, StickLostError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from attached import Bench
-
     from hil.dutlink.board import Board
+    from tests.kernel.attached import Bench
 
 IMAGE_BYTES = 3 << 20
 

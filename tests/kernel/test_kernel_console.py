@@ -8,18 +8,17 @@ import termios
 from typing import TYPE_CHECKING
 
 import pytest
-from attached import tty_node
-from dut_talk import LIMIT_S, answer, boot_and_log_in
 
 from hil.errors import ConsoleBusyError, ConsoleLostError
 from hil.sim.dut.image import build_image
+from tests.kernel.attached import tty_node
+from tests.kernel.dut_talk import LIMIT_S, answer, boot_and_log_in
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from attached import Bench
-
     from hil.dutlink.board import Board
+    from tests.kernel.attached import Bench
 
 PAGES = 6
 """So many boot logs in a row are half a minute at the UART's full pace."""

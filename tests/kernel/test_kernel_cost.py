@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import usb.core
 import usb.util
-from ratios import Ratio, interleaved, table
 
 from hil.dutlink.discovery import list_boards, open_link
 from hil.dutlink.host import Host
 from hil.dutlink.usb.protocol import ReadKey, Request
+from tests.bench.ratios import Ratio, interleaved, table
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,15 +13,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from inner_suite import OPTIONS, PLUGINS, inner_environment
 
 from hil.dutlink.timing import until
 from hil.lab.locks.acquire import acquire
+from tests.kernel.inner_suite import OPTIONS, PLUGINS, inner_environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from attached import Bench
+    from tests.kernel.attached import Bench
 
 POWERED = """
 import json, os, threading

@@ -7,19 +7,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 import usb.core
-from attached import tty_node, usb_folder
 
 from hil.dutlink.board import open_board
 from hil.dutlink.discovery import list_boards, probe
 from hil.dutlink.host import Host
 from hil.errors import BoardAbsentError, Verdict
+from tests.kernel.attached import tty_node, usb_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from attached import Bench
-
     from hil.dutlink.board import Board
+    from tests.kernel.attached import Bench
 
 CONTROL_INTERFACE = 3
 

@@ -11,16 +11,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from attached import tty_node
-from desk import INSIDER, OUTSIDER
-from test_kernel_problems import SYSTEM_LIBUSB, grabbed, hidden, packaged_libusb
 
 from hil.lab.locks.acquire import acquire
+from tests.kernel.attached import tty_node
+from tests.kernel.desk import INSIDER, OUTSIDER
+from tests.kernel.test_kernel_problems import SYSTEM_LIBUSB, grabbed, hidden, packaged_libusb
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from attached import Bench
+    from tests.kernel.attached import Bench
 
 
 def examined(

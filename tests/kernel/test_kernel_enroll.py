@@ -16,7 +16,7 @@ from hil.lab.config.lab_file import read_lab
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from attached import Bench
+    from tests.kernel.attached import Bench
 
 HIL = [sys.executable, "-m", "hil.cli.main"]
 LIMIT_S = 110

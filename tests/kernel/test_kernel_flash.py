@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from dut_talk import answer, boot_and_log_in
 
 from hil.dutlink.board import open_board
 from hil.dutlink.host import Host
@@ -22,13 +21,13 @@ from hil.errors import FlashError, ImageError, StickLostError, StorageError, Wro
 from hil.flash.disk.identity import ExpectedDisk, open_verified
 from hil.flash.disk.sysfs import list_disks
 from hil.sim.dut.image import build_image
+from tests.kernel.dut_talk import answer, boot_and_log_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from attached import Bench
-
     from hil.dutlink.board import Board
+    from tests.kernel.attached import Bench
 
 pytestmark = pytest.mark.timeout(
     400

@@ -17,7 +17,7 @@ from hil.sim.dut.image import build_image
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from attached import Bench
+    from tests.kernel.attached import Bench
 
 LIMIT_S = 240.0
 STANDBY_AMPS = 0.02

@@ -22,9 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from attached import Bench
-
     from hil.dutlink.board import Board
+    from tests.kernel.attached import Bench
 
 pytestmark = pytest.mark.timeout(600)  # a stick comes up to six times in one test, ten seconds each
 

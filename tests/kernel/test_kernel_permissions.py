@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from attached import ATTACH_LIMIT_S, tty_node, usb_folder
-from desk import INSIDER, OUTSIDER
-from inner_suite import READS, TALKS, run_suite
 
 from hil.dutlink.timing import until
+from tests.kernel.attached import ATTACH_LIMIT_S, tty_node, usb_folder
+from tests.kernel.desk import INSIDER, OUTSIDER
+from tests.kernel.inner_suite import READS, TALKS, run_suite
 
 if TYPE_CHECKING:
-    from attached import Bench
+    from tests.kernel.attached import Bench
 
 pytestmark = pytest.mark.usefixtures("users")
 

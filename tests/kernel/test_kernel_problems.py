@@ -9,17 +9,17 @@ import termios
 from typing import TYPE_CHECKING
 
 import pytest
-from attached import tty_node
-from desk import INSIDER
-from inner_suite import READS, TALKS, run_suite
 
 from hil.lab.locks.acquire import acquire
+from tests.kernel.attached import tty_node
+from tests.kernel.desk import INSIDER
+from tests.kernel.inner_suite import READS, TALKS, run_suite
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from attached import Bench
+    from tests.kernel.attached import Bench
 
 SYSTEM_LIBUSB = "/usr/lib/x86_64-linux-gnu/libusb-1.0.so.0"
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from inner_suite import READS, run_suite
-
 from hil.lab.locks.acquire import acquire
+from tests.kernel.inner_suite import READS, run_suite
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from attached import Bench
+    from tests.kernel.attached import Bench
 
 EIGHT = """
 import pytest, time

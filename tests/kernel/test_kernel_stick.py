@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from dut_talk import LIMIT_S, answer, boot_and_log_in
 
 from hil.dutlink.board import open_board
 from hil.dutlink.host import Host
 from hil.sim.dut.image import build_image
+from tests.kernel.dut_talk import LIMIT_S, answer, boot_and_log_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from inner_suite import READS, run_suite
+
+from tests.kernel.inner_suite import READS, run_suite
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from attached import Bench
+    from tests.kernel.attached import Bench
 
 PULLS = """
 import json, os, pytest

@@ -14,9 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Self
 
-from run_processes import processes_of
-
 import hil
+from tests.kill_matrix.run_processes import processes_of
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from inner_run import Blocked, InnerRun, Way
-from run_processes import guards_of
+from tests.kill_matrix.inner_run import Blocked, InnerRun, Way
+from tests.kill_matrix.run_processes import guards_of
 
 TIME_LIMIT_S = 2.0
 BETWEEN_TWO_S = 0.3  # Ctrl-C, and again: the first one's power-off sequence runs

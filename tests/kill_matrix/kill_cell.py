@@ -7,16 +7,15 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-from inner_run import InnerRun, Way
-from kill_causes import Cause, guard_and_holder
-from run_processes import wait_for_the_last
-from supply_watch import SupplyWatch
-
 from hil.boards.sources import simulated_host
 from hil.dutlink.board import open_board
 from hil.errors import HilError
 from hil.lab.locks.acquire import acquire
 from hil.lab.safe_state.record import BoardState, read_record
+from tests.kill_matrix.inner_run import InnerRun, Way
+from tests.kill_matrix.kill_causes import Cause, guard_and_holder
+from tests.kill_matrix.run_processes import wait_for_the_last
+from tests.kill_matrix.supply_watch import SupplyWatch
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from kill_cell import Outcome
+    from tests.kill_matrix.kill_cell import Outcome
 
 HEAD = "| what ends the run | started as | DUT off after | all over after | made safe by | board and lock |\n"
 RULE = "| --- | --- | --- | --- | --- | --- |\n"

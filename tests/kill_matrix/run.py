@@ -15,13 +15,12 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
-from inner_run import Way, can_be_started
-from kill_causes import CAUSES, Cause
-from kill_cell import REMEDIES, Outcome, play, play_last_resort, play_without_guard, prepare
-from kill_table import table, with_table
-
 from hil.errors import HilError
 from hil.sim.process import SimulatorProcess
+from tests.kill_matrix.inner_run import Way, can_be_started
+from tests.kill_matrix.kill_causes import CAUSES, Cause
+from tests.kill_matrix.kill_cell import REMEDIES, Outcome, play, play_last_resort, play_without_guard, prepare
+from tests.kill_matrix.kill_table import table, with_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from life_of_test import lives_of
+from tests.laws.life_of_test import lives_of
 
 if TYPE_CHECKING:
-    from life_of_test import Life
-    from run_record import Told
-    from suite_run import Outcome
+    from tests.laws.life_of_test import Life
+    from tests.laws.run_record import Told
+    from tests.laws.suite_run import Outcome
 
 UNUSABLE: Final = ("unplug", "hang", "deny", "busy")
 """Faults of a board that cannot be used, as can one whose line errors do not end.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from suite_plan import Suite, Test
+    from tests.laws.suite_plan import Suite, Test
 
 _BARE = frozenset({"dutlink", "power", "storage", "console", "pins"})
 

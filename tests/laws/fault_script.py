@@ -7,18 +7,16 @@ import threading
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from lease_witness import lease_of
-
 from hil.lab.locks.acquire import acquire
+from tests.laws.lease_witness import lease_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from run_record import Record, Spell
-    from suite_plan import Fault
-
     from hil.sim.simulator import ServedBoard
+    from tests.laws.run_record import Record, Spell
+    from tests.laws.suite_plan import Fault
 
 _COUNTED = ("stall", "line_error")
 _BUSY_LIMIT_S = 60.0

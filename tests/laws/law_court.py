@@ -6,18 +6,18 @@ import pprint
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Self
 
-from laws import breaches
-from shrinking import shrink
-from suite_files import suite_sources
-from suite_generator import generate
-from suite_run import RunServer, run_suite
-from watched_boards import WatchedBoards
+from tests.laws.laws import breaches
+from tests.laws.shrinking import shrink
+from tests.laws.suite_files import suite_sources
+from tests.laws.suite_generator import generate
+from tests.laws.suite_run import RunServer, run_suite
+from tests.laws.watched_boards import WatchedBoards
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from suite_plan import Suite
-    from suite_run import Outcome
+    from tests.laws.suite_plan import Suite
+    from tests.laws.suite_run import Outcome
 
 
 class LawCourt:

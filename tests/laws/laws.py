@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from excuses import FORGOTTEN_S, has_failed_fixture, has_faulty_board, was_unusable
-from expected_outcomes import expected_outcome
-from life_of_test import BASES, Life, lives_of
+from tests.laws.excuses import FORGOTTEN_S, has_failed_fixture, has_faulty_board, was_unusable
+from tests.laws.expected_outcomes import expected_outcome
+from tests.laws.life_of_test import BASES, Life, lives_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from run_record import Spell
-    from suite_run import Outcome
+    from tests.laws.run_record import Spell
+    from tests.laws.suite_run import Outcome
 
 LAST_ATTEMPTS_S: Final = 6.0
 """How long before the end of a run the last attempt to make a board safe may have been made."""

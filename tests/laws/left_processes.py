@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
-    from watched_boards import WatchedBoards
+    from tests.laws.watched_boards import WatchedBoards
 
 SETTLED_LIMIT_S = 60.0
 """How long guards may need after a run, at boards that answer."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from run_results import name_of
+from tests.laws.run_results import name_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from run_record import Record, Request, Told
-    from suite_plan import Suite, Test
+    from tests.laws.run_record import Record, Request, Told
+    from tests.laws.suite_plan import Suite, Test
 
 BASES = ("passed", "failed", "skipped", "flaky")
 

@@ -6,7 +6,7 @@ import argparse
 import sys
 import time
 
-from law_court import LawCourt
+from tests.laws.law_court import LawCourt
 
 
 def main() -> int:

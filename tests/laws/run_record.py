@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lease_witness import Lease
+    from tests.laws.lease_witness import Lease
 
 _VENDOR = 0x40
 _TYPE_MASK = 0x60

@@ -6,7 +6,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from suite_plan import NEVER, Fault, Suite, Test
+from tests.laws.suite_plan import NEVER, Fault, Suite, Test
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

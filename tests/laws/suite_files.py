@@ -11,7 +11,7 @@ import hil
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from suite_plan import Fixture, Suite, Test
+    from tests.laws.suite_plan import Fixture, Suite, Test
 
 REPOSITORY = Path(hil.__file__).parents[1]
 INNER = Path(__file__).with_name("inner")

@@ -6,7 +6,7 @@ import random
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from suite_plan import NEVER, Fault, Fixture, Suite, Test
+from tests.laws.suite_plan import NEVER, Fault, Fixture, Suite, Test
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -15,16 +15,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from left_processes import end_all, settle
-from run_results import Results, read_results
-from suite_files import INNER, REPOSITORY, write_suite
+from tests.laws.left_processes import end_all, settle
+from tests.laws.run_results import Results, read_results
+from tests.laws.suite_files import INNER, REPOSITORY, write_suite
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from run_record import Record
-    from suite_plan import Suite
-    from watched_boards import WatchedBoards
+    from tests.laws.run_record import Record
+    from tests.laws.suite_plan import Suite
+    from tests.laws.watched_boards import WatchedBoards
 
 RUN_LIMIT_S = 90.0
 """A run that takes longer hangs: most are over after two seconds."""

@@ -6,13 +6,14 @@ import time
 from dataclasses import replace
 from typing import Any
 
-import laws
 import pytest
-from lease_witness import Lease
-from run_record import Record
-from run_results import Case, Results
-from suite_plan import Fixture, Suite, Test
-from suite_run import Outcome
+
+from tests.laws import laws
+from tests.laws.lease_witness import Lease
+from tests.laws.run_record import Record
+from tests.laws.run_results import Case, Results
+from tests.laws.suite_plan import Fixture, Suite, Test
+from tests.laws.suite_run import Outcome
 
 ONE, TWO = "0000000a", "0000000b"
 PID, GUARD = 100, 200

@@ -7,7 +7,8 @@ the same law.
 from __future__ import annotations
 
 import pytest
-from law_court import LawCourt
+
+from tests.laws.law_court import LawCourt
 
 QUICK = (112, 412, 416, 422, 436, 457)
 """Seeds for the default run: cheap ones that together have each fault and each kind of fixture and test."""

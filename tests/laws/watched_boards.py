@@ -15,24 +15,22 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from fault_script import FaultScript
-from lease_witness import lease_of
-from run_record import Record
-from suite_plan import TAGS
-
 from hil.boards.sources import simulated_host
 from hil.dutlink.board import open_board
 from hil.sim.management.server import ManagementServer
 from hil.sim.simulator import Simulator, SimulatorOptions, open_folders
+from tests.laws.fault_script import FaultScript
+from tests.laws.lease_witness import lease_of
+from tests.laws.run_record import Record
+from tests.laws.suite_plan import TAGS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from types import TracebackType
 
-    from suite_plan import Fault
-
     from hil.sim.board.request_log import LoggedRequest
     from hil.sim.interfaces import Urb
+    from tests.laws.suite_plan import Fault
 
 _Result = TypeVar("_Result")
 _SETUP = struct.Struct("<BBHHH")

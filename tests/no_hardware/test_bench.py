@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.bench import ratios
 
 pytestmark = pytest.mark.thorough  # processes, benches
 ROOT = Path(__file__).parents[2]
@@ -83,12 +84,7 @@ def test_the_console_is_measured_and_no_byte_of_it_is_lost_or_misfiled() -> None
 
 
 @pytest.mark.parametrize(("ours_s", "verdict"), [(1.09, "holds"), (1.2, "MISSED")])
-def test_the_table_says_whether_a_goal_is_met(
-    monkeypatch: pytest.MonkeyPatch, ours_s: float, verdict: str
-) -> None:
-    monkeypatch.syspath_prepend(BENCH)
-    ratios = importlib.import_module("ratios")
-
+def test_the_table_says_whether_a_goal_is_met(ours_s: float, verdict: str) -> None:
     text = ratios.table([ratios.Ratio("a thing", (1.0,), (ours_s,), 1.1)])
 
     assert text.endswith(verdict)

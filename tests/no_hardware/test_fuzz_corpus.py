@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
 
-FUZZ = Path(__file__).parents[1] / "fuzz"
-sys.path.append(str(FUZZ))
-from targets import TARGETS  # noqa: E402 - found only now
+from tests.fuzz.targets import TARGETS
 
+FUZZ = Path(__file__).parents[1] / "fuzz"
 INPUTS = sorted((FUZZ / "corpus").glob("*/*"))
 
 

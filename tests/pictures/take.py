@@ -19,10 +19,10 @@ from typing import Any
 
 from PIL import Image
 from playwright.sync_api import sync_playwright
-from terminal import terminal_page
 
 from hil.sim.dut.image import build_image
 from hil.sim.process import SimulatorProcess
+from tests.pictures.terminal import terminal_page
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]

@@ -44,7 +44,14 @@ class Stage:
 STAGES = (
     Stage(
         "kernel",
-        ("--confcutdir=tests/kernel", "-p", "kernel_fixtures", "--timeout=90", "-rs", "tests/kernel"),
+        (
+            "--confcutdir=tests/kernel",
+            "-p",
+            "tests.kernel.kernel_fixtures",
+            "--timeout=90",
+            "-rs",
+            "tests/kernel",
+        ),
         1600.0,
     ),
     Stage("faults", ("--confcutdir=tests/faults", "--timeout=90", "tests/faults"), 300.0),
@@ -122,9 +129,7 @@ def interrupted(tests: subprocess.Popen[bytes]) -> int:
 
 def environment(job: dict[str, Any], results: Path) -> dict[str, str]:
     """What a stage finds in its environment: its packages, and where the simulated boards' truth is told."""
-    project = Path(job["project"])
-    added = [str(project), *(str(project / "tests" / folder) for folder in ("kernel", "bench"))]
-    added += [path for path in (job["packages"], os.environ.get("PYTHONPATH")) if path]
+    added = [path for path in (job["project"], job["packages"], os.environ.get("PYTHONPATH")) if path]
     return {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(added),

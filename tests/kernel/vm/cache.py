@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vm.steps import say
+from tests.kernel.vm.steps import say
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

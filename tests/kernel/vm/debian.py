@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from vm.steps import BuildError, step
+from tests.kernel.vm.steps import BuildError, step
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,12 +8,12 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vm import debian
-from vm.kernel import START_MODULES, copy_modules, module_files, uncompressed
-from vm.steps import BuildError, say, step
+from tests.kernel.vm import debian
+from tests.kernel.vm.kernel import START_MODULES, copy_modules, module_files, uncompressed
+from tests.kernel.vm.steps import BuildError, say, step
 
 if TYPE_CHECKING:
-    from vm.cache import Cache
+    from tests.kernel.vm.cache import Cache
 
 __all__ = ["INITRD", "KERNEL", "PYTHON_VERSION", "ROOT_IMAGE", "build_images", "images_path", "make_image"]
 

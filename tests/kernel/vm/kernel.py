@@ -6,7 +6,7 @@ import lzma
 import shutil
 from typing import TYPE_CHECKING
 
-from vm.steps import BuildError, step
+from tests.kernel.vm.steps import BuildError, step
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -6,8 +6,8 @@ import subprocess
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from vm.images import INITRD, KERNEL, ROOT_IMAGE
-from vm.steps import BuildError
+from tests.kernel.vm.images import INITRD, KERNEL, ROOT_IMAGE
+from tests.kernel.vm.steps import BuildError
 
 if TYPE_CHECKING:
     from pathlib import Path

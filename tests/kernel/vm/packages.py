@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vm.images import make_image
-from vm.steps import step
+from tests.kernel.vm.images import make_image
+from tests.kernel.vm.steps import step
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,7 +7,7 @@ import platform
 import shutil
 from pathlib import Path
 
-from vm.steps import BuildError
+from tests.kernel.vm.steps import BuildError
 
 __all__ = ["TO_BUILD", "TO_RUN", "check_tools", "check_user"]
 

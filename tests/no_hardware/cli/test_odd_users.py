@@ -8,7 +8,6 @@ import pwd
 from typing import TYPE_CHECKING
 
 import pytest
-from other_user import VICTIM, as_user, folder_for_everybody, only_root
 
 from hil.cli.commands import nightly
 from hil.cli.main import run
@@ -16,6 +15,7 @@ from hil.errors import SpoiltFileError, UsageError
 from hil.lab.config.lab_file import find_lab
 from hil.lab.locks.shared_file import open_shared
 from hil.nightly.systemd import Units
+from tests.support.other_user import VICTIM, as_user, folder_for_everybody, only_root
 
 if TYPE_CHECKING:
     from pathlib import Path

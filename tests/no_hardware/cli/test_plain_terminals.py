@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from programs import running
 
 from hil.cli.common_options import commands_below
 from hil.cli.main import cli
 from hil.dutlink.timing import Deadline
 from hil.sim.dut.image import build_image
+from tests.support.programs import running
 
 if TYPE_CHECKING:
     from hil.sim.process import SimulatorProcess

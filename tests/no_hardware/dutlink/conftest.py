@@ -3,9 +3,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from fake_bus import FakeBoard, host_with
 
 from hil.dutlink.board import Board, open_board
+from tests.support.fake_bus import FakeBoard, host_with
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

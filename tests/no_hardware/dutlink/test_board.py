@@ -8,9 +8,8 @@ import pytest
 from hil.errors import BoardLostError, TransferError
 
 if TYPE_CHECKING:
-    from fake_bus import FakeBoard
-
     from hil.dutlink.board import Board
+    from tests.support.fake_bus import FakeBoard
 
 SAFE = [(1, 2, b""), (2, 0, b""), *((5, value, b"\2") for value in (1, 2, 3, 4, 0))]
 

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import usb.core
-from fake_bus import FakeBackend, FakeBoard, host_with, usb_error
 
 from hil import errors
 from hil.dutlink import discovery
@@ -14,6 +13,7 @@ from hil.dutlink.discovery import list_boards, probe
 from hil.dutlink.host import Host
 from hil.dutlink.usb.firmware import FirmwareVersion
 from hil.errors import Verdict
+from tests.support.fake_bus import FakeBackend, FakeBoard, host_with, usb_error
 
 if TYPE_CHECKING:
     from pathlib import Path

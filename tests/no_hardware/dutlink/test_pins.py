@@ -9,9 +9,8 @@ from hil.dutlink.pin_names import Level, Pin
 from hil.errors import RequestStalledError, UsageError
 
 if TYPE_CHECKING:
-    from fake_bus import FakeBoard
-
     from hil.dutlink.board import Board
+    from tests.support.fake_bus import FakeBoard
 
 
 @pytest.mark.parametrize("pin", ["reset", "a", "b", "c", "d"])

@@ -10,9 +10,8 @@ from hil.dutlink.settings import Settings, encode
 from hil.errors import BoardReplyError, SequenceError, SettingError
 
 if TYPE_CHECKING:
-    from fake_bus import FakeBoard
-
     from hil.dutlink.board import Board
+    from tests.support.fake_bus import FakeBoard
 
 
 def test_read_takes_a_new_snapshot_and_removes_padding(board: Board, fake: FakeBoard) -> None:

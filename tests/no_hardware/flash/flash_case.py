@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from image_makers import BLOCK, COMPRESSORS, android_sparse, bmap_of, runs
+from tests.support.image_makers import BLOCK, COMPRESSORS, android_sparse, bmap_of, runs
 
 if TYPE_CHECKING:
     from pathlib import Path

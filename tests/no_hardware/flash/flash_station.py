@@ -7,21 +7,20 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from bad_os import Trouble
-from flash_case import STICK_BYTES, Fault
-
 from hil.boards.sources import simulated_host
 from hil.dutlink.board import open_board
 from hil.dutlink.wiring import Wiring
 from hil.errors import HilError
 from hil.flash.progress import NoProgress
 from hil.sim.process import SimulatorProcess
+from tests.no_hardware.flash.bad_os import Trouble
+from tests.no_hardware.flash.flash_case import STICK_BYTES, Fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bad_os import BadOs
-    from flash_case import FlashCase
+    from tests.no_hardware.flash.bad_os import BadOs
+    from tests.no_hardware.flash.flash_case import FlashCase
 
 __all__ = ["FlashStation"]
 

@@ -6,11 +6,11 @@ import hashlib
 import itertools
 import random
 
-from disk_bench import MIB
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hil.flash.block_hashes import ZERO_BLOCK, BlockHash, BlockHasher, BlockHasherThread
+from tests.support.disk_bench import MIB
 
 SIZE = 3 * MIB + 700
 CONTENT = random.Random(19).randbytes(SIZE)  # noqa: S311 - content, no secret

@@ -13,9 +13,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
-from bad_os import BadOs
-from flash_case import FORMATS, Fault, FlashCase
-from flash_station import FlashStation
 
 import hil.dutlink.storage.mux_follower
 import hil.dutlink.storage.stick_mux
@@ -24,6 +21,9 @@ import hil.dutlink.storage.stick_path
 import hil.dutlink.storage.storage
 import hil.flash.disk.disk
 from hil.dutlink.timing import until
+from tests.no_hardware.flash.bad_os import BadOs
+from tests.no_hardware.flash.flash_case import FORMATS, Fault, FlashCase
+from tests.no_hardware.flash.flash_station import FlashStation
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

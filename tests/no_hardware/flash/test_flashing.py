@@ -13,8 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from disk_bench import MIB, StickBench
-from image_makers import BLOCK, COMPRESSORS, android_sparse, bmap_of, content, write_blocks
 
 from hil.errors import FlashError, ImageError, StickLostError, StorageError, WrongDiskError
 from hil.flash.disk import disk as disk_module
@@ -25,6 +23,8 @@ from hil.flash.progress import NoProgress
 from hil.flash.sparse_file import SparseFile
 from hil.sim.dut.image import build_image, read_image
 from hil.sim.stick.file import StickFile
+from tests.support.disk_bench import MIB, StickBench
+from tests.support.image_makers import BLOCK, COMPRESSORS, android_sparse, bmap_of, content, write_blocks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -798,8 +798,8 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from disk_bench import StickBench
-from test_flashing import Told, flash
+from tests.support.disk_bench import StickBench
+from tests.no_hardware.flash.test_flashing import Told, flash
 
 root, image, phase, steps = Path(sys.argv[2]), Path(sys.argv[3]), sys.argv[4], int(sys.argv[5])
 told = Told(phase, steps, lambda: os.kill(os.getpid(), signal.SIGKILL))
@@ -816,7 +816,7 @@ def test_flash_image_killed_leaves_no_bootable_stick_off_the_record(
 ) -> None:
     root = tmp_path / "killed"
     root.mkdir()
-    script = [sys.executable, "-c", KILLED, str(Path(__file__).parent), str(root), str(image), phase]
+    script = [sys.executable, "-c", KILLED, str(Path(__file__).parents[3]), str(root), str(image), phase]
 
     ended = subprocess.run([*script, str(steps)], check=False, timeout=60)
 

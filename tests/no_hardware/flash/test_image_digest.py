@@ -8,12 +8,12 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 import pytest
-from disk_bench import MIB, StickBench
-from image_makers import BLOCK, COMPRESSORS, android_sparse, bmap_of, write_blocks
 
 from hil.flash.flashing import flash_image
 from hil.flash.formats.open import open_image
 from hil.flash.progress import NoProgress
+from tests.support.disk_bench import MIB, StickBench
+from tests.support.image_makers import BLOCK, COMPRESSORS, android_sparse, bmap_of, write_blocks
 
 if TYPE_CHECKING:
     from pathlib import Path

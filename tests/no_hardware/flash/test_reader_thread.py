@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from programs import running
 
 from hil.dutlink.timing import until
 from hil.flash.chunks import ChunkReader
@@ -21,6 +20,7 @@ from hil.flash.formats.content import PROBE_BYTES
 from hil.flash.formats.open import open_image
 from hil.flash.reader_thread import StoppableThread, StoppedError, raise_if_stopped
 from hil.sim.process import SimulatorProcess
+from tests.support.programs import running
 
 if sys.version_info >= (3, 14):
     from compression import zstd

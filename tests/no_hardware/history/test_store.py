@@ -11,7 +11,6 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
-from programs import running
 
 from hil.errors import HistoryError
 from hil.history.merge import merge_history
@@ -19,6 +18,7 @@ from hil.history.models import Attempt, AttemptBench, AttemptOutcome, RunFacts
 from hil.history.sqlite import connect_read_only
 from hil.history.store import History
 from hil.history.window import Window
+from tests.support.programs import running
 
 if TYPE_CHECKING:
     from collections.abc import Callable

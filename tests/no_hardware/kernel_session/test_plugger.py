@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import plugger
 import pytest
+
+from tests.kernel.guest import plugger
 
 if TYPE_CHECKING:
     from pathlib import Path

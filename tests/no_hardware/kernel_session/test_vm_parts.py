@@ -7,12 +7,13 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-import run as session
-from vm.cache import Cache, cache_folder
-from vm.kernel import module_files, uncompressed
-from vm.machine import Machine
-from vm.requirements import check_tools
-from vm.steps import BuildError, step
+
+from tests.kernel import run as session
+from tests.kernel.vm.cache import Cache, cache_folder
+from tests.kernel.vm.kernel import module_files, uncompressed
+from tests.kernel.vm.machine import Machine
+from tests.kernel.vm.requirements import check_tools
+from tests.kernel.vm.steps import BuildError, step
 
 if TYPE_CHECKING:
     from pathlib import Path

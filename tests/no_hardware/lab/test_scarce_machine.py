@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from other_user import only_root
 
 from hil.cli.main import run
 from hil.dutlink.timing import until
+from tests.support.other_user import only_root
 
 if TYPE_CHECKING:
     from hil.sim.process import SimulatorProcess

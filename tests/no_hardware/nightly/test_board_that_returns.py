@@ -7,7 +7,6 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from own_systemd import own_systemd
 
 from hil.boards.sources import simulated_host
 from hil.cli.main import run
@@ -16,6 +15,7 @@ from hil.lab.locks.acquire import acquire
 from hil.lab.locks.holder import Holder
 from hil.lab.safe_state.record import BoardRecord, BoardState, read_record, write_record
 from hil.lab.udev.safe_unit import unit_text
+from tests.no_hardware.nightly.own_systemd import own_systemd
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,22 +6,22 @@ import sys
 from pathlib import Path
 
 import pytest
-from own_systemd import own_systemd
 
 from hil.dutlink.timing import until
+from tests.no_hardware.nightly.own_systemd import own_systemd
 
 pytestmark = pytest.mark.thorough  # processes
-LAB = Path(__file__).parents[1] / "lab"
+ROOT = Path(__file__).parents[3]
 SOON_S = 60.0
 HOLDER = """
 import os, sys
 from pathlib import Path
-sys.path.insert(0, {lab!r})
+sys.path.insert(0, {root!r})
 from hil.lab.guard.under_guard import under_guard
 from hil.lab.locks.acquire import acquire
 from hil.lab.safe_state.policy import Safety
 folder = Path({folder!r})
-safety = Safety("fake_board:switch_off", {{"board": str(folder / "board")}}, limit_s=9)
+safety = Safety("tests.support.fake_board:switch_off", {{"board": str(folder / "board")}}, limit_s=9)
 lease = under_guard(acquire("5a1c0e01", folder=folder), safety)
 (folder / "board").write_text("busy")  # its guard needs a moment longer
 os.kill(os.getpid(), 9)
@@ -49,7 +49,7 @@ def test_guard_in_a_service_lives_or_the_unit_makes_the_board_safe(
     tmp_path: Path, mode: str, more: str, lives: bool
 ) -> None:
     board, script = tmp_path / "board", tmp_path / "holder.py"
-    script.write_text(HOLDER.format(lab=str(LAB), folder=str(tmp_path)))
+    script.write_text(HOLDER.format(root=str(ROOT), folder=str(tmp_path)))
     unit = tmp_path / "run.service"
     more = more.format(board=board)
     unit.write_text(UNIT.format(mode=mode, python=sys.executable, script=script, more=more))

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from programs import running
 
 from hil.dutlink.timing import until
 from hil.history.models import RunFacts
@@ -24,6 +23,7 @@ from hil.nightly.night import ledger_in, simulated_boards
 from hil.nightly.run_folder import NightRecord, delete_old_folders, new_folder, newest_record
 from hil.nightly.tee_process import run_tee
 from hil.suite.outcome.exit_status import Status
+from tests.support.programs import running
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,12 +6,12 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from own_systemd import OwnSystemd, own_systemd
 
 from hil.dutlink.timing import until
 from hil.nightly.run_folder import newest_record
 from hil.sim.process import SimulatorProcess
 from hil.suite.outcome.exit_status import Status
+from tests.no_hardware.nightly.own_systemd import OwnSystemd, own_systemd
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from other_user import MALLORY, folder_for_everybody, only_root
 
 import hil as package
 from hil.errors import UsageError
@@ -23,6 +22,7 @@ from hil.nightly import systemd
 from hil.nightly.systemd import Units
 from hil.nightly.time_of_day import TimeOfDay
 from hil.nightly.units import Schedule, cron_line, service, timer
+from tests.support.other_user import MALLORY, folder_for_everybody, only_root
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

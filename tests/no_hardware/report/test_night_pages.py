@@ -9,8 +9,6 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from made_up import HOSTILE, a_test, keep_nights, keep_run
-from test_run_pages import Page
 
 from hil.cli.main import run
 from hil.evidence.file_names import file_stem
@@ -19,6 +17,8 @@ from hil.history.store import History
 from hil.history.window import Window
 from hil.report.night_pages import build_nights
 from hil.report.sparkline import outcome_letters, sparkline, tally
+from tests.no_hardware.report.test_run_pages import Page
+from tests.support.made_up import HOSTILE, a_test, keep_nights, keep_run
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,10 +9,20 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from made_up import BEGAN_S, BOARD, HOSTILE, HOSTILE_DUT, a_test, attempt, keep_console, keep_power, keep_run
 
 from hil.evidence.file_names import file_stem
 from hil.report.run_pages import build_run
+from tests.support.made_up import (
+    BEGAN_S,
+    BOARD,
+    HOSTILE,
+    HOSTILE_DUT,
+    a_test,
+    attempt,
+    keep_console,
+    keep_power,
+    keep_run,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path

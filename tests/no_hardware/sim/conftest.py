@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import usb.core
 import usb.util
-from usbip_bench import FakeDevice, ServerBench, serving
 
 from hil.sim.backend.backend import SimulatedHost, simulated_host
+from tests.support.usbip_bench import FakeDevice, ServerBench, serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

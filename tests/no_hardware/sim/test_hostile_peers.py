@@ -13,8 +13,6 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hostile_peer import drip, flood, listening
-from usbip_bench import CONFIGURATION, DEVICE_DESCRIPTOR, IDENTITY, SILENT_ENDPOINT, serving
 
 from hil.errors import SimulatorError
 from hil.sim import connections, peer_socket
@@ -23,13 +21,14 @@ from hil.sim.management.server import ManagementServer
 from hil.sim.usbip.client import DeviceChannel, RefusedError, host_list
 from hil.sim.usbip.messages import OPERATION_BYTES, DeviceRecord, Operation, OperationHeader, format_list
 from hil.sim.usbip.urbs import HEADER_BYTES, Command, Reply, Submit, Unlink
+from tests.no_hardware.sim.hostile_peer import drip, flood, listening
+from tests.support.usbip_bench import CONFIGURATION, DEVICE_DESCRIPTOR, IDENTITY, SILENT_ENDPOINT, serving
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from usbip_bench import ServerBench
-
     from hil.sim.host.bus import UsbPort
+    from tests.support.usbip_bench import ServerBench
 
 TOKEN = "5a1c0e01"  # noqa: S105 - for a test
 SHORT_S = 0.3

@@ -10,11 +10,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from dut_story import IMAGE_BYTES, IMAGE_NAME, put_on_stick
 
 from hil.boards.sources import simulated_host
 from hil.dutlink.board import open_board
 from hil.sim.dut.image import build_image
+from tests.no_hardware.stories.dut_story import IMAGE_BYTES, IMAGE_NAME, put_on_stick
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

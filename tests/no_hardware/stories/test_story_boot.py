@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from dut_story import IMAGE_BYTES, IMAGE_NAME, LIMIT_S, SPEED, log_in, put_on_stick
 
 from hil.errors import ExpectError
 from hil.sim.dut.image import build_image
+from tests.no_hardware.stories.dut_story import IMAGE_BYTES, IMAGE_NAME, LIMIT_S, SPEED, log_in, put_on_stick
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

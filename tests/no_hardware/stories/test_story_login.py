@@ -6,7 +6,17 @@ import hashlib
 from typing import TYPE_CHECKING
 
 import pytest
-from dut_story import IMAGE_BYTES, IMAGE_NAME, LIMIT_S, SPEED, answer, boot_and_log_in, comes_to_draw, log_in
+
+from tests.no_hardware.stories.dut_story import (
+    IMAGE_BYTES,
+    IMAGE_NAME,
+    LIMIT_S,
+    SPEED,
+    answer,
+    boot_and_log_in,
+    comes_to_draw,
+    log_in,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path

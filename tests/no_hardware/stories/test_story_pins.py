@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from dut_story import IMAGE_BYTES, LIMIT_S, SPEED, boot_and_log_in, log_in
+from tests.no_hardware.stories.dut_story import IMAGE_BYTES, LIMIT_S, SPEED, boot_and_log_in, log_in
 
 if TYPE_CHECKING:
     from hil.dutlink.board import Board

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from dut_story import IMAGE_BYTES, LIMIT_S, SPEED, answer, boot_and_log_in
+
+from tests.no_hardware.stories.dut_story import IMAGE_BYTES, LIMIT_S, SPEED, answer, boot_and_log_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import socket
-import xml.etree.ElementTree as ET
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import pytest
 
 import hil
+from tests.support.suite_run import InnerRun, RunSuite, read_run
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from hil.sim.process import SimulatorProcess
 
 REPOSITORY = Path(hil.__file__).parents[1]
@@ -28,37 +28,12 @@ OPTIONS = [
 ]
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What became of one test of a run inside."""
-
-    result: str
-    message: str = ""
-    properties: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class InnerRun:
-    """A run of the suite that is over."""
-
-    status: int
-    text: str
-    outcomes: dict[str, Outcome]
-    suite_properties: dict[str, str]
-
-    def results(self) -> dict[str, str]:
-        return {name: outcome.result for name, outcome in self.outcomes.items()}
-
-
 @pytest.fixture
 def unused_port() -> Iterator[int]:
     """A port of this host where no process listens: it stays taken, so that none can meanwhile."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         yield int(taken.getsockname()[1])
-
-
-RunSuite: TypeAlias = Callable[..., InnerRun]
 
 
 @pytest.fixture
@@ -88,37 +63,3 @@ def run_suite(
         return read_run(result, pytester.path / "inner.xml")
 
     return run
-
-
-def read_run(result: pytest.RunResult, junit: Path) -> InnerRun:
-    text = result.stdout.str() + result.stderr.str()
-    if not junit.exists():
-        return InnerRun(int(result.ret), text, {}, {})
-    tree = ET.parse(junit)  # noqa: S314 - pytest wrote it a moment ago
-    suite = next(tree.iter("testsuite"))
-    outcomes: dict[str, Outcome] = {}
-    for case in suite.iter("testcase"):
-        name = case.get("name", "")
-        outcomes[name] = worse(outcomes.get(name), read_case(case))
-    return InnerRun(int(result.ret), text, outcomes, properties_of(suite))
-
-
-def read_case(case: ET.Element) -> Outcome:
-    for tag, result in (("error", "error"), ("failure", "failed"), ("skipped", "skipped")):
-        found = case.find(tag)
-        if found is not None:
-            expected = found.get("type") == "pytest.xfail"
-            message = found.get("message", "") + (found.text or "")
-            return Outcome("xfailed" if expected else result, message, properties_of(case))
-    return Outcome("passed", "", properties_of(case))
-
-
-def worse(first: Outcome | None, second: Outcome) -> Outcome:
-    """JUnit tells a failing tear-down apart from its passing test."""
-    return second if first is None or first.result == "passed" else first
-
-
-def properties_of(element: ET.Element) -> dict[str, str]:
-    return {
-        entry.get("name", ""): entry.get("value", "") for entry in element.findall("./properties/property")
-    }

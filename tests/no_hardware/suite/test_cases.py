@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
 
-from conftest import InnerRun, RunSuite
+from tests.support.suite_run import InnerRun, RunSuite
 
 if TYPE_CHECKING:
     from hil.sim.process import SimulatorProcess

@@ -18,7 +18,7 @@ from hil.suite.outcome.exit_status import Status
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from conftest import InnerRun, RunSuite
+    from tests.support.suite_run import InnerRun, RunSuite
 
     RunFailing: TypeAlias = Callable[[list[str], str, str], InnerRun]
 

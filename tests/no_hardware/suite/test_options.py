@@ -12,7 +12,7 @@ from hil.errors import UsageError
 from hil.suite.options import parse_times
 
 if TYPE_CHECKING:
-    from conftest import RunSuite
+    from tests.support.suite_run import RunSuite
 
 pytest_plugins = "pytester"
 

@@ -9,8 +9,8 @@ import pytest
 from hil.suite.outcome.exit_status import Status
 
 if TYPE_CHECKING:
-    from conftest import RunSuite
     from hil.sim.process import SimulatorProcess
+    from tests.support.suite_run import RunSuite
 
 pytestmark = pytest.mark.thorough  # processes, benches
 pytest_plugins = "pytester"

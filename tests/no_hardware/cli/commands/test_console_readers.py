@@ -1,0 +1,73 @@
+"""`hil console` beside another reader of its tty: whoever that is, is named."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pwd
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from hil.dutlink.console.tty import Tty, open_tty
+from hil.dutlink.console.tty_users import users_of
+from hil.errors import ConsoleBusyError
+from tests.support.programs import running
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hil.sim.process import SimulatorProcess
+
+pytestmark = pytest.mark.thorough  # processes
+SIMULATOR = {"boards": 1, "speed": 5}
+
+
+@pytest.fixture
+def tty(simulator: SimulatorProcess, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    monkeypatch.setenv("HIL_LOCK_DIR", str(tmp_path))
+    monkeypatch.setenv("HIL_BOARDS", f"sim@{simulator.control.port}")
+    (name,) = Path(simulator.ready["dev"], "serial/by-id").iterdir()
+    return name
+
+
+@pytest.fixture
+def reader(tty: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A program that has the tty open, as somebody leaves one in another terminal."""
+    with tty.open("rb", buffering=0) as console, running(["sleep", "600"], stdin=console) as process:
+        yield process
+
+
+def me() -> str:
+    return pwd.getpwuid(os.geteuid()).pw_name
+
+
+def test_a_reader_is_known_by_pid_command_and_user(tty: Path, reader: subprocess.Popen[bytes]) -> None:
+    assert [str(user) for user in users_of(tty)] == [f"sleep (pid {reader.pid}, of {me()})"]
+
+
+def test_console_names_who_reads_its_tty_too(reader: subprocess.Popen[bytes]) -> None:
+    command = [sys.executable, "-m", "hil.cli.main", "console", "--read-only"]
+    with running(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as console:
+        said = [console.stderr.readline(), console.stderr.readline()]
+        console.send_signal(signal.SIGINT)
+        console.wait(60)
+
+    assert any(f"sleep (pid {reader.pid}, of {me()}) reads " in line for line in said), said
+    assert any(f"kill {reader.pid} ends it" in line for line in said), said
+
+
+def test_a_console_that_is_held_is_told_with_its_holder(tty: Path, reader: subprocess.Popen[bytes]) -> None:
+    holder = os.open(tty, os.O_RDWR | os.O_NOCTTY)
+    fcntl.flock(holder, fcntl.LOCK_EX)  # as every program that asks
+
+    with pytest.raises(ConsoleBusyError) as caught:
+        open_tty(Tty(tty), "5a1c0e01")
+
+    os.close(holder)
+    assert f"sleep (pid {reader.pid}, of {me()})" in caught.value.why
+    assert caught.value.remedy == f"end it: kill {reader.pid}"

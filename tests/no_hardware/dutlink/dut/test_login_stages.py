@@ -1,0 +1,193 @@
+"""Logging in to DUTs that boot, wait in a boot loader, or ask more than a password."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from hil.dutlink.dut import boot_stage, login
+from hil.errors import BootLoaderError, ConsoleError, ExpectError
+from tests.no_hardware.dutlink.dut import plain_prompt
+from tests.no_hardware.dutlink.dut.shell_tty import ShellTty
+
+PROGRAM = r"""
+import os, select, sys, termios, time
+def out(text): sys.stdout.write(text); sys.stdout.flush()
+def mode(**flags):
+    attributes = termios.tcgetattr(0)
+    for name, on in flags.items():
+        bit = getattr(termios, name)
+        attributes[3] = attributes[3] | bit if on else attributes[3] & ~bit
+    termios.tcsetattr(0, termios.TCSANOW, attributes)
+def ask(prompt, echo=True):
+    out(prompt); mode(ECHO=echo); line = sys.stdin.readline().strip(); mode(ECHO=True)
+    if not echo: out("\n")
+    return line
+def log_in(password="Password: "):
+    if ask("dut login: ") == "root": ask(password, echo=False)
+def shell():
+    while ask("root@dut:~# ") is not None: pass
+def countdown():
+    mode(ICANON=False, ECHO=False)
+    out("Hit any key to stop autoboot:  3")
+    for left in (2, 1, 0):
+        if select.select([0], [], [], 0.3)[0]:
+            while True: out("\n=> "); os.read(0, 99)
+        out("\b\b\b%2d " % left)
+    mode(ICANON=True, ECHO=True)
+def boot():
+    out("\nStarting kernel ...\n[    0.000000] Linux\n")
+"""
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(login, "QUIET_S", 0.25)
+    monkeypatch.setattr(login, "UNKNOWN_QUESTION_S", 0.5)
+
+
+def dut(program: str) -> ShellTty:
+    return ShellTty([sys.executable, "-u", "-c", PROGRAM + program])
+
+
+@pytest.mark.parametrize("first", ["", "out('U-Boot SPL 2024.04\\nTraining DRAM')", "out('odd words\\n')"])
+def test_login_does_not_stop_the_autoboot_of_a_dut_that_was_silent(first: str) -> None:
+    with dut(
+        f"{first}\ntime.sleep(1)\nout('U-Boot 2024.04\\n'); countdown(); boot(); log_in(); shell()"
+    ) as it:
+        it.console.login("root", "hil", timeout_s=30)
+
+        assert b"=>" not in it.console.transcript.data
+
+
+def test_login_wakes_a_system_that_waits_silently(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(boot_stage, "SILENT_S", 0.5)
+    with dut("ask(''); log_in(); shell()") as it:
+        it.console.login("root", "hil", timeout_s=30)
+
+        assert b"login: " in it.console.transcript.data
+
+
+def test_login_wakes_a_system_soon_whose_kernel_spoke() -> None:
+    with dut("countdown(); boot(); ask(''); log_in(); shell()") as it:
+        it.console.login("root", "hil", timeout_s=60)
+
+        assert b"login: " in it.console.transcript.data
+
+
+@pytest.mark.parametrize(
+    ("prompt", "name"),
+    [("=> ", "U-Boot"), ("grub> ", "GRUB"), ("barebox@X:/ ", "barebox"), ("boot> ", "boot loader")],
+)
+def test_login_names_the_boot_loader_that_the_dut_waits_in(prompt: str, name: str) -> None:
+    with (
+        dut(f"out('U-Boot 2024.04\\n{prompt}'); ask('')") as it,
+        pytest.raises(BootLoaderError, match=name) as raised,
+    ):
+        it.console.login("root", "hil", timeout_s=60)
+
+    assert raised.value.remedy.startswith(
+        "storage.flash(IMAGE) if the stick holds no system; else power.cycle()"
+    )
+
+
+def test_login_takes_no_boot_loader_s_prompt_for_a_shell_s() -> None:
+    with (
+        dut("out('U-Boot 2024.04\\nHit any key to stop autoboot: 0\\nsunxi# '); ask('')") as it,
+        pytest.raises(BootLoaderError, match="boot loader"),
+    ):
+        it.console.login("root", "hil", timeout_s=60)
+
+
+def test_login_that_ends_in_a_countdown_says_so() -> None:
+    with (
+        dut("out('U-Boot 2024.04\\nHit any key to stop autoboot: 3\\n'); time.sleep(60)") as it,
+        pytest.raises(ExpectError, match="autoboot"),
+    ):
+        it.console.login("root", "hil", timeout_s=1)
+
+
+@pytest.mark.parametrize(
+    "password",
+    ["Passwort: ", "Mot de passe : ", "Contrase\u00f1a: ", "\u5bc6\u7801\uff1a", "Password for root@LAN: "],
+)
+def test_login_answers_a_password_question_in_other_words(password: str) -> None:
+    with dut(f"log_in({password!r}); shell()") as it:
+        it.console.login("root", "hil", timeout_s=30)
+
+        assert it.console.transcript.data.count(b"root@dut") == 1
+
+
+@pytest.mark.parametrize(
+    ("program", "words"),
+    [
+        (
+            "log_in(); out('You are required to change it.\\nCurrent password: ')",
+            "new password",
+        ),
+        (
+            "log_in(); out('Passwort sofort \u00e4ndern.\\nNeues Passwort: ')",
+            "new password",
+        ),
+        ("ask('login: '); out('Your password has expired.\\nNew password: ')", "new password"),
+        ("log_in(); out('Verification code: ')", "second factor"),
+        ("ask('login: '); out('One-time password (OTP): ')", "second factor"),
+        ("log_in(); out('Terminal type? ')", "does not know"),
+        ("log_in(); out('Password: ')", "does not know"),
+    ],
+)
+def test_login_names_the_question_that_it_cannot_answer(program: str, words: str) -> None:
+    question = program.rpartition("out('")[2].rpartition("\\n")[2].split("'")[0].strip()
+    with dut(f"{program}; given = ask(''); out('got ' + given)") as it:
+        with pytest.raises(ConsoleError, match=words) as raised:
+            it.console.login("root", "hil", timeout_s=30)
+
+        assert question in raised.value.why
+        assert b"got " not in it.console.transcript.data
+
+
+def test_login_names_emergency_mode() -> None:
+    question = "Give root password for maintenance\\n(or press Control-D to continue): "
+    with (
+        dut(f"boot(); out('{question}'); ask('')") as it,
+        pytest.raises(ConsoleError, match="emergency mode"),
+    ):
+        it.console.login("root", "hil", timeout_s=30)
+
+
+@pytest.mark.parametrize("prompt", ["# ", "$ ", "sh-5.1# "])
+@pytest.mark.parametrize("is_logged_in", [False, True])
+def test_login_at_a_shell_that_printed_a_boot_loader_s_words(prompt: str, is_logged_in: bool) -> None:
+    with ShellTty(["sh", "-i"], {"PS1": prompt, "ENV": ""}) as it:
+        if is_logged_in:
+            it.console.login("root", "", timeout_s=30)
+            it.console.sendline("echo BIOS Information; echo UEFI is supported; echo any key")
+            it.console.expect(r"\nany key", 10)
+        else:
+            it.console.run("echo BIOS Information; echo UEFI is supported; echo any key")
+
+        it.console.login("root", "", timeout_s=30)
+
+        assert it.console.run("echo $((6 * 7))").output == "42"
+
+
+def test_login_after_a_command_of_a_shell_without_printf() -> None:
+    with ShellTty([sys.executable, "-u", plain_prompt.__file__, "# "]) as it:
+        it.console.run("echo UEFI is supported")
+
+        it.console.login("root", "", timeout_s=30)
+
+        assert b"UEFI" in it.console.transcript.data
+
+
+def test_login_names_the_boot_loader_that_a_reboot_stopped_in() -> None:
+    with dut(
+        "log_in(); ask('# '); out('U-Boot 2024.04 (Apr 02 2024)\\nDRAM:  1 GiB\\nsunxi# '); ask('')"
+    ) as it:
+        it.console.login("root", "hil", timeout_s=30)
+        it.console.sendline("reboot -f")
+        it.console.expect("sunxi", 10)
+
+        with pytest.raises(BootLoaderError, match="boot loader"):
+            it.console.login("root", "hil", timeout_s=30)

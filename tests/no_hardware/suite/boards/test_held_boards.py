@@ -1,0 +1,157 @@
+"""In a run a board is opened only by the process that holds it, and no object of it outlives its lease."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from hil.dutlink.board import open_board
+from hil.dutlink.held_boards import held_boards
+from hil.errors import LeaseEndedError, NotLeasedError
+from hil.sim.backend.backend import simulated_host
+from hil.sim.process import SimulatorProcess
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.support.suite_run import RunSuite
+
+pytest_plugins = "pytester"
+
+SUITE = """
+import os
+import pytest
+from hil.dutlink.board import open_board
+from hil.dutlink.discovery import list_boards
+from hil.errors import LeaseEndedError, NotLeasedError
+
+KEPT = []
+
+@pytest.fixture
+def others(dutlink):
+    return [seen.serial for seen in list_boards(dutlink.host) if seen.serial != dutlink.serial]
+
+def test_board_of_another_lease_is_refused(dutlink, others):
+    with pytest.raises(NotLeasedError, match="def test_x"):
+        open_board(dutlink.host, others[0], console=False)
+    dutlink.power.read()
+
+def test_a_made_up_host_opens_no_more(dutlink, others):
+    from hil.dutlink.host import Host
+    host = Host(backend=dutlink.host.backend, dev=dutlink.host.dev, sys=dutlink.host.sys)
+    with pytest.raises(NotLeasedError):
+        open_board(host, others[0], console=False)
+    dutlink.power.read()
+
+def test_own_board_is_opened_again(dutlink):
+    kept = open_board(dutlink.host, dutlink.serial, console=False)
+    kept.power.on()
+    KEPT.append(kept)
+
+def test_board_that_is_not_named_is_the_own_one(dutlink):
+    with open_board(dutlink.host, console=False) as board:
+        assert board.serial == dutlink.serial
+        board.power.read()
+
+def test_fork_opens_none(dutlink):
+    dutlink.power.read()
+    child = os.fork()
+    if not child:
+        try:
+            open_board(dutlink.host, dutlink.serial, console=False)
+        except NotLeasedError:
+            os._exit(7)
+        finally:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+
+def test_after_the_last_test_with_a_board():
+    with pytest.raises(LeaseEndedError):
+        KEPT[0].power.on()
+"""
+
+
+@pytest.fixture(scope="module")
+def two_boards() -> Iterator[SimulatorProcess]:
+    with SimulatorProcess(boards=2) as process:
+        yield process
+
+
+def test_run_opens_only_boards_that_it_holds(run_suite: RunSuite, two_boards: SimulatorProcess) -> None:
+    inner = run_suite(SUITE, f"--hil-boards=sim@{two_boards.ready['control_port']}")
+
+    results = {name: outcome.result for name, outcome in inner.outcomes.items()}
+    assert set(results.values()) == {"passed"}, inner.text
+    assert not any(two_boards.control.state(serial)["supply"] for serial in two_boards.serials())
+
+
+OVERRIDE = """
+import pytest
+from hil.dutlink.board import open_board
+from hil.sim.backend.backend import simulated_host
+
+@pytest.fixture(scope="session")
+def dutlink(dutlink):
+    host = simulated_host(dict(READY))
+    with open_board(host) as board:
+        yield board
+
+@pytest.mark.parametrize("turn", range(4))
+def test_board_is_the_own_one(dutlink, turn, record_property):
+    record_property("opened", dutlink.serial)
+    dutlink.power.on()
+"""
+
+
+@pytest.mark.thorough
+def test_override_that_opens_a_board_itself_gets_the_one_of_its_worker(
+    run_suite: RunSuite, two_boards: SimulatorProcess
+) -> None:
+    source = f"READY = {two_boards.ready!r}\n{OVERRIDE}"
+
+    inner = run_suite(source, f"--hil-boards=sim@{two_boards.ready['control_port']}", "-n2")
+
+    assert {outcome.result for outcome in inner.outcomes.values()} == {"passed"}, inner.text
+    assert not any(two_boards.control.state(serial)["supply"] for serial in two_boards.serials())
+
+
+def test_outside_of_runs_every_board_is_opened(two_boards: SimulatorProcess) -> None:
+    for serial in two_boards.serials():
+        with open_board(simulated_host(two_boards.ready), serial, console=False) as board:
+            assert board.power.read()
+
+
+def test_end_of_a_lease_ends_every_object_of_its_board(two_boards: SimulatorProcess) -> None:
+    host, serial = simulated_host(two_boards.ready), two_boards.serials()[0]
+    first, second = (open_board(host, serial, console=False) for _ in range(2))
+    other = open_board(host, two_boards.serials()[1], console=False)
+
+    held_boards.end(host, first.access, "was given back")
+
+    first.make_safe()
+    for use in (second.power.on, second.pins.float_all):
+        with pytest.raises(LeaseEndedError, match="was given back"):
+            use()
+    assert other.power.read()
+    for board in (first, second, other):
+        board.close()
+
+
+def test_restricted_host_opens_what_is_held_and_lets_the_suite_look(two_boards: SimulatorProcess) -> None:
+    host, (held, free) = simulated_host(two_boards.ready), two_boards.serials()
+    held_boards.restrict(host.dev)
+    try:
+        with pytest.raises(NotLeasedError):
+            open_board(host, console=False)
+        with held_boards.any_board():
+            open_board(host, free, console=False).close()
+        held_boards.add(host, held)
+        with open_board(host, console=False) as board:
+            assert board.serial == held
+            held_boards.end(host, board.access, "was given back")
+        with pytest.raises(NotLeasedError):
+            open_board(host, held, console=False)
+    finally:
+        held_boards.lift(host.dev)
+    open_board(host, held, console=False).close()

@@ -1,0 +1,291 @@
+"""A run that ends before all its tests began is not green, whatever exit status a test asked for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from hil.suite.outcome.exit_status import Status
+
+if TYPE_CHECKING:
+    from tests.support.suite_run import RunSuite
+
+pytest_plugins = "pytester"
+pytestmark = pytest.mark.thorough  # processes
+
+SUITE = """
+import os, pytest
+
+def test_1(): pass
+def test_2(): {ends}
+def test_3(): pass
+"""
+
+
+@pytest.mark.parametrize("how", [(), ("--hil-require",)], ids=str)
+def test_pytest_exit_with_status_0_is_not_green_while_tests_never_began(
+    how: tuple[str, ...], run_suite: RunSuite
+) -> None:
+    inner = run_suite(SUITE.format(ends="pytest.exit('enough', returncode=0)"), "--hil-boards=none", *how)
+
+    assert inner.status != Status.GREEN, inner.text
+    assert "NOT ALL TESTS BEGAN: 1 of 3 never began" in inner.text
+
+
+def test_pytest_exit_with_status_0_is_green_in_the_last_test(run_suite: RunSuite) -> None:
+    source = SUITE.format(ends="pass").replace("test_3(): pass", "test_3(): pytest.exit('x', returncode=0)")
+
+    inner = run_suite(source, "--hil-boards=none")
+
+    assert inner.status == Status.GREEN, inner.text
+
+
+@pytest.mark.parametrize("where", ["body", "set-up"])
+def test_test_that_ctrl_c_ends_is_interrupted_in_the_ledger(where: str, run_suite: RunSuite) -> None:
+    source = """
+import os, pytest, signal
+
+def interrupt():
+    os.kill(os.getpid(), signal.SIGINT)
+
+@pytest.fixture
+def set_up(power):
+    if WHERE == "set-up":
+        interrupt()
+
+def test_1(power, set_up):
+    interrupt()
+def test_2(power): pass
+"""
+
+    inner = run_suite(source.replace("WHERE", repr(where)), "--hil-boards=sim:1")
+
+    assert inner.status == Status.INTERRUPTED, inner.text
+    assert "2 planned, 0 ran, 0 failed, 0 skipped, 1 interrupted, 1 never began" in inner.text
+
+
+def test_test_that_is_asked_for_twice_begins_once(run_suite: RunSuite) -> None:
+    twice = ("test_inner.py", "test_inner.py", "--keep-duplicates")
+
+    inner = run_suite(SUITE.format(ends="pass"), "--hil-boards=none", *twice)
+
+    assert inner.status == Status.GREEN, inner.text
+
+
+def test_os_exit_with_status_0_is_told_and_not_green(run_suite: RunSuite) -> None:
+    inner = run_suite(SUITE.format(ends="os._exit(0)"), "--hil-boards=none")
+
+    assert inner.status == Status.INTERRUPTED, inner.text
+    assert "hil: os._exit(0) ended this run in test_inner.py::test_2" in inner.text
+
+
+def test_os_exit_that_was_imported_before_the_plugin_is_told_too(
+    run_suite: RunSuite, pytester: pytest.Pytester
+) -> None:
+    conftest = pytester.path / "conftest.py"
+    before = "\nfrom os import _exit as leave\nimport pytest\n"
+    conftest.write_text(conftest.read_text().replace("\nimport pytest\n", before, 1))
+
+    inner = run_suite(SUITE.format(ends="__import__('conftest').leave(0)"), "--hil-boards=none")
+
+    assert inner.status == Status.INTERRUPTED, inner.text
+    assert "hil: os._exit(0) ended this run in test_inner.py::test_2" in inner.text
+
+
+def test_posix_exit_with_status_0_is_told_and_not_green(run_suite: RunSuite) -> None:
+    inner = run_suite(SUITE.format(ends="__import__('posix')._exit(0)"), "--hil-boards=none")
+
+    assert inner.status == Status.INTERRUPTED, inner.text
+
+
+def test_os_exit_can_be_the_target_of_a_spawned_process(run_suite: RunSuite) -> None:
+    source = """
+import multiprocessing, os
+
+def test_1():
+    child = multiprocessing.get_context("spawn").Process(target=os._exit, args=(7,))
+    child.start()
+    child.join()
+
+    assert child.exitcode == 7
+"""
+
+    inner = run_suite(source, "--hil-boards=none")
+
+    assert inner.status == Status.GREEN, inner.text
+
+
+@pytest.mark.parametrize("workers", ["-n0", "-n1"])
+@pytest.mark.parametrize("call", ["os.execv('/bin/true', ['true'])", "os.execlp('true', 'true')"])
+def test_os_exec_in_the_process_of_a_run_fails_its_test(call: str, workers: str, run_suite: RunSuite) -> None:
+    inner = run_suite(SUITE.format(ends=call), "--hil-boards=none", workers)
+
+    assert inner.results() == {"test_1": "passed", "test_2": "failed", "test_3": "passed"}, inner.text
+    assert "in the place of this run in test_inner.py::test_2" in inner.text
+
+
+@pytest.mark.parametrize(
+    "call", ["_exit(0)", "exit(0)", "execl(b'/bin/true', b'true', None)", "__getitem__('_Exit')(0)"]
+)
+def test_c_function_that_ends_the_process_of_a_run_is_not_found_by_ctypes(
+    call: str, run_suite: RunSuite
+) -> None:
+    ends = f"import ctypes; ctypes.CDLL(None).{call}"
+
+    inner = run_suite(SUITE.format(ends=ends), "--hil-boards=none")
+
+    assert inner.results() == {"test_1": "passed", "test_2": "failed", "test_3": "passed"}, inner.text
+    assert "in the process of this run in test_inner.py::test_2" in inner.text
+
+
+def test_c_function_that_ends_a_forked_child_is_its_own_business(run_suite: RunSuite) -> None:
+    ends = "import ctypes; assert os.waitpid(os.fork() or ctypes.CDLL(None)._exit(0), 0)[1] == 0"
+
+    inner = run_suite(SUITE.format(ends=ends), "--hil-boards=none", "-W", "ignore::DeprecationWarning")
+
+    assert inner.status == Status.GREEN, inner.text
+
+
+def test_os_exec_of_a_child_is_its_own_business(run_suite: RunSuite) -> None:
+    ends = "assert os.waitpid(os.fork() or os.execv('/bin/true', ['true']), 0)[1] == 0"
+
+    inner = run_suite(SUITE.format(ends=ends), "--hil-boards=none", "-W", "ignore::DeprecationWarning")
+
+    assert inner.status == Status.GREEN, inner.text
+
+
+def test_os_exit_of_a_child_is_its_own_business(run_suite: RunSuite) -> None:
+    ends = "assert os.waitpid(os.fork() or os._exit(0), 0)[1] == 0"
+
+    inner = run_suite(SUITE.format(ends=ends), "--hil-boards=none", "-W", "ignore::DeprecationWarning")
+
+    assert (inner.status, "ended this run" in inner.text) == (Status.GREEN, False), inner.text
+
+
+ENDS_WORKERS = """
+import os
+
+def pytest_sessionfinish():
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        os._exit(0)
+"""
+
+
+def test_worker_that_ends_after_its_last_test_leaves_no_green_run(
+    run_suite: RunSuite, pytester: pytest.Pytester
+) -> None:
+    pytester.makepyfile(ends_workers=ENDS_WORKERS)
+
+    inner = run_suite(SUITE.format(ends="pass"), "-p", "ends_workers", "--hil-boards=none", "-n1")
+
+    assert inner.status == Status.INTERRUPTED, inner.text
+    assert "WORKER gw0 DIED: the state of its board is unknown" in inner.text
+
+
+@pytest.mark.parametrize("where", ["body", "tear-down"])
+def test_os_exit_in_a_worker_fails_its_test_in_the_ledger_too(run_suite: RunSuite, where: str) -> None:
+    source = """
+import os, pytest
+
+@pytest.fixture
+def ends(power):
+    yield
+    os._exit(0)
+
+def test_1(power): power.read()
+def test_2(power, ends):
+    power.read()
+    if WHERE == "body":
+        os._exit(0)
+"""
+
+    inner = run_suite(source.replace("WHERE", repr(where)), "--hil-boards=sim:1", "-n1")
+
+    assert inner.status == Status.TESTS_FAILED, inner.text
+    assert "hardware: 2 planned" in inner.text
+    assert "1 failed, 0 skipped" in inner.text
+
+
+LATE = """
+import atexit, os, threading
+
+def then(end):
+    threading.main_thread().join()
+    end()
+
+def test_1():
+    end = lambda: {ends}
+    {when}
+    assert {passes}
+"""
+
+
+@pytest.mark.parametrize(
+    "ends",
+    ["os._exit(0)", "os._exit(256)", "__import__('posix')._exit(0)", "os.execlp('true', 'true')"],
+)
+@pytest.mark.parametrize(
+    "when", ["atexit.register(end)", "threading.Thread(target=then, args=(end,)).start()"]
+)
+def test_failed_run_stays_failed_whatever_ends_its_process_after_pytest(
+    ends: str, when: str, run_suite: RunSuite
+) -> None:
+    inner = run_suite(LATE.format(ends=ends, when=when, passes=False), "--hil-boards=none")
+
+    assert inner.status == Status.TESTS_FAILED, inner.text
+    assert ("its exit status stays 1" in inner.text) == ("_exit" in ends), inner.text
+
+
+@pytest.mark.parametrize("ends", ["os._exit(0)", "os.execlp('true', 'true')"])
+def test_green_run_may_end_its_process_after_pytest_as_it_wants(ends: str, run_suite: RunSuite) -> None:
+    source = LATE.format(ends=ends, when="atexit.register(end)", passes=True)
+
+    inner = run_suite(source, "--hil-boards=none")
+
+    assert (inner.status, "hil: os._exit" in inner.text) == (Status.GREEN, False), inner.text
+
+
+ENDS = {
+    "wrapper": """
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_sessionfinish(session):
+    result = yield
+    session.exitstatus = 0
+    return result
+""",
+    "pytest.exit": """
+def pytest_sessionfinish():
+    pytest.exit("enough", returncode=0)
+""",
+    "SystemExit": """
+def pytest_sessionfinish():
+    raise SystemExit(0)
+""",
+    "SystemExit at the end": """
+def pytest_unconfigure():
+    raise SystemExit(0)
+""",
+}
+
+
+@pytest.mark.parametrize("how", ENDS)
+def test_exit_status_that_a_conftest_makes_0_is_told(
+    how: str, run_suite: RunSuite, pytester: pytest.Pytester
+) -> None:
+    pytester.makepyfile(changes_status=f"import pytest\n{ENDS[how]}")
+
+    inner = run_suite(SUITE.format(ends="assert False"), "-p", "changes_status", "--hil-boards=none")
+
+    assert inner.status == Status.GREEN, inner.text
+    assert "EXIT STATUS CHANGED: from 1 to 0" in inner.text
+
+
+def test_exit_status_that_a_conftest_sets_in_a_plain_hook_is_not_taken(
+    run_suite: RunSuite, pytester: pytest.Pytester
+) -> None:
+    pytester.makepyfile(changes_status="def pytest_sessionfinish(session):\n    session.exitstatus = 0\n")
+
+    inner = run_suite(SUITE.format(ends="assert False"), "-p", "changes_status", "--hil-boards=none")
+
+    assert (inner.status, "CHANGED" in inner.text) == (Status.TESTS_FAILED, False), inner.text

@@ -1,0 +1,257 @@
+"""`--hil-repeat`: both results of a repeated test are kept, and a pass on repeat is flaky, never green."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from hil.history.models import AttemptOutcome
+from hil.history.store import History
+from hil.suite.outcome.exit_status import Status
+
+if TYPE_CHECKING:
+    from tests.support.suite_run import RunSuite
+
+pytestmark = pytest.mark.thorough  # runs of the suite
+pytest_plugins = "pytester"
+
+FIRST = """
+import pathlib, pytest
+
+def first(name):
+    path = pathlib.Path(name)
+    if path.exists():
+        return False
+    path.write_text("was here")
+    return True
+"""
+FLAKY = (
+    FIRST
+    + """
+def test_flaky(power):
+    power.on()
+    assert not first("flaky"), "only at first"
+"""
+)
+COLD = (
+    FIRST
+    + """
+import time
+
+@pytest.fixture(scope="session")
+def booted(power):
+    power.on()
+    with open("boots", "a") as boots:
+        boots.write("boot ")
+    yield power
+    with open("boots", "a") as boots:
+        boots.write("end ")
+
+def test_1_uses_it(booted): pass
+def test_2_fails_once(booted):
+    if first("cold"):
+        time.sleep(2)
+        open("warm", "w").write(str(booted.read().amps))
+        assert False
+    assert booted.read().amps is not None
+def test_3_uses_it_again(booted): pass
+"""
+)
+SEVERAL = (
+    FIRST
+    + """
+@pytest.fixture(scope="module")
+def fails_once(power):
+    assert not first("fixture")
+
+def test_in_setup(fails_once): pass
+def test_always(power): assert False, "at every attempt"
+def test_subtests_always(power, subtests):
+    with subtests.test("one"):
+        assert False, "in both attempts"
+def test_subtests(power, subtests):
+    with subtests.test("one"):
+        assert not first("subtest")
+    with subtests.test("two"):
+        pass
+def test_skips_then(power):
+    if first("skips"): assert False, "before the skip"
+    pytest.skip("no more")
+@pytest.mark.xfail(strict=True)
+def test_expected(power): assert False
+@pytest.fixture
+def ends_badly(power):
+    yield
+    assert False, "at its end"
+def test_teardown(ends_badly): pass
+def test_flaky_and_ends_badly(ends_badly): assert not first("both")
+"""
+)
+BOTH_WAYS = pytest.mark.parametrize("workers", ["-n0", "-n2"])
+
+
+@BOTH_WAYS
+def test_a_pass_on_repeat_is_flaky_with_a_status_of_its_own(run_suite: RunSuite, workers: str) -> None:
+    inner = run_suite(FLAKY, "--hil-boards=sim:1", "--hil-repeat=1", workers)
+
+    assert inner.status == Status.FLAKY
+    assert "1 repeated, 1 flaky" in inner.text
+
+
+@BOTH_WAYS
+def test_junit_takes_it_for_a_failure_and_says_why(run_suite: RunSuite, workers: str) -> None:
+    inner = run_suite(FLAKY, "--hil-boards=sim:1", "--hil-repeat=1", workers)
+
+    (one,) = inner.outcomes.values()
+    assert one.message.startswith("flaky: passed when it was repeated after a power cycle; before: Asserti")
+    assert (one.result, one.properties["hil_outcome"], one.properties["hil_attempt"]) == (
+        "failed",
+        "flaky",
+        "2",
+    )
+
+
+@BOTH_WAYS
+def test_the_history_keeps_both_attempts(
+    run_suite: RunSuite, pytester: pytest.Pytester, workers: str
+) -> None:
+    run_suite(FLAKY, "--hil-boards=sim:1", "--hil-repeat=1", "--hil-history=h.db", workers)
+
+    with History(pytester.path / "h.db") as history:
+        (run,) = history.runs()
+        attempts = [(one.number, one.outcome, one.message) for one in history.attempts(run.key)]
+    assert attempts == [
+        (1, AttemptOutcome.FAILED, "AssertionError: only at first"),
+        (2, AttemptOutcome.PASSED, ""),
+    ]
+    assert run.exit_status == Status.FLAKY
+
+
+def test_nothing_is_repeated_unless_asked(run_suite: RunSuite) -> None:
+    inner = run_suite(FLAKY, "--hil-boards=sim:1")
+
+    assert (inner.status, inner.results()) == (Status.TESTS_FAILED, {"test_flaky": "failed"})
+
+
+@BOTH_WAYS
+def test_a_session_fixture_on_the_board_is_made_anew_for_a_repetition(
+    run_suite: RunSuite, pytester: pytest.Pytester, workers: str
+) -> None:
+    inner = run_suite(COLD, "--hil-boards=sim:1", "--hil-repeat=1", workers)
+
+    assert inner.status == Status.FLAKY, inner.text
+    assert (pytester.path / "boots").read_text() == "boot end boot end "
+
+
+@BOTH_WAYS
+def test_a_repetition_finds_the_dut_without_power_and_the_stick_with_nobody(
+    run_suite: RunSuite, workers: str
+) -> None:
+    source = """
+from hil.dutlink.timing import until
+
+def test_finds_it_cold(power, storage, pins):
+    if first("cold"):
+        storage.dut()
+        power.force_on()
+        assert until(lambda: power.read().amps > 0.1, 60), "it never drew current"
+        assert False, "at the first attempt"
+    assert power.read().amps < 0.02
+    assert storage.position.name == "OFF"
+"""
+
+    inner = run_suite(FIRST + source, "--hil-boards=sim:1", "--hil-repeat=1", workers)
+
+    assert inner.status == Status.FLAKY, inner.text
+    assert "before: AssertionError: at the first attempt" in inner.text
+
+
+@BOTH_WAYS
+def test_each_way_to_fail_ends_as_it_should(run_suite: RunSuite, workers: str) -> None:
+    inner = run_suite(SEVERAL, "--hil-boards=sim:1", "--hil-repeat=1", workers)
+
+    told = {name: (one.result, one.properties.get("hil_outcome")) for name, one in inner.outcomes.items()}
+    assert told == {
+        "test_in_setup": ("failed", "flaky"),
+        "test_always": ("failed", None),
+        "test_subtests_always": ("failed", None),
+        "test_subtests": ("failed", "flaky"),
+        "test_skips_then": ("failed", None),
+        "test_expected": ("xfailed", None),
+        "test_teardown": ("error", None),
+        "test_flaky_and_ends_badly": ("failed", "flaky"),
+    }, inner.text
+    assert inner.status == Status.TESTS_FAILED
+    assert "4 failed, 1 passed, 1 xfailed" in inner.text  # a subtest of its own, and its test
+
+
+def test_a_test_that_needs_no_board_is_not_repeated(run_suite: RunSuite) -> None:
+    inner = run_suite(FIRST + "def test_plain(): assert not first('x')", "--hil-repeat=3")
+
+    assert (inner.status, "1 repeated" in inner.text) == (Status.TESTS_FAILED, False)
+
+
+def test_hardware_that_is_missing_is_not_hoped_for(run_suite: RunSuite) -> None:
+    inner = run_suite(FLAKY, "--hil-boards=none", "--hil-require", "--hil-repeat=1")
+
+    assert (inner.status, "1 repeated" in inner.text) == (Status.BENCH_NOT_READY, False)
+
+
+def test_each_attempt_has_the_whole_time_limit(run_suite: RunSuite) -> None:
+    source = FIRST + "import time\ndef test_slow(power):\n    time.sleep(4)\n    assert not first('x')\n"
+
+    inner = run_suite(source, "--hil-boards=sim:1", "--hil-repeat=1", "--timeout=7")
+
+    assert inner.status == Status.FLAKY, inner.text
+
+
+def test_a_test_marked_for_rerunfailures_is_left_to_it(run_suite: RunSuite) -> None:
+    inner = run_suite(
+        FLAKY.replace("def test", "@pytest.mark.flaky(reruns=1)\ndef test"),
+        "--hil-boards=sim:1",
+        "--hil-repeat=1",
+    )
+
+    assert "1 passed, 1 rerun" in inner.text
+    assert "1 repeated" not in inner.text
+
+
+def test_without_rerunfailures_it_does_the_same(run_suite: RunSuite) -> None:
+    inner = run_suite(FLAKY, "--hil-boards=sim:1", "--hil-repeat=1", "-p", "no:rerunfailures")
+
+    assert inner.status == Status.FLAKY, inner.text
+
+
+def test_a_file_that_cannot_be_collected_is_worse_than_a_flaky_test(
+    run_suite: RunSuite, pytester: pytest.Pytester
+) -> None:
+    pytester.makepyfile(test_broken="import no_such_module")
+
+    inner = run_suite(FLAKY, "--hil-boards=sim:1", "--hil-repeat=1", "--continue-on-collection-errors")
+
+    assert (inner.status, "1 flaky" in inner.text) == (Status.TESTS_FAILED, True), inner.text
+
+
+def test_a_run_that_required_hardware_and_tested_nothing_says_so(run_suite: RunSuite) -> None:
+    source = "import pytest\n@pytest.mark.skip\ndef test_no(power): pass\n"
+
+    inner = run_suite(source, "--hil-boards=sim:1", "--hil-require")
+
+    assert inner.status == Status.NOTHING_RAN, inner.text
+
+
+@pytest.mark.parametrize(("serial", "status"), [("0df1ffff", Status.BENCH_NOT_READY), ("", Status.GREEN)])
+@BOTH_WAYS
+def test_a_board_of_the_lab_file_that_takes_no_part_is_told(
+    run_suite: RunSuite, pytester: pytest.Pytester, serial: str, status: Status, workers: str
+) -> None:
+    place = f'[place.gone]\nserial = "{serial}"\n' if serial else ""
+    (pytester.path / "lab.toml").write_text(place, "utf-8")
+
+    inner = run_suite(
+        "def test_on(power): pass", "--hil-boards=sim:1", "--hil-lab=lab.toml", "--hil-whole-lab", workers
+    )
+
+    assert inner.status == status, inner.text
+    assert ("NOT THE WHOLE LAB: place gone, board 0df1ffff" in inner.text) == bool(serial)

@@ -1,0 +1,134 @@
+"""Attempts of one test, whoever runs it again: no skip undoes a failure, and each is judged by itself."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from hil.evidence.run_folder import EvidenceFolder
+from hil.history.models import AttemptOutcome
+from hil.history.store import History
+from hil.suite.outcome.exit_status import Status
+
+if TYPE_CHECKING:
+    from hil.sim.process import SimulatorProcess
+    from tests.support.suite_run import InnerRun, RunSuite
+
+pytestmark = pytest.mark.thorough  # runs of the suite
+pytest_plugins = "pytester"
+
+HEAD = """
+import os, pytest
+from hil.sim.management.client import ManagementClient
+
+def fault(name):
+    with ManagementClient(int(os.environ["INNER_CONTROL"])) as client:
+        if name: client.fault(os.environ["INNER_SERIAL"], name)
+        else: client.clear(os.environ["INNER_SERIAL"])
+
+ATTEMPTS = []
+"""
+FAILS_THEN_LOSES = (
+    HEAD
+    + """
+def test_it(power):
+    ATTEMPTS.append(1)
+    if len(ATTEMPTS) == 1: assert False, "a real failure"
+    fault("unplug")
+    power.read()
+"""
+)
+LOSES_THEN_FAILS_AS_EXPECTED = (
+    HEAD
+    + """
+@pytest.fixture(autouse=True)
+def comes_back():
+    yield
+    fault(None)
+
+@pytest.mark.xfail(raises=AssertionError, reason="known")
+def test_it(power):
+    ATTEMPTS.append(1)
+    if len(ATTEMPTS) == 1:
+        fault("hang")
+        power.read()
+    assert False
+"""
+)
+PRINTS = (
+    HEAD
+    + """
+def test_it(power):
+    ATTEMPTS.append(1)
+    print("printed by", len(ATTEMPTS))
+    assert False
+"""
+)
+AGAIN = pytest.mark.parametrize("again", ["--reruns=1", "--hil-repeat=1"])
+
+
+@pytest.fixture
+def run(
+    simulator: SimulatorProcess, serial: str, run_suite: RunSuite, monkeypatch: pytest.MonkeyPatch
+) -> RunSuite:
+    port = simulator.ready["control_port"]
+    monkeypatch.setenv("INNER_CONTROL", str(port))
+    monkeypatch.setenv("INNER_SERIAL", serial)
+    return lambda source, *arguments: run_suite(source, f"--hil-boards=sim@{port}", *arguments)
+
+
+@AGAIN
+@pytest.mark.parametrize("more", [(), ("--hil-require",)])
+def test_failure_stands_although_the_board_is_lost_in_the_next_attempt(
+    again: str, more: tuple[str, ...], run: RunSuite
+) -> None:
+    inner = run(FAILS_THEN_LOSES, again, *more)
+
+    assert (inner.results(), inner.status) == ({"test_it": "failed"}, Status.TESTS_FAILED), inner.text
+    assert "hardware: 1 planned, 1 ran, 1 failed, 0 skipped" in inner.text
+    assert "hil_verdict" not in inner.outcomes["test_it"].properties
+
+
+def test_failure_of_a_subtest_in_both_attempts_is_told_alike_everywhere(
+    run: RunSuite, pytester: pytest.Pytester
+) -> None:
+    source = "def test_it(power, subtests):\n    with subtests.test('one'): assert False, 'always'\n"
+
+    inner: InnerRun = run(source, "--hil-repeat=1", "--hil-history=h.db")
+
+    with History(pytester.path / "h.db") as history:
+        (newest,) = history.runs()
+        outcomes = [one.outcome for one in history.attempts(newest.key)]
+    assert outcomes == [AttemptOutcome.FAILED, AttemptOutcome.FAILED]
+    assert (inner.results(), inner.status) == ({"test_it": "failed"}, Status.TESTS_FAILED)
+    assert "hil_outcome" not in inner.outcomes["test_it"].properties
+    assert "flaky" not in inner.text.lower()
+
+
+def test_what_was_not_excused_in_one_attempt_says_nothing_of_the_next(run: RunSuite) -> None:
+    inner = run(LOSES_THEN_FAILS_AS_EXPECTED, "--reruns=1", "--hil-require")
+
+    assert (inner.results(), inner.status) == ({"test_it": "xfailed"}, Status.GREEN), inner.text
+
+
+@AGAIN
+@pytest.mark.parametrize("workers", ["-n0", "-n1"])
+def test_captured_output_is_labelled_by_attempt(again: str, workers: str, run: RunSuite) -> None:
+    inner = run(PRINTS, again, workers)
+
+    printed = re.findall(r"Captured stdout call, attempt (\d) -+\nprinted by (\d)\n", inner.text)
+    assert printed == [("1", "1"), ("2", "2")], inner.text
+
+
+@AGAIN
+def test_captured_output_is_kept_with_the_attempt_that_printed_it(
+    again: str, run: RunSuite, pytester: pytest.Pytester
+) -> None:
+    run(PRINTS, again, "--hil-report=report")
+
+    evidence = EvidenceFolder(pytester.path / "report")
+    (test,) = evidence.tests(evidence.run().key)
+    printed = [dict(attempt.sections)["Captured stdout call"] for attempt in test.attempts]
+    assert printed == ["printed by 1\n", "printed by 2\n"]

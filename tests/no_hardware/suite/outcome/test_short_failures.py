@@ -1,0 +1,147 @@
+"""What a person reads of a failure: few lines, the console's last ones among them, and no password."""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from hil.sim.dut.image import build_image
+
+if TYPE_CHECKING:
+    from hil.sim.process import SimulatorProcess
+    from tests.support.suite_run import RunSuite
+
+pytest_plugins = ["pytester"]
+
+SECRET = "hush-83461"  # noqa: S105 - it opens nothing
+
+FAILURES = """
+    import pytest
+
+
+    @pytest.fixture(scope="module", autouse=True)
+    def booted(dutlink):
+        dutlink.storage.dut()
+        dutlink.power.on()
+        dutlink.console.login("root", "hil")
+
+
+    def test_bad_pattern(console):
+        console.sendline()
+        console.expect("[unclosed")
+
+    def test_refused_attribute(dutlink):
+        dutlink.settings.name = "x"
+
+    def test_expect(console):
+        console.sendline()
+        console.expect("never comes", timeout_s=0.5)
+
+    def test_missing_image(storage, console):
+        console.run("uname")
+        storage.flash("missing.img")
+
+    def test_wrong_pin(pins, console):
+        console.run("uname")
+        pins.low("x")
+
+    @pytest.mark.timeout(4)
+    def test_time_limit(console):
+        console.expect("never comes", timeout_s=500)
+
+    def test_run_without_login(console, power):
+        power.cycle(wait_s=0.1)
+        console.expect("login: ")
+        console.run("uname", timeout_s=5)
+
+    def test_wrong_password(console, power):
+        power.cycle(wait_s=0.1)
+        console.login()
+"""
+
+HEADLINES = {
+    "test_bad_pattern": "UsageError: the console cannot wait for '[unclosed'",
+    "test_refused_attribute": "has no attribute 'name'; settings.write(name=...)",
+    "test_expect": "ExpectError: 'never comes' did not come within 0.5 s: last line on board",
+    "test_missing_image": "ImageError: missing.img cannot be read: No such file or directory",
+    "test_wrong_pin": "UsageError: there is no pin 'x'",
+    "test_time_limit": "ExpectError: 'never comes' did not come within",
+    "test_run_without_login": "ExpectError: 'uname' has no shell to run in",
+    "test_wrong_password": "ConsoleError: the DUT did not let root in: it answered 'Login incorrect'",
+}
+SIMULATOR = {"boards": 1, "speed": 10}
+
+
+@pytest.fixture
+def boards(
+    pytester: pytest.Pytester,
+    monkeypatch: pytest.MonkeyPatch,
+    run_suite: RunSuite,  # noqa: ARG001 - it makes the folder a suite's
+    simulator: SimulatorProcess,
+    serial: str,
+) -> str:
+    """The board, with an image, and a lab file with a password that the DUT refuses; 80 columns."""
+    (stick,) = Path(simulator.ready["state"], "sticks").iterdir()
+    build_image(pytester.path / "image.img", "short")
+    with stick.open("r+b") as bytes_of_stick:
+        bytes_of_stick.write((pytester.path / "image.img").read_bytes())
+    lab = f'[place.rack-3]\nserial = "{serial}"\nlogin = {{ user = "root", password = "{SECRET}" }}\n'
+    (pytester.path / "lab.toml").write_text(lab)
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("HIL_LAB", str(pytester.path / "lab.toml"))
+    return f"--hil-boards=sim@{simulator.control.port}"
+
+
+def test_a_failure_has_at_most_25_lines_and_its_headline_says_what_came(
+    run_suite: RunSuite, boards: str
+) -> None:
+    run = run_suite(FAILURES, boards)
+
+    shown = failures_in(run.text)
+    assert shown.keys() == HEADLINES.keys()
+    for name, lines in shown.items():
+        assert sum(max(1, math.ceil(len(line) / 80)) for line in lines) <= 25, "\n".join(lines)
+        assert HEADLINES[name] in run.outcomes[name].message
+        assert not any("hil/" in line for line in lines), "a frame of ours is shown"
+        assert name in {"test_refused_attribute", "test_time_limit"} or any(" | " in one for one in lines)
+    assert "ExpectError: 'never" in run.text.rpartition("short test summary info")[2]
+    assert "@pytest.mark.timeout" in "".join(shown["test_time_limit"])
+
+
+def test_a_password_is_in_nothing_that_a_run_leaves_behind(
+    run_suite: RunSuite, boards: str, pytester: pytest.Pytester
+) -> None:
+    options = ["--hil-report=report", "--hil-history=history.db", "--showlocals", "--full-trace", "-vv"]
+
+    run = run_suite(FAILURES, boards, "-k", "wrong_password", "--log-level=DEBUG", *options)
+
+    assert "hil/dutlink/dut/login.py" in run.text, "--full-trace shows all frames"
+    assert run.outcomes["test_wrong_password"].result == "failed"
+    left = [file for file in pytester.path.rglob("*") if file.is_file() and file.name != "lab.toml"]
+    assert {".html", ".json", ".txt", ".raw", ".db", ".xml"} <= {file.suffix for file in left}
+    assert [str(file) for file in left if SECRET.encode() in file.read_bytes()] == []
+    assert SECRET not in run.text
+
+
+def test_the_debugger_stops_at_the_line_of_the_test(boards: str, pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(test_pin="def test_pin(pins):\n    pins.low('x')  # here\n")
+    child = pytester.spawn_pytest(f"{boards} --pdb test_pin.py")
+
+    child.expect("Pdb", timeout=60)
+    child.sendline("list")
+    child.expect(r"->\s+pins.low\('x'\)  # here", timeout=60)
+    child.sendeof()
+    child.wait()
+
+
+def failures_in(text: str) -> dict[str, list[str]]:
+    """Return the lines of each failure by the test's name: from its heading to the next one."""
+    body = text.partition("= FAILURES =")[2].partition("hil: hardware ledger")[0]
+    parts = re.split(r"^_+ (\w+) _+$", body, flags=re.MULTILINE)
+    return {
+        name: lines.rstrip("=\n ").split("\n") for name, lines in zip(parts[1::2], parts[2::2], strict=True)
+    }

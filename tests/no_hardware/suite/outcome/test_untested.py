@@ -1,0 +1,245 @@
+"""A test that never asked its board for anything is told apart, and fails where hardware is required."""
+
+from __future__ import annotations
+
+from contextvars import copy_context
+from pathlib import Path
+from threading import Event, Thread
+from typing import TYPE_CHECKING
+
+import pytest
+
+from hil.dutlink.usb.request_count import RequestsSince, count_request, request_count, uncounted
+from hil.suite.outcome.exit_status import Status
+
+if TYPE_CHECKING:
+    from hil.sim.process import SimulatorProcess
+    from tests.support.suite_run import RunSuite
+
+pytest_plugins = "pytester"
+
+NEVER = """
+import pytest
+
+@pytest.fixture
+def fake(dutlink):
+    return object()
+
+@pytest.mark.hardware
+def test_marked(): pass
+def test_with_a_fake(fake): assert fake
+@pytest.mark.parametrize("dutlink", ["a fake"])
+def test_parameter(dutlink): assert dutlink
+def test_serial(dutlink): assert dutlink.serial
+"""
+OTHERS_ASK = {
+    "fixture of that name in another module": """
+import pytest
+
+@pytest.fixture
+def booted(): return 1
+@pytest.mark.hardware
+def test_last(booted): assert booted
+""",
+    "thread of an earlier test": """
+import pytest, threading
+
+STOP = threading.Event()
+
+def test_first(dutlink):
+    asked = threading.Event()
+    def ask():
+        while not STOP.wait(0.01):
+            dutlink.power.read()
+            asked.set()
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    asked.wait()
+    test_first.asked = asked
+@pytest.mark.hardware
+def test_last():
+    test_first.asked.clear()
+    test_first.asked.wait()
+    test_first.asked.clear()
+    test_first.asked.wait()
+@pytest.mark.no_hardware
+def test_stops(): STOP.set()
+""",
+}
+BOOTS = """
+import pytest
+
+@pytest.fixture(scope="session")
+def booted(dutlink): return dutlink.power.read()
+def test_first(booted): assert booted
+"""
+EXECUTOR = """
+import concurrent.futures, pytest
+
+POOL = concurrent.futures.ThreadPoolExecutor(1)
+
+@pytest.fixture(scope="session")
+def measured(power): return power.read()
+def test_1(power): POOL.submit(power.read).result()
+def test_2(power): POOL.submit(power.read).result()
+class TestExtended:
+    @pytest.fixture
+    def measured(self, measured): return measured
+    def test_3(self, measured): assert measured
+    def test_4(self, measured): assert measured
+"""
+ASKS = """
+import pytest
+
+@pytest.fixture(scope="module")
+def measured(power):
+    return power.read()
+
+def test_request(power): power.read()
+def test_fixture(measured): assert measured
+def test_fixture_again(measured): assert measured
+def test_console(console): console.unread()
+@pytest.mark.hardware(observes_only=True)
+def test_observes(measured): assert measured
+@pytest.mark.hardware
+def test_opens_it_itself(request):
+    from hil.dutlink.board import open_board
+    board = request.getfixturevalue("dutlink")
+    with open_board(board.host, board.serial, console=False) as again: again.power.read()
+@pytest.mark.xfail
+def test_expected(dutlink): assert False
+"""
+
+
+def test_times_asked_counts_each_board_by_itself() -> None:
+    before = request_count("5a1c0e01"), request_count("5a1c0e02")
+    count_request("5a1c0e01")
+
+    assert (request_count("5a1c0e01"), request_count("5a1c0e02")) == (before[0] + 1, before[1])
+
+
+def test_uncounted_leaves_out_threads_that_begin_in_it() -> None:
+    before = request_count("5a1c0e01")
+    with uncounted():
+        count_request("5a1c0e01")
+        thread = Thread(target=copy_context().run, args=(count_request, "5a1c0e01"))
+    thread.start()
+    thread.join()
+
+    assert request_count("5a1c0e01") == before
+
+
+def test_asked_since_leaves_out_threads_that_ran_before() -> None:
+    begin, asked, end = Event(), Event(), Event()
+
+    def ask() -> None:
+        begin.wait()
+        count_request("5a1c0e03")
+        asked.set()
+        end.wait()
+
+    earlier = Thread(target=ask)
+    earlier.start()
+    since = RequestsSince("5a1c0e03")
+    begin.set()
+    asked.wait()
+    later = Thread(target=count_request, args=("5a1c0e03",))
+    later.start()
+    later.join()
+    count_request("5a1c0e03")
+
+    assert (since.times(), request_count("5a1c0e03")) == (2, 3)
+    end.set()
+    earlier.join()
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("others", OTHERS_ASK)
+def test_test_gets_no_credit_for_what_others_ask(
+    others: str, run_suite: RunSuite, pytester: pytest.Pytester
+) -> None:
+    pytester.makepyfile(test_a=BOOTS)
+
+    inner = run_suite(OTHERS_ASK[others], "--hil-boards=sim:1", "--hil-require")
+
+    assert inner.outcomes["test_last"].result == "failed", inner.text
+    assert "1 never asked their board" in inner.text
+
+
+@pytest.mark.thorough
+def test_test_gets_credit_for_its_executor_and_for_what_its_fixtures_extend(run_suite: RunSuite) -> None:
+    inner = run_suite(EXECUTOR, "--hil-boards=sim:1", "--hil-require")
+
+    assert set(inner.results().values()) == {"passed"}, inner.text
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("workers", ["-n0", "-n2"])
+def test_tests_that_never_asked_fail_where_hardware_is_required(workers: str, run_suite: RunSuite) -> None:
+    inner = run_suite(NEVER, workers, "--hil-boards=sim:1", "--hil-require", "--hil-report=report")
+
+    assert (set(inner.results().values()), inner.status) == ({"failed"}, Status.TESTS_FAILED), inner.text
+    assert "4 planned, 0 ran, 4 failed, 0 skipped, 4 never asked their board" in inner.text
+    assert "never asked board" in inner.outcomes["test_marked"].message
+
+
+@pytest.mark.thorough
+def test_tests_that_never_asked_are_told_apart(run_suite: RunSuite, pytester: pytest.Pytester) -> None:
+    inner = run_suite(NEVER, "--hil-boards=sim:1", "--hil-report=report")
+
+    assert (set(inner.results().values()), inner.status) == ({"passed"}, Status.GREEN), inner.text
+    assert "NO HARDWARE TEST RAN" in inner.text
+    assert inner.suite_properties["hil_hardware_never_asked_their_board"] == "4"
+    assert inner.outcomes["test_marked"].properties["hil_requests"] == "0"
+    assert inner.outcomes["test_marked"].properties["hil_unasked"] == "yes"
+    summary = (pytester.path / "report" / "summary.md").read_text(encoding="utf-8")
+    assert "4 of 4 tests never asked their board" in summary
+    assert "as they should be" not in summary
+
+
+@pytest.mark.thorough
+def test_tests_that_ask_in_any_way_pass(run_suite: RunSuite) -> None:
+    inner = run_suite(ASKS, "--hil-boards=sim:1", "--hil-require")
+
+    assert inner.status == Status.GREEN, inner.text
+    assert "hardware: 7 planned, 7 ran, 0 failed, 0 skipped" in inner.text
+
+
+CATCHES = """
+import os
+from contextlib import suppress
+from hil.sim.management.client import ManagementClient
+
+def refuse(dutlink):
+    ManagementClient(int(os.environ["INNER_CONTROL"])).fault(dutlink.serial, "stall")
+
+def test_catches(dutlink):
+    refuse(dutlink)
+    with suppress(Exception): dutlink.power.read()
+    dutlink.power.read()
+
+def test_after_it(dutlink):
+    dutlink.power.read()
+
+def test_fails(dutlink):
+    refuse(dutlink)
+    dutlink.power.read()
+"""
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("more", [(), ("-n1",)], ids=["plain", "xdist"])
+def test_error_of_the_board_that_a_passing_test_caught_is_told_in_ledger_and_junit(
+    run_suite: RunSuite, simulator: SimulatorProcess, monkeypatch: pytest.MonkeyPatch, more: tuple[str, ...]
+) -> None:
+    port = simulator.control.port
+    monkeypatch.setenv("INNER_CONTROL", str(port))
+
+    inner = run_suite(CATCHES, f"--hil-boards=sim@{port}", *more)
+
+    line = next(line for line in inner.text.splitlines() if "they caught an error" in line)
+    assert inner.results() == {"test_catches": "passed", "test_after_it": "passed", "test_fails": "failed"}
+    assert line.startswith("1 passed after they caught")
+    assert "test_catches" in line
+    assert "request (value " in line, "which request failed"
+    assert Path("inner.xml").read_text(encoding="utf-8").count('name="hil_caught"') == 1

@@ -1,0 +1,122 @@
+"""no_hardware tests cannot reach the system's USB, and nobody else notices."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+import pytest
+import usb.backend.libusb1
+import usb.core
+
+from hil.dutlink.discovery import probe
+from hil.dutlink.host import Host
+from hil.errors import UsbBlockedError
+from hil.suite.outcome.usb_block import UsbBlock
+
+if TYPE_CHECKING:
+    from tests.support.suite_run import RunSuite
+
+pytest_plugins = "pytester"
+
+
+class Backend:
+    """The ways into a backend that are guarded; it has no devices."""
+
+    def enumerate_devices(self) -> list[str]:
+        return []
+
+    def open_device(self, device: str) -> str:
+        return f"handle of {device}"
+
+    def ctrl_transfer(self, handle: str) -> bytes:
+        return handle.encode()
+
+
+@pytest.fixture
+def backend() -> Backend:
+    return Backend()
+
+
+@pytest.fixture
+def module(backend: Backend) -> ModuleType:
+    """A module like those of pyusb's backends."""
+    module = ModuleType("usb.backend.some")
+    module.get_backend = lambda: backend  # type: ignore[attr-defined]
+    return module
+
+
+@pytest.fixture
+def block(module: ModuleType) -> UsbBlock:
+    block = UsbBlock()
+    block.wrap(module)
+    return block
+
+
+def test_finding_boards_by_the_system_s_backend_is_refused() -> None:
+    with pytest.raises(UsbBlockedError):
+        usb.core.find(find_all=True)
+
+
+def test_loading_libusb_is_refused() -> None:
+    with pytest.raises(UsbBlockedError, match="marked no_hardware"):
+        usb.backend.libusb1.get_backend()
+
+
+def test_the_driver_on_this_host_is_refused() -> None:
+    with pytest.raises(UsbBlockedError):
+        probe(Host())
+
+
+def test_a_backend_that_a_test_brings_along_is_its_own_business(backend: Backend) -> None:
+    assert list(usb.core.find(find_all=True, backend=backend)) == []
+
+
+def test_an_inactive_block_gives_the_backend(block: UsbBlock, module: ModuleType, backend: Backend) -> None:
+    assert not block.active
+    assert module.get_backend() is backend
+
+
+def test_a_backend_from_before_is_refused_too(block: UsbBlock, module: ModuleType) -> None:
+    backend = module.get_backend()
+    block.active = True
+
+    with pytest.raises(UsbBlockedError):
+        backend.enumerate_devices()
+
+
+def test_a_backend_is_guarded_once(block: UsbBlock, module: ModuleType) -> None:
+    guarded = module.get_backend().open_device
+
+    assert module.get_backend().open_device is guarded
+    assert not block.active
+
+
+def test_a_host_without_libusb_stays_without(block: UsbBlock) -> None:
+    module = ModuleType("usb.backend.other")
+    module.get_backend = lambda: None  # type: ignore[attr-defined]
+
+    block.wrap(module)
+
+    assert module.get_backend() is None
+
+
+def test_a_run_without_boards_never_imports_pyusb(run_suite: RunSuite) -> None:
+    inner = run_suite("import sys\ndef test_passes():\n    assert 'usb' not in sys.modules")
+
+    assert inner.results() == {"test_passes": "passed"}
+
+
+def test_modules_that_are_loaded_later_are_wrapped() -> None:
+    script = """
+from hil.suite.outcome.usb_block import UsbBlock
+block = UsbBlock.install()
+import usb.backend.libusb1
+print(UsbBlock.install() is block, hasattr(usb.backend.libusb1.get_backend, "__wrapped__"))
+"""
+
+    said = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout
+
+    assert said.split() == ["True", "True"]

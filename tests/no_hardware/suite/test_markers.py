@@ -1,0 +1,287 @@
+"""Markers and fixtures decide which tests use a board, and -m selects by it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from hil.boards.sources import simulated_host
+from hil.dutlink.board import open_board
+from hil.errors import UsageError
+from hil.sim.process import SimulatorProcess
+from hil.suite.marker_arguments import check_arguments, check_words
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.support.suite_run import RunSuite
+
+pytest_plugins = "pytester"
+
+TROUBLE = pytest.mark.expects_on_console
+
+
+@pytest.fixture(scope="module")
+def two_boards() -> Iterator[SimulatorProcess]:
+    """Two boards that are tagged one and two."""
+    with SimulatorProcess(boards=2) as process:
+        for serial, tag in zip(process.serials(), ("one", "two"), strict=True):
+            with open_board(simulated_host(process.ready), serial, console=False) as board:
+                board.settings.write(tags=tag)
+        yield process
+
+
+@pytest.fixture
+def one_and_two(two_boards: SimulatorProcess) -> str:
+    """How a run is told to use them."""
+    return f"sim@{two_boards.ready['control_port']}"
+
+
+@pytest.fixture
+def serials(two_boards: SimulatorProcess) -> list[str]:
+    return two_boards.serials()
+
+
+@pytest.mark.parametrize("marker", [TROUBLE("panic"), TROUBLE("panic", "oops"), TROUBLE()], ids=str)
+def test_check_words_accepts_words_and_nothing(marker: pytest.MarkDecorator) -> None:
+    check_words("test_x", [marker.mark])
+
+
+@pytest.mark.parametrize("marker", [TROUBLE(foo=1), TROUBLE(17), TROUBLE(""), TROUBLE("x", None)], ids=str)
+def test_check_words_refuses_anything_else(marker: pytest.MarkDecorator) -> None:
+    with pytest.raises(UsageError, match="expects_on_console does not know"):
+        check_words("test_x", [marker.mark])
+
+
+def test_check_words_refuses_a_word_that_is_no_regular_expression() -> None:
+    with pytest.raises(UsageError) as raised:
+        check_words("a.py::test_x", [TROUBLE("panic", "oops[").mark])
+
+    assert raised.value.what == "a.py::test_x: the marker expects_on_console cannot look for 'oops['"
+    assert "position 4" in raised.value.why
+
+
+def test_check_arguments_refuses_markers_that_contradict_each_other() -> None:
+    marks = [pytest.mark.hardware(observes_only=yes).mark for yes in (True, False)]
+
+    with pytest.raises(UsageError, match="contradict each other"):
+        check_arguments("test_x", marks)
+
+
+ONE_OF_EACH = """
+import pytest
+
+def test_says_nothing(): pass
+def test_asks_for_a_fixture(power): pass
+@pytest.fixture
+def switched(pins): pass
+def test_asks_for_a_fixture_of_a_fixture(switched): pass
+@pytest.mark.hardware
+def test_says_hardware(): pass
+@pytest.mark.mixed
+def test_says_mixed(power): pass
+@pytest.mark.no_hardware
+def test_says_no_hardware(): pass
+"""
+CONTRADICTION_TOLD = {
+    "a misspelt marker": "did you mean hardware?",
+    "a misspelt fixture": "did you mean power?",
+    "two markers": "test_inner.py::test_confused is marked hardware and mixed",
+    "a fixture": "test_inner.py::test_confused is marked no_hardware and asks for dutlink, power",
+    "a second argument": "the marker hardware does not know 'one'",
+    "no such value": "the marker hardware does not know tags=7",
+}
+READS = "def test_reads(power): power.read()\n"
+MISSPELT = """
+import pytest
+
+@pytest.mark.hardware(tags="one")
+def test_right(power): power.read()
+@pytest.mark.hardware(tags="on")
+def test_tag(power): power.read()
+@pytest.mark.hardware(tag="one")
+def test_keyword(power): power.read()
+@pytest.mark.mixed(tags="tow")
+def test_mixed(power): power.read()
+"""
+ADDS_LATE = """
+import pytest
+
+class Late(pytest.Item):
+    def runtest(self): pass
+
+class Sneaks(pytest.Item):
+    def runtest(self): pass
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(session, items):
+    items.append(Late.from_parent(session, name="late"))
+    confused = Sneaks.from_parent(session, name="sneaks")
+    confused.add_marker("hardware")
+    confused.add_marker("mixed")
+    items.append(confused)
+"""
+CONTRADICTIONS = {
+    "a second argument": "@pytest.mark.hardware('one')\ndef test_confused(): pass",
+    "no such value": "@pytest.mark.hardware(tags=7)\ndef test_confused(): pass",
+    "a misspelt marker": "@pytest.mark.hardwear\ndef test_confused(): pass",
+    "a misspelt fixture": "def test_confused(powr): pass",
+    "two markers": "@pytest.mark.hardware\n@pytest.mark.mixed\ndef test_confused(): pass",
+    "a fixture": "@pytest.mark.no_hardware\ndef test_confused(power): pass",
+}
+
+
+@pytest.mark.parametrize(
+    ("marker", "selected"),
+    [
+        (
+            "hardware",
+            {"test_asks_for_a_fixture", "test_asks_for_a_fixture_of_a_fixture", "test_says_hardware"},
+        ),
+        ("mixed", {"test_says_mixed"}),
+        ("no_hardware", {"test_says_nothing", "test_says_no_hardware"}),
+    ],
+)
+def test_each_test_is_of_one_kind(marker: str, selected: set[str], run_suite: RunSuite) -> None:
+    inner = run_suite(ONE_OF_EACH, "-m", marker, "--strict-markers", "--hil-boards=sim:1")
+
+    assert set(inner.outcomes) == selected
+
+
+@pytest.mark.parametrize("workers", ["-n0", pytest.param("-n1", marks=pytest.mark.thorough)])
+@pytest.mark.parametrize("contradiction", CONTRADICTIONS)
+def test_a_test_that_contradicts_itself_is_an_error_and_the_others_run(
+    contradiction: str, workers: str, run_suite: RunSuite
+) -> None:
+    inner = run_suite(
+        f"import pytest\n{CONTRADICTIONS[contradiction]}\ndef test_other(): pass",
+        workers,
+        "--hil-boards=none",
+    )
+
+    assert inner.results() == {"test_confused": "error", "test_other": "passed"}
+    assert inner.status == pytest.ExitCode.TESTS_FAILED
+    assert CONTRADICTION_TOLD[contradiction] in inner.text
+
+
+@pytest.mark.parametrize("selected", ["hardware or mixed", "no_hardware"])
+def test_mistaken_test_fails_whichever_kind_is_selected(selected: str, run_suite: RunSuite) -> None:
+    inner = run_suite("def test_confused(powr): pass", "-m", selected, "--hil-boards=none")
+
+    assert inner.results() == {"test_confused": "error"}
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("workers", ["-n0", "-n2"])
+def test_words_that_no_board_knows_are_errors_that_name_the_nearest(
+    workers: str, run_suite: RunSuite, one_and_two: str
+) -> None:
+    inner = run_suite(MISSPELT, workers, f"--hil-boards={one_and_two}", "--hil-lab=none")
+
+    assert inner.results() == {
+        "test_right": "passed",
+        "test_tag": "error",
+        "test_keyword": "error",
+        "test_mixed": "error",
+    }, inner.text
+    assert "did you mean tags?" in inner.text
+    assert "did you mean one?" in inner.text
+    assert "did you mean two?" in inner.text
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("workers", ["-n0", "-n2"])
+def test_misspelt_board_of_a_run_is_a_usage_error(
+    workers: str, run_suite: RunSuite, one_and_two: str, serials: list[str]
+) -> None:
+    digit = "0" if serials[0][0] != "0" else "1"
+    misspelt = digit + serials[0][1:]
+
+    inner = run_suite(
+        READS, workers, f"--hil-boards={one_and_two}", "--hil-lab=none", f"--hil-board={misspelt}"
+    )
+
+    assert inner.status == pytest.ExitCode.USAGE_ERROR, inner.text
+    assert f"did you mean {serials[0]}?" in inner.text
+
+
+@pytest.mark.thorough
+def test_words_of_a_lab_file_are_known_though_their_board_is_absent(
+    run_suite: RunSuite, one_and_two: str, pytester: pytest.Pytester
+) -> None:
+    pytester.path.joinpath("lab.toml").write_text(
+        '[place.far]\nserial = "0badcafe"\ntags = ["absent"]\n', encoding="utf-8"
+    )
+    source = "import pytest\n@pytest.mark.hardware(tags='absent')\ndef test_it(power): power.read()\n"
+
+    inner = run_suite(source, f"--hil-boards={one_and_two}", "--hil-lab=lab.toml")
+    by_board = run_suite(READS, f"--hil-boards={one_and_two}", "--hil-lab=lab.toml", "--hil-board=far")
+
+    assert inner.results() == {"test_it": "skipped"}, inner.text
+    assert by_board.results() == {"test_reads": "skipped"}, by_board.text
+
+
+def test_items_that_another_plugin_adds_late_get_their_kind(
+    run_suite: RunSuite, pytester: pytest.Pytester
+) -> None:
+    pytester.makepyfile(adder=ADDS_LATE)
+
+    inner = run_suite("def test_it(): pass", "-p", "adder", "--hil-boards=none")
+
+    assert (inner.results(), inner.status) == (
+        {"test_it": "passed", "late": "passed", "sneaks": "error"},
+        pytest.ExitCode.TESTS_FAILED,
+    ), inner.text
+
+
+@pytest.mark.thorough
+def test_doctest_that_gets_a_board_is_a_hardware_test(run_suite: RunSuite, pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(documented='"""\n>>> getfixture("power").read().amps < 99\nTrue\n"""\n')
+
+    inner = run_suite("", "--doctest-modules", "--hil-boards=sim:1", "documented.py")
+
+    assert "hardware: 1 planned, 1 ran" in inner.text, inner.text
+
+
+@pytest.mark.thorough
+def test_two_copies_of_the_conftest_are_one_run(
+    run_suite: RunSuite, pytester: pytest.Pytester, pytestconfig: pytest.Config
+) -> None:
+    text = pytestconfig.rootpath.joinpath("hil", "plugin.py").read_text(encoding="utf-8")  # as it was
+    for name in ("a", "b"):
+        pytester.mkdir(name)
+        pytester.path.joinpath(name, "conftest.py").write_text(text, encoding="utf-8")
+        pytester.path.joinpath(name, f"test_{name}.py").write_text(
+            f"def test_{name}(power): power.read()\n", encoding="utf-8"
+        )
+    pytester.path.joinpath("conftest.py").unlink()
+
+    inner = run_suite("", "--hil-boards=sim:1", "a", "b", "test_inner.py")
+
+    assert inner.results() == {"test_a": "passed", "test_b": "passed"}, inner.text
+    assert "hardware: 2 planned, 2 ran" in inner.text
+
+
+@pytest.mark.thorough
+def test_the_markers_explain_themselves(run_suite: RunSuite) -> None:
+    inner = run_suite("", "--markers")
+
+    assert (
+        "@pytest.mark.mixed: uses a board if there is one, else a simulated one; never skipped" in inner.text
+    )
+
+
+def test_a_board_fixture_that_a_test_gets_behind_its_back_is_refused(run_suite: RunSuite) -> None:
+    source = """
+def test_1_sneaks(request):
+    request.getfixturevalue("power")
+
+def test_2_is_honest(power):
+    power.read()
+"""
+
+    inner = run_suite(source, "--hil-boards=sim:1")
+
+    assert "UsbBlockedError" in inner.outcomes["test_1_sneaks"].message
+    assert inner.outcomes["test_2_is_honest"].result == "passed"
