@@ -249,3 +249,8 @@ def test_probe_of_a_backend_that_fails_on_opening_returns_a_result(
 def test_discovery_knows_its_names_until_0_1(name: str, now: object) -> None:
     with pytest.warns(DeprecationWarning, match=f"{name} is now"):
         assert getattr(discovery, name) is now
+
+
+def test_discovery_refuses_an_unknown_name() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        discovery.nothing  # noqa: B018 - the look-up is what fails
