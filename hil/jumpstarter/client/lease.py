@@ -157,9 +157,7 @@ class ExporterLease:
             if why:
                 on_end(why)
                 return
-            with suppress(
-                HilError
-            ):  # the next round tries again; `ended_reason` notices a lease that has ended
+            with suppress(HilError):  # the next round tries again, or notices that the lease has ended
                 await self._renew(current_time() - began)
 
     async def ended_reason(self) -> str:
