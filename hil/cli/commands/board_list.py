@@ -13,7 +13,7 @@ from hil.dutlink.timing import sleep
 from hil.errors import BoardBusyError, HilError, SpoiltFileError, Verdict
 from hil.lab.locks.acquire import acquire
 from hil.lab.locks.lease import holder_of, lock_file_problem
-from hil.lab.locks.lock_file import lock_folder
+from hil.lab.locks.lock_dir import lock_folder
 from hil.lab.safe_state.record import BoardState, read_record, record_name
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from hil.lab.board_lookup import resolve_serial
 from hil.lab.config.lab import Lab
 from hil.lab.locks.acquire import acquire
 from hil.lab.locks.lease import holder_of, lock_file_problem, lock_path
-from hil.lab.locks.lock_file import lock_folder
+from hil.lab.locks.lock_dir import lock_folder
 from hil.lab.locks.stopped_guards import stopped_guard_of
 from hil.lab.safe_state.attempt import make_safe_and_record
 from hil.lab.safe_state.policy import STICK_TAKEN

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-    from hil.lab.locks.lease import Holder, Lease
+    from hil.lab.locks.holder import Holder
+    from hil.lab.locks.lease import Lease
     from hil.lab.safe_state.record import BoardRecord, SafetyEvent
 
 __all__ = ["GuardedLease"]

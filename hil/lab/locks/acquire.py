@@ -18,7 +18,8 @@ from hil.lab.backoff import Backoff
 from hil.lab.locks.holder import Holder
 from hil.lab.locks.inotify import FileWatch
 from hil.lab.locks.lease import Lease, lock_file_problem, lock_path
-from hil.lab.locks.lock_file import LockFile, lock_folder
+from hil.lab.locks.lock_dir import lock_folder
+from hil.lab.locks.lock_file import LockFile
 from hil.lab.locks.node_lock import NodeLock
 from hil.lab.locks.wait_queue import NoQueue, QueueEntry
 

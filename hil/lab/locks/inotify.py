@@ -13,7 +13,7 @@ import struct
 import time
 from typing import TYPE_CHECKING
 
-from hil.lab.locks.lock_dir import forget_on_fork
+from hil.forked_child import forget_on_fork
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

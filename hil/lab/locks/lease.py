@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-__all__ = ["Holder", "Lease", "holder_of", "lock_file_problem", "lock_path"]
+__all__ = ["Lease", "holder_of", "lock_file_problem", "lock_path"]
 
 LOCK_FILES = "hil-board-*.lock"
 """A `glob` pattern for the lock files of all boards."""

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hil.errors import UsageError
-from hil.forked_child import forget_on_fork
 from hil.lab.locks.spoilt_file import ELSEWHERE, owner_name
 
 if TYPE_CHECKING:
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 __all__ = [
     "SYSTEM_FOLDERS",
     "check_folder",
-    "forget_on_fork",
     "is_unmapped_owner",
     "lock_folder",
     "make_folder",

@@ -12,13 +12,8 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from hil.lab.locks.lock_dir import (
-    SYSTEM_FOLDERS,
-    check_folder,
-    forget_on_fork,
-    lock_folder,
-    unusable_error,
-)
+from hil.forked_child import forget_on_fork
+from hil.lab.locks.lock_dir import unusable_error
 from hil.lab.locks.shared_file import open_shared
 
 if TYPE_CHECKING:
@@ -26,7 +21,7 @@ if TYPE_CHECKING:
 
     from hil.lab.locks.node_lock import NodeLock
 
-__all__ = ["SYSTEM_FOLDERS", "LockFile", "check_folder", "lock_folder"]
+__all__ = ["LockFile"]
 
 CONTENT_BYTES = 2048
 """The content is padded to this size, so that one write replaces it and no reader sees half of it."""

@@ -18,8 +18,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hil.errors import UsageError
+from hil.forked_child import forget_on_fork
 from hil.lab.locks.holder import Holder
-from hil.lab.locks.lock_dir import forget_on_fork, unusable_error
+from hil.lab.locks.lock_dir import unusable_error
 from hil.lab.locks.shared_file import open_shared
 from hil.lab.locks.spoilt_file import spoilt_error
 

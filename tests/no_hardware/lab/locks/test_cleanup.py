@@ -11,7 +11,7 @@ from hil.dutlink.storage.usb_sockets import LearnedSocket, StickNames
 from hil.dutlink.timing import until
 from hil.lab.locks.acquire import acquire
 from hil.lab.locks.cleanup import forget_boards
-from hil.lab.locks.lock_file import SYSTEM_FOLDERS, lock_folder
+from hil.lab.locks.lock_dir import SYSTEM_FOLDERS, lock_folder
 from hil.lab.safe_state.record import BoardRecord, write_record
 from hil.lab.stick_sockets import StickSockets
 from hil.sim.process import SimulatorProcess

@@ -15,7 +15,7 @@ from hil.errors import BoardBusyError, UsageError
 from hil.lab.locks import lock_dir, lock_file
 from hil.lab.locks.acquire import acquire, acquire_any
 from hil.lab.locks.lease import Holder
-from hil.lab.locks.lock_file import SYSTEM_FOLDERS, lock_folder
+from hil.lab.locks.lock_dir import SYSTEM_FOLDERS, lock_folder
 from tests.support.other_user import VICTIM, as_user, folder_for_everybody, only_root
 from tests.support.programs import running
 
