@@ -54,15 +54,15 @@ def test_mistake_is_none_where_too_little_is_known(known: KnownWords) -> None:
     assert known.mistake(BoardRequirement(frozenset({"jetsn"}))) is None
 
 
-def test_words_that_a_board_said_earlier_stay_known() -> None:
+def test_known_words_keep_what_a_board_told_earlier() -> None:
     later = KNOWN.and_now(KnownWords.of(CARDS[:1]))
 
     assert later.mistake(BoardRequirement(frozenset({"pi"}))) is None
 
 
-def test_words_survive_the_way_to_a_worker() -> None:
+def test_known_words_survive_as_data() -> None:
     assert KnownWords.from_data(KNOWN.as_data()) == KNOWN
 
 
-def test_meant_is_empty_where_nothing_is_near() -> None:
+def test_meant_is_empty_if_no_word_is_near() -> None:
     assert not meant("xyz", ["tags", "observes_only"])

@@ -9,11 +9,11 @@ from hil.boards.place_info import PlaceInfo
 THERE = PlaceInfo("leave", ("hot", "EXT4"), {"power_on": "p1,w5", "power_off": "p0"}, simulated=True)
 
 
-def test_what_this_machine_does_not_say_is_as_the_other_has_it() -> None:
+def test_before_keeps_the_exporter_s_values_where_this_machine_has_none() -> None:
     assert PlaceInfo().before(THERE) == THERE
 
 
-def test_what_this_machine_says_goes_first_and_its_patterns_are_added() -> None:
+def test_before_prefers_this_machine_s_values_and_adds_its_patterns() -> None:
     here = PlaceInfo("off", ("EXT4", "oops"), {"power_on": "p1"})
 
     both = here.before(THERE)
@@ -21,9 +21,9 @@ def test_what_this_machine_says_goes_first_and_its_patterns_are_added() -> None:
     assert both == PlaceInfo("off", ("hot", "EXT4", "oops"), {"power_on": "p1", "power_off": "p0"}, True)
 
 
-def test_facts_survive_the_way_to_another_machine() -> None:
+def test_place_info_survives_as_data() -> None:
     assert PlaceInfo.from_data(json.loads(json.dumps(THERE.as_data()))) == THERE
 
 
-def test_an_exporter_that_does_not_know_all_facts_yet_says_nothing_by_that() -> None:
+def test_from_data_takes_missing_values_for_the_defaults() -> None:
     assert PlaceInfo.from_data({"safe": "off", "later": 1}) == PlaceInfo("off")

@@ -143,7 +143,7 @@ CONTRADICTIONS = {
         ("no_hardware", {"test_says_nothing", "test_says_no_hardware"}),
     ],
 )
-def test_each_test_is_of_one_kind(marker: str, selected: set[str], run_suite: RunSuite) -> None:
+def test_kind_of_returns_one_kind_for_each_test(marker: str, selected: set[str], run_suite: RunSuite) -> None:
     inner = run_suite(ONE_OF_EACH, "-m", marker, "--strict-markers", "--hil-boards=sim:1")
 
     assert set(inner.outcomes) == selected
@@ -151,7 +151,7 @@ def test_each_test_is_of_one_kind(marker: str, selected: set[str], run_suite: Ru
 
 @pytest.mark.parametrize("workers", ["-n0", pytest.param("-n1", marks=pytest.mark.thorough)])
 @pytest.mark.parametrize("contradiction", CONTRADICTIONS)
-def test_a_test_that_contradicts_itself_is_an_error_and_the_others_run(
+def test_test_with_contradicting_markers_is_an_error_and_the_others_run(
     contradiction: str, workers: str, run_suite: RunSuite
 ) -> None:
     inner = run_suite(
@@ -166,7 +166,9 @@ def test_a_test_that_contradicts_itself_is_an_error_and_the_others_run(
 
 
 @pytest.mark.parametrize("selected", ["hardware or mixed", "no_hardware"])
-def test_mistaken_test_fails_whichever_kind_is_selected(selected: str, run_suite: RunSuite) -> None:
+def test_test_with_an_error_in_its_markers_fails_whichever_kind_is_selected(
+    selected: str, run_suite: RunSuite
+) -> None:
     inner = run_suite("def test_confused(powr): pass", "-m", selected, "--hil-boards=none")
 
     assert inner.results() == {"test_confused": "error"}
@@ -264,7 +266,7 @@ def test_two_copies_of_the_conftest_are_one_run(
 
 
 @pytest.mark.thorough
-def test_the_markers_explain_themselves(run_suite: RunSuite) -> None:
+def test_markers_option_explains_the_markers(run_suite: RunSuite) -> None:
     inner = run_suite("", "--markers")
 
     assert (
@@ -272,7 +274,7 @@ def test_the_markers_explain_themselves(run_suite: RunSuite) -> None:
     )
 
 
-def test_a_board_fixture_that_a_test_gets_behind_its_back_is_refused(run_suite: RunSuite) -> None:
+def test_board_fixture_that_a_no_hardware_test_requests_at_run_time_is_refused(run_suite: RunSuite) -> None:
     source = """
 def test_1_sneaks(request):
     request.getfixturevalue("power")

@@ -29,7 +29,7 @@ PASSES = "def test_passes(): pass"
         ("sim@4711", BoardsOption(Where.RUNNING, 4711, "sim@4711")),
     ],
 )
-def test_a_value_is_understood(text: str, option: BoardsOption) -> None:
+def test_parse_boards_understands_each_value(text: str, option: BoardsOption) -> None:
     assert parse_boards(text) == option
 
 
@@ -37,18 +37,18 @@ def test_a_value_is_understood(text: str, option: BoardsOption) -> None:
     "text",
     ["", "USB", "sim", "sim:", "sim:0", "sim:-1", "sim:x", "sim:100", "sim:1,speed=0", "sim@0", "sim@65536"],
 )
-def test_a_value_that_is_none_is_refused(text: str) -> None:
+def test_parse_boards_refuses_any_other_value(text: str) -> None:
     with pytest.raises(UsageError, match="is not understood"):
         parse_boards(text)
 
 
 @pytest.mark.parametrize("boards", ["sim:2", "sim:2,speed=5", "sim@4711"])
-def test_boards_that_were_asked_for_as_simulated_are_known_to_be(boards: str) -> None:
+def test_parse_boards_knows_simulated_boards(boards: str) -> None:
     assert parse_boards(boards).simulated
 
 
 @pytest.mark.parametrize("workers", ["-n0", "-n1"])
-def test_boards_run_as_fast_as_was_asked_for(run_suite: RunSuite, workers: str) -> None:
+def test_hil_boards_starts_boards_with_the_given_speed(run_suite: RunSuite, workers: str) -> None:
     source = "def test_speed(dutlink): assert dutlink.host.slowest_stick_s == 8 / 20"
 
     inner = run_suite(source, "--hil-boards=sim:1,speed=20", workers)
@@ -57,7 +57,7 @@ def test_boards_run_as_fast_as_was_asked_for(run_suite: RunSuite, workers: str) 
 
 
 @pytest.mark.thorough
-def test_board_of_a_run_without_boards_is_a_mistake(run_suite: RunSuite) -> None:
+def test_hil_board_with_hil_boards_none_is_refused(run_suite: RunSuite) -> None:
     inner = run_suite(PASSES, "--hil-boards=none", "--hil-board=zzz")
 
     assert inner.status == pytest.ExitCode.USAGE_ERROR
@@ -81,7 +81,7 @@ def test_board_of_a_run_without_boards_is_a_mistake(run_suite: RunSuite) -> None
         ),
     ],
 )
-def test_a_wrong_option_ends_the_run_with_what_to_type_instead(option: str, run_suite: RunSuite) -> None:
+def test_wrong_option_ends_the_run_with_a_remedy(option: str, run_suite: RunSuite) -> None:
     inner = run_suite(PASSES, option)
 
     assert inner.status == pytest.ExitCode.USAGE_ERROR
@@ -107,7 +107,7 @@ def test_a_wrong_option_ends_the_run_with_what_to_type_instead(option: str, run_
         ),
     ],
 )
-def test_what_a_run_keeps_is_refused_at_once_where_it_cannot_be_kept(
+def test_hil_report_is_refused_at_once_if_it_cannot_be_a_folder(
     option: str, why: str, run_suite: RunSuite
 ) -> None:
     os.mkfifo("pipe")
@@ -120,13 +120,15 @@ def test_what_a_run_keeps_is_refused_at_once_where_it_cannot_be_kept(
 
 
 @pytest.mark.parametrize("text", ["-1", "two", "10", "1.5", "", "²"])
-def test_a_number_of_repeats_that_makes_no_sense_is_refused(text: str) -> None:
+def test_hil_repeat_refuses_wrong_numbers(text: str) -> None:
     with pytest.raises(UsageError, match="is not understood"):
         parse_times("--hil-repeat", text)
 
 
 @pytest.mark.thorough
-def test_the_environment_variable_says_it_too(run_suite: RunSuite, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hil_boards_is_read_from_the_environment(
+    run_suite: RunSuite, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HIL_BOARDS", "none")
 
     inner = run_suite("def test_reads(power): pass")
@@ -135,7 +137,7 @@ def test_the_environment_variable_says_it_too(run_suite: RunSuite, monkeypatch: 
 
 
 @pytest.mark.thorough
-def test_the_option_goes_before_the_environment_variable(
+def test_hil_boards_option_goes_before_the_environment(
     run_suite: RunSuite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HIL_BOARDS", "nonsense")
@@ -145,26 +147,24 @@ def test_the_option_goes_before_the_environment_variable(
     assert inner.status == pytest.ExitCode.OK
 
 
-def test_the_header_says_in_plain_sight_that_boards_are_simulated(run_suite: RunSuite) -> None:
+def test_header_tells_that_boards_are_simulated(run_suite: RunSuite) -> None:
     inner = run_suite(PASSES, "--hil-boards=sim:2")
 
     assert "hil: 2 SIMULATED boards (asked for by --hil-boards sim:2" in inner.text
 
 
-def test_the_header_counts_one_board_as_one(run_suite: RunSuite) -> None:
+def test_header_uses_the_singular_for_one_board(run_suite: RunSuite) -> None:
     assert "hil: 1 SIMULATED board (asked" in run_suite(PASSES, "--hil-boards=sim:1").text
 
 
 @pytest.mark.parametrize("workers", ["-n0", pytest.param("-n2", marks=pytest.mark.thorough)])
-def test_hardware_tests_run_on_simulated_boards_that_were_asked_for(
-    workers: str, run_suite: RunSuite
-) -> None:
+def test_hil_boards_sim_runs_hardware_tests_on_simulated_boards(workers: str, run_suite: RunSuite) -> None:
     inner = run_suite("def test_reads(power): power.read()", "--hil-boards=sim:1", workers)
 
     assert inner.outcomes["test_reads"].properties["hil_board_is"] == "simulated"
 
 
-def test_a_simulator_that_does_not_answer_is_no_skip(run_suite: RunSuite, unused_port: int) -> None:
+def test_simulator_that_does_not_answer_is_no_skip(run_suite: RunSuite, unused_port: int) -> None:
     inner = run_suite("def test_reads(power): pass", f"--hil-boards=sim@{unused_port}")
 
     assert inner.outcomes["test_reads"].result == "error"

@@ -33,7 +33,7 @@ def run(simulator: SimulatorProcess, run_suite: Any) -> Callable[..., Any]:
     return lambda source, *arguments: run_suite(source, f"--hil-boards=sim@{port}", *arguments)
 
 
-def test_a_wish_for_nothing_fits_every_board() -> None:
+def test_requirement_without_words_fits_every_board() -> None:
     assert BoardRequirement().fits(BoardInfo("5a1c0e01"))
     assert BoardRequirement().is_any
 
@@ -50,15 +50,13 @@ def test_a_wish_for_nothing_fits_every_board() -> None:
         (BoardRequirement(frozenset({"jetson"}), "other"), False),
     ],
 )
-def test_a_wish_is_for_tags_and_for_a_serial_number_or_a_name(
-    requirement: BoardRequirement, fits: bool
-) -> None:
+def test_requirement_is_tags_and_a_serial_number_or_a_name(requirement: BoardRequirement, fits: bool) -> None:
     info = BoardInfo("5a1c0e01", "orin", frozenset({"jetson", "nvme"}))
 
     assert matching_serials(requirement, [info]) == (frozenset({"5a1c0e01"}) if fits else frozenset())
 
 
-def test_a_test_without_a_wish_matches_no_board() -> None:
+def test_requirement_of_none_matches_no_board() -> None:
     assert matching_serials(None, [BoardInfo("5a1c0e01")]) == frozenset()
 
 
@@ -68,7 +66,9 @@ def test_tags_are_split_at_commas_and_white_space(tags: str | list[str]) -> None
 
 
 @pytest.mark.thorough
-def test_a_test_gets_the_board_with_its_tags(run: Any, simulator: SimulatorProcess, serial: str) -> None:
+def test_requirement_of_tags_gets_a_test_the_board_with_them(
+    run: Any, simulator: SimulatorProcess, serial: str
+) -> None:
     with open_board(simulated_host(simulator.ready), serial) as board:
         board.settings.write(tags="jetson,nvme")
 
@@ -76,21 +76,21 @@ def test_a_test_gets_the_board_with_its_tags(run: Any, simulator: SimulatorProce
 
 
 @pytest.mark.thorough
-def test_a_wish_that_no_board_fulfils_is_an_error_that_names_it(run: Any) -> None:
+def test_requirement_that_no_board_meets_is_named_in_the_error(run: Any) -> None:
     inner = run(TAGGED.replace("jetson, nvme", "unheard-of"))
 
     assert "no board has the tag unheard-of" in inner.text
 
 
 @pytest.mark.thorough
-def test_a_run_may_be_held_to_one_board(run: Any, serial: str) -> None:
+def test_hil_board_restricts_a_run_to_one_board(run: Any, serial: str) -> None:
     inner = run("def test_reads(dutlink):\n    print(dutlink.serial)\n", "-s", "--hil-board", serial)
 
     assert inner.outcomes["test_reads"].result == "passed"
     assert serial in inner.text
 
 
-def test_a_card_shows_what_a_terminal_would_obey() -> None:
+def test_board_info_shows_control_characters_as_text() -> None:
     info = BoardInfo("5a1c0e01", "\x1b]0;evil\x07", frozenset({"\x1b[2Jx"}))
 
     assert str(info) == r"5a1c0e01 (\x1b]0;evil\x07; x)"

@@ -359,7 +359,7 @@ def pairs(noted: list[list[Any]]) -> Counter[tuple[str, str]]:
     return begun
 
 
-def test_fixtures_end_before_their_board_is_given_back_however_they_got_it(
+def test_fixtures_end_before_their_board_is_released_however_they_got_it(
     run: RunOnTwo, notes: Callable[[], list[list[Any]]], two_boards: SimulatorProcess
 ) -> None:
     inner = run(EVERY_WAY)
@@ -374,7 +374,7 @@ def test_fixtures_end_before_their_board_is_given_back_however_they_got_it(
     assert (boards["test_1"], boards["test_3"], boards["test_5"]) == (one, two, one)
 
 
-def test_fixtures_end_before_their_board_is_given_back_in_parallel_runs(
+def test_fixtures_end_before_their_board_is_released_in_parallel_runs(
     run: RunOnTwo, notes: Callable[[], list[list[Any]]]
 ) -> None:
     inner = run(EVERY_WAY, "-n2")
@@ -383,7 +383,7 @@ def test_fixtures_end_before_their_board_is_given_back_in_parallel_runs(
     assert pairs(notes())
 
 
-def test_async_fixtures_end_before_their_board_is_given_back(
+def test_async_fixtures_end_before_their_board_is_released(
     run: RunOnTwo, notes: Callable[[], list[list[Any]]]
 ) -> None:
     inner = run(ASYNC, "-o", "asyncio_default_fixture_loop_scope=function")
@@ -433,7 +433,7 @@ def test_tear_down_that_hangs_is_ended_by_the_time_limit_of_its_test(run: RunOnT
     ],
     ids=["ctrl-c", "exit", "first failure", "system exit"],
 )
-def test_run_that_stops_early_ends_what_rests_on_the_board(
+def test_run_that_stops_early_ends_fixtures_of_the_board(
     run: RunOnTwo,
     notes: Callable[[], list[list[Any]]],
     act: str,

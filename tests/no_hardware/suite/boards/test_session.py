@@ -173,7 +173,7 @@ def done_to(fake: Any) -> list[str]:
     return done
 
 
-def test_a_silent_board_is_given_the_whole_time_first(
+def test_prove_waits_the_whole_time_for_a_silent_board_first(
     session: BoardSession, held: AcquiredBoard, looks: Looks
 ) -> None:
     looks.found = SILENT
@@ -183,7 +183,7 @@ def test_a_silent_board_is_given_the_whole_time_first(
     assert (result.verdict, looks.limits, held.lost is None) == (Verdict.LOST, [SILENCE_S], False)
 
 
-def test_later_tests_do_not_wait_for_a_lost_board_again(
+def test_prove_does_not_wait_for_a_lost_board_again(
     session: BoardSession, held: AcquiredBoard, looks: Looks
 ) -> None:
     looks.found = SILENT
@@ -195,7 +195,7 @@ def test_later_tests_do_not_wait_for_a_lost_board_again(
     assert session.error is held.lost
 
 
-def test_a_lost_board_that_answers_again_is_made_safe_and_used(
+def test_prepare_uses_a_lost_board_that_answers_again_safe(
     session: BoardSession, held: AcquiredBoard, looks: Looks
 ) -> None:
     looks.found = SILENT
@@ -209,7 +209,7 @@ def test_a_lost_board_that_answers_again_is_made_safe_and_used(
     assert (held.board is before, done_to(before)) == (False, ["closed"])
 
 
-def test_prepare_opens_a_board_again_that_left_the_bus_unseen(
+def test_prepare_reopens_a_board_that_left_the_bus_unnoticed(
     session: BoardSession, held: AcquiredBoard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = held.board
@@ -222,7 +222,7 @@ def test_prepare_opens_a_board_again_that_left_the_bus_unseen(
     assert (session.error, held.board is before, ended) == (None, False, [True])
 
 
-def test_prepare_opens_a_board_again_that_came_back_at_another_address(
+def test_prepare_reopens_a_board_that_came_back_at_another_address(
     session: BoardSession, held: AcquiredBoard, looks: Looks
 ) -> None:
     before = held.board
@@ -235,7 +235,7 @@ def test_prepare_opens_a_board_again_that_came_back_at_another_address(
 
 
 @pytest.mark.parametrize("silence_s", [SILENCE_S, 0.5])
-def test_prove_waits_out_a_sequence_that_was_started_through_the_board(
+def test_prove_waits_for_a_sequence_that_this_board_started(
     session: BoardSession, held: AcquiredBoard, looks: Looks, silence_s: float
 ) -> None:
     held.board.busy_s = 40.0  # type: ignore[misc]
@@ -247,7 +247,7 @@ def test_prove_waits_out_a_sequence_that_was_started_through_the_board(
 
 
 @pytest.mark.parametrize("verdict", [Verdict.DENIED, Verdict.FAULTY, Verdict.BUSY])
-def test_prove_calls_a_board_lost_that_is_gone_while_another_device_does_not_say_which_it_is(
+def test_prove_finds_a_board_lost_beside_a_device_without_a_serial(
     session: BoardSession, held: AcquiredBoard, looks: Looks, verdict: Verdict
 ) -> None:
     looks.found = ProbeResult(verdict, error=BoardDeniedError("no permission"), location="bus 1 address 3")
@@ -256,7 +256,7 @@ def test_prove_calls_a_board_lost_that_is_gone_while_another_device_does_not_say
 
 
 @pytest.mark.usefixtures("held")
-def test_prove_calls_a_board_denied_that_may_no_longer_be_opened(session: BoardSession, looks: Looks) -> None:
+def test_prove_finds_a_board_denied_that_may_not_be_opened(session: BoardSession, looks: Looks) -> None:
     looks.found = ProbeResult(
         Verdict.DENIED, error=BoardDeniedError("no permission"), location=FakeBoard.location
     )
@@ -265,7 +265,7 @@ def test_prove_calls_a_board_denied_that_may_no_longer_be_opened(session: BoardS
 
 
 @pytest.mark.parametrize("verdict", [Verdict.DENIED, Verdict.NO_BACKEND, Verdict.BUSY, Verdict.ABSENT])
-def test_prove_calls_a_held_board_present_that_answers_though_no_new_look_can_tell(
+def test_prove_finds_an_answering_board_present_although_a_probe_fails(
     session: BoardSession, held: AcquiredBoard, looks: Looks, verdict: Verdict
 ) -> None:
     looks.found = ProbeResult(verdict, error=BoardDeniedError("no permission"))
@@ -275,19 +275,19 @@ def test_prove_calls_a_held_board_present_that_answers_though_no_new_look_can_te
 
 
 @pytest.mark.usefixtures("held")
-def test_a_board_that_is_gone_is_lost_when_it_was_held(session: BoardSession, looks: Looks) -> None:
+def test_prove_finds_an_acquired_board_lost_when_it_is_gone(session: BoardSession, looks: Looks) -> None:
     looks.found = ProbeResult(Verdict.ABSENT, SERIAL, error=BoardAbsentError("gone"))
 
     assert session.prove().verdict is Verdict.LOST
 
 
-def test_a_board_that_was_never_held_is_absent(session: BoardSession, looks: Looks) -> None:
+def test_prove_finds_a_board_absent_that_was_not_acquired(session: BoardSession, looks: Looks) -> None:
     looks.found = ProbeResult(Verdict.ABSENT, error=BoardAbsentError("none"))
 
     assert session.prove().verdict is Verdict.ABSENT
 
 
-def test_the_board_that_is_held_suits_no_test_that_was_given_another(
+def test_suits_is_false_for_a_test_with_another_given_board(
     session: BoardSession, held: AcquiredBoard
 ) -> None:
     session.held = held
@@ -296,7 +296,7 @@ def test_the_board_that_is_held_suits_no_test_that_was_given_another(
     assert not session.suits(ANY_BOARD, "another")
 
 
-def test_a_lost_board_that_cannot_say_its_tags_any_more_suits_no_test_that_asks_for_some(
+def test_suits_is_false_for_tags_that_a_lost_board_cannot_tell(
     session: BoardSession, held: AcquiredBoard
 ) -> None:
     def read() -> Settings:
@@ -321,14 +321,14 @@ def beside(
 
 
 @pytest.mark.parametrize("requirement", [ANY_BOARD, BoardRequirement(tags=frozenset({"nvme"}))], ids=str)
-def test_can_replace_a_lost_board_by_one_that_a_test_wants(
+def test_can_replace_a_lost_board_by_one_that_suits(
     session: BoardSession, beside: AcquiredBoard, requirement: BoardRequirement
 ) -> None:
     assert session.can_replace(requirement)
     assert session.held is beside
 
 
-def test_can_replace_a_board_that_left_the_bus_unseen(
+def test_can_replace_a_board_that_left_the_bus_unnoticed(
     session: BoardSession, beside: AcquiredBoard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     beside.lost = None
@@ -343,7 +343,7 @@ def test_can_replace_keeps_a_board_that_never_left(session: BoardSession, beside
     assert not session.can_replace(ANY_BOARD)
 
 
-def test_prepare_tells_how_a_board_was_lost_unseen(
+def test_prepare_tells_how_a_board_was_lost_unnoticed(
     session: BoardSession, beside: AcquiredBoard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     beside.lost = None
@@ -385,20 +385,20 @@ def test_prepare_reports_the_fault_of_a_board_that_refuses_to_tell_its_tags(
     assert isinstance(session.error, RequestStalledError)
 
 
-def test_the_lease_names_the_present_test(session: BoardSession, held: AcquiredBoard) -> None:
+def test_prepare_puts_the_present_test_into_the_lease(session: BoardSession, held: AcquiredBoard) -> None:
     session.prepare(Kind.HARDWARE, "test_now")
 
     assert done_to(held.lease) == ["test_now"]
 
 
-def test_a_released_board_is_safe_closed_and_free(session: BoardSession, held: AcquiredBoard) -> None:
+def test_release_makes_safe_closes_and_frees_the_board(session: BoardSession, held: AcquiredBoard) -> None:
     session.release()
 
     assert done_to(held.board) == ["made safe", "closed"]
     assert done_to(held.lease) == ["released"]
 
 
-def test_a_board_that_cannot_be_made_safe_is_left_to_its_guard(
+def test_release_leaves_a_board_that_cannot_be_made_safe_to_its_guard(
     session: BoardSession, held: AcquiredBoard
 ) -> None:
     held.board.error = TransferError("no")  # type: ignore[attr-defined]
@@ -409,7 +409,9 @@ def test_a_board_that_cannot_be_made_safe_is_left_to_its_guard(
     assert done_to(held.lease) == ["left to its guard"]
 
 
-def test_a_lost_board_is_left_to_its_guard(session: BoardSession, held: AcquiredBoard, looks: Looks) -> None:
+def test_release_leaves_a_lost_board_to_its_guard(
+    session: BoardSession, held: AcquiredBoard, looks: Looks
+) -> None:
     looks.found = SILENT
     session.prove()
 
@@ -420,7 +422,7 @@ def test_a_lost_board_is_left_to_its_guard(session: BoardSession, held: Acquired
     assert done_to(held.lease) == ["left to its guard"]
 
 
-def test_what_was_waited_in_vain_is_not_waited_again(
+def test_acquire_does_not_wait_twice_for_a_board_that_stays_busy(
     session: BoardSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waits: list[float] = []
@@ -432,7 +434,7 @@ def test_what_was_waited_in_vain_is_not_waited_again(
     assert waits == [WAIT_S, 0.0]
 
 
-def test_hold_waits_for_another_board_as_long_as_ever(
+def test_acquire_waits_the_whole_time_for_another_board(
     session: BoardSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waits: list[float] = []
@@ -444,7 +446,7 @@ def test_hold_waits_for_another_board_as_long_as_ever(
     assert waits == [WAIT_S, 0.0, WAIT_S, 0.0]
 
 
-def test_hold_is_as_patient_with_another_board_after_one_was_silent(
+def test_acquire_is_as_patient_with_another_board_after_a_silent_one(
     session: BoardSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     limits: list[float] = []
@@ -470,21 +472,19 @@ def test_hold_is_as_patient_with_another_board_after_one_was_silent(
 
 
 @pytest.mark.parametrize("verdict", [Verdict.BUSY, Verdict.LOST])
-def test_a_test_without_fixtures_keeps_off_a_board_that_is_not_its_own(
-    session: BoardSession, verdict: Verdict
-) -> None:
+def test_may_run_without_is_false_for_a_busy_or_lost_board(session: BoardSession, verdict: Verdict) -> None:
     session.error = BoardBusyError("busy") if verdict is Verdict.BUSY else BoardLostError("lost")
 
     assert not session.may_run_without
 
 
-def test_a_test_without_fixtures_may_find_out_by_itself_that_there_is_no_board(session: BoardSession) -> None:
+def test_may_run_without_is_true_for_an_absent_board(session: BoardSession) -> None:
     session.error = BoardAbsentError("none")
 
     assert session.may_run_without
 
 
-def test_a_board_for_nobody_is_refused(session: BoardSession) -> None:
+def test_board_is_refused_to_a_test_that_acquired_none(session: BoardSession) -> None:
     with pytest.raises(UsageError, match="holds none"):
         session.board()
 
@@ -503,7 +503,7 @@ def always_busy(waits: list[float]) -> Callable[..., None]:
 
 
 @pytest.mark.parametrize(("safe", "how"), [(True, "released"), (False, "left to its guard")])
-def test_a_board_that_cannot_be_closed_is_given_back(held: AcquiredBoard, safe: bool, how: str) -> None:
+def test_acquired_board_that_cannot_be_closed_is_released(held: AcquiredBoard, safe: bool, how: str) -> None:
     board: Any = held.board
     given: list[str] = []
     source: Any = SimpleNamespace(give_back=lambda: given.append("given back"))
@@ -525,7 +525,7 @@ def test_a_board_that_cannot_be_closed_is_given_back(held: AcquiredBoard, safe: 
         ("take", "left to its guard"),
     ],
 )
-def test_a_lease_is_given_back_whatever_fails_before_the_board_is_held(
+def test_acquire_releases_the_lease_whatever_fails_after_it(
     session: BoardSession, monkeypatch: pytest.MonkeyPatch, unable: str, how: str
 ) -> None:
     acquirer: Any = session._acquirer
@@ -556,7 +556,7 @@ def raising(error: Exception) -> Callable[..., Any]:
     return fail
 
 
-def test_search_finds_a_board_that_came_between_its_two_looks(
+def test_search_finds_a_board_that_came_between_two_listings(
     session: BoardSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     search = session.search

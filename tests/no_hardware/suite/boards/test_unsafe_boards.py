@@ -38,7 +38,7 @@ IN_USE = BoardRecord().marked_in_use(Holder(test="a.py::test"))
         ),
     ],
 )
-def test_look_after_tells_what_the_record_says(
+def test_look_after_returns_what_the_record_says(
     record: BoardRecord, is_safe: bool, told: str, tmp_path: Path
 ) -> None:
     write_record(tmp_path, SERIAL, record)

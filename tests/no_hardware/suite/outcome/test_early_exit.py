@@ -139,7 +139,7 @@ def test_c_function_that_ends_the_process_of_a_run_is_not_found_by_ctypes(
     assert "in the process of this run in test_inner.py::test_2" in inner.text
 
 
-def test_c_function_that_ends_a_forked_child_is_its_own_business(run_suite: RunSuite) -> None:
+def test_c_function_may_end_a_forked_child(run_suite: RunSuite) -> None:
     ends = "import ctypes; assert os.waitpid(os.fork() or ctypes.CDLL(None)._exit(0), 0)[1] == 0"
 
     inner = run_suite(SUITE.format(ends=ends), "--hil-boards=none", "-W", "ignore::DeprecationWarning")
@@ -147,7 +147,7 @@ def test_c_function_that_ends_a_forked_child_is_its_own_business(run_suite: RunS
     assert inner.status == Status.GREEN, inner.text
 
 
-def test_os_exec_of_a_child_is_its_own_business(run_suite: RunSuite) -> None:
+def test_os_exec_is_allowed_in_a_child(run_suite: RunSuite) -> None:
     ends = "assert os.waitpid(os.fork() or os.execv('/bin/true', ['true']), 0)[1] == 0"
 
     inner = run_suite(SUITE.format(ends=ends), "--hil-boards=none", "-W", "ignore::DeprecationWarning")
@@ -155,7 +155,7 @@ def test_os_exec_of_a_child_is_its_own_business(run_suite: RunSuite) -> None:
     assert inner.status == Status.GREEN, inner.text
 
 
-def test_os_exit_of_a_child_is_its_own_business(run_suite: RunSuite) -> None:
+def test_os_exit_is_allowed_in_a_child(run_suite: RunSuite) -> None:
     ends = "assert os.waitpid(os.fork() or os._exit(0), 0)[1] == 0"
 
     inner = run_suite(SUITE.format(ends=ends), "--hil-boards=none", "-W", "ignore::DeprecationWarning")

@@ -47,9 +47,7 @@ def run_four(run_suite: RunSuite) -> RunSuite:
 
 
 @ALONE_AND_IN_TWO
-def test_a_run_in_which_no_hardware_test_ran_says_so_in_one_loud_line(
-    workers: str, run_four: RunSuite
-) -> None:
+def test_loud_line_tells_that_no_hardware_test_ran(workers: str, run_four: RunSuite) -> None:
     inner = run_four("--hil-boards=none", workers)
 
     loud = [line for line in inner.text.splitlines() if line.startswith("NO HARDWARE TEST RAN")]
@@ -62,27 +60,27 @@ def test_a_run_in_which_no_hardware_test_ran_says_so_in_one_loud_line(
 
 
 @ALONE_AND_IN_TWO
-def test_such_a_run_is_no_failure_by_itself(workers: str, run_four: RunSuite) -> None:
+def test_run_without_hardware_tests_is_no_failure_by_itself(workers: str, run_four: RunSuite) -> None:
     inner = run_four("--hil-boards=none", workers)
 
     assert inner.status == pytest.ExitCode.OK
 
 
 @ALONE_AND_IN_TWO
-def test_such_a_run_fails_where_hardware_is_required(workers: str, run_four: RunSuite) -> None:
+def test_run_without_hardware_tests_fails_if_hardware_is_required(workers: str, run_four: RunSuite) -> None:
     inner = run_four("--hil-boards=none", "--hil-require", workers)
 
     assert inner.status == Status.BENCH_NOT_READY
 
 
-def test_a_run_that_planned_none_says_so(run_suite: RunSuite) -> None:
+def test_loud_line_tells_that_no_test_was_planned(run_suite: RunSuite) -> None:
     inner = run_suite("def test_plain(): pass")
 
     assert "NO HARDWARE TEST RAN: none was planned" in inner.text
 
 
 @ALONE_AND_IN_TWO
-def test_a_run_on_boards_names_them_and_is_not_loud(workers: str, run_four: RunSuite) -> None:
+def test_ledger_names_the_boards_of_a_run_without_a_loud_line(workers: str, run_four: RunSuite) -> None:
     inner = run_four("--hil-boards=sim:1", workers)
 
     assert "firmware 0.09, SIMULATED: 3 tests ran" in inner.text
@@ -90,20 +88,20 @@ def test_a_run_on_boards_names_them_and_is_not_loud(workers: str, run_four: RunS
 
 
 @ALONE_AND_IN_TWO
-def test_tests_are_counted_by_what_became_of_them(workers: str, run_four: RunSuite) -> None:
+def test_ledger_counts_tests_by_their_results(workers: str, run_four: RunSuite) -> None:
     inner = run_four("--hil-boards=none", workers)
 
     assert "hardware: 2 planned, 0 ran, 0 failed, 2 skipped" in inner.text
     assert "mixed: 1 planned, 1 ran, 0 failed, 0 skipped" in inner.text
 
 
-def test_equal_reasons_are_told_once(run_four: RunSuite) -> None:
+def test_ledger_tells_equal_reasons_once(run_four: RunSuite) -> None:
     inner = run_four("--hil-boards=none", "-n0")
 
     assert inner.text.count("2 x DUTLink not available: this run looks for no boards") == 1
 
 
-def test_deselected_tests_were_not_planned(run_four: RunSuite) -> None:
+def test_ledger_plans_no_deselected_tests(run_four: RunSuite) -> None:
     inner = run_four("--hil-boards=none", "-k", "again")
 
     assert "hardware: 1 planned" in inner.text
@@ -170,7 +168,7 @@ def test_reads(power): power.read()
 
 
 @ALONE_AND_IN_TWO
-def test_ledger_names_each_skip_that_no_proof_stands_behind(workers: str, run_suite: RunSuite) -> None:
+def test_ledger_names_each_skip_without_a_proof(workers: str, run_suite: RunSuite) -> None:
     inner = run_suite(OWN_SKIPS, "--hil-boards=sim:1", "--hil-require", workers)
 
     reasons = inner.suite_properties["hil_reasons"]
@@ -207,7 +205,7 @@ def test_a_hardware_test_that_passed_without_a_board_is_counted_as_such(run_suit
     assert "hardware: 1 planned, 0 ran, 0 failed, 0 skipped, 1 ran without a board" in inner.text
 
 
-def test_it_fails_where_hardware_is_required(run_suite: RunSuite) -> None:
+def test_hardware_test_without_a_board_fails_if_hardware_is_required(run_suite: RunSuite) -> None:
     inner = run_suite(PASSES_WITHOUT, "--hil-boards=none", "--hil-require")
 
     assert (inner.results(), inner.status) == ({"test_passes": "error"}, Status.BENCH_NOT_READY)
@@ -278,7 +276,7 @@ def test_a_file_that_cannot_be_collected_is_a_failure_wherever_the_run_is_told(
 
 
 @pytest.mark.parametrize("shows", ["--collect-only", "--setup-plan", "--fixtures"])
-def test_showing_what_there_is_is_no_run(shows: str, run_suite: RunSuite, pytester: pytest.Pytester) -> None:
+def test_collect_only_is_no_run(shows: str, run_suite: RunSuite, pytester: pytest.Pytester) -> None:
     inner = run_suite(
         "def test_reads(power): power.read()",
         *("--hil-boards=sim:1", "--hil-require", "--hil-report=r", "--hil-history=h.db", shows),

@@ -100,7 +100,7 @@ def test_a_pass_on_repeat_is_flaky_with_a_status_of_its_own(run_suite: RunSuite,
 
 
 @BOTH_WAYS
-def test_junit_takes_it_for_a_failure_and_says_why(run_suite: RunSuite, workers: str) -> None:
+def test_flaky_test_is_a_failure_in_junit_with_its_reason(run_suite: RunSuite, workers: str) -> None:
     inner = run_suite(FLAKY, "--hil-boards=sim:1", "--hil-repeat=1", workers)
 
     (one,) = inner.outcomes.values()
@@ -113,7 +113,7 @@ def test_junit_takes_it_for_a_failure_and_says_why(run_suite: RunSuite, workers:
 
 
 @BOTH_WAYS
-def test_the_history_keeps_both_attempts(
+def test_repetition_is_kept_in_the_history_with_both_attempts(
     run_suite: RunSuite, pytester: pytest.Pytester, workers: str
 ) -> None:
     run_suite(FLAKY, "--hil-boards=sim:1", "--hil-repeat=1", "--hil-history=h.db", workers)
@@ -128,14 +128,14 @@ def test_the_history_keeps_both_attempts(
     assert run.exit_status == Status.FLAKY
 
 
-def test_nothing_is_repeated_unless_asked(run_suite: RunSuite) -> None:
+def test_repetition_needs_its_option(run_suite: RunSuite) -> None:
     inner = run_suite(FLAKY, "--hil-boards=sim:1")
 
     assert (inner.status, inner.results()) == (Status.TESTS_FAILED, {"test_flaky": "failed"})
 
 
 @BOTH_WAYS
-def test_a_session_fixture_on_the_board_is_made_anew_for_a_repetition(
+def test_repetition_sets_up_session_fixtures_of_the_board_again(
     run_suite: RunSuite, pytester: pytest.Pytester, workers: str
 ) -> None:
     inner = run_suite(COLD, "--hil-boards=sim:1", "--hil-repeat=1", workers)
@@ -145,9 +145,7 @@ def test_a_session_fixture_on_the_board_is_made_anew_for_a_repetition(
 
 
 @BOTH_WAYS
-def test_a_repetition_finds_the_dut_without_power_and_the_stick_with_nobody(
-    run_suite: RunSuite, workers: str
-) -> None:
+def test_repetition_starts_with_the_dut_and_the_stick_off(run_suite: RunSuite, workers: str) -> None:
     source = """
 from hil.dutlink.timing import until
 
@@ -168,7 +166,7 @@ def test_finds_it_cold(power, storage, pins):
 
 
 @BOTH_WAYS
-def test_each_way_to_fail_ends_as_it_should(run_suite: RunSuite, workers: str) -> None:
+def test_repetition_of_each_kind_of_failure_has_its_outcome(run_suite: RunSuite, workers: str) -> None:
     inner = run_suite(SEVERAL, "--hil-boards=sim:1", "--hil-repeat=1", workers)
 
     told = {name: (one.result, one.properties.get("hil_outcome")) for name, one in inner.outcomes.items()}
@@ -186,13 +184,13 @@ def test_each_way_to_fail_ends_as_it_should(run_suite: RunSuite, workers: str) -
     assert "4 failed, 1 passed, 1 xfailed" in inner.text  # a subtest of its own, and its test
 
 
-def test_a_test_that_needs_no_board_is_not_repeated(run_suite: RunSuite) -> None:
+def test_repetition_leaves_out_tests_without_a_board(run_suite: RunSuite) -> None:
     inner = run_suite(FIRST + "def test_plain(): assert not first('x')", "--hil-repeat=3")
 
     assert (inner.status, "1 repeated" in inner.text) == (Status.TESTS_FAILED, False)
 
 
-def test_hardware_that_is_missing_is_not_hoped_for(run_suite: RunSuite) -> None:
+def test_repetition_leaves_out_tests_whose_hardware_is_missing(run_suite: RunSuite) -> None:
     inner = run_suite(FLAKY, "--hil-boards=none", "--hil-require", "--hil-repeat=1")
 
     assert (inner.status, "1 repeated" in inner.text) == (Status.BENCH_NOT_READY, False)
@@ -217,7 +215,7 @@ def test_a_test_marked_for_rerunfailures_is_left_to_it(run_suite: RunSuite) -> N
     assert "1 repeated" not in inner.text
 
 
-def test_without_rerunfailures_it_does_the_same(run_suite: RunSuite) -> None:
+def test_repetition_works_without_rerunfailures(run_suite: RunSuite) -> None:
     inner = run_suite(FLAKY, "--hil-boards=sim:1", "--hil-repeat=1", "-p", "no:rerunfailures")
 
     assert inner.status == Status.FLAKY, inner.text

@@ -158,7 +158,7 @@ def test_limit_ends_a_hang_after_an_expected_hang(run_suite: RunSuite) -> None:
     assert "2 xfailed" in inner.text, "body and tear-down"
 
 
-def test_limit_ends_what_rests_on_the_board_after_ctrl_c(run_suite: RunSuite) -> None:
+def test_limit_ends_fixtures_of_the_board_after_ctrl_c(run_suite: RunSuite) -> None:
     source = HEAD + NEXT.format(situation="def test_1(hangs_late): raise KeyboardInterrupt")
 
     inner = run_suite(source, "--hil-boards=sim:1", LIMIT)
@@ -186,7 +186,7 @@ def test_limit_by_thread_ends_the_run_where_a_tear_down_hangs_after_a_failure(ru
     assert inner.status == 1
 
 
-def test_limit_ends_what_rests_on_a_board_that_came_back_between_two_tests(
+def test_limit_ends_fixtures_of_a_board_that_came_back_between_two_tests(
     run_suite: RunSuite, simulator: SimulatorProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     port = simulator.ready["control_port"]
@@ -270,7 +270,7 @@ def test_1(dutlink):
 """
 
 
-def test_limit_that_has_struck_leaves_a_whole_interval_for_the_clean_up(run_suite: RunSuite) -> None:
+def test_limit_that_has_fired_leaves_a_whole_interval_for_the_tear_down(run_suite: RunSuite) -> None:
     inner = run_suite(HEAD + STRUCK, "--hil-boards=sim:1", LIMIT, "-rA")
 
     assert "left: True True" in inner.text

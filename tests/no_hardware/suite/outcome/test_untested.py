@@ -111,7 +111,7 @@ def test_expected(dutlink): assert False
 """
 
 
-def test_times_asked_counts_each_board_by_itself() -> None:
+def test_times_asked_counts_each_board_separately() -> None:
     before = request_count("5a1c0e01"), request_count("5a1c0e02")
     count_request("5a1c0e01")
 
@@ -155,7 +155,7 @@ def test_asked_since_leaves_out_threads_that_ran_before() -> None:
 
 @pytest.mark.thorough
 @pytest.mark.parametrize("others", OTHERS_ASK)
-def test_test_gets_no_credit_for_what_others_ask(
+def test_requests_of_others_do_not_count_for_a_test(
     others: str, run_suite: RunSuite, pytester: pytest.Pytester
 ) -> None:
     pytester.makepyfile(test_a=BOOTS)
@@ -167,7 +167,7 @@ def test_test_gets_no_credit_for_what_others_ask(
 
 
 @pytest.mark.thorough
-def test_test_gets_credit_for_its_executor_and_for_what_its_fixtures_extend(run_suite: RunSuite) -> None:
+def test_requests_of_an_executor_and_of_extended_fixtures_count_for_a_test(run_suite: RunSuite) -> None:
     inner = run_suite(EXECUTOR, "--hil-boards=sim:1", "--hil-require")
 
     assert set(inner.results().values()) == {"passed"}, inner.text
@@ -175,7 +175,7 @@ def test_test_gets_credit_for_its_executor_and_for_what_its_fixtures_extend(run_
 
 @pytest.mark.thorough
 @pytest.mark.parametrize("workers", ["-n0", "-n2"])
-def test_tests_that_never_asked_fail_where_hardware_is_required(workers: str, run_suite: RunSuite) -> None:
+def test_tests_without_a_request_fail_if_hardware_is_required(workers: str, run_suite: RunSuite) -> None:
     inner = run_suite(NEVER, workers, "--hil-boards=sim:1", "--hil-require", "--hil-report=report")
 
     assert (set(inner.results().values()), inner.status) == ({"failed"}, Status.TESTS_FAILED), inner.text
@@ -184,7 +184,7 @@ def test_tests_that_never_asked_fail_where_hardware_is_required(workers: str, ru
 
 
 @pytest.mark.thorough
-def test_tests_that_never_asked_are_told_apart(run_suite: RunSuite, pytester: pytest.Pytester) -> None:
+def test_tests_without_a_request_are_told_apart(run_suite: RunSuite, pytester: pytest.Pytester) -> None:
     inner = run_suite(NEVER, "--hil-boards=sim:1", "--hil-report=report")
 
     assert (set(inner.results().values()), inner.status) == ({"passed"}, Status.GREEN), inner.text

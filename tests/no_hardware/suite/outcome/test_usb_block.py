@@ -55,31 +55,33 @@ def block(module: ModuleType) -> UsbBlock:
     return block
 
 
-def test_finding_boards_by_the_system_s_backend_is_refused() -> None:
+def test_usb_block_refuses_to_find_boards_by_the_system_s_backend() -> None:
     with pytest.raises(UsbBlockedError):
         usb.core.find(find_all=True)
 
 
-def test_loading_libusb_is_refused() -> None:
+def test_usb_block_refuses_to_load_libusb() -> None:
     with pytest.raises(UsbBlockedError, match="marked no_hardware"):
         usb.backend.libusb1.get_backend()
 
 
-def test_the_driver_on_this_host_is_refused() -> None:
+def test_usb_block_refuses_the_driver_on_this_host() -> None:
     with pytest.raises(UsbBlockedError):
         probe(Host())
 
 
-def test_a_backend_that_a_test_brings_along_is_its_own_business(backend: Backend) -> None:
+def test_usb_block_allows_a_backend_of_the_test_s_own(backend: Backend) -> None:
     assert list(usb.core.find(find_all=True, backend=backend)) == []
 
 
-def test_an_inactive_block_gives_the_backend(block: UsbBlock, module: ModuleType, backend: Backend) -> None:
+def test_usb_block_returns_the_backend_while_inactive(
+    block: UsbBlock, module: ModuleType, backend: Backend
+) -> None:
     assert not block.active
     assert module.get_backend() is backend
 
 
-def test_a_backend_from_before_is_refused_too(block: UsbBlock, module: ModuleType) -> None:
+def test_usb_block_refuses_an_earlier_backend_too(block: UsbBlock, module: ModuleType) -> None:
     backend = module.get_backend()
     block.active = True
 
@@ -87,14 +89,14 @@ def test_a_backend_from_before_is_refused_too(block: UsbBlock, module: ModuleTyp
         backend.enumerate_devices()
 
 
-def test_a_backend_is_guarded_once(block: UsbBlock, module: ModuleType) -> None:
+def test_usb_block_guards_a_backend_once(block: UsbBlock, module: ModuleType) -> None:
     guarded = module.get_backend().open_device
 
     assert module.get_backend().open_device is guarded
     assert not block.active
 
 
-def test_a_host_without_libusb_stays_without(block: UsbBlock) -> None:
+def test_usb_block_keeps_a_missing_libusb_missing(block: UsbBlock) -> None:
     module = ModuleType("usb.backend.other")
     module.get_backend = lambda: None  # type: ignore[attr-defined]
 
@@ -109,7 +111,7 @@ def test_a_run_without_boards_never_imports_pyusb(run_suite: RunSuite) -> None:
     assert inner.results() == {"test_passes": "passed"}
 
 
-def test_modules_that_are_loaded_later_are_wrapped() -> None:
+def test_usb_block_wraps_modules_that_are_imported_later() -> None:
     script = """
 from hil.suite.outcome.usb_block import UsbBlock
 block = UsbBlock.install()

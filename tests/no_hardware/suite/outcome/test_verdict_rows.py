@@ -298,7 +298,7 @@ def run_with_fault(run: RunOnSimulator, simulator: SimulatorProcess, serial: str
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_fault_before_the_test_is_skipped_by_its_name(
+def test_fault_before_the_test_is_a_skip_with_its_reason(
     fault: str, run_with_fault: RunOnSimulator, workers: tuple[str, ...]
 ) -> None:
     reads = run_with_fault(fault, *workers).outcomes["test_reads"]
@@ -323,7 +323,7 @@ def test_a_mixed_test_is_never_skipped(
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_the_same_text_is_a_failure_where_hardware_is_required(
+def test_fault_before_the_test_is_a_failure_if_hardware_is_required(
     fault: str, run_with_fault: RunOnSimulator
 ) -> None:
     inner = run_with_fault(fault, "--hil-require")
@@ -359,7 +359,7 @@ def test_a_busy_board_is_skipped_and_its_holder_named(
 
 
 @pytest.mark.parametrize("method", ["signal", "thread"])
-def test_waiting_for_a_board_is_not_charged_to_the_test(
+def test_wait_for_a_board_does_not_count_for_the_test(
     method: str, run: RunOnSimulator, serial: str, workers: tuple[str, ...], pytester: pytest.Pytester
 ) -> None:
     limit = ("--timeout=1", f"--timeout-method={method}")
@@ -473,7 +473,7 @@ def test_system_exit_in_a_tear_down_between_tests_is_an_error_of_a_test(run: Run
     assert (inner.outcomes["test_3"].result, inner.outcomes["test_4"].result) == ("error", "passed")
 
 
-def test_a_look_that_takes_longer_than_the_test_may_is_no_time_out(run: RunOnSimulator) -> None:
+def test_probe_that_takes_longer_than_the_limit_is_no_time_out(run: RunOnSimulator) -> None:
     source = LOSES.format(fault='"hang"').replace("def test_1", "@pytest.mark.timeout(3.5)\ndef test_1")
 
     inner = run(source, "--hil-silence=4")
@@ -569,7 +569,7 @@ def test_a_mixed_test_that_loses_its_board_fails(run: RunOnSimulator) -> None:
     assert inner.outcomes["test_1_loses_the_board"].result == "failed"
 
 
-def test_a_real_board_after_a_simulated_one_is_no_reason_to_skip(
+def test_real_board_after_a_simulated_one_is_an_error(
     run: RunOnSimulator, simulator: SimulatorProcess, serial: str
 ) -> None:
     simulator.control.fault(serial, "unplug")

@@ -119,27 +119,27 @@ def unreachable() -> ProbeResult:
 
 
 @pytest.mark.parametrize("error", SIGNALS, ids=name_of)
-def test_what_missing_hardware_could_explain_is_a_signal(error: BaseException) -> None:
+def test_may_be_hardware_error_is_true_for_errors_of_missing_hardware(error: BaseException) -> None:
     assert may_be_hardware_error(error)
 
 
 @pytest.mark.parametrize("error", NO_SIGNALS, ids=name_of)
-def test_what_it_could_not_explain_is_none(error: BaseException) -> None:
+def test_may_be_hardware_error_is_false_for_other_errors(error: BaseException) -> None:
     assert not may_be_hardware_error(error)
 
 
 @pytest.mark.parametrize("error", NO_SIGNALS, ids=name_of)
-def test_without_a_signal_nobody_looks(error: BaseException) -> None:
+def test_judge_does_not_probe_for_other_errors(error: BaseException) -> None:
     assert judge(error, kind=Kind.HARDWARE, phase="call", proven=None, prove=unreachable) is None
 
 
 @pytest.mark.parametrize("error", SIGNALS, ids=name_of)
-def test_a_signal_with_proof_is_judged(error: BaseException) -> None:
+def test_judge_accepts_a_hardware_error_with_proof(error: BaseException) -> None:
     assert judged(error, ABSENT) is Verdict.ABSENT
 
 
 @pytest.mark.parametrize("error", SIGNALS, ids=name_of)
-def test_a_signal_without_proof_is_the_test_s_own_error(error: BaseException) -> None:
+def test_judge_leaves_a_hardware_error_without_proof(error: BaseException) -> None:
     assert judged(error, PRESENT) is None
 
 
@@ -148,13 +148,13 @@ def test_a_signal_without_proof_is_the_test_s_own_error(error: BaseException) ->
     [AssertionError("x"), KeyError("x"), pytest.fail.Exception("x"), KeyboardInterrupt()],
     ids=name_of,
 )
-def test_signal_that_replaced_another_error_is_not_judged(first: BaseException) -> None:
+def test_judge_leaves_a_hardware_error_that_replaced_another_error(first: BaseException) -> None:
     last = after(first, BoardLostError("gone"), FileNotFoundError("x"))
 
     assert judge(last, kind=Kind.HARDWARE, phase="call", proven=last, prove=unreachable) is None
 
 
-def test_signal_in_a_group_that_replaced_another_error_is_not_judged() -> None:
+def test_judge_leaves_a_hardware_error_in_a_group_that_replaced_another_error() -> None:
     parts = [BoardLostError("x"), after(AssertionError("x"), BoardLostError("y"))]
 
     assert judged(BaseExceptionGroup("x", parts), LOST) is None
@@ -171,27 +171,27 @@ def test_signal_in_a_group_that_replaced_another_error_is_not_judged() -> None:
     ],
     ids=["signals", "skip", "cancelled", "translated", "library"],
 )
-def test_signal_that_replaced_no_failure_is_judged(error: BaseException) -> None:
+def test_judge_accepts_a_hardware_error_that_replaced_no_failure(error: BaseException) -> None:
     assert explains_all(error)
 
 
-def test_chain_that_returns_to_itself_ends() -> None:
+def test_raised_by_tests_ends_for_a_circular_chain() -> None:
     first, second = after(BoardLostError("x")), after(AssertionError("y"))
     first.__cause__, second.__context__ = second, first
 
     assert not explains_all(first)
 
 
-def test_a_mixed_test_keeps_its_own_error() -> None:
+def test_judge_leaves_the_error_of_a_mixed_test() -> None:
     assert judged(FileNotFoundError("x"), LOST, kind=Kind.MIXED) is None
 
 
 @pytest.mark.parametrize(("found", "verdict"), [(ABSENT, None), (LOST, Verdict.LOST)])
-def test_in_teardown_only_a_lost_board_explains_an_error(found: ProbeResult, verdict: Verdict | None) -> None:
+def test_judge_accepts_only_a_lost_board_in_a_teardown(found: ProbeResult, verdict: Verdict | None) -> None:
     assert judged(FileNotFoundError("x"), found, phase="teardown") is verdict
 
 
-def test_what_was_proven_when_the_board_was_looked_for_needs_no_second_look() -> None:
+def test_judge_needs_no_second_proof_of_a_failed_acquisition() -> None:
     error = BoardAbsentError("no board")
 
     judgement = judge(error, kind=Kind.HARDWARE, phase="setup", proven=error, prove=unreachable)
@@ -199,19 +199,19 @@ def test_what_was_proven_when_the_board_was_looked_for_needs_no_second_look() ->
     assert judgement == Judgement(Verdict.ABSENT, "no board", "")
 
 
-def test_a_reason_begins_with_its_headline_and_ends_with_the_remedy() -> None:
+def test_reason_begins_with_its_headline_and_ends_with_the_remedy() -> None:
     judgement = Judgement.of(ABSENT.verdict, ABSENT.error)
 
     assert judgement.reason == "DUTLink not available: no board: none is there. Try: plug it in"
 
 
-def test_a_reason_is_one_line() -> None:
+def test_reason_is_one_line() -> None:
     judgement = Judgement.of(Verdict.DENIED, HilError("two\nlines", remedy="put\n  this\n  there"))
 
     assert "\n" not in judgement.reason
 
 
-def test_a_finding_without_an_error_is_its_headline() -> None:
+def test_reason_without_an_error_is_its_headline() -> None:
     assert Judgement.of(Verdict.BUSY, None).reason == "DUTLink busy"
 
 
@@ -219,14 +219,14 @@ def test_every_verdict_of_a_board_that_does_not_answer_has_a_headline() -> None:
     assert set(REASONS) == set(Verdict) - {Verdict.PRESENT, Verdict.FAULTY}
 
 
-def test_faulty_board_leaves_the_error_of_the_test_as_it_is() -> None:
+def test_judge_leaves_an_error_on_a_faulty_board() -> None:
     found = ProbeResult(Verdict.FAULTY, error=RequestStalledError("it refused"))
 
     assert judged(BoardLostError("x"), found) is None
 
 
 @pytest.mark.parametrize("failure", [SimulatorError("gone"), RuntimeError("a backend's own mistake")])
-def test_a_look_that_fails_proves_nothing(failure: Exception) -> None:
+def test_judge_takes_no_failed_probe_for_proof(failure: Exception) -> None:
     def look() -> ProbeResult:
         raise failure
 

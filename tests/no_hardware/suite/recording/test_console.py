@@ -122,7 +122,7 @@ def test_trouble_fails_the_test_in_which_it_comes_unless_it_is_expected(
     assert ": trouble ---" in inner.text
 
 
-def test_the_lab_file_adds_patterns(
+def test_lab_file_adds_patterns_of_trouble(
     run_suite: RunSuite, pytester: pytest.Pytester, simulator: SimulatorProcess, serial: str
 ) -> None:
     (pytester.path / "lab.toml").write_text(f'[place.p]\nserial = "{serial}"\nwatch = ["EXT4-fs error"]\n')
@@ -164,7 +164,7 @@ def test_each_test_has_its_own_bytes_in_files_of_its_own(
     assert inner.outcomes["test_one"].properties["hil_console"].endswith(".txt")
 
 
-def test_a_second_run_begins_the_boards_file_anew(
+def test_second_run_starts_a_new_file_of_the_board(
     run_suite: RunSuite, pytester: pytest.Pytester, simulator: SimulatorProcess, serial: str
 ) -> None:
     boards = f"--hil-boards=sim@{simulator.control.port}"
@@ -289,7 +289,7 @@ def pytest_runtest_protocol(item):
 
 
 @pytest.mark.parametrize("workers", ["-n0", "-n1"])
-def test_trouble_behind_the_last_test_is_told_at_the_end(
+def test_trouble_after_the_last_test_is_told_at_the_end(
     run_suite: RunSuite, pytester: pytest.Pytester, workers: str
 ) -> None:
     hook = """

@@ -63,14 +63,14 @@ def with_own_tty(
     return run
 
 
-def test_a_missing_console_is_told_by_those_that_use_it_only(with_own_tty: RunSuite) -> None:
+def test_missing_console_fails_only_tests_that_use_it(with_own_tty: RunSuite) -> None:
     inner = with_own_tty(USES_AND_DOES_NOT)
 
     assert inner.results() == {"test_without_a_console": "passed", "test_with_a_console": "failed"}
     assert "node cannot be opened" in inner.outcomes["test_with_a_console"].message
 
 
-def test_a_busy_console_is_told_by_those_that_use_it_only(with_own_tty: RunSuite) -> None:
+def test_busy_console_fails_only_tests_that_use_it(with_own_tty: RunSuite) -> None:
     locked = """
 master = plug_in()
 somebody = os.open(NODE, os.O_RDWR | os.O_NOCTTY)

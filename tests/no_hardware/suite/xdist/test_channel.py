@@ -46,7 +46,7 @@ def worker(controller: ControllerChannel) -> Generator[WorkerChannel]:
     channel.close()
 
 
-def test_wishes_arrive_in_order(controller: ControllerChannel) -> None:
+def test_requirements_arrive_in_order(controller: ControllerChannel) -> None:
     channel = WorkerChannel(controller.path, "gw0", nothing)
     requirements = [None, BoardRequirement(), BoardRequirement(frozenset({"wifi", "emmc"}), "bench-2")]
     channel.send_requirements(requirements)
@@ -55,7 +55,9 @@ def test_wishes_arrive_in_order(controller: ControllerChannel) -> None:
     channel.close()
 
 
-def test_wishes_of_a_large_collection_arrive(controller: ControllerChannel, worker: WorkerChannel) -> None:
+def test_requirements_of_a_large_collection_arrive(
+    controller: ControllerChannel, worker: WorkerChannel
+) -> None:
     assert worker.schedules
     requirements = [BoardRequirement(frozenset({f"tag-{number}"}), "board") for number in range(20_000)]
     other = WorkerChannel(controller.path, "gw1", nothing)
@@ -66,21 +68,19 @@ def test_wishes_of_a_large_collection_arrive(controller: ControllerChannel, work
     other.close()
 
 
-def test_a_worker_that_says_nothing_is_not_waited_for_longer_than_the_limit(
+def test_requirements_of_a_silent_worker_are_not_waited_for_longer_than_the_limit(
     controller: ControllerChannel,
 ) -> None:
     assert controller.requirements("gw9", limit_s=0.01) is None
 
 
-def test_a_worker_knows_its_board_as_soon_as_it_was_told(
-    controller: ControllerChannel, worker: WorkerChannel
-) -> None:
+def test_board_is_known_to_its_worker_at_once(controller: ControllerChannel, worker: WorkerChannel) -> None:
     for number in range(200):
         controller.tell_board("gw0", f"test_{number}", "a")
         assert worker.board(f"test_{number}") == "a"
 
 
-def test_workers_know_how_long_boards_were_waited_for_also_those_that_come_later(
+def test_waited_s_is_known_to_earlier_and_later_workers(
     controller: ControllerChannel, worker: WorkerChannel
 ) -> None:
     controller.tell_waited(2.5)
@@ -92,7 +92,7 @@ def test_workers_know_how_long_boards_were_waited_for_also_those_that_come_later
     later.close()
 
 
-def test_a_worker_knows_the_way_to_a_board_of_another_machine(
+def test_way_to_a_remote_board_is_known_to_its_worker(
     controller: ControllerChannel, worker: WorkerChannel
 ) -> None:
     controller.tell_board("gw0", "test_1", "a", "by that lease")
@@ -102,7 +102,7 @@ def test_a_worker_knows_the_way_to_a_board_of_another_machine(
     assert (worker.way_to("a"), worker.way_to("b")) == ("by that lease", "")
 
 
-def test_a_test_that_was_given_no_board_has_none(
+def test_board_of_a_test_that_was_given_none_is_none(
     controller: ControllerChannel, worker: WorkerChannel
 ) -> None:
     controller.tell_board("gw0", "test_1", "a")
@@ -112,7 +112,7 @@ def test_a_test_that_was_given_no_board_has_none(
     assert worker.board("test_2") is None
 
 
-def test_a_worker_knows_with_which_test_its_hardware_work_ends(
+def test_is_last_hardware_is_true_for_the_test_that_was_told(
     controller: ControllerChannel, worker: WorkerChannel
 ) -> None:
     controller.tell_last("gw0", "test_1")
@@ -121,7 +121,7 @@ def test_a_worker_knows_with_which_test_its_hardware_work_ends(
     assert not worker.is_last_hardware("test_2")
 
 
-def test_a_test_that_comes_once_more_is_not_the_last(
+def test_is_last_hardware_is_false_for_a_test_that_is_sent_again(
     controller: ControllerChannel, worker: WorkerChannel
 ) -> None:
     controller.tell_last("gw0", "test_1")
@@ -130,14 +130,16 @@ def test_a_test_that_comes_once_more_is_not_the_last(
     assert not worker.is_last_hardware("test_1")
 
 
-def test_a_lost_board_is_known_at_once_and_once(controller: ControllerChannel, worker: WorkerChannel) -> None:
+def test_take_lost_returns_a_board_at_once_and_once(
+    controller: ControllerChannel, worker: WorkerChannel
+) -> None:
     worker.lost("a")
 
     assert controller.take_lost() == ["a"]
     assert controller.take_lost() == []
 
 
-def test_telling_a_worker_that_is_gone_is_no_error(
+def test_tell_board_does_nothing_for_a_worker_that_has_ended(
     controller: ControllerChannel, worker: WorkerChannel
 ) -> None:
     worker.close()
@@ -146,7 +148,7 @@ def test_telling_a_worker_that_is_gone_is_no_error(
     controller.tell_last("gw7", "test_1")
 
 
-def test_a_worker_learns_that_its_controller_was_killed(tmp_path: Path) -> None:
+def test_worker_channel_notices_that_its_controller_was_killed(tmp_path: Path) -> None:
     source = "from hil.suite.xdist.channel import ControllerChannel as X; print(X().path, flush=1); input()"
     with running(
         [sys.executable, "-c", source],
@@ -165,7 +167,7 @@ def test_a_worker_learns_that_its_controller_was_killed(tmp_path: Path) -> None:
         worker.close()
 
 
-def test_closing_a_line_is_not_taken_for_the_end_of_the_controller(controller: ControllerChannel) -> None:
+def test_close_of_a_worker_channel_is_no_end_of_the_controller(controller: ControllerChannel) -> None:
     gone = threading.Event()
     worker = WorkerChannel(controller.path, "gw0", gone.set)
     worker.close()
@@ -173,7 +175,7 @@ def test_closing_a_line_is_not_taken_for_the_end_of_the_controller(controller: C
     assert not gone.wait(0.05)
 
 
-def test_only_this_user_may_enter_the_folder_and_it_is_removed() -> None:
+def test_controller_channel_has_a_private_folder_and_removes_it() -> None:
     channel = ControllerChannel()
     mode = stat.S_IMODE(channel.path.parent.stat().st_mode)
     channel.close()
@@ -182,7 +184,7 @@ def test_only_this_user_may_enter_the_folder_and_it_is_removed() -> None:
     assert not channel.path.parent.exists()
 
 
-def test_a_long_temporary_folder_does_not_make_the_path_too_long(
+def test_controller_channel_has_a_short_path_in_a_long_temporary_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     long = tmp_path / ("x" * 120)
@@ -195,7 +197,7 @@ def test_a_long_temporary_folder_does_not_make_the_path_too_long(
     assert list(long.iterdir()) == []
 
 
-def test_run_line_ends_when_an_object_never_does(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_json_socket_ends_when_an_object_is_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(json_socket, "LONGEST_BYTES", 1 << 20)
     here, there = socket.socketpair()
     gone = threading.Event()

@@ -37,7 +37,7 @@ def ran(into: Durations, nodeid: str, seconds: float, outcome: str = "passed", *
         into.add(report)
 
 
-def test_a_duration_is_that_of_all_phases() -> None:
+def test_duration_is_the_sum_of_all_phases() -> None:
     cache = FakeCache()
     measured = durations(cache)
     ran(measured, "test_a", 2.0)
@@ -46,7 +46,7 @@ def test_a_duration_is_that_of_all_phases() -> None:
     assert cache.stored == {"test_a": 2.0}
 
 
-def test_earlier_runs_count_half() -> None:
+def test_duration_of_earlier_runs_counts_half() -> None:
     cache = FakeCache({"test_a": 4.0})
     measured = durations(cache)
     ran(measured, "test_a", 2.0)
@@ -55,7 +55,7 @@ def test_earlier_runs_count_half() -> None:
     assert cache.stored == {"test_a": 3.0}
 
 
-def test_a_skipped_test_says_nothing() -> None:
+def test_duration_of_a_skipped_test_is_not_remembered() -> None:
     cache = FakeCache({"test_a": 4.0})
     measured = durations(cache)
     ran(measured, "test_a", 0.0, "skipped")
@@ -64,7 +64,7 @@ def test_a_skipped_test_says_nothing() -> None:
     assert cache.stored == {"test_a": 4.0}
 
 
-def test_an_expected_failure_counts() -> None:
+def test_duration_of_an_expected_failure_is_remembered() -> None:
     cache = FakeCache()
     measured = durations(cache)
     ran(measured, "test_a", 2.0, "skipped", wasxfail="reason")
@@ -74,7 +74,7 @@ def test_an_expected_failure_counts() -> None:
 
 
 @pytest.mark.parametrize("nodeid", ["m.py::test_a", "m.py::test_a[x@y]"])
-def test_the_group_of_loadgroup_is_no_part_of_the_key(nodeid: str) -> None:
+def test_durations_have_no_group_of_loadgroup_in_their_keys(nodeid: str) -> None:
     cache = FakeCache()
     measured = durations(cache, "loadgroup")
     ran(measured, nodeid + "@group", 2.0)
@@ -83,7 +83,7 @@ def test_the_group_of_loadgroup_is_no_part_of_the_key(nodeid: str) -> None:
     assert cache.stored == {nodeid: 2.0}
 
 
-def test_without_groups_an_at_sign_is_kept() -> None:
+def test_durations_keep_an_at_sign_without_groups() -> None:
     cache = FakeCache()
     measured = durations(cache)
     ran(measured, "mail@home.py::test_a", 2.0)
@@ -92,12 +92,12 @@ def test_without_groups_an_at_sign_is_kept() -> None:
     assert cache.stored == {"mail@home.py::test_a": 2.0}
 
 
-def test_known_durations_are_found_by_position() -> None:
+def test_durations_are_found_by_position() -> None:
     assert durations(FakeCache({"test_b": 2.0})).known_s(["test_a", "test_b"]) == {1: 2.0}
 
 
 @pytest.mark.parametrize("cache", [None, FakeCache(["not", "a", "table"])])
-def test_a_cache_that_is_missing_or_odd_is_as_good_as_an_empty_one(cache: FakeCache | None) -> None:
+def test_durations_take_a_missing_or_broken_cache_for_empty(cache: FakeCache | None) -> None:
     measured = durations(cache)
     ran(measured, "test_a", 2.0)
     measured.save()
@@ -105,7 +105,7 @@ def test_a_cache_that_is_missing_or_odd_is_as_good_as_an_empty_one(cache: FakeCa
     assert durations(None).known_s(["test_a"]) == {}
 
 
-def test_what_did_not_run_for_long_is_forgotten_first() -> None:
+def test_durations_forget_tests_that_did_not_run_for_the_longest_time() -> None:
     cache = FakeCache({f"test_{number}": 1.0 for number in range(MOST)})
     measured = durations(cache)
     ran(measured, "test_0", 1.0)

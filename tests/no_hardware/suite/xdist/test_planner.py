@@ -106,7 +106,7 @@ def test_hardware_tests_run_on_boards_that_they_want_unless_these_are_lost(run: 
 
 @settings(max_examples=80, deadline=None)
 @given(any_run())
-def test_a_far_board_is_given_back_when_no_test_is_left_for_it_and_not_before(run: SimulatedRun) -> None:
+def test_needs_a_remote_board_until_no_test_is_left_for_it(run: SimulatedRun) -> None:
     run.far = True
     run.run()
 
@@ -184,7 +184,7 @@ def test_a_test_that_only_one_board_can_run_gets_that_board() -> None:
     assert run.setups == 2
 
 
-def test_a_wish_that_no_board_fulfils_is_run_without_one() -> None:
+def test_test_that_no_board_suits_runs_without_one() -> None:
     run = SimulatedRun([0.1] * 8, [frozenset("x")] * 8, "a", 4)
     run.run()
 
@@ -201,7 +201,7 @@ def test_the_board_of_a_crashed_worker_is_passed_on_before_it_is_replaced() -> N
     assert set(holders[1:]) <= {"gw0", "gw1", "gw2", "gw3"}
 
 
-def test_a_worker_that_others_have_ended_is_sent_nothing_more() -> None:
+def test_worker_that_xdist_has_ended_gets_no_more_tests() -> None:
     plan = Plan([PLAIN] * 40, [], Costs(dict.fromkeys(range(40), 1.0), set()))
     plan.join("one")
     plan.join("two")
@@ -230,7 +230,7 @@ def test_a_worker_that_waits_for_long_keeps_no_more_than_two_tests() -> None:
     assert sum(worker == waiter for worker, _, _ in run.ran) <= 2
 
 
-def test_a_board_that_is_needed_again_later_is_given_back_before_another_is_taken() -> None:
+def test_board_that_is_needed_again_is_released_before_another_is_acquired() -> None:
     requirements = "a - - - - - a a abc abc ab ab - - - - a a b ab bc abc abc abc abc"  # found by hypothesis
     wanted = [frozenset(requirement) - {"-"} for requirement in requirements.split()]
     seconds = [0.05 if index == 9 else 0.2 if index == 11 else 0.0 for index in range(25)]

@@ -171,7 +171,7 @@ def test_a_board_is_given_back_right_after_the_last_hardware_test(suite: Suite) 
 
 
 @pytest.mark.parametrize("stop", ["-x", "--maxfail=2"])
-def test_a_run_that_stops_early_says_what_failed(suite: Suite, stop: str) -> None:
+def test_run_that_stops_early_tells_what_failed(suite: Suite, stop: str) -> None:
     failing = MIXED_FILE.replace("time.sleep(0.03)", "assert time.sleep(0.01) or number < 4")
     ran = suite.run(failing, "-n", "2", stop)
 
@@ -242,7 +242,7 @@ def test_dist_given_in_the_ini_file_is_respected(suite: Suite) -> None:
     result.stdout.fnmatch_lines(["*scheduling tests via LoadScheduling*"])
 
 
-def test_without_dist_the_schedule_is_ours(suite: Suite) -> None:
+def test_schedule_is_hil_s_without_dist(suite: Suite) -> None:
     result = suite.run(MIXED_FILE, "-n", "2", "-v")
 
     result.stdout.fnmatch_lines(["*scheduling tests via HardwareScheduling*"])
@@ -369,7 +369,7 @@ def test_hardware(number, request):
     assert Counter(line["board"] for line in suite.noted("test"))["a"] <= 3
 
 
-def test_a_far_board_is_not_needed_as_soon_as_no_test_is_left_for_it(
+def test_remote_board_is_given_back_when_no_test_is_left_for_it(
     suite: Suite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FAKE_WAY", "far")
