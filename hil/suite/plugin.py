@@ -51,7 +51,7 @@ END_WITH = "HIL_END_WITH"
 
 _RUN = pytest.StashKey["Run"]()
 
-_FIRST_PROCESS = (
+_WAS_PID_1 = (
     "hil: this run was PID 1 of its container; it goes on in a child, and PID 1 waits for guards. "
     "Better start it as: hil init -- COMMAND (docs/containers.md)"
 )
@@ -70,25 +70,24 @@ def begin(config: pytest.Config) -> Run:
 
         fork_from_pid_1()
     run = config.stash[_RUN] = Run(config)
-    config.pluginmanager.register(run, "hil-run")
-    config.pluginmanager.register(run.processes, "hil-processes")
-    config.pluginmanager.register(JunitLedger(run.ledger), "hil-junit")
-    config.pluginmanager.register(TeardownSkips(config), "hil-one-outcome")
-    config.pluginmanager.register(PlainTerminal(), "hil-plain-terminal")
-    config.pluginmanager.register(AttemptLabels(), "hil-attempt-labels")
-    config.pluginmanager.register(ShortFailures(config), "hil-short-failures")
-    config.pluginmanager.register(run.time_limit, "hil-time-limit")
-    config.pluginmanager.register(run.caught_errors, "hil-refusals")
-    config.pluginmanager.register(ConsoleReport(config.pluginmanager), "hil-console-report")
+    register = config.pluginmanager.register
+    register(run, "hil-run")
+    register(run.processes, "hil-processes")
+    register(JunitLedger(run.ledger), "hil-junit")
+    register(TeardownSkips(config), "hil-teardown-skips")
+    register(PlainTerminal(), "hil-plain-terminal")
+    register(AttemptLabels(), "hil-attempt-labels")
+    register(ShortFailures(config), "hil-short-failures")
+    register(run.time_limit, "hil-time-limit")
+    register(run.caught_errors, "hil-caught-errors")
+    register(ConsoleReport(config.pluginmanager), "hil-console-report")
     if run.options.repeats:
-        config.pluginmanager.register(Repeats(run.options.repeats, run.boards), "hil-repeats")
+        register(Repeats(run.options.repeats, run.boards), "hil-repeats")
     if not run.processes.is_worker and not is_no_run(config):
-        config.pluginmanager.register(
-            RunStatus(run.ledger, run.missing, required=run.options.require), "hil-run-status"
-        )
+        register(RunStatus(run.ledger, run.missing, required=run.options.require), "hil-run-status")
     if not is_no_run(config):
         early_exit = EarlyExit(run.boards.show, is_worker=run.processes.is_worker)
-        config.pluginmanager.register(early_exit, "hil-early-exit")
+        register(early_exit, "hil-early-exit")
     if run.options.report is not None and not is_no_run(config):
         from hil.evidence.run_folder import EvidenceFolder  # noqa: PLC0415 - only runs that keep evidence pay
         from hil.suite.recording.plugin import keep_evidence  # noqa: PLC0415 - the same
@@ -99,7 +98,7 @@ def begin(config: pytest.Config) -> Run:
 
 
 def _dangers() -> list[str]:
-    stepped_aside = [_FIRST_PROCESS] if os.getppid() == 1 and is_first() else []
+    stepped_aside = [_WAS_PID_1] if os.getppid() == 1 and is_first() else []
     return [*stepped_aside, *(f"hil: {danger}" for danger in find_dangers())]
 
 
@@ -240,7 +239,7 @@ class Run:
         result = yield
         sort_tests(items)
         if any(MARKER_ERROR in item.stash for item in items):
-            self._config.pluginmanager.register(MarkerErrors(), "hil-mistakes")
+            self._config.pluginmanager.register(MarkerErrors(), "hil-marker-errors")
         return result
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
@@ -254,21 +253,17 @@ class Run:
         self.boards.plan(session.items)
         if self.options.board and not self.processes.is_worker:
             self.boards.check_board(self.boards.infos())
-        session.config.pluginmanager.register(self._fixtures, "hil-resting-fixtures")
-        lasting = LastingTimeLimit(self.time_limit)
-        session.config.pluginmanager.register(
-            lasting, "hil-lasting-time-limit"
-        )  # inside the plugin that acquires boards
-        session.config.pluginmanager.register(BoardHooks(self.boards, self._block), "hil-board-tests")
-        session.config.pluginmanager.register(ReturnedTests(), "hil-tests-not-begun")
         from hil.suite.outcome.untested import RequestCounter  # noqa: PLC0415 - the driver is for runs with boards
+        from hil.suite.recording.console import keep_consoles  # noqa: PLC0415 - the same
 
-        asking = RequestCounter(self.boards, required=self.options.require)
-        session.config.pluginmanager.register(asking, "hil-asking")
-        from hil.suite.recording.console import keep_consoles  # noqa: PLC0415 - the driver is for runs with boards
-
+        register = session.config.pluginmanager.register  # a later plugin's wrappers are outside
+        register(self._fixtures, "hil-dependent-fixtures")
+        register(LastingTimeLimit(self.time_limit), "hil-lasting-time-limit")  # inside BoardHooks
+        register(BoardHooks(self.boards, self._block), "hil-board-hooks")
+        register(ReturnedTests(), "hil-returned-tests")
+        register(RequestCounter(self.boards, required=self.options.require), "hil-request-counter")
         keep_consoles(session.config, self.boards, self.options, self.ledger)
-        session.config.pluginmanager.register(ForkedTest(self.boards.show), "hil-forked-test")  # around them
+        register(ForkedTest(self.boards.show), "hil-forked-test")  # outside all of them
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """Count files that skip themselves at collection, or cannot be collected."""

@@ -145,11 +145,11 @@ class Plan:
         """Return what to do now; the plan takes it for done."""
         self._now_s, self._actions, self._divided = now_s, Actions(), False
         self._ask_back_lost()
-        self._lend_boards()
+        self._allocate_boards()
         self._feed_all()
         if self._backlog.revive():
             self._forget_shares()
-            self._lend_boards()
+            self._allocate_boards()
             self._feed_all()
         for queue in self._queues.values():
             queue.closing |= self.finished  # xdist shuts down all workers then
@@ -171,7 +171,7 @@ class Plan:
         self._backlog.put(indices)
         self._forget_shares()
 
-    def _lend_boards(self) -> None:
+    def _allocate_boards(self) -> None:
         if self._allocator.update(self._queues.values(), self._now_s):
             self._forget_shares()
 
@@ -189,7 +189,7 @@ class Plan:
 
     def _next_for(self, queue: WorkerQueue) -> int | None:
         if not self._backlog.waits_for(queue.board):
-            self._lend_boards()
+            self._allocate_boards()
         hardware_waits = self._backlog.waits_for(queue.board)
         if not hardware_waits and not self._backlog.plain:
             return None
@@ -197,7 +197,7 @@ class Plan:
             self._shares = partition_tests(self._backlog, self._open(), self._costs, self._now_s)
             self._divided = True
         if not self._has_share(queue) and hardware_waits:
-            self._send_hardware_like_that_of(queue)
+            self._send_its_hardware_to_others(queue)
         if queue.board and not hardware_waits and self._ask_back(queue, only_hardware=True):
             return None
         share = self._shares.get(queue.name)
@@ -210,7 +210,7 @@ class Plan:
             return False
         return bool(self._backlog.boards_for(share[-1])) or not self._backlog.waits_for(queue.board)
 
-    def _send_hardware_like_that_of(self, queue: WorkerQueue) -> None:
+    def _send_its_hardware_to_others(self, queue: WorkerQueue) -> None:
         """Send the tests that wait for a worker's board to other workers, which will run them sooner."""
         for owner in self._open():
             for index in self._shares.get(owner.name, [])[::-1]:

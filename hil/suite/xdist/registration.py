@@ -47,7 +47,7 @@ class LeasedBoards(Protocol):
         ...
 
 
-_FLEET = pytest.StashKey[LeasedBoards]()
+_LEASED = pytest.StashKey[LeasedBoards]()
 
 
 def register(pluginmanager: pytest.PytestPluginManager, measured: Measured = lambda _config: {}) -> None:
@@ -82,7 +82,7 @@ class HilSuite:
     def give_back(self, config: pytest.Config, serial: str) -> None:
         """Give a remote board back to its lab."""
         with contained(partial(_show, config, f"board {serial} was not given back")):
-            config.stash[_FLEET].give_back(serial)
+            config.stash[_LEASED].give_back(serial)
 
     def requirement(self, item: pytest.Item) -> BoardRequirement | None:
         """Return which boards a collected test can use, or None if it uses none."""
@@ -100,12 +100,12 @@ def _leased_boards(
     provider = importlib.import_module("hil.jumpstarter.client.provider")  # an extra: by name
     asked = (options.boards.text, options.boards.client, options.wait_s, plugin.run_of(config).boards.show)
     with contained(partial(_show, config, "no boards were leased")):
-        fleet: LeasedBoards = provider.lease_boards(
+        leased: LeasedBoards = provider.lease_boards(
             *asked, lab=options.lab, requirements=requirements, workers=workers
         )
-        config.stash[_FLEET] = fleet
-        config.add_cleanup(fleet.close)
-        return fleet.infos
+        config.stash[_LEASED] = leased
+        config.add_cleanup(leased.close)
+        return leased.infos
     return []
 
 
