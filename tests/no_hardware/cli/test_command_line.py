@@ -73,12 +73,12 @@ def test_every_noun_is_in_the_docs(noun: str) -> None:
 
 
 @pytest.mark.parametrize("path", COMMANDS)
-def test_json_is_taken_behind_every_command(path: str) -> None:
+def test_json_option_is_taken_after_every_command(path: str) -> None:
     assert "--json" in help_of(path)
 
 
 @pytest.mark.parametrize("arguments", [["--json", "power", "on"], ["power", "on", "--json"]])
-def test_an_error_is_data_on_either_side(
+def test_json_option_makes_errors_data_before_and_after_the_command(
     arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("HIL_BOARDS", "none")
@@ -92,7 +92,7 @@ def test_an_error_is_data_on_either_side(
     ("typed", "meant"),
     [(["pwoer", "on"], "hil power"), (["power", "onn"], "hil power on"), (["sim", "falt"], "hil sim fault")],
 )
-def test_a_command_that_does_not_exist_leads_to_the_one_that_was_meant(
+def test_command_that_does_not_exist_leads_to_the_one_that_was_meant(
     typed: list[str], meant: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     status = run(typed)
@@ -114,7 +114,7 @@ def test_a_command_that_does_not_exist_leads_to_the_one_that_was_meant(
         ("completion", "bash, zsh, fish"),
     ],
 )
-def test_what_cannot_be_meant_is_refused_before_a_board_is_looked_for(
+def test_wrong_arguments_are_refused_before_a_board_is_searched(
     typed: str, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("HIL_BOARDS", "none")
@@ -128,14 +128,14 @@ def test_each_setting_of_a_board_can_be_named() -> None:
     assert tuple(each.name for each in fields(Settings)) == NAMES
 
 
-def test_a_command_that_is_missing_is_data_too(capsys: pytest.CaptureFixture[str]) -> None:
+def test_missing_command_is_a_json_error(capsys: pytest.CaptureFixture[str]) -> None:
     status = run(["--json", "power"])
 
     assert (status, json.loads(capsys.readouterr().err)["what"]) == (2, "hil power needs a command")
 
 
 @pytest.mark.parametrize("command", [["history"], ["history", "test_a"], ["report"]])
-def test_a_kind_of_runs_that_is_not_there_is_told_from_a_silent_night(
+def test_history_refuses_an_unknown_kind_of_runs(
     command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("HIL_HISTORY", str(tmp_path / "h.db"))
@@ -148,9 +148,7 @@ def test_a_kind_of_runs_that_is_not_there_is_told_from_a_silent_night(
     assert not (tmp_path / "report").exists()
 
 
-def test_a_report_goes_beside_its_history_where_no_folder_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_report_goes_beside_its_history_by_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HIL_HISTORY", str(tmp_path / "h.db"))
     with History(tmp_path / "h.db") as history:
         history.begin_run(RunFacts("one", 1.0))
@@ -187,7 +185,7 @@ def test_no_mistake_ends_in_a_traceback(
     assert status in {0, 1, 2, 8, 130}, arguments
 
 
-def test_a_disk_that_is_full_is_no_traceback(
+def test_full_disk_is_no_traceback(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def full(_sticks: object) -> str:
@@ -200,7 +198,7 @@ def test_a_disk_that_is_full_is_no_traceback(
     assert (status, "/somewhere: No space left on device" in capsys.readouterr().err) == (1, True)
 
 
-def test_a_reader_that_has_enough_is_no_trouble() -> None:
+def test_reader_that_ends_early_is_no_error() -> None:
     command = f"{sys.executable} -m hil.cli.main udev | true"
     ran = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False, timeout=60)
 
@@ -208,13 +206,13 @@ def test_a_reader_that_has_enough_is_no_trouble() -> None:
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_a_shell_gets_its_script(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_completion_prints_a_script_for_each_shell(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
     status = run(["completion", shell])
 
     assert (status, "_HIL_COMPLETE" in capsys.readouterr().out) == (0, True)
 
 
-def test_a_shell_that_asks_is_answered() -> None:
+def test_completion_answers_a_shell() -> None:
     environ = {**os.environ, "_HIL_COMPLETE": "bash_complete", "COMP_WORDS": "hil pow", "COMP_CWORD": "1"}
     ran = subprocess.run(
         [sys.executable, "-m", "hil.cli.main"],
@@ -238,7 +236,7 @@ def locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def test_places_and_boards_complete(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_completion_offers_places_and_boards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "locks"
     folder.mkdir(mode=0o700)
     (tmp_path / "lab.toml").write_text('[place.jetson-1]\nserial = "0df10035"\n')
@@ -261,7 +259,7 @@ def test_completion_offers_no_name_that_a_shell_would_run(locks: Path) -> None:
     assert offered == ["5a1c0e01"]
 
 
-def test_of_many_boards_those_that_were_held_last_complete(locks: Path) -> None:
+def test_completion_offers_the_boards_that_were_used_last(locks: Path) -> None:
     for number in range(20):
         write_record(locks, f"5a1c0e{number:02}", BoardRecord())
         os.utime(locks / f"hil-board-5a1c0e{number:02}.json", (number, number))
@@ -271,7 +269,7 @@ def test_of_many_boards_those_that_were_held_last_complete(locks: Path) -> None:
     assert offered == [f"5a1c0e{number:02}" for number in range(19, 11, -1)]
 
 
-def test_boards_that_are_nowhere_are_told_by_the_option_that_was_typed(
+def test_wrong_boards_option_is_named_in_the_error(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     status = run(["boards", "--boards", "rack"])

@@ -24,7 +24,7 @@ FIRST_TEST = '''
 """My first test on a board."""
 
 
-def test_the_dut_lets_me_in(dutlink, power, storage, console):
+def test_dut_lets_me_in(dutlink, power, storage, console):
     storage.dut()
     power.on()
     dutlink.wait_until_up()
@@ -97,7 +97,7 @@ def edit(file: Path, old: str, new: str) -> None:
     file.write_text(text.replace(old, new))
 
 
-def test_a_first_day(tmp_path: Path) -> None:
+def test_first_day(tmp_path: Path) -> None:
     project = tmp_path / "project"
     (project / "tests").mkdir(parents=True)
     (project / "pyproject.toml").write_text('[project]\nname = "first-day"\nversion = "1"\n')
@@ -157,11 +157,11 @@ def the_day(terminal: Terminal, project: Path, simulator: SimulatorProcess) -> N
     status, screen = terminal.type("hil nightly run --simulated")
     assert (status, "tests failed" in screen) == (1, True), screen
     status, screen = terminal.type("hil history")
-    assert (status, "test_the_dut_lets_me_in" in screen) == (0, True), screen
+    assert (status, "test_dut_lets_me_in" in screen) == (0, True), screen
     status, screen = terminal.type("hil report nightly/report")
     assert (status, "of 2 runs" in screen) == (0, True), screen
     page = (project / "nightly/report/index.html").read_text(encoding="utf-8")
-    assert "test_the_dut_lets_me_in" in page
+    assert "test_dut_lets_me_in" in page
 
     status, screen = terminal.type("hil boards")
     assert (status, screen.count("off, 0.00 W")) == (0, 2), screen

@@ -46,7 +46,7 @@ def boards() -> Iterator[str]:
         (["power", "--help"], HEAVY | DRIVER | {"hil.cli.commands.console"}),
     ],
 )
-def test_a_command_imports_only_what_it_needs(typed: list[str], unneeded: set[str], boards: str) -> None:
+def test_command_imports_only_what_it_needs(typed: list[str], unneeded: set[str], boards: str) -> None:
     command = [sys.executable, "-c", LOADED.format(typed)]
     ran = subprocess.run(
         command, env={**os.environ, "HIL_BOARDS": boards}, capture_output=True, text=True, check=True

@@ -46,7 +46,7 @@ def test_commands_run_for_a_user_whom_the_password_database_does_not_know(
 
 
 @pytest.mark.parametrize("named", ["~nouser/lab.toml", "~nouser"])
-def test_a_lab_file_in_a_home_that_is_not_there_is_told(tmp_path: Path, named: str) -> None:
+def test_lab_file_in_a_missing_home_is_reported(tmp_path: Path, named: str) -> None:
     with pytest.raises(UsageError, match="nouser") as caught:
         find_lab(named, tmp_path)
 
@@ -54,7 +54,7 @@ def test_a_lab_file_in_a_home_that_is_not_there_is_told(tmp_path: Path, named: s
 
 
 @only_root
-def test_a_home_that_may_not_be_entered_has_no_lab_file() -> None:
+def test_home_that_may_not_be_entered_has_no_lab_file() -> None:
     with folder_for_everybody() as folder:
         (folder / "home").mkdir(mode=0o700)
         environ = {"HOME": str(folder / "home")}
@@ -63,7 +63,7 @@ def test_a_home_that_may_not_be_entered_has_no_lab_file() -> None:
 
 
 @only_root
-def test_a_group_folder_tells_strangers_which_group_they_need() -> None:
+def test_group_folder_error_names_the_group() -> None:
     with folder_for_everybody() as folder:
         os.chown(folder, 0, 60_009)
         folder.chmod(0o3770)

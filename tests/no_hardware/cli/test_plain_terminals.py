@@ -156,7 +156,7 @@ def read_until(descriptor: int, words: bytes = b"\0 never \0") -> str:
 
 @pytest.mark.parametrize("has_terminal", [False, True], ids=["pipe", "terminal"])
 @pytest.mark.parametrize("place", PLACES)
-def test_each_verb_is_readable(
+def test_each_command_is_readable(
     place: str, has_terminal: bool, environ: dict[str, str], simulator: SimulatorProcess
 ) -> None:
     descriptor, output = os.openpty() if has_terminal else os.pipe()
@@ -171,7 +171,7 @@ def test_each_verb_is_readable(
 
 
 @pytest.mark.parametrize("verb", ["power read", "doctor --quick"])
-def test_board_is_meant_by_a_name_that_is_typed_in_the_c_locale(verb: str, environ: dict[str, str]) -> None:
+def test_board_option_takes_a_name_typed_in_the_c_locale(verb: str, environ: dict[str, str]) -> None:
     hil(environ | ASCII, "settings", "set", "name", "Küche")
 
     hil(environ | ASCII, *verb.split(), "--board", "Küche")

@@ -37,7 +37,7 @@ def board(
     return serial, simulator
 
 
-def test_each_verb_that_did_something_ends_in_a_sentence(
+def test_each_command_that_changed_something_prints_a_sentence(
     board: tuple[str, SimulatorProcess], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     serial, _ = board
@@ -75,7 +75,7 @@ def test_each_verb_that_did_something_ends_in_a_sentence(
 
 
 @pytest.mark.usefixtures("board")
-def test_flash_tells_that_the_dut_lost_its_stick_and_power_on_that_it_was_on(
+def test_flash_reports_a_lost_stick_and_power_on_a_running_dut(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     build_image(tmp_path / "next.img", "next", 8 << 20)
@@ -116,7 +116,7 @@ def test_boards_has_one_layout(capsys: pytest.CaptureFixture[str]) -> None:
     assert heads == {"TAGS"}
 
 
-def test_a_misspelt_board_lists_each_board_once(
+def test_misspelt_board_lists_each_board_once(
     board: tuple[str, SimulatorProcess], capsys: pytest.CaptureFixture[str]
 ) -> None:
     serial, _ = board
@@ -153,7 +153,7 @@ def test_a_misspelt_board_lists_each_board_once(
         ("pins get", "a board does not report the levels of its pins\n  try: hil pins --help\n"),
     ],
 )
-def test_a_mistake_leads_to_what_was_meant(
+def test_typing_error_leads_to_the_probable_command(
     typed: str, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delenv("HIL_BOARDS", raising=False)
@@ -163,7 +163,7 @@ def test_a_mistake_leads_to_what_was_meant(
     assert (status, said in capsys.readouterr().err) == (2, True)
 
 
-def test_a_night_needs_a_verb_and_a_folder_with_tests(
+def test_nightly_needs_a_command_and_a_folder_with_tests(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -175,7 +175,7 @@ def test_a_night_needs_a_verb_and_a_folder_with_tests(
     assert f"no tests in {tmp_path}" in said
 
 
-def test_help_is_a_verb_too(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_is_a_command(capsys: pytest.CaptureFixture[str]) -> None:
     statuses = run(["help"]), run(["help", "power", "cycle"])
 
     said = capsys.readouterr().out

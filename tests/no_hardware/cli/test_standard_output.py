@@ -70,7 +70,7 @@ def is_set(mask_of: str, process: subprocess.Popen[bytes], number: int) -> bool:
         pytest.param(["--help"], 0, id="help"),
     ],
 )
-def test_exit_status_is_the_commands_where_its_reader_left(
+def test_exit_status_is_the_commands_if_its_reader_ends(
     environ: dict[str, str], no_reader: IO[bytes], arguments: list[str], status: int
 ) -> None:
     alone = subprocess.run([*HIL, *arguments], env=environ, capture_output=True, timeout=LIMIT_S, check=False)
@@ -81,7 +81,7 @@ def test_exit_status_is_the_commands_where_its_reader_left(
     assert (alone.returncode, done.returncode) == (status, status)
 
 
-def test_flash_goes_on_where_the_reader_of_its_progress_left(
+def test_flash_continues_if_the_reader_of_its_progress_ends(
     environ: dict[str, str], simulator: SimulatorProcess, no_reader: IO[bytes], tmp_path: Path
 ) -> None:
     build_image(tmp_path / "demo.img", "demo-1")
@@ -102,7 +102,7 @@ def test_flash_goes_on_where_the_reader_of_its_progress_left(
 
 @pytest.mark.thorough
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_flash_ends_by_a_signal_where_its_reader_stalls(
+def test_flash_ends_by_a_signal_if_its_reader_stalls(
     environ: dict[str, str], simulator: SimulatorProcess, stalled: int, tmp_path: Path, number: int
 ) -> None:
     build_image(tmp_path / "demo.img", "demo-1")

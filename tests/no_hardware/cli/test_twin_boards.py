@@ -73,7 +73,7 @@ COMMANDS = [
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
-def test_each_command_refuses_and_says_where_both_are(
+def test_commands_refuse_twin_boards_and_locate_both(
     simulator: SimulatorProcess,
     twins: str,
     command: list[str],
@@ -89,7 +89,7 @@ def test_each_command_refuses_and_says_where_both_are(
     assert len(requests_to(simulator)) == before
 
 
-def test_safe_all_calls_neither_safe(twins: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_safe_all_calls_no_twin_safe(twins: str, capsys: pytest.CaptureFixture[str]) -> None:
     status = run(["--json", "safe", "--all"])
 
     rows = json.loads(capsys.readouterr().out)
@@ -98,14 +98,16 @@ def test_safe_all_calls_neither_safe(twins: str, capsys: pytest.CaptureFixture[s
     assert all("unplug all but one" in row["why"] for row in rows if row["board"] == twins)
 
 
-def test_safe_all_makes_the_other_boards_safe(twins: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_safe_all_makes_other_boards_safe_beside_twins(
+    twins: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     run(["--json", "safe", "--all"])
 
     rows = json.loads(capsys.readouterr().out)
     assert [row["outcome"] for row in rows if row["board"] != twins] == ["safe"]
 
 
-def test_boards_lists_both_with_what_is_wrong(twins: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_boards_lists_both_twins_with_the_problem(twins: str, capsys: pytest.CaptureFixture[str]) -> None:
     run(["--json", "boards"])
 
     rows = json.loads(capsys.readouterr().out)
@@ -113,12 +115,12 @@ def test_boards_lists_both_with_what_is_wrong(twins: str, capsys: pytest.Capture
     assert all(row["why"].count("bus 1 address") >= 2 for row in rows if row["board"] == twins)
 
 
-def test_no_object_is_opened_for_either(host: Host, twins: str) -> None:
+def test_open_board_refuses_both_twins(host: Host, twins: str) -> None:
     with pytest.raises(TwinBoardsError, match=twins):
         open_board(host, twins)
 
 
-def test_one_that_was_unplugged_leaves_the_other_one_usable(
+def test_unplugged_twin_leaves_the_other_one_usable(
     simulator: SimulatorProcess, host: Host, twins: str
 ) -> None:
     simulator.control.fault(simulator.serials()[1], "unplug")
@@ -127,7 +129,7 @@ def test_one_that_was_unplugged_leaves_the_other_one_usable(
 
 
 @pytest.mark.parametrize("told", ["DEADBEEF", "1234", "my board", "5a1c0e0g"])
-def test_a_serial_number_that_no_board_has_is_told(
+def test_wrong_serial_number_in_descriptors_is_reported(
     simulator: SimulatorProcess, told: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     odd = simulator.serials()[2]
@@ -140,7 +142,7 @@ def test_a_serial_number_that_no_board_has_is_told(
     assert f"says that its serial number is {told!r}" in row["why"]
 
 
-def test_a_silent_board_keeps_its_serial_number_its_name_and_its_holder(
+def test_silent_board_keeps_serial_number_name_and_holder(
     simulator: SimulatorProcess,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

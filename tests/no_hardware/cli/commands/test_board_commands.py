@@ -51,7 +51,7 @@ def told(capsys: pytest.CaptureFixture[str]) -> Any:
     ("verb", "supply"),
     [("on", True), ("off", False), ("force-on", True), ("force-off", False), ("rescue", True)],
 )
-def test_the_dut_stays_as_a_hand_left_it(
+def test_power_leaves_the_dut_as_switched(
     simulator: SimulatorProcess, serial: str, verb: str, supply: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run(["power", "force-off" if supply else "force-on"])
@@ -64,7 +64,7 @@ def test_the_dut_stays_as_a_hand_left_it(
     assert acquire(serial).release() is None
 
 
-def test_a_cycle_takes_the_supply_away_and_gives_it_back(simulator: SimulatorProcess, serial: str) -> None:
+def test_power_cycle_switches_the_supply_off_and_on(simulator: SimulatorProcess, serial: str) -> None:
     _, since = simulator.control.log(serial)
 
     status = run(["power", "cycle", "--pause", "0"])
@@ -75,14 +75,14 @@ def test_a_cycle_takes_the_supply_away_and_gives_it_back(simulator: SimulatorPro
     assert simulator.control.state(serial)["supply"] is True
 
 
-def test_the_meter_is_read(serial: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_power_read_prints_the_meter(serial: str, capsys: pytest.CaptureFixture[str]) -> None:
     status = run(["--json", "power", "read"])
 
     answer = told(capsys)
     assert (status, answer["board"], set(answer)) == (0, serial, {"board", "volts", "amps", "watts"})
 
 
-def test_the_host_is_told_where_the_stick_is(
+def test_storage_host_prints_the_sticks_node(
     simulator: SimulatorProcess, serial: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     status = run(["--json", "storage", "host"])
@@ -92,13 +92,13 @@ def test_the_host_is_told_where_the_stick_is(
 
 
 @pytest.mark.parametrize("position", ["dut", "off"])
-def test_the_stick_is_given_away(simulator: SimulatorProcess, serial: str, position: str) -> None:
+def test_storage_moves_the_stick(simulator: SimulatorProcess, serial: str, position: str) -> None:
     status = run(["storage", position])
 
     assert (status, simulator.control.state(serial)["mux"]) == (0, position)
 
 
-def test_a_pin_is_driven_and_left_floating(simulator: SimulatorProcess, serial: str) -> None:
+def test_pins_set_drives_a_pin_and_float_releases_it(simulator: SimulatorProcess, serial: str) -> None:
     run(["pins", "set", "c", "low"])
     driven = simulator.control.state(serial)["pins"]["c"]
     status = run(["pins", "float"])
@@ -107,13 +107,13 @@ def test_a_pin_is_driven_and_left_floating(simulator: SimulatorProcess, serial: 
     assert set(simulator.control.state(serial)["pins_set"].values()) == {"floating"}
 
 
-def test_the_reset_pin_is_pulsed(simulator: SimulatorProcess, serial: str) -> None:
+def test_pins_reset_pulses_the_reset_pin(simulator: SimulatorProcess, serial: str) -> None:
     status = run(["pins", "reset", "--for", "0.01"])
 
     assert (status, set(simulator.control.state(serial)["pins_set"].values())) == (0, {"floating"})
 
 
-def test_a_setting_is_stored_and_read_back(capsys: pytest.CaptureFixture[str]) -> None:
+def test_settings_set_stores_a_setting_and_reads_it_back(capsys: pytest.CaptureFixture[str]) -> None:
     run(["settings", "set", "name", "rack-3"])
     capsys.readouterr()
 
@@ -122,7 +122,7 @@ def test_a_setting_is_stored_and_read_back(capsys: pytest.CaptureFixture[str]) -
     assert (status, capsys.readouterr().out) == (0, "rack-3\n")
 
 
-def test_a_places_sequences_are_stored_by_command_and_only_where_they_differ(
+def test_settings_apply_stores_sequences_of_the_place_only_if_they_differ(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     simulator: SimulatorProcess,
@@ -147,15 +147,13 @@ def test_a_places_sequences_are_stored_by_command_and_only_where_they_differ(
 
 
 @pytest.mark.parametrize("command", [["get", "nmae"], ["set", "nmae", "x"]])
-def test_a_setting_that_does_not_exist_is_told(
-    command: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_settings_refuses_an_unknown_setting(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     status = run(["settings", *command])
 
     assert (status != 0, "power_rescue" in capsys.readouterr().err) == (True, True)
 
 
-def test_a_board_in_use_is_left_alone(
+def test_command_fails_for_a_board_in_use(
     simulator: SimulatorProcess, serial: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run(["power", "force-on"])
@@ -167,7 +165,7 @@ def test_a_board_in_use_is_left_alone(
     assert simulator.control.state(serial)["supply"] is True
 
 
-def test_several_boards_must_be_told_apart(
+def test_command_needs_a_board_if_there_are_several(
     monkeypatch: pytest.MonkeyPatch, simulator: SimulatorProcess, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delenv("HIL_BOARD")
@@ -178,7 +176,7 @@ def test_several_boards_must_be_told_apart(
     assert (status, all(serial in said for serial in simulator.serials())) == (2, True)
 
 
-def test_a_board_is_meant_by_the_name_that_it_stores(
+def test_board_option_takes_the_name_that_a_board_stores(
     serial: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run(["settings", "set", "name", "rack-3"])
@@ -194,7 +192,7 @@ def test_a_board_is_meant_by_the_name_that_it_stores(
     assert (misspelt, "did you mean rack-3?" in said) == (1, True)
 
 
-def test_name_that_is_stored_is_listed_while_the_board_is_held(
+def test_boards_lists_the_stored_name_of_a_board_in_use(
     serial: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run(["settings", "set", "name", "rack-7"])
@@ -206,7 +204,7 @@ def test_name_that_is_stored_is_listed_while_the_board_is_held(
     assert {row["board"]: row["name"] for row in told(capsys)}[serial] == "rack-7"
 
 
-def test_name_of_a_held_board_leads_to_its_serial_number(
+def test_board_option_takes_the_name_of_a_board_in_use(
     serial: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run(["settings", "set", "name", "rack-7"])
@@ -221,7 +219,7 @@ def test_name_of_a_held_board_leads_to_its_serial_number(
     assert all(word in said for word in ("test_boot", f"--board {serial} waits for it"))
 
 
-def test_name_of_a_board_that_hil_lease_holds_is_listed(serial: str, tmp_path: Path) -> None:
+def test_boards_lists_the_name_of_a_board_that_hil_lease_uses(serial: str, tmp_path: Path) -> None:
     run(["settings", "set", "name", "rack-7"])
     record_path(tmp_path, serial).unlink()
 
@@ -233,7 +231,7 @@ def test_name_of_a_board_that_hil_lease_holds_is_listed(serial: str, tmp_path: P
     assert names[serial] == "rack-7"
 
 
-def test_name_of_a_board_whose_console_is_open_is_listed(
+def test_boards_lists_the_name_of_a_board_with_an_open_console(
     serial: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run(["settings", "set", "name", "rack-7"])
@@ -247,7 +245,7 @@ def test_name_of_a_board_whose_console_is_open_is_listed(
     assert {row["board"]: row["name"] for row in told(capsys)}[serial] == "rack-7"
 
 
-def test_absent_board_leads_to_those_that_are_there(
+def test_board_option_lists_present_boards_for_an_absent_one(
     simulator: SimulatorProcess, capsys: pytest.CaptureFixture[str]
 ) -> None:
     status = run(["power", "read", "--board", "deadbeef"])
@@ -258,7 +256,7 @@ def test_absent_board_leads_to_those_that_are_there(
     assert "cable" not in said
 
 
-def test_name_of_a_board_that_was_unplugged_leads_to_its_serial_number(
+def test_board_option_takes_the_name_of_an_unplugged_board(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_record(tmp_path, "deadbeef", BoardRecord().with_name("rack-8"))
@@ -270,7 +268,7 @@ def test_name_of_a_board_that_was_unplugged_leads_to_its_serial_number(
 
 
 @pytest.mark.parametrize("position", ["host", "off"])
-def test_stick_that_is_taken_from_a_running_dut_is_told(
+def test_storage_reports_that_a_running_dut_lost_its_stick(
     position: str, simulator: SimulatorProcess, serial: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run(["storage", "dut"])
@@ -291,7 +289,7 @@ def _draws(simulator: SimulatorProcess, serial: str) -> bool:
         return board.power.draws()
 
 
-def test_a_board_in_use_is_not_asked_for_its_name(
+def test_board_option_does_not_query_a_board_in_use(
     simulator: SimulatorProcess, serial: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run(["settings", "set", "name", "rack-9"])
@@ -305,7 +303,7 @@ def test_a_board_in_use_is_not_asked_for_its_name(
     assert all(request["bmRequestType"] != VENDOR_OUT for request in requests)
 
 
-def test_two_boards_of_one_name_are_not_guessed_at(
+def test_board_option_refuses_a_name_of_two_boards(
     simulator: SimulatorProcess, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for each in simulator.serials():
@@ -317,7 +315,7 @@ def test_two_boards_of_one_name_are_not_guessed_at(
     assert (status, all(each in said for each in simulator.serials())) == (2, True)
 
 
-def test_a_place_whose_board_is_not_there_is_fine_until_it_is_needed(
+def test_lab_file_with_an_absent_board_is_no_error_for_other_boards(
     serial: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     places = f'[place.here]\nserial = "{serial}"\n[place.gone]\nserial = "00000000"\n'
@@ -331,7 +329,7 @@ def test_a_place_whose_board_is_not_there_is_fine_until_it_is_needed(
     assert (here, gone, "place gone with board 00000000" in said) == (0, 1, True)
 
 
-def test_the_list_tells_free_boards_from_held_ones(
+def test_boards_lists_free_boards_and_boards_in_use(
     simulator: SimulatorProcess, serial: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with acquire(serial, test="test_boot"):
@@ -345,7 +343,7 @@ def test_the_list_tells_free_boards_from_held_ones(
 
 
 @pytest.mark.parametrize("position", ["dut", "off"])
-def test_the_list_tells_who_was_given_the_stick_and_whether_the_dut_is_on(
+def test_boards_lists_stick_position_and_power(
     serial: str, position: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run(["power", "force-on"])
@@ -360,7 +358,7 @@ def test_the_list_tells_who_was_given_the_stick_and_whether_the_dut_is_on(
     assert (row["position"], row["power"], row["health"]) == (position, "on", "ok")
 
 
-def test_what_the_host_sees_goes_before_what_is_on_record(
+def test_boards_prefers_the_node_on_the_host_to_the_record(
     serial: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "stick").touch()
@@ -373,7 +371,7 @@ def test_what_the_host_sees_goes_before_what_is_on_record(
     assert (row["position"], row["name"]) == ("host", "a")
 
 
-def test_a_place_whose_board_is_not_there_is_listed_as_absent(
+def test_boards_lists_a_place_without_board_as_absent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "lab.toml").write_text('[place.gone]\nserial = "00000000"\n')
@@ -387,19 +385,19 @@ def test_a_place_whose_board_is_not_there_is_listed_as_absent(
     assert lines[3].split()[:2] == ["00000000", "gone"]
 
 
-def test_a_watch_prints_a_line_only_for_a_change(capsys: pytest.CaptureFixture[str]) -> None:
+def test_boards_watch_prints_only_changes(capsys: pytest.CaptureFixture[str]) -> None:
     status = run(["boards", "--watch", "--times", "1", "--json"])
 
     assert (status, len(told(capsys))) == (0, 2)
 
 
-def test_boards_that_would_be_started_cannot_be_used(capsys: pytest.CaptureFixture[str]) -> None:
+def test_boards_option_refuses_boards_that_would_be_started(capsys: pytest.CaptureFixture[str]) -> None:
     status = run(["power", "on", "--boards", "sim:2"])
 
     assert (status, "hil sim" in capsys.readouterr().err) == (2, True)
 
 
-def test_boards_of_another_machines_lab_are_for_test_runs() -> None:
+def test_boards_option_refuses_boards_of_a_jumpstarter_lab() -> None:
     with pytest.raises(UsageError, match="is for test runs"):
         refuse_remote_boards(BoardsOption(Where.JUMPSTARTER, text="jumpstarter:demo"))
 
@@ -412,7 +410,7 @@ def test_help_needs_no_board(noun: str, capsys: pytest.CaptureFixture[str]) -> N
 
 
 @pytest.mark.parametrize("command", [["boards"], ["settings", "get"], ["settings", "get", "name"]])
-def test_a_name_that_a_terminal_would_obey_is_shown_and_not_obeyed(
+def test_boards_sanitizes_a_name_with_control_sequences(
     command: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     run(["settings", "set", "name", "\x1b]0;evil\x07\x1b[31mred"])

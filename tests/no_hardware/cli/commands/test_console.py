@@ -102,7 +102,7 @@ def at_terminal() -> Iterator[Callable[..., AtTerminal]]:
         yield start
 
 
-def test_what_is_typed_goes_to_the_dut_and_what_it_says_comes_back(
+def test_console_sends_typed_keys_and_shows_the_duts_output(
     at_terminal: Callable[..., AtTerminal],
 ) -> None:
     terminal = at_terminal("console", "--power-on")
@@ -118,7 +118,7 @@ def test_what_is_typed_goes_to_the_dut_and_what_it_says_comes_back(
     assert b"Exiting console mode" not in terminal.said  # hil's own talk with the board before the first key
 
 
-def test_a_console_of_a_dut_without_power_shows_nothing_old(
+def test_console_of_a_dut_without_power_shows_no_old_output(
     at_terminal: Callable[..., AtTerminal],
 ) -> None:
     terminal = at_terminal("console")
@@ -129,7 +129,7 @@ def test_a_console_of_a_dut_without_power_shows_nothing_old(
     assert b"it may be old" not in terminal.said
 
 
-def test_the_help_key_lists_the_keys(at_terminal: Callable[..., AtTerminal]) -> None:
+def test_console_help_key_lists_the_keys(at_terminal: Callable[..., AtTerminal]) -> None:
     terminal = at_terminal("console")
     terminal.wait_for(b"Ctrl-^ lists the keys")
     terminal.type(HELP)
@@ -160,7 +160,7 @@ def test_power_on_says_when_the_dut_is_on_already(
     assert terminal.ended() == 0
 
 
-def test_ctrl_c_is_a_key_like_any_other(at_terminal: Callable[..., AtTerminal]) -> None:
+def test_console_sends_ctrl_c_to_the_dut(at_terminal: Callable[..., AtTerminal]) -> None:
     terminal = at_terminal("console", "--power-on")
     terminal.wait_for(b"boot> ")
     terminal.type(b"\x03")
@@ -172,7 +172,7 @@ def test_ctrl_c_is_a_key_like_any_other(at_terminal: Callable[..., AtTerminal]) 
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
-def test_a_signal_ends_it_and_the_terminal_is_as_before(
+def test_console_ended_by_a_signal_restores_the_terminal(
     at_terminal: Callable[..., AtTerminal], number: signal.Signals, status: int, serial: str
 ) -> None:
     terminal = at_terminal("console", "--power-on")
@@ -183,7 +183,7 @@ def test_a_signal_ends_it_and_the_terminal_is_as_before(
     assert acquire(serial).release() is None
 
 
-def test_a_lost_board_ends_it_and_the_terminal_is_as_before(
+def test_console_of_a_lost_board_restores_the_terminal(
     at_terminal: Callable[..., AtTerminal], simulator: SimulatorProcess, serial: str
 ) -> None:
     terminal = at_terminal("console", "--power-on")
@@ -194,7 +194,7 @@ def test_a_lost_board_ends_it_and_the_terminal_is_as_before(
     assert b"went away while it was open" in terminal.said
 
 
-def test_a_board_left_in_its_shell_is_brought_back(
+def test_console_returns_a_board_from_its_shell(
     at_terminal: Callable[..., AtTerminal], simulator: SimulatorProcess, serial: str
 ) -> None:
     terminal = at_terminal("console", "--power-on")
@@ -207,7 +207,9 @@ def test_a_board_left_in_its_shell_is_brought_back(
     assert simulator.control.state(serial)["console_mode"] is True
 
 
-def test_who_holds_the_board_is_told(at_terminal: Callable[..., AtTerminal], serial: str) -> None:
+def test_console_names_the_holder_of_a_board_in_use(
+    at_terminal: Callable[..., AtTerminal], serial: str
+) -> None:
     with acquire(serial, test="test_boot"):
         terminal = at_terminal("console", "--wait", "0")
 
@@ -224,7 +226,9 @@ def test_two_processes_do_not_share_a_console(at_terminal: Callable[..., AtTermi
     assert first.ended() == 0
 
 
-def test_a_transcript_is_kept_on_request(at_terminal: Callable[..., AtTerminal], tmp_path: Path) -> None:
+def test_console_writes_a_transcript_on_request(
+    at_terminal: Callable[..., AtTerminal], tmp_path: Path
+) -> None:
     terminal = at_terminal("console", "--power-on", "--transcript", "kept.txt")
     terminal.wait_for(b"boot> ")
     terminal.type(LEAVE)
@@ -258,7 +262,7 @@ class Piped:
         return self.process.returncode
 
 
-def test_a_pipe_gets_plain_text_and_nothing_is_sent() -> None:
+def test_console_in_a_pipe_prints_plain_text_and_sends_no_keys() -> None:
     piped = Piped("console", "--power-on")
     piped.wait_for(b"boot> ")
 
@@ -267,7 +271,7 @@ def test_a_pipe_gets_plain_text_and_nothing_is_sent() -> None:
     assert b"\r" not in piped.said
 
 
-def test_json_tells_every_byte_and_what_was_done() -> None:
+def test_console_with_json_prints_all_bytes_and_marks() -> None:
     piped = Piped("--json", "console", "--power-on")
     piped.wait_for(b"boot> ")
     status = piped.end(signal.SIGTERM)
@@ -281,7 +285,7 @@ def test_json_tells_every_byte_and_what_was_done() -> None:
     assert all(event["offset"] + event["size"] <= len(said) for event in came)
 
 
-def test_a_reader_that_is_gone_ends_it_without_a_word() -> None:
+def test_console_ends_silently_if_its_reader_ends() -> None:
     piped = Piped("--json", "console", "--power-on")
     with piped.process as process:
         piped.wait_for(b"hil boot ROM")
@@ -294,7 +298,7 @@ def test_a_reader_that_is_gone_ends_it_without_a_word() -> None:
     assert (process.returncode, b"Traceback" in complaint) == (0, False)
 
 
-def test_a_full_disk_is_told_in_words() -> None:
+def test_console_reports_a_full_disk() -> None:
     with open("/dev/full", "wb") as full:  # noqa: PTH123 - a device
         command = [sys.executable, "-m", "hil.cli.main", "console", "--power-on"]
         ended = subprocess.run(
@@ -310,7 +314,7 @@ def test_a_full_disk_is_told_in_words() -> None:
     assert b"Traceback" not in ended.stderr
 
 
-def test_a_transcript_that_cannot_be_written_is_told_before_the_board_is_touched(
+def test_console_refuses_a_transcript_that_cannot_be_written_before_it_uses_the_board(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     status = run(["console", "--transcript", "/nonesuch/kept.txt"])

@@ -46,11 +46,11 @@ def me() -> str:
     return pwd.getpwuid(os.geteuid()).pw_name
 
 
-def test_a_reader_is_known_by_pid_command_and_user(tty: Path, reader: subprocess.Popen[bytes]) -> None:
+def test_tty_user_has_pid_command_and_user(tty: Path, reader: subprocess.Popen[bytes]) -> None:
     assert [str(user) for user in users_of(tty)] == [f"sleep (pid {reader.pid}, of {me()})"]
 
 
-def test_console_names_who_reads_its_tty_too(reader: subprocess.Popen[bytes]) -> None:
+def test_console_names_other_readers_of_its_tty(reader: subprocess.Popen[bytes]) -> None:
     command = [sys.executable, "-m", "hil.cli.main", "console", "--read-only"]
     with running(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as console:
         said = [console.stderr.readline(), console.stderr.readline()]
@@ -61,7 +61,7 @@ def test_console_names_who_reads_its_tty_too(reader: subprocess.Popen[bytes]) ->
     assert any(f"kill {reader.pid} ends it" in line for line in said), said
 
 
-def test_a_console_that_is_held_is_told_with_its_holder(tty: Path, reader: subprocess.Popen[bytes]) -> None:
+def test_console_that_is_in_use_names_its_holder(tty: Path, reader: subprocess.Popen[bytes]) -> None:
     holder = os.open(tty, os.O_RDWR | os.O_NOCTTY)
     fcntl.flock(holder, fcntl.LOCK_EX)  # as every program that asks
 

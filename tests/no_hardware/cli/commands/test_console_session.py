@@ -40,7 +40,7 @@ class HangingConsole:
         raise ConsoleLostError("it is gone", serial="5a1c0e01")
 
 
-def test_talk_that_has_ended_writes_into_no_file_that_was_opened_since() -> None:
+def test_session_that_has_ended_writes_into_no_file_opened_later() -> None:
     console: Any = HangingConsole()
     with ExitStack() as stack:
         keys, typed = pipe(stack)
@@ -66,7 +66,7 @@ class RecordingConsole(HangingConsole):
         self.sent += data
 
 
-def test_talk_shows_help_and_sends_the_key_after_it_as_it_is() -> None:
+def test_session_shows_help_and_sends_the_next_key_unchanged() -> None:
     console: Any = RecordingConsole()
     helped: list[str] = []
     with ExitStack() as stack:
@@ -95,12 +95,12 @@ ENTERED = b"Entering console mode, type CTRL+B 5 times to exit\r\n"
         (b"be" + LEFT + SHELL, b"be" + LEFT + SHELL),
     ],
 )
-def test_said_by_dut_leaves_the_boards_words_out(said: bytes, by_dut: bytes) -> None:
+def test_dut_byte_filter_leaves_the_boards_answers_out(said: bytes, by_dut: bytes) -> None:
     assert dut_output(said) == by_dut
 
 
 @pytest.mark.parametrize("kind", [TerminalSink, PlainTextSink])
-def test_screens_show_nothing_of_hils_talk_with_the_board(kind: type[TerminalSink | PlainTextSink]) -> None:
+def test_sinks_show_no_dialog_of_hil_with_the_board(kind: type[TerminalSink | PlainTextSink]) -> None:
     transcript = Transcript()
     transcript.append(b"before")
     transcript.mark("the board is brought back to console mode", MarkKind.BLIND)
@@ -114,7 +114,7 @@ def test_screens_show_nothing_of_hils_talk_with_the_board(kind: type[TerminalSin
     assert b"before between after" in shown_by(kind, transcript)
 
 
-def test_terminal_tells_which_bytes_are_old() -> None:
+def test_terminal_sink_marks_old_bytes() -> None:
     transcript = Transcript()
     board: Any = SimpleNamespace(console=SimpleNamespace(transcript=transcript, drain=lambda: None))
     transcript.append(b"boot> ")
@@ -125,7 +125,7 @@ def test_terminal_tells_which_bytes_are_old() -> None:
     assert b"boot> \r\nhil: the output above came when the console was opened; it may be old\r\nnew" in said
 
 
-def test_a_console_without_old_bytes_has_no_note() -> None:
+def test_console_without_old_bytes_has_no_mark() -> None:
     transcript = Transcript()
     board: Any = SimpleNamespace(console=SimpleNamespace(transcript=transcript, drain=lambda: None))
     console_command._note_old_bytes(board)
@@ -133,7 +133,7 @@ def test_a_console_without_old_bytes_has_no_note() -> None:
     assert list(transcript.marks) == []
 
 
-def test_note_old_bytes_ignores_the_talk_with_the_board() -> None:
+def test_note_old_bytes_ignores_the_dialog_with_the_board() -> None:
     transcript = Transcript()
     board: Any = SimpleNamespace(console=SimpleNamespace(transcript=transcript, drain=lambda: None))
     transcript.mark("the board is brought back to console mode", MarkKind.BLIND)
@@ -146,7 +146,7 @@ def test_note_old_bytes_ignores_the_talk_with_the_board() -> None:
 
 
 @pytest.mark.parametrize("kind", [TerminalSink, PlainTextSink])
-def test_screens_show_the_dut_after_a_talk_without_an_answer(
+def test_sinks_show_the_dut_after_a_dialog_without_an_answer(
     kind: type[TerminalSink | PlainTextSink],
 ) -> None:
     transcript = Transcript()

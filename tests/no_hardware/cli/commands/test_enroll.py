@@ -54,7 +54,7 @@ def enrolled(capsys: pytest.CaptureFixture[str], *options: str) -> tuple[int, di
     return status, json.loads(capsys.readouterr().out)
 
 
-def test_all_boards_become_places_and_are_safe_afterwards(
+def test_enroll_adds_all_boards_as_places_and_leaves_them_safe(
     simulator: SimulatorProcess, lab: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     used = {board["serial"]: board["flash"]["blocks_used"] for board in simulator.control.states()}
@@ -74,7 +74,7 @@ def test_all_boards_become_places_and_are_safe_afterwards(
     assert {stick.parent.name for stick in sticks if stick} == {"by-path"}
 
 
-def test_a_second_time_nothing_changes(lab: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_enroll_a_second_time_changes_nothing(lab: Path, capsys: pytest.CaptureFixture[str]) -> None:
     enrolled(capsys, "--yes", "--listen", "0")
     written = lab.read_text()
 
@@ -83,7 +83,7 @@ def test_a_second_time_nothing_changes(lab: Path, capsys: pytest.CaptureFixture[
     assert (status, answer["diff"], answer["written"], lab.read_text()) == (0, "", False, written)
 
 
-def test_a_dry_run_writes_nothing(
+def test_enroll_dry_run_writes_nothing(
     simulator: SimulatorProcess, lab: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     serial = simulator.serials()[0]
@@ -115,7 +115,7 @@ def test_enroll_dry_run_leaves_a_dut_on_and_tells_what_it_would_store(
     assert not lab.exists()
 
 
-def test_name_and_tags_are_stored_on_the_board_once(
+def test_enroll_stores_name_and_tags_on_the_board_once(
     simulator: SimulatorProcess, lab: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     serial = simulator.serials()[0]
@@ -130,7 +130,7 @@ def test_name_and_tags_are_stored_on_the_board_once(
     assert list(read_lab(lab).places) == ["jetson-1"]
 
 
-def test_sequences_of_the_lab_file_are_stored_where_they_differ(
+def test_enroll_stores_sequences_of_the_lab_file_that_differ(
     simulator: SimulatorProcess, lab: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     serial = simulator.serials()[0]
@@ -143,7 +143,7 @@ def test_sequences_of_the_lab_file_are_stored_where_they_differ(
     assert lab.read_text().startswith("# ours\n")
 
 
-def test_questions_are_answered_on_the_terminal(
+def test_enroll_asks_its_questions_on_the_terminal(
     simulator: SimulatorProcess,
     lab: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -160,7 +160,7 @@ def test_questions_are_answered_on_the_terminal(
     assert simulator.control.state(serial)["settings"]["tags"] == ""
 
 
-def test_a_dut_that_is_on_is_switched_off_only_with_leave(
+def test_enroll_asks_before_it_switches_a_dut_off(
     simulator: SimulatorProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     serial = simulator.serials()[0]
@@ -172,7 +172,7 @@ def test_a_dut_that_is_on_is_switched_off_only_with_leave(
     assert (status, simulator.control.state(serial)["supply"]) == (1, True)
 
 
-def test_somebody_who_walks_away_leaves_a_safe_board(
+def test_enroll_without_an_answer_leaves_a_safe_board(
     simulator: SimulatorProcess, lab: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     serial = simulator.serials()[0]
@@ -185,7 +185,7 @@ def test_somebody_who_walks_away_leaves_a_safe_board(
     assert (status, truth["supply"], truth["mux"], lab.exists()) == (130, False, "off", False)
 
 
-def test_a_board_in_use_is_left_alone_and_the_others_are_enrolled(
+def test_enroll_skips_a_board_in_use(
     simulator: SimulatorProcess, lab: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     held, free = simulator.serials()
@@ -196,7 +196,7 @@ def test_a_board_in_use_is_left_alone_and_the_others_are_enrolled(
     assert [place.serial for place in read_lab(lab).places.values()] == [free]
 
 
-def test_a_board_in_its_boot_loader_is_told_and_the_others_are_enrolled(
+def test_enroll_reports_a_board_in_its_boot_loader_and_continues(
     simulator: SimulatorProcess, lab: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ill, well = simulator.serials()
@@ -210,7 +210,7 @@ def test_a_board_in_its_boot_loader_is_told_and_the_others_are_enrolled(
     assert [place.serial for place in read_lab(lab).places.values()] == [well]
 
 
-def test_a_stick_that_does_not_come_is_told(
+def test_enroll_reports_a_stick_that_does_not_appear(
     simulator: SimulatorProcess, lab: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     serial = simulator.serials()[0]
@@ -233,13 +233,15 @@ def test_a_stick_that_does_not_come_is_told(
         (["--yes", "--file", "pyproject.toml/lab.toml"], "cannot be read"),
     ],
 )
-def test_misuse_is_told(options: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_enroll_refuses_misuse(options: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
     status = run(["enroll", *options])
 
     assert (status, said in capsys.readouterr().err) == (2, True)
 
 
-def test_a_lab_file_that_is_wrong_is_not_touched(lab: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_enroll_does_not_touch_a_lab_file_with_an_error(
+    lab: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     lab.write_text("[place.a]\nserail = 1\n")
 
     status = run(["enroll", "--yes"])

@@ -83,7 +83,7 @@ def on_stick(truth: Any) -> bytes:
     return Path(truth()["stick"]["path"]).read_bytes()[: len(CONTENT)]
 
 
-def test_an_image_is_written_proven_and_given_to_the_dut(
+def test_flash_writes_verifies_and_connects_the_stick_to_the_dut(
     image: Path, serial: str, truth: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     status = run(["--json", "flash", str(image), "--force"])
@@ -94,7 +94,7 @@ def test_an_image_is_written_proven_and_given_to_the_dut(
     assert (truth()["mux"], on_stick(truth)) == ("dut", CONTENT)
 
 
-def test_flash_that_writes_nothing_tells_a_running_dut_of_no_write(
+def test_flash_that_writes_nothing_reports_a_comparison_to_a_running_dut(
     image: Path, serial: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run(["flash", str(image)])
@@ -116,7 +116,7 @@ def _reads_watts(serial: str, capsys: pytest.CaptureFixture[str]) -> bool:
 
 
 @pytest.mark.parametrize("then", ["off", "host"])
-def test_the_stick_goes_where_it_is_wanted(
+def test_flash_then_option_sets_the_position(
     image: Path, truth: Any, then: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     status = run(["--json", "flash", str(image), "--then", then])
@@ -125,7 +125,7 @@ def test_the_stick_goes_where_it_is_wanted(
     assert then == "off" or truth()["stick"]["node_present"]
 
 
-def test_an_archive_is_unpacked_on_the_way(tmp_path: Path, truth: Any) -> None:
+def test_flash_unpacks_an_archive(tmp_path: Path, truth: Any) -> None:
     archive = tmp_path / "image.img.gz"
     archive.write_bytes(gzip.compress(CONTENT[:512] + CONTENT[:511:-1], 1))
 
@@ -134,7 +134,7 @@ def test_an_archive_is_unpacked_on_the_way(tmp_path: Path, truth: Any) -> None:
     assert (status, on_stick(truth)) == (0, CONTENT[:512] + CONTENT[:511:-1])
 
 
-def test_a_block_map_is_found_named_or_left_out(image: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_flash_finds_takes_or_ignores_a_block_map(image: Path, capsys: pytest.CaptureFixture[str]) -> None:
     image.with_name("image.bmap").write_text("no map", encoding="utf-8")
     named = image.with_name("other.bmap")
     named.write_text("no map either", encoding="utf-8")
@@ -147,7 +147,7 @@ def test_a_block_map_is_found_named_or_left_out(image: Path, capsys: pytest.Capt
     assert (found[1].split()[1], given[1].split()[1]) == ("image.bmap", "other.bmap")
 
 
-def test_a_block_map_that_is_used_is_named(image: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_flash_names_the_block_map_in_use(image: Path, capsys: pytest.CaptureFixture[str]) -> None:
     zeros, size = "0" * 64, len(CONTENT)
     text = (
         f'<bmap version="2.0"><ImageSize>{size}</ImageSize><BlockSize>{size}</BlockSize>'
@@ -163,7 +163,9 @@ def test_a_block_map_that_is_used_is_named(image: Path, capsys: pytest.CaptureFi
     assert (status, told(capsys)["bmap"]) == (0, "image.bmap")
 
 
-def test_a_vendors_trailer_is_told(tmp_path: Path, truth: Any, capsys: pytest.CaptureFixture[str]) -> None:
+def test_flash_reports_bytes_after_the_image(
+    tmp_path: Path, truth: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
     archive = tmp_path / "box.img.gz"
     archive.write_bytes(gzip.compress(CONTENT, 1) + b"FWx0 trailer")
 
@@ -174,7 +176,7 @@ def test_a_vendors_trailer_is_told(tmp_path: Path, truth: Any, capsys: pytest.Ca
 
 
 @pytest.mark.parametrize("force", [(), ("--force",)])
-def test_a_web_page_costs_no_board(
+def test_flash_refuses_a_web_page_before_it_uses_the_board(
     simulator: SimulatorProcess, serial: str, force: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
     Path("image.img").write_text("<html><title>404 Not Found</title></html>", "utf-8")
@@ -186,7 +188,7 @@ def test_a_web_page_costs_no_board(
     assert "image.img does not look like a disk image: it is a web page" in capsys.readouterr().err
 
 
-def test_what_is_not_known_to_be_a_disk_is_asked_about(truth: Any) -> None:
+def test_flash_refuses_an_unknown_image_without_force(truth: Any) -> None:
     Path("image.img").write_bytes(CONTENT[600:])
 
     asked = run(["flash", "image.img"])
@@ -195,7 +197,7 @@ def test_what_is_not_known_to_be_a_disk_is_asked_about(truth: Any) -> None:
     assert (asked, forced, on_stick(truth)[:1000]) == (1, 0, CONTENT[600:1600])
 
 
-def test_an_image_that_is_not_there_costs_no_board(
+def test_flash_refuses_a_missing_image_before_it_uses_the_board(
     simulator: SimulatorProcess, serial: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     _, since = simulator.control.log(serial)
@@ -206,11 +208,11 @@ def test_an_image_that_is_not_there_costs_no_board(
     assert "nowhere.img cannot be read: No such file or directory" in capsys.readouterr().err
 
 
-def test_two_wishes_about_the_map_are_misuse(image: Path) -> None:
+def test_flash_refuses_bmap_with_no_bmap(image: Path) -> None:
     assert run(["flash", str(image), "--bmap", "a.bmap", "--no-bmap"]) == 2
 
 
-def test_a_bad_stick_is_an_error_and_with_nobody(
+def test_flash_of_a_bad_stick_fails_and_detaches_it(
     image: Path, simulator: SimulatorProcess, serial: str, truth: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     simulator.control.fault(serial, "stick_flip", every=200_000)
@@ -226,7 +228,7 @@ def test_a_bad_stick_is_an_error_and_with_nobody(
     ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
 )
 @pytest.mark.parametrize("phase", ["write", "verify"])
-def test_a_signal_takes_the_stick_away_and_says_so(  # noqa: PLR0913 - fixtures
+def test_flash_ended_by_a_signal_detaches_the_stick(  # noqa: PLR0913 - fixtures
     image: Path,
     truth: Any,
     monkeypatch: pytest.MonkeyPatch,
@@ -255,7 +257,7 @@ def test_a_signal_takes_the_stick_away_and_says_so(  # noqa: PLR0913 - fixtures
 
 
 @pytest.mark.parametrize("coming", [1, 2])
-def test_a_signal_while_the_stick_comes_says_what_was_written_and_what_boots(
+def test_flash_ended_while_the_stick_comes_reports_what_was_written_and_boots(
     image: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -281,7 +283,7 @@ def test_a_signal_while_the_stick_comes_says_what_was_written_and_what_boots(
     assert ("the stick may boot an image that is not verified" in said) == (coming == 2)
 
 
-def test_a_signal_after_the_read_back_says_that_the_image_is_verified(
+def test_flash_ended_after_verification_says_that_the_image_is_verified(
     image: Path, truth: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(Storage, "dut", lambda *_, **__: signal.raise_signal(signal.SIGTERM))
@@ -295,7 +297,7 @@ def test_a_signal_after_the_read_back_says_that_the_image_is_verified(
     )
 
 
-def test_a_signal_that_nohup_has_ignored_stays_ignored(
+def test_flash_keeps_ignoring_a_signal_under_nohup(
     image: Path, truth: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ProgressLines, "begin", lambda *_: signal.raise_signal(signal.SIGHUP))
@@ -307,7 +309,7 @@ def test_a_signal_that_nohup_has_ignored_stays_ignored(
         signal.signal(signal.SIGHUP, before)
 
 
-def test_a_second_call_goes_on_after_an_interruption(
+def test_flash_works_again_after_an_interruption(
     image: Path, truth: Any, serial: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
@@ -318,7 +320,9 @@ def test_a_second_call_goes_on_after_an_interruption(
     assert (run(["flash", str(image)]), on_stick(truth)) == (0, CONTENT)
 
 
-def test_a_log_gets_lines_and_json_gets_none(image: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_flash_prints_progress_lines_in_a_log_and_none_with_json(
+    image: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     run(["flash", str(image), "--force"])
     lines = capsys.readouterr().err
     run(["--json", "flash", str(image), "--force"])
@@ -328,7 +332,9 @@ def test_a_log_gets_lines_and_json_gets_none(image: Path, capsys: pytest.Capture
 
 
 @pytest.mark.parametrize("columns", [0, 100])
-def test_a_terminal_gets_a_bar_with_rate_and_time_left(monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
+def test_flash_shows_a_bar_with_rate_and_time_on_a_terminal(
+    monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(ours, (24, columns))
     with os.fdopen(theirs, "w", encoding="utf-8") as terminal, monkeypatch.context() as patch:
@@ -342,7 +348,7 @@ def test_a_terminal_gets_a_bar_with_rate_and_time_left(monkeypatch: pytest.Monke
     assert any(line.startswith("  write:  30%|") and "30.0M/100M [" in line for line in drawn)
 
 
-def test_a_comparison_that_ended_early_leaves_no_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_flash_removes_the_bar_of_a_comparison_that_ended_early(monkeypatch: pytest.MonkeyPatch) -> None:
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(ours, (24, 60))
     with os.fdopen(theirs, "w", encoding="utf-8") as terminal, monkeypatch.context() as patch:
@@ -355,7 +361,7 @@ def test_a_comparison_that_ended_early_leaves_no_bar(monkeypatch: pytest.MonkeyP
     assert drain(ours).split("\r")[-2].strip() == ""
 
 
-def test_the_stick_is_read_into_a_file(
+def test_read_copies_the_stick_into_a_file(
     image: Path, serial: str, truth: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run(["flash", str(image)])
@@ -368,7 +374,7 @@ def test_the_stick_is_read_into_a_file(
     assert (Path("copy.img").read_bytes(), truth()["mux"]) == (CONTENT[: 512 << 10], "off")
 
 
-def test_the_whole_stick_is_found_and_read_with_holes_for_zeros(truth: Any) -> None:
+def test_read_copies_the_whole_stick_with_holes_for_zeros(truth: Any) -> None:
     Path("lab.toml").unlink()
 
     status = run(["read", "whole.img"])
@@ -378,7 +384,7 @@ def test_the_whole_stick_is_found_and_read_with_holes_for_zeros(truth: Any) -> N
     assert copy.stat().st_blocks * 512 < STICK_BYTES // 2
 
 
-def test_a_file_that_is_there_is_replaced_only_by_force() -> None:
+def test_read_replaces_a_file_only_with_force() -> None:
     Path("precious.img").write_bytes(b"image")
 
     refused = run(["read", "precious.img", "--size", "1K"]), Path("precious.img").read_bytes()
@@ -390,11 +396,11 @@ def test_a_file_that_is_there_is_replaced_only_by_force() -> None:
 @pytest.mark.parametrize(
     "arguments", [["."], ["nowhere/x.img"], ["x.img", "--size", "0"], ["x.img", "--size", "9x"]]
 )
-def test_what_cannot_be_read_into_is_misuse(arguments: list[str]) -> None:
+def test_read_refuses_a_file_that_cannot_be_written(arguments: list[str]) -> None:
     assert run(["read", *arguments]) == 2
 
 
-def test_an_interrupted_read_leaves_no_file(
+def test_read_that_is_interrupted_leaves_no_file(
     truth: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(ProgressLines, "advance", lambda *_: signal.raise_signal(signal.SIGINT))
@@ -408,7 +414,7 @@ def test_an_interrupted_read_leaves_no_file(
 
 @pytest.mark.thorough
 @pytest.mark.parametrize("verb", ["flash", "read", "storage host"])
-def test_killed_command_leaves_no_position_on_record_that_the_mux_does_not_have(
+def test_killed_command_leaves_no_wrong_position_in_the_record(
     simulator: SimulatorProcess, image: Path, truth: Any, capsys: pytest.CaptureFixture[str], verb: str
 ) -> None:
     run(["storage", "off"])

@@ -62,7 +62,7 @@ def stalled_console(*options: str, stderr_too: bool = False) -> Iterator[tuple[s
 
 
 @pytest.mark.parametrize("options", [(), ("--json",)], ids=["plain", "json"])
-def test_console_behind_a_stalled_reader_takes_no_memory_that_grows_with_the_flood(
+def test_console_with_a_stalled_reader_needs_bounded_memory(
     flood: FloodingTty, options: tuple[str, ...]
 ) -> None:
     with stalled_console(*options) as (process, _):

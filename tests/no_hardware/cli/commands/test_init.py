@@ -109,7 +109,7 @@ def test_init_says_which_guards_it_leaves(tmp_path: Path) -> None:
     assert until(lambda: (tmp_path / "board").read_text() == "off", LIMIT_S)
 
 
-def test_init_ends_what_its_command_left_behind() -> None:
+def test_init_ends_processes_that_its_command_left() -> None:
     seconds = str(1_000_000 + os.getpid())  # its mark, among all the processes of this machine
     ran = run(*HIL, "init", "--", "sh", "-c", f"setsid sleep {seconds} & trap '' TERM; exit 7")
 
@@ -165,7 +165,7 @@ main.main()
 
 
 @NEEDS_NAMESPACES
-def test_hil_as_the_first_process_goes_on_in_a_child_reaps_and_waits_for_guards(tmp_path: Path) -> None:
+def test_hil_as_pid_1_runs_in_a_child_reaps_and_waits_for_guards(tmp_path: Path) -> None:
     then = holder(tmp_path, DEATHS["exit"])[1:]
 
     ran = run(*APART, sys.executable, "-c", textwrap.dedent(FIRST), tmp_path / "pid", *then)

@@ -98,7 +98,7 @@ def test_init_writes_what_pip_installs_hil_from(
     [ROOT / "hil" / "plugin.py", Path(__file__).with_name("copied_conftest.py")],
     ids=["now", "0.1"],
 )
-def test_a_copied_conftest_of_before_goes_on_working(tmp_path: Path, copied: Path) -> None:
+def test_copied_conftest_of_before_goes_on_working(tmp_path: Path, copied: Path) -> None:
     (tmp_path / "conftest.py").write_text(copied.read_text(encoding="utf-8"), encoding="utf-8")
     (tmp_path / "test_it.py").write_text("def test_it(power): assert power.read().amps < 9\n")
 

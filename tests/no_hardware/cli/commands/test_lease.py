@@ -76,24 +76,22 @@ def started(script: str, prepare: str = "", *, own_group: bool = False) -> Itera
 
 
 @pytest.mark.parametrize("status", [0, 1, 7, 130])
-def test_the_status_is_the_commands(status: int) -> None:
+def test_lease_returns_the_commands_status(status: int) -> None:
     assert leased("sh", "-c", f"exit {status}").returncode == status
 
 
-def test_a_command_ended_by_a_signal_ends_as_in_a_shell() -> None:
+def test_lease_returns_128_plus_the_signal() -> None:
     assert leased("sh", "-c", "kill -9 $$").returncode == 128 + 9
 
 
 @pytest.mark.parametrize(("command", "status"), [("nonesuch-program", 127), ("/", 126)])
-def test_a_command_that_cannot_be_run_is_told(command: str, status: int) -> None:
+def test_lease_reports_a_command_that_cannot_be_run(command: str, status: int) -> None:
     ran = leased(command)
 
     assert (ran.returncode, f"{command} cannot be run" in ran.stderr) == (status, True)
 
 
-def test_the_environment_names_the_board_and_what_belongs_to_it(
-    serial: str, simulator: SimulatorProcess
-) -> None:
+def test_lease_sets_the_environment_of_its_command(serial: str, simulator: SimulatorProcess) -> None:
     ran = leased(sys.executable, "-c", "import json, os; print(json.dumps(dict(os.environ)))")
 
     environ = json.loads(ran.stdout)
@@ -103,21 +101,21 @@ def test_the_environment_names_the_board_and_what_belongs_to_it(
     assert environ["HIL_STICK"] == ""
 
 
-def test_the_stick_can_be_given_to_the_host(serial: str, simulator: SimulatorProcess) -> None:
+def test_lease_storage_option_connects_the_stick(serial: str, simulator: SimulatorProcess) -> None:
     ran = leased("sh", "-c", 'head -c 4 "$HIL_STICK" | wc -c', options=("--storage", "host"))
 
     assert (ran.returncode, ran.stdout.strip()) == (0, "4"), ran.stderr
     assert simulator.control.state(serial)["mux"] == "off"
 
 
-def test_options_behind_the_command_are_the_commands(serial: str) -> None:
+def test_lease_passes_options_after_the_command_on(serial: str) -> None:
     arguments = [*HIL, "lease", "--board", serial, "echo", "--board", "x", "--json"]
     ran = subprocess.run(arguments, capture_output=True, text=True, check=False, timeout=LIMIT_S)
 
     assert ran.stdout == "--board x --json\n"
 
 
-def test_hil_uses_the_board_under_the_lease_and_the_board_is_safe_afterwards(
+def test_lease_lets_hil_use_the_board_and_makes_it_safe_afterwards(
     serial: str, simulator: SimulatorProcess
 ) -> None:
     script = f"{SWITCH_ON} && {sys.executable} -m hil.cli.main --json power read"
@@ -127,7 +125,7 @@ def test_hil_uses_the_board_under_the_lease_and_the_board_is_safe_afterwards(
     assert simulator.control.state(serial)["supply"] is False
 
 
-def test_a_test_run_under_it_does_not_wait_for_what_cannot_come(tmp_path: Path) -> None:
+def test_test_run_under_a_lease_skips_and_explains(tmp_path: Path) -> None:
     shutil.copy(ROOT / "conftest.py", tmp_path)
     (tmp_path / "test_reads.py").write_text("def test_reads(power):\n    power.read()\n")
 
@@ -136,7 +134,7 @@ def test_a_test_run_under_it_does_not_wait_for_what_cannot_come(tmp_path: Path) 
     assert (ran.returncode, "run it without hil lease" in ran.stdout) == (0, True), ran.stdout
 
 
-def test_others_wait_meanwhile_and_read_what_it_is_held_for(serial: str) -> None:
+def test_lease_makes_others_wait_and_names_its_command(serial: str) -> None:
     with started("exec sleep 100") as process:
         other = run_hil("power", "off", "--wait", "0")
         borrowed = is_borrowed(serial, {LEASED: str(process.pid)})  # from elsewhere: it proves nothing
@@ -145,7 +143,7 @@ def test_others_wait_meanwhile_and_read_what_it_is_held_for(serial: str) -> None
 
 
 @pytest.mark.parametrize("command", [("power", "on"), ("lease", "--", "true")], ids=" ".join)
-def test_a_command_that_outlives_its_lease_takes_none_of_its_own(
+def test_command_that_outlives_its_lease_acquires_none(
     command: tuple[str, ...], serial: str, simulator: SimulatorProcess
 ) -> None:
     word = leased("sh", "-c", 'echo "$HIL_LEASE"').stdout.strip()
@@ -156,7 +154,7 @@ def test_a_command_that_outlives_its_lease_takes_none_of_its_own(
     assert simulator.control.state(serial)["supply"] is False
 
 
-def test_a_command_under_the_lease_of_one_board_takes_a_lease_of_another() -> None:
+def test_command_under_a_lease_may_acquire_another_board() -> None:
     with SimulatorProcess(boards=2, speed=10) as simulator:
         first, second = simulator.serials()
         boards = f"sim@{simulator.control.port}"
@@ -168,9 +166,7 @@ def test_a_command_under_the_lease_of_one_board_takes_a_lease_of_another() -> No
 
 
 @only_root
-def test_lease_is_not_forged_by_another_user_from_what_its_lock_file_says(
-    serial: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_lease_cannot_be_forged_from_its_lock_file(serial: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def forged(word: str) -> bool:
         return as_user(MALLORY, partial(is_borrowed, serial, {LEASED: word}))
 
@@ -188,7 +184,7 @@ def test_lease_is_not_forged_by_another_user_from_what_its_lock_file_says(
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGINT])
-def test_a_signal_is_passed_on_and_the_board_is_safe_afterwards(
+def test_lease_passes_a_signal_on_and_makes_the_board_safe(
     serial: str, simulator: SimulatorProcess, number: signal.Signals
 ) -> None:
     with started("exec sleep 100") as process:
@@ -199,7 +195,7 @@ def test_a_signal_is_passed_on_and_the_board_is_safe_afterwards(
     assert simulator.control.state(serial)["supply"] is False
 
 
-def test_a_command_may_take_its_time_to_end(serial: str, simulator: SimulatorProcess) -> None:
+def test_lease_waits_for_a_command_that_ends_slowly(serial: str, simulator: SimulatorProcess) -> None:
     with started("while :; do sleep 0.1; done", 'trap "echo ending; exit 3" TERM; ') as process:
         process.terminate()
         said, _ = process.communicate(timeout=LIMIT_S)
@@ -208,7 +204,7 @@ def test_a_command_may_take_its_time_to_end(serial: str, simulator: SimulatorPro
     assert simulator.control.state(serial)["supply"] is False
 
 
-def test_when_the_lease_is_killed_its_command_ends_and_the_board_is_made_safe(
+def test_killed_lease_ends_its_command_and_its_guard_makes_the_board_safe(
     serial: str, simulator: SimulatorProcess, tmp_path: Path
 ) -> None:
     mark = tmp_path / "pid"
@@ -398,7 +394,7 @@ def test_lease_leaves_the_terminal_to_its_command(
     os.close(terminal)
 
 
-def test_lease_that_ends_well_leaves_no_process_behind() -> None:
+def test_lease_leaves_no_process() -> None:
     ran = leased("sh", "-c", "setsid sleep 31105 >/dev/null 2>&1 & exit 3")
 
     assert (ran.returncode, sleeping(31105)) == (3, [])
@@ -431,7 +427,7 @@ def test_lease_lends_no_longer_than_it_lasts(serial: str) -> None:
     assert not is_borrowed(serial, {LEASED: word})
 
 
-def test_a_word_left_in_the_lock_file_of_a_free_board_lends_nothing(serial: str) -> None:
+def test_token_left_in_the_lock_file_of_a_free_board_is_not_valid(serial: str) -> None:
     lease = acquire(serial)
     word = lease.lend(ends_borrowers=True)
     assert is_borrowed(serial, {LEASED: word})
@@ -441,7 +437,7 @@ def test_a_word_left_in_the_lock_file_of_a_free_board_lends_nothing(serial: str)
     acquire(serial).release()
 
 
-def test_a_board_that_cannot_be_made_safe_afterwards_fails_a_command_that_went_well(
+def test_lease_fails_if_the_board_cannot_be_made_safe_afterwards(
     serial: str, simulator: SimulatorProcess
 ) -> None:
     sim = f"{sys.executable} -m hil.cli.main sim fault --control {simulator.control.port} {serial}"
@@ -451,7 +447,7 @@ def test_a_board_that_cannot_be_made_safe_afterwards_fails_a_command_that_went_w
     assert (ran.returncode, serial in ran.stderr) == (1, True)
 
 
-def test_without_a_command_there_is_nothing_to_run() -> None:
+def test_lease_without_a_command_is_misuse() -> None:
     arguments = [*HIL, "lease"]
     ran = subprocess.run(arguments, capture_output=True, text=True, check=False, timeout=LIMIT_S)
 

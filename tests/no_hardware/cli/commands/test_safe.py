@@ -73,7 +73,7 @@ def complaint(capsys: pytest.CaptureFixture[str]) -> Any:
     return json.loads(capsys.readouterr().err)
 
 
-def test_a_board_that_is_made_safe_is_off_by_truth_and_by_its_meter(
+def test_safe_switches_the_board_off_by_state_and_meter(
     simulator: SimulatorProcess, serial: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     status = run(["--json", "safe", serial])
@@ -86,7 +86,7 @@ def test_a_board_that_is_made_safe_is_off_by_truth_and_by_its_meter(
     )
 
 
-def test_a_board_whose_holder_and_guard_died_is_on_record_as_safe_again(folder: Path, serial: str) -> None:
+def test_safe_records_a_board_as_safe_after_holder_and_guard_died(folder: Path, serial: str) -> None:
     leave_in_use(folder, serial)
 
     run(["safe", serial])
@@ -96,7 +96,7 @@ def test_a_board_whose_holder_and_guard_died_is_on_record_as_safe_again(folder: 
     assert "ada" in record.events[-1].why
 
 
-def test_a_board_in_use_is_left_alone(
+def test_safe_fails_for_a_board_in_use(
     simulator: SimulatorProcess, serial: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with acquire(serial, test="test_boot"):
@@ -108,7 +108,7 @@ def test_a_board_in_use_is_left_alone(
     assert "--wait SECONDS" in error["remedy"]
 
 
-def test_a_board_in_use_is_waited_for(serial: str) -> None:
+def test_safe_waits_for_a_board_in_use(serial: str) -> None:
     lease = acquire(serial)
     arguments = [sys.executable, "-m", "hil.cli.main", "safe", serial]
     process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
@@ -123,14 +123,14 @@ def test_a_board_in_use_is_waited_for(serial: str) -> None:
     assert (process.returncode, "waiting" in told) == (0, True)
 
 
-def test_a_board_that_nobody_knows_leaves_no_record(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_safe_of_an_unknown_board_leaves_no_record(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     status = run(["--json", "safe", OTHER])
 
     assert (status, complaint(capsys)["error"]) == (1, "BoardAbsentError")
     assert list(folder.iterdir()) == []
 
 
-def test_a_board_that_refuses_is_pending(
+def test_safe_of_a_board_that_refuses_leaves_it_unsafe_on_record(
     simulator: SimulatorProcess,
     folder: Path,
     serial: str,
@@ -150,7 +150,7 @@ def test_a_board_that_refuses_is_pending(
     assert read_record(folder, serial).needs_safety
 
 
-def test_several_boards_must_be_told_apart(
+def test_safe_needs_a_board_if_there_are_several(
     simulator: SimulatorProcess, capsys: pytest.CaptureFixture[str]
 ) -> None:
     status = run(["--json", "safe"])
@@ -160,7 +160,7 @@ def test_several_boards_must_be_told_apart(
     assert all(serial in error["why"] for serial in simulator.serials())
 
 
-def test_all_makes_every_board_safe(
+def test_safe_all_makes_every_board_safe(
     simulator: SimulatorProcess, serial: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     status = run(["--json", "safe", "--all"])
@@ -170,7 +170,7 @@ def test_all_makes_every_board_safe(
     assert not simulator.control.state(serial)["supply"]
 
 
-def test_all_lists_a_board_on_record_that_is_not_on_the_bus(
+def test_safe_all_lists_an_absent_board_on_record(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(make_safe, "list_boards", lambda *_: [])
@@ -182,7 +182,7 @@ def test_all_lists_a_board_on_record_that_is_not_on_the_bus(
     assert read_record(folder, OTHER).needs_safety
 
 
-def test_all_does_not_count_a_board_that_a_run_elsewhere_uses(
+def test_safe_all_does_not_count_a_board_that_another_run_uses(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(make_safe, "list_boards", lambda *_: [])
@@ -194,7 +194,9 @@ def test_all_does_not_count_a_board_that_a_run_elsewhere_uses(
     assert told(capsys) == []
 
 
-def test_all_fails_for_a_board_that_stays_in_use(serial: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_safe_all_fails_for_a_board_that_stays_in_use(
+    serial: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     with acquire(serial):
         status = run(["--json", "safe", "--all", "--wait", "0"])
 
@@ -206,7 +208,7 @@ NO_RECORDS = [b"", b'{"state": "safe", "holder": null, "events": ["made safe"]}'
 
 
 @pytest.mark.parametrize("text", NO_RECORDS)
-def test_all_goes_on_past_a_record_that_was_spoilt_and_heals_it(
+def test_safe_all_continues_after_a_damaged_record_and_repairs_it(
     simulator: SimulatorProcess, folder: Path, serial: str, text: bytes, capsys: pytest.CaptureFixture[str]
 ) -> None:
     record_path(folder, serial).write_bytes(text)
@@ -223,7 +225,7 @@ def test_all_goes_on_past_a_record_that_was_spoilt_and_heals_it(
 
 
 @pytest.mark.parametrize("path_of", [record_path, lock_path])
-def test_a_board_is_made_safe_whatever_has_the_name_of_its_files(
+def test_safe_works_whatever_has_the_names_of_the_boards_files(
     simulator: SimulatorProcess,
     folder: Path,
     serial: str,
@@ -242,7 +244,7 @@ def test_a_board_is_made_safe_whatever_has_the_name_of_its_files(
 
 
 @only_root
-def test_a_user_makes_boards_safe_whose_files_another_user_spoilt(
+def test_safe_works_if_another_user_damaged_the_boards_files(
     simulator: SimulatorProcess, serial: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with folder_for_everybody() as folder:
@@ -258,7 +260,7 @@ def test_a_user_makes_boards_safe_whose_files_another_user_spoilt(
     assert not simulator.control.state(serial)["supply"]
 
 
-def test_the_lists_go_on_past_files_that_were_spoilt(
+def test_boards_and_doctor_continue_after_damaged_files(
     folder: Path, serial: str, simulator: SimulatorProcess, capsys: pytest.CaptureFixture[str]
 ) -> None:
     other = simulator.serials()[1]
@@ -291,7 +293,7 @@ def test_the_lists_go_on_past_files_that_were_spoilt(
     ],
     ids=lambda value: " ".join(value[:2]) if isinstance(value, list) else "",
 )
-def test_files_of_3_gb_in_the_lock_folder_are_not_read_whole(
+def test_safe_does_not_read_large_files_in_the_lock_folder_whole(
     tmp_path: Path, folder: Path, serial: str, command: list[str], status: set[int]
 ) -> None:
     shutil.copy(ROOT / "conftest.py", tmp_path)
@@ -315,7 +317,7 @@ def test_files_of_3_gb_in_the_lock_folder_are_not_read_whole(
     assert "more memory" not in ran.stdout + ran.stderr
 
 
-def test_all_fails_for_a_board_that_may_not_be_opened(
+def test_safe_all_fails_for_a_board_that_may_not_be_opened(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     denied = ProbeResult(Verdict.DENIED, error=BoardDeniedError("a board may not be opened"), location="1-4")
@@ -336,7 +338,7 @@ def test_all_fails_for_a_board_that_may_not_be_opened(
         pytest.param(["--wait", "-1"], "--wait", id="less than no time"),
     ],
 )
-def test_misuse_is_told_in_three_parts(
+def test_safe_reports_misuse_in_three_parts(
     arguments: list[str], what: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     status = run(["safe", *arguments])
@@ -345,9 +347,7 @@ def test_misuse_is_told_in_three_parts(
     assert (status, what in said, "\n  try: " in said) == (2, True, True)
 
 
-def test_the_unit_for_the_start_of_the_machine_runs_what_there_is(
-    simulator: SimulatorProcess, serial: str
-) -> None:
+def test_boot_unit_runs_an_existing_command(simulator: SimulatorProcess, serial: str) -> None:
     (command,) = re.findall(r"^ExecStart=\S+/hil (.+)$", UNIT.read_text(encoding="utf-8"), flags=re.MULTILINE)
 
     status = run(command.split())
@@ -356,7 +356,7 @@ def test_the_unit_for_the_start_of_the_machine_runs_what_there_is(
 
 
 @only_root
-def test_hil_safe_as_root_switches_off_what_another_users_lab_file_would_leave_on(
+def test_safe_as_root_ignores_another_users_lab_file(
     simulator: SimulatorProcess,
     serial: str,
     monkeypatch: pytest.MonkeyPatch,

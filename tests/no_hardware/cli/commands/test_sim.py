@@ -41,7 +41,7 @@ def told(capsys: pytest.CaptureFixture[str]) -> Any:
     return json.loads(capsys.readouterr().out)
 
 
-def test_state_tells_the_truth(
+def test_sim_state_prints_the_true_state(
     port: str, serial: str, capsys: pytest.CaptureFixture[str], simulator: SimulatorProcess
 ) -> None:
     status = run(["--json", "sim", "state", "--control", port, serial])
@@ -49,13 +49,15 @@ def test_state_tells_the_truth(
     assert (status, told(capsys).keys()) == (0, simulator.control.state(serial).keys())
 
 
-def test_state_of_all_boards_is_a_list(port: str, serial: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_sim_state_of_all_boards_is_a_list(
+    port: str, serial: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     run(["--json", "sim", "state", "--control", port])
 
     assert [truth["serial"] for truth in told(capsys)] == [serial]
 
 
-def test_state_can_be_read_by_people(port: str, serial: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_sim_state_is_readable_text(port: str, serial: str, capsys: pytest.CaptureFixture[str]) -> None:
     run(["sim", "state", "--control", port])
 
     said = capsys.readouterr().out
@@ -73,7 +75,7 @@ def test_state_can_be_read_by_people(port: str, serial: str, capsys: pytest.Capt
         pytest.param(["boot_loader", "product_id=0xe012"], {"boot_loader": {}}, id="a hexadecimal number"),
     ],
 )
-def test_fault_begins_a_fault(
+def test_sim_fault_begins_a_fault(
     simulator: SimulatorProcess, port: str, serial: str, arguments: list[str], active: dict[str, Any]
 ) -> None:
     status = run(["sim", "fault", "--control", port, serial, *arguments])
@@ -81,14 +83,14 @@ def test_fault_begins_a_fault(
     assert (status, simulator.control.state(serial)["faults"]) == (0, active)
 
 
-def test_clear_ends_faults(simulator: SimulatorProcess, port: str, serial: str) -> None:
+def test_sim_clear_ends_faults(simulator: SimulatorProcess, port: str, serial: str) -> None:
     simulator.control.fault(serial, "unplug")
     run(["sim", "clear", "--control", port, serial])
 
     assert simulator.control.state(serial)["faults"] == {}
 
 
-def test_log_is_one_line_for_each_request(
+def test_sim_log_is_one_line_for_each_request(
     simulator: SimulatorProcess, port: str, serial: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     board = usb.core.find(backend=simulated_host(simulator.ready).backend())
@@ -118,7 +120,7 @@ def test_log_is_one_line_for_each_request(
         pytest.param(["nonsense"], "nonsense", id="an unknown command"),
     ],
 )
-def test_misuse_is_told_in_three_parts(
+def test_sim_reports_misuse_in_three_parts(
     arguments: list[str], what: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     status = run(arguments)
@@ -140,14 +142,14 @@ def test_help_is_no_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert "--boards" in capsys.readouterr().out
 
 
-def test_errors_are_json_too(capsys: pytest.CaptureFixture[str], port: str) -> None:
+def test_sim_prints_errors_as_json(capsys: pytest.CaptureFixture[str], port: str) -> None:
     status = run(["--json", "sim", "state", "--control", port, "nobody"])
 
     error = json.loads(capsys.readouterr().err)
     assert (status, error["what"]) == (1, "no board has the serial number 'nobody'")
 
 
-def test_a_port_that_is_in_use_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_sim_reports_a_port_in_use(capsys: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         number = str(taken.getsockname()[1])
 
@@ -160,7 +162,7 @@ def test_a_port_that_is_in_use_is_told(capsys: pytest.CaptureFixture[str]) -> No
     assert "try: another --port" in said
 
 
-def test_ctrl_c_in_a_verb_is_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_in_a_command_is_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(_port: int) -> None:
         raise KeyboardInterrupt
 
@@ -169,7 +171,7 @@ def test_ctrl_c_in_a_verb_is_no_traceback(monkeypatch: pytest.MonkeyPatch) -> No
     assert run(["sim", "state", "--control", "1"]) == 130
 
 
-def test_a_reader_that_has_seen_enough_gets_no_traceback(port: str) -> None:
+def test_reader_that_ends_early_gets_no_traceback(port: str) -> None:
     program = [sys.executable, "-m", "hil.cli.main", "sim", "state", "--control", port]
     with running(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
         child.stdout.close()
@@ -178,7 +180,7 @@ def test_a_reader_that_has_seen_enough_gets_no_traceback(port: str) -> None:
     assert said == b""
 
 
-def test_every_verb_has_a_help_text() -> None:
+def test_every_command_has_a_help_text() -> None:
     undocumented = [
         name
         for group in (cli, sim_module.sim)

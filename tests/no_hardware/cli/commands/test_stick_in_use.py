@@ -64,7 +64,7 @@ def failed(capsys: pytest.CaptureFixture[str], *command: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("verb", ["off", "dut", "host", "learn"])
-def test_a_stick_that_is_open_stays_with_the_host_and_its_user_is_named(
+def test_storage_leaves_an_open_stick_on_the_host_and_names_its_user(
     simulator: SimulatorProcess, serial: str, node: str, verb: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with opened(node) as pid:
@@ -77,14 +77,16 @@ def test_a_stick_that_is_open_stays_with_the_host_and_its_user_is_named(
 
 
 @pytest.mark.parametrize("verb", ["off", "dut"])
-def test_force_takes_it_away(simulator: SimulatorProcess, serial: str, node: str, verb: str) -> None:
+def test_storage_force_moves_a_stick_in_use(
+    simulator: SimulatorProcess, serial: str, node: str, verb: str
+) -> None:
     with opened(node):
         status = run(["storage", verb, "--force"])
 
     assert (status, simulator.control.state(serial)["mux"]) == (0, verb)
 
 
-def test_the_doctor_leaves_it_alone_and_says_why(
+def test_doctor_skips_a_stick_in_use_and_says_why(
     simulator: SimulatorProcess, serial: str, node: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with opened(node) as pid:
@@ -98,7 +100,7 @@ def test_the_doctor_leaves_it_alone_and_says_why(
     assert f"process {pid}" in stick["why"]
 
 
-def test_a_lease_does_not_begin_under_its_user(
+def test_lease_does_not_begin_while_the_stick_is_in_use(
     simulator: SimulatorProcess, serial: str, node: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with opened(node):
@@ -129,7 +131,7 @@ def use_when_told(folder: Path, using: ExitStack) -> None:
 
 
 @pytest.mark.parametrize("force", [False, True])
-def test_a_lease_s_end_leaves_a_stick_in_use_with_the_host_and_the_dut_off(
+def test_lease_leaves_a_stick_in_use_on_the_host_at_its_end(
     simulator: SimulatorProcess, serial: str, tmp_path: Path, capfd: pytest.CaptureFixture[str], force: bool
 ) -> None:
     with ExitStack() as using:
@@ -150,7 +152,7 @@ def test_a_lease_s_end_leaves_a_stick_in_use_with_the_host_and_the_dut_off(
     assert run(["lease", "--", "true"]) == 0  # what used it has ended, and so has the lease
 
 
-def test_safe_takes_it_away_and_its_event_says_so(
+def test_safe_moves_a_stick_in_use_and_records_it(
     simulator: SimulatorProcess, serial: str, node: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     capsys.readouterr()
@@ -163,7 +165,7 @@ def test_safe_takes_it_away_and_its_event_says_so(
     assert f"the stick was taken away although sda is open in process {pid}" in event.why
 
 
-def test_learn_says_the_socket_and_keeps_it(
+def test_storage_learn_prints_and_stores_the_port(
     simulator: SimulatorProcess, serial: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     status = run(["--json", "storage", "learn"])
@@ -177,7 +179,7 @@ def test_learn_says_the_socket_and_keeps_it(
     assert [one["wValue"] for one in requests if one["bRequest"] == 2] == [0, 1]
 
 
-def test_read_and_storage_host_name_no_stranger_s_disk(
+def test_read_and_storage_host_use_no_foreign_disk(
     simulator: SimulatorProcess, serial: str, tmp_path: Path
 ) -> None:
     simulator.control.fault(serial, "stick_missing")
@@ -195,7 +197,7 @@ def test_read_and_storage_host_name_no_stranger_s_disk(
     assert simulator.control.disks()["hers"]["changed_bytes"] == 0
 
 
-def test_the_doctor_leaves_a_stick_that_is_opened_as_it_comes(
+def test_doctor_skips_a_stick_that_is_opened_when_it_appears(
     simulator: SimulatorProcess, serial: str, node: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run(["storage", "off"])
@@ -224,7 +226,7 @@ def note(folder: Path, serial: str, position: str) -> None:
     write_record(folder, serial, read_record(folder, serial).with_position(position))
 
 
-def test_a_lease_does_not_begin_under_a_user_that_the_record_does_not_know(
+def test_lease_does_not_begin_while_an_unknown_stick_is_in_use(
     simulator: SimulatorProcess, serial: str, node: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     note(tmp_path / "locks", serial, "off")
@@ -234,7 +236,7 @@ def test_a_lease_does_not_begin_under_a_user_that_the_record_does_not_know(
         assert (error["error"], simulator.control.state(serial)["mux"]) == ("StickInUseError", "host")
 
 
-def test_a_lease_s_end_takes_no_stick_from_a_user_that_the_record_does_not_know(
+def test_lease_leaves_an_unknown_stick_in_use_at_its_end(
     simulator: SimulatorProcess, serial: str, tmp_path: Path
 ) -> None:
     with ExitStack() as using:
@@ -254,7 +256,7 @@ def test_a_lease_s_end_takes_no_stick_from_a_user_that_the_record_does_not_know(
     assert (status, truth["mux"], truth["supply"]) == (1, "host", False)
 
 
-def test_safe_says_what_may_be_the_stick_where_the_stick_is_not_known(
+def test_safe_names_disks_that_may_be_the_unknown_stick(
     simulator: SimulatorProcess, serial: str, node: str, tmp_path: Path
 ) -> None:
     for file in (tmp_path / "locks").glob("hil-stick-*"):

@@ -95,9 +95,7 @@ def both_flash(
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_two_boards_that_nobody_knows_are_flashed_and_then_flashed_again(
-    simulator: SimulatorProcess, folder: Path, seed: int
-) -> None:
+def test_two_unknown_boards_are_flashed_twice(simulator: SimulatorProcess, folder: Path, seed: int) -> None:
     rng = random.Random(seed)  # noqa: S311 - delays, no secrets
     for _ in range(3):
         said = both_flash(simulator, folder, rng, (None, None))

@@ -29,31 +29,31 @@ def rule(capsys: pytest.CaptureFixture[str]) -> str:
     return "\n".join(line for line in capsys.readouterr().out.splitlines() if not line.startswith("#"))
 
 
-def test_the_rule_is_printed(rule: str) -> None:
+def test_udev_prints_the_rule(rule: str) -> None:
     assert 'LABEL="dutlink_end"' in rule
 
 
 @pytest.mark.parametrize("product", ["1012", "e012"])
-def test_boards_are_matched_by_their_ids(rule: str, product: str) -> None:
+def test_rule_matches_boards_by_their_ids(rule: str, product: str) -> None:
     assert f'ATTR{{idVendor}}=="2b23", ATTR{{idProduct}}=="{product}"' in rule
 
 
 @pytest.mark.parametrize(
     "grant", ['MODE="0660"', 'GROUP="plugdev"', 'TAG+="uaccess"', 'ENV{ID_MM_DEVICE_IGNORE}="1"']
 )
-def test_both_the_board_and_its_tty_are_granted(rule: str, grant: str) -> None:
+def test_rule_grants_board_and_tty(rule: str, grant: str) -> None:
     assert rule.count(grant) == 2
 
 
-def test_an_unknown_group_takes_no_other_grant_with_it(rule: str) -> None:
+def test_rule_with_an_unknown_group_keeps_other_grants(rule: str) -> None:
     assert {line for line in rule.splitlines() if "GROUP=" in line} == {'GROUP="plugdev"'}
 
 
-def test_interfaces_are_not_matched_for_udev_does_not_list_all_of_them(rule: str) -> None:
+def test_rule_matches_no_interfaces(rule: str) -> None:
     assert "ID_USB_INTERFACES" not in rule
 
 
-def test_every_jump_has_its_label(rule: str) -> None:
+def test_rule_has_a_label_for_every_goto(rule: str) -> None:
     jumps = {part.split('"')[1] for part in rule.split() if part.startswith("GOTO=")}
     labels = {part.split('"')[1] for part in rule.split() if part.startswith("LABEL=")}
 
@@ -72,7 +72,7 @@ def udevadm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return calls
 
 
-def test_it_is_installed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_udev_install_writes_the_rule(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     status = run(["--json", "udev", "--install", "--root", str(tmp_path)])
 
     file = tmp_path / "etc/udev/rules.d/60-dutlink.rules"
@@ -80,7 +80,9 @@ def test_it_is_installed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert (file.read_text(), file.stat().st_mode & 0o777) == (rule_text(), 0o644)
 
 
-def test_it_is_applied(tmp_path: Path, udevadm: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_udev_install_applies_the_rule(
+    tmp_path: Path, udevadm: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(Path, "samefile", lambda *_paths: True)  # as if it were this machine's own root
     monkeypatch.setattr(udev_rule, "has_systemd", lambda _root: False)
     monkeypatch.setattr(SystemRoot, "has_group", lambda _system, _name: True)
@@ -91,7 +93,7 @@ def test_it_is_applied(tmp_path: Path, udevadm: Path, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("folder", ["usr/lib/systemd/system", "lib/systemd/system"])
-def test_the_unit_for_boards_that_come_back_is_installed_where_systemd_is(
+def test_udev_install_writes_the_unit_with_systemd(
     tmp_path: Path, udevadm: Path, capsys: pytest.CaptureFixture[str], folder: str
 ) -> None:
     assert udevadm.parent
@@ -104,7 +106,7 @@ def test_the_unit_for_boards_that_come_back_is_installed_where_systemd_is(
     assert "ExecStart=/usr/bin/python3 -m hil.cli.main safe --if-unsafe %i\n" in file.read_text()
 
 
-def test_without_systemd_no_unit_is_installed(
+def test_udev_install_writes_no_unit_without_systemd(
     tmp_path: Path, udevadm: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert udevadm.parent
@@ -115,14 +117,14 @@ def test_without_systemd_no_unit_is_installed(
     assert not (tmp_path / "etc/systemd").exists()
 
 
-def test_a_board_that_is_plugged_in_starts_its_unit_by_a_serial_number_of_ours(rule: str) -> None:
+def test_rule_starts_the_unit_with_the_boards_serial_number(rule: str) -> None:
     (line,) = [line for line in rule.splitlines() if "SYSTEMD_WANTS" in line]
 
     assert 'ATTR{serial}=="' + 8 * "[0-9a-f]" + '"' in line
     assert 'TAG+="systemd", ENV{SYSTEMD_WANTS}+="hil-safe@$attr{serial}.service"' in line
 
 
-def test_the_rule_is_accepted_by_udev() -> None:
+def test_rule_is_accepted_by_udev() -> None:
     if shutil.which("udevadm") is None:
         pytest.skip("udev is not installed")
     rule = resources.files("hil") / "data/60-dutlink.rules"
@@ -139,7 +141,7 @@ def test_the_rule_is_accepted_by_udev() -> None:
     assert checked.returncode == 0, checked.stderr
 
 
-def test_the_packaged_unit_is_the_one_that_is_installed() -> None:
+def test_packaged_unit_is_the_one_that_is_installed() -> None:
     packaged = Path(__file__).parents[4] / "packaging/systemd/hil-safe@.service"
 
     assert packaged.read_text() == unit_text(Path("/srv/hil/.venv/bin/python"), "hil", ("plugdev",))
@@ -147,7 +149,7 @@ def test_the_packaged_unit_is_the_one_that_is_installed() -> None:
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
 @pytest.mark.parametrize("python", ["/usr/bin/python3", "/usr/bin/../bin/python3"])
-def test_the_unit_is_accepted_by_systemd(tmp_path: Path, python: str) -> None:
+def test_unit_is_accepted_by_systemd(tmp_path: Path, python: str) -> None:
     unit = tmp_path / "hil-safe@5a1c0e01.service"
     unit.write_text(unit_text(Path(python), "root", ("root",), '/tmp/locks 100% "mine"'))  # noqa: S108 - a name
     checked = subprocess.run(
@@ -157,7 +159,7 @@ def test_the_unit_is_accepted_by_systemd(tmp_path: Path, python: str) -> None:
     assert "hil-safe@" not in checked.stderr, checked.stderr
 
 
-def test_a_udev_that_does_not_answer_leaves_it_installed_and_says_so(
+def test_udev_install_reports_a_udev_that_does_not_answer(
     tmp_path: Path, udevadm: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (udevadm.parent / "bin/udevadm").write_text("#!/bin/sh\necho no udev here >&2; exit 1\n")
@@ -172,7 +174,7 @@ def test_a_udev_that_does_not_answer_leaves_it_installed_and_says_so(
 
 
 @only_root
-def test_who_may_not_install_it_is_told_what_to_type() -> None:
+def test_udev_install_without_root_suggests_the_command() -> None:
     run(["udev"])  # the other user may not be able to read Python's own modules
 
     with folder_for_everybody() as image:
@@ -310,7 +312,7 @@ def test_system_root_reads_no_file_outside_of_an_image(image: Path) -> None:
 
 
 @pytest.mark.parametrize("more", [["--python", "bin/python", "--install"], ["--python", "/usr/bin/python3"]])
-def test_udev_refuses_an_interpreter_where_it_is_of_no_use(
+def test_udev_refuses_an_interpreter_without_effect(
     more: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert (run(["udev", *more]), "has no effect here" in capsys.readouterr().err) == (2, True)
