@@ -35,6 +35,9 @@ class _Suite:
     def requirement(self, item: pytest.Function) -> BoardRequirement | None:
         return BoardRequirement() if "board" in item.fixturenames else None
 
+    def give_back(self, config: pytest.Config, serial: str) -> None:
+        """Do nothing: the boards are this machine's."""
+
     def controller_gone(self, config: pytest.Config) -> None:  # noqa: ARG002  # the protocol's
         os._exit(3)
 
