@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from hil.dutlink.timing import until
 from tests.no_hardware.nightly.own_systemd import own_systemd
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 pytestmark = pytest.mark.thorough  # processes
-ROOT = Path(__file__).parents[3]
 SOON_S = 60.0
 HOLDER = """
-import os, sys
+import os
 from pathlib import Path
-sys.path.insert(0, {root!r})
 from hil.lab.guard.under_guard import under_guard
 from hil.lab.locks.acquire import acquire
 from hil.lab.safe_state.policy import Safety
@@ -49,7 +50,7 @@ def test_guard_in_a_service_lives_or_the_unit_makes_the_board_safe(
     tmp_path: Path, mode: str, more: str, lives: bool
 ) -> None:
     board, script = tmp_path / "board", tmp_path / "holder.py"
-    script.write_text(HOLDER.format(root=str(ROOT), folder=str(tmp_path)))
+    script.write_text(HOLDER.format(folder=str(tmp_path)))
     unit = tmp_path / "run.service"
     more = more.format(board=board)
     unit.write_text(UNIT.format(mode=mode, python=sys.executable, script=script, more=more))

@@ -19,7 +19,6 @@ from tests.support.programs import running
 
 pytestmark = pytest.mark.thorough  # processes
 HIL = [sys.executable, "-m", "hil.cli.main"]
-HERE = Path(__file__).parents[4]
 APART = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"]
 USER_APART = [*APART, "--user", "--map-root-user"]
 LIMIT_S = 60
@@ -30,7 +29,6 @@ NEEDS_NAMESPACES = pytest.mark.skipif(
 HOLDER = """
 import os, sys
 from pathlib import Path
-sys.path.insert(0, sys.argv[2])
 from hil.lab.guard.under_guard import under_guard
 from hil.lab.locks.acquire import acquire
 from hil.lab.safe_state.policy import Safety
@@ -44,7 +42,7 @@ DEATHS = {"exit": "os._exit(3)", "kill": "os.kill(os.getpid(), 9)"}
 
 
 def holder(folder: Path, death: str) -> list[str]:
-    return [sys.executable, "-c", HOLDER % death, str(folder), str(HERE)]
+    return [sys.executable, "-c", HOLDER % death, str(folder)]
 
 
 def run(*command: str | Path) -> subprocess.CompletedProcess[str]:

@@ -13,7 +13,6 @@ from hil.lab.guard import exit_with_parent as module_under_test
 from hil.lab.guard.exit_with_parent import GONE_STATUS, exit_with_parent
 
 HIL = Path(module_under_test.__file__).parents[2]
-HERE = Path(__file__).parents[4]
 SOON_S = 60.0
 
 CONTROLLER = """
@@ -37,11 +36,10 @@ for _ in range(600):  # a signal between a look for it and one long sleep would 
 DEAF = """
 import os, sys, time
 from pathlib import Path
-sys.path[:0] = sys.argv[1:3]
 from hil.lab.guard.under_guard import under_guard
 from hil.lab.locks.acquire import acquire
 from hil.lab.safe_state.policy import Safety
-folder = Path(sys.argv[3])
+folder = Path(sys.argv[1])
 safety = Safety("tests.support.fake_board:switch_off", {"board": str(folder / "board")})
 lease = under_guard(acquire("5a1c0e01", folder=folder), safety, controller=os.getppid())
 lease.guard.wait_until_ready()
@@ -76,7 +74,7 @@ def test_worker_ends_when_its_controller_is_killed() -> None:
 
 
 def test_guard_kills_a_worker_that_hangs_after_its_controller(tmp_path: Path) -> None:
-    worker = orphaned(DEAF, str(HIL), str(HERE), str(tmp_path))
+    worker = orphaned(DEAF, str(tmp_path))
 
     assert until(lambda: is_gone(worker), SOON_S)
     assert until(lambda: (tmp_path / "board").read_text() == "off", SOON_S)

@@ -21,7 +21,6 @@ from hil.lab.safe_state.policy import Safety
 from hil.lab.safe_state.record import BoardState, read_record
 
 SERIAL = "5a1c0e01"
-HERE = Path(__file__).parents[4]
 SOON_S = 60.0
 PIDFD = Path(f"/proc/self/fd/{os.pidfd_open(os.getpid())}").readlink().name.partition(":[")[0]
 
@@ -31,7 +30,6 @@ import os, signal, sys, time
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background is deaf to both
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 from pathlib import Path
-sys.path.insert(0, sys.argv[2])
 from hil.lab.guard.under_guard import under_guard
 from hil.lab.locks.acquire import acquire
 from hil.lab.safe_state.policy import Safety
@@ -54,7 +52,7 @@ class Holder:
 
     def __init__(self, folder: Path) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-c", HOLDER, str(folder), str(HERE)],
+            [sys.executable, "-c", HOLDER, str(folder)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -89,7 +87,6 @@ import gc, json, os, sys, threading
 from pathlib import Path
 
 board = Path(sys.argv[1])
-sys.path.append(sys.argv[2])
 
 from hil.dutlink.timing import until
 from hil.lab.guard.under_guard import under_guard
@@ -118,8 +115,7 @@ def board(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def safety(board: Path, monkeypatch: pytest.MonkeyPatch) -> Safety:
-    monkeypatch.syspath_prepend(str(HERE))
+def safety(board: Path) -> Safety:
     return Safety("tests.support.fake_board:switch_off", {"board": str(board)}, limit_s=1, absent_s=0.1)
 
 
@@ -478,7 +474,7 @@ def test_under_guard_raises_if_no_guard_can_run(
 @pytest.mark.thorough  # each turn starts a guard
 def test_guarded_lease_leaks_nothing_in_600_turns(board: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)  # what it collects would count as a leak
-    turns = [sys.executable, "-c", TURNS, str(board), str(HERE)]
+    turns = [sys.executable, "-c", TURNS, str(board)]
     before, after = map(json.loads, subprocess.check_output(turns, text=True).splitlines())
 
     assert after["left open"] == before["left open"]

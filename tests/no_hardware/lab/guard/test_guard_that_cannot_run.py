@@ -37,8 +37,7 @@ def board(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def safety(board: Path, monkeypatch: pytest.MonkeyPatch) -> Safety:
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[4]))
+def safety(board: Path) -> Safety:
     return Safety("tests.support.fake_board:switch_off", {"board": str(board)}, limit_s=1, absent_s=0.1)
 
 

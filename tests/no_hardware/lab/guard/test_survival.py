@@ -25,7 +25,6 @@ APART = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"]
 NEEDS_NAMESPACES = pytest.mark.skipif(
     os.geteuid() != 0 or not shutil.which("unshare"), reason="a PID namespace needs root and unshare"
 )
-HERE = Path(__file__).parents[4]
 UNIFIED = next(
     (
         folder
@@ -183,12 +182,11 @@ def test_doctor_in_a_container_says_what_would_become_of_a_guard(above: list[str
 HOLDER = """
 import os, sys, time
 from pathlib import Path
-sys.path.insert(0, sys.argv[2])
 from hil.lab.guard.under_guard import under_guard
 from hil.lab.locks.acquire import acquire
 from hil.lab.safe_state.policy import Safety
 folder = Path(sys.argv[1])
-(Path(sys.argv[3]) / "cgroup.procs").write_text(str(os.getpid()))
+(Path(sys.argv[2]) / "cgroup.procs").write_text(str(os.getpid()))
 safety = Safety("tests.support.fake_board:switch_off", {"board": str(folder / "board")})
 lease = under_guard(acquire("5a1c0e01", folder=folder), safety)
 (folder / "board").write_text("on")
@@ -216,7 +214,7 @@ def cgroup() -> Iterator[Path]:
 
 
 def test_cgroup_that_is_killed_leaves_the_board_to_its_next_holder(tmp_path: Path, cgroup: Path) -> None:
-    command = [sys.executable, "-c", HOLDER, str(tmp_path), str(HERE), str(cgroup)]
+    command = [sys.executable, "-c", HOLDER, str(tmp_path), str(cgroup)]
     with running(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout.readline() == "on\n"
         (cgroup / "cgroup.kill").write_text("1")

@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -30,15 +29,14 @@ from hil.lab.safe_state.record import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 SERIAL = "5a1c0e01"
-HERE = Path(__file__).parents[4]
 SOON_S = 60.0
 
 RUN = """
 import sys
 from pathlib import Path
-sys.path.insert(0, sys.argv[3])
 from hil.lab.guard.under_guard import under_guard
 from hil.lab.locks.acquire import acquire
 from hil.lab.safe_state.policy import Safety
@@ -65,8 +63,7 @@ def board(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def safety(board: Path, monkeypatch: pytest.MonkeyPatch) -> Safety:
-    monkeypatch.syspath_prepend(str(HERE))
+def safety(board: Path) -> Safety:
     return Safety("tests.support.fake_board:switch_off", {"board": str(board)}, limit_s=1, absent_s=0.1)
 
 
@@ -75,7 +72,7 @@ class Run:
 
     def __init__(self, locks: Path, board: Path) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-c", RUN, locks, board, HERE],
+            [sys.executable, "-c", RUN, locks, board],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -203,7 +200,6 @@ def test_under_guard_leaves_a_board_as_it_is_that_was_never_leased(
 def test_silent_board_is_tried_again_though_its_folder_was_removed(
     locks: Path, board: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.syspath_prepend(str(HERE))
     monkeypatch.setattr("hil.lab.guard.recovery.FIRST_PAUSE_S", 0.05)
     safety = Safety(
         "tests.support.fake_board:switch_off", {"board": str(board)}, limit_s=0, absent_s=0.1, linger_s=SOON_S

@@ -27,13 +27,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SERIAL = "5a1c0e01"
-HERE = Path(__file__).parents[4]
 SOON_S = 60.0
 
 RUN = """
 import sys
 from pathlib import Path
-sys.path.insert(0, sys.argv[2])
 from hil.lab.guard import child
 child.LOOK_EVERY_S = 600
 from hil.lab.guard.under_guard import under_guard
@@ -50,7 +48,7 @@ sys.stdin.read()
 WORKER = f"""
 import sys
 from hil.suite.xdist.worker_channel import WorkerChannel
-channel = WorkerChannel(sys.argv[3], "gw0", lambda: None)
+channel = WorkerChannel(sys.argv[2], "gw0", lambda: None)
 {RUN}
 """
 
@@ -63,8 +61,7 @@ def board(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def safety(board: Path, monkeypatch: pytest.MonkeyPatch) -> Safety:
-    monkeypatch.syspath_prepend(str(HERE))
+def safety(board: Path) -> Safety:
     return Safety("tests.support.fake_board:switch_off", {"board": str(board)}, limit_s=1, absent_s=0.1)
 
 
@@ -73,7 +70,7 @@ class Run:
 
     def __init__(self, folder: Path, source: str = RUN, *arguments: str) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-c", source, folder, HERE, *arguments],
+            [sys.executable, "-c", source, folder, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -25,13 +25,11 @@ from hil.sim.process import SimulatorProcess
 from tests.support import fake_board
 
 pytestmark = pytest.mark.thorough  # processes
-HERE = Path(__file__).parents[4]
 POWERED_S = 30.0
 
 HOLDER = """
 import json, os, sys
 from pathlib import Path
-sys.path.insert(0, sys.argv[3])
 from tests.support import fake_board
 from hil.dutlink.board import open_board
 from hil.lab.guard.under_guard import under_guard
@@ -46,7 +44,7 @@ board = open_board(fake_board.simulated(ready), serial)
 board.power.force_on()
 board.storage.dut()
 board.pins.low("a")
-exec(sys.argv[4])
+exec(sys.argv[3])
 os.kill(os.getpid(), 9)
 """
 SIMULATOR = {"boards": 1, "speed": 5}
@@ -60,8 +58,7 @@ def serial(simulator: SimulatorProcess) -> Iterator[str]:
 
 
 @pytest.fixture
-def host(simulator: SimulatorProcess, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    monkeypatch.syspath_prepend(str(HERE))
+def host(simulator: SimulatorProcess) -> dict[str, Any]:
     return {"call": "tests.support.fake_board:simulated", "arguments": {"ready": simulator.ready}}
 
 
@@ -72,7 +69,6 @@ load()
 loaded = set(sys.modules)
 from hil.lab.safe_state.action import make_safe
 host = {"call": "tests.support.fake_board:simulated", "arguments": {"ready": json.loads(sys.argv[1])}}
-sys.path.insert(0, sys.argv[2])
 for policy in ("force-off", "off", "aL,p0"):
     make_safe(json.loads(sys.argv[1])["boards"][0]["serial"], policy=policy, host=host)
 
@@ -81,7 +77,7 @@ from hil.errors import BoardBusyError
 from hil.lab.guard import recovery
 from hil.lab.guard.task import GuardTask
 from hil.lab.safe_state.policy import Safety
-folder, serial = Path(sys.argv[3]), json.loads(sys.argv[1])["boards"][0]["serial"]
+folder, serial = Path(sys.argv[2]), json.loads(sys.argv[1])["boards"][0]["serial"]
 acquire, held = recovery.acquire, recovery.acquire(serial, folder=folder)
 busy = []
 def hold_once_busy(*arguments, **options):
@@ -103,14 +99,14 @@ print(*(name for name in new if name.startswith(("hil.dutlink", "hil.flash", "hi
 def test_load_imports_all_that_makes_a_board_safe_also_one_that_was_busy(
     simulator: SimulatorProcess, tmp_path: Path
 ) -> None:
-    command = [sys.executable, "-c", AFTER_LOAD, json.dumps(simulator.ready), str(HERE), str(tmp_path)]
+    command = [sys.executable, "-c", AFTER_LOAD, json.dumps(simulator.ready), str(tmp_path)]
     ran = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
 
     assert ran.stdout.split() == []
 
 
 def die_holding(folder: Path, simulator: SimulatorProcess, last_words: str = "") -> None:
-    command = [sys.executable, "-c", HOLDER, str(folder), json.dumps(simulator.ready), str(HERE), last_words]
+    command = [sys.executable, "-c", HOLDER, str(folder), json.dumps(simulator.ready), last_words]
     assert subprocess.run(command, check=False, timeout=60).returncode == -9
 
 

@@ -24,12 +24,10 @@ from hil.lab.safe_state.policy import Safety, resolve
 from hil.lab.safe_state.record import read_record
 
 SERIAL = "5a1c0e01"
-HERE = Path(__file__).parents[4]
 
 
 @pytest.fixture
-def board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.syspath_prepend(str(HERE))
+def board(tmp_path: Path) -> Path:
     path = tmp_path / "board"
     path.write_text("on")
     return path
