@@ -1,13 +1,12 @@
 """Prove which disk follows the mux, by watching it go with *off* and come with *host*.
 
-The first disk that comes, or the only one, need not be the stick: a person may plug in another disk. A round
-is *off*, then *host*, while every USB disk is watched. It proves a disk that came with *host* before if only
-this
-disk goes at once and only this disk comes again: at the same socket, with the same names, and as soon after
-*host* as before. Each time, disks are watched until the slowest stick would have come, so that no other disk
-can be the only one while a stick is there. A disk whose times differ from a mux's must follow for more
-rounds, or is not proven. To be mistaken for a stick, another disk would have to be plugged in and out at the
-mux's times, while there is no stick.
+The first disk that comes, or the only one, need not be the stick: a person may plug in another disk. A
+round is *off*, then *host*, while every USB disk is watched. It proves a disk that came with *host* before
+if only this disk goes at once and only this disk comes again: at the same socket, with the same names, and
+as soon after *host* as before. Each time, disks are watched until the slowest stick would have come, so
+that no other disk can be the only one while a stick is there. A disk whose times differ from a mux's must
+follow for more rounds, or is not proven. To be mistaken for a stick, another disk would have to be plugged
+in and out at the mux's times, while there is no stick.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The queue of processes that wait for a board: first come, first served, for all users of the machine.
+"""The file of the queue for boards: all processes that wait, in the order in which they came.
 
 The queue is one file, `hil-queue`, divided into slots. A waiting process locks a slot (an open file
 description lock on one byte, which other processes can query without changing it) and writes a ticket into

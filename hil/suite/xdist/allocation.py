@@ -1,4 +1,4 @@
-"""Which worker gets which board, and which tests.
+"""Decide which worker gets which board, and which tests.
 
 Acquiring a board takes time (it is leased and made safe first), so a worker keeps its board until no test
 waits for it. Tests are divided so that all workers end at the same time. Long tests go first, each to the

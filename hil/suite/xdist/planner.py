@@ -1,4 +1,4 @@
-"""Decide which worker runs which test on which board. `scheduler` sends what is decided here.
+"""Keep the plan of a run: what each worker has been sent, holds and gives back. `scheduler` sends it.
 
 Workers with a board run hardware tests, and other tests when no hardware test waits; the other workers run
 the other tests. All unsent tests are divided into one share for each worker, and divided again when a worker
