@@ -17,6 +17,7 @@ __all__ = ["OldPaths", "from_module"]
 _MOVED: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {
     "hil.dutlink.tty": ("hil.dutlink.console.tty", {}),
     "hil.history.recording": ("hil.history.pytest_recorder", {"measured_s": "measured_durations_s"}),
+    "hil.jumpstarter.clients": ("hil.jumpstarter.exporter.j_clients", {}),
     "hil.jumpstarter.driver": ("hil.jumpstarter.exporter.driver", {}),
     "hil.lab.board_record": ("hil.lab.safe_state.record", {}),
     "hil.lab.guarded": ("hil.lab.guard.under_guard", {}),

@@ -78,9 +78,9 @@ def test_hint_is_left_out_where_the_plugin_is_loaded(pytester: pytest.Pytester) 
     result.stdout.no_fnmatch_line("*hint: hil*")
 
 
-def test_importing_the_module_imports_no_other_of_hil(pytester: pytest.Pytester) -> None:
+def test_importing_the_module_imports_nothing_but_the_names_of_hil(pytester: pytest.Pytester) -> None:
     code = "import hil.missing_plugin, sys; print(sorted(name for name in sys.modules if name[:3] == 'hil'))"
 
     result = pytester.run(sys.executable, "-c", code)
 
-    assert result.outlines == ["['hil', 'hil.missing_plugin']"]
+    assert result.outlines == ["['hil', 'hil.missing_plugin', 'hil.old_paths']"]

@@ -13,7 +13,7 @@ from anyio import create_task_group, fail_after
 from anyio.from_thread import start_blocking_portal
 
 from hil.errors import BoardAbsentError, BoardLostError
-from hil.jumpstarter.protocol.client_classes import BOARD_CLIENT
+from hil.jumpstarter.protocol.client_classes import BOARD_CLIENTS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -242,4 +242,4 @@ def _parent_of_board(client: Any) -> Any:  # noqa: ANN401 - Jumpstarter's
 
 def _is_board(client: Any) -> bool:  # noqa: ANN401 - Jumpstarter's
     labels: dict[str, str] = client.labels
-    return labels.get("jumpstarter.dev/client") == BOARD_CLIENT
+    return labels.get("jumpstarter.dev/client") in BOARD_CLIENTS

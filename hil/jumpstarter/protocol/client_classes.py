@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["ALLOWED_CLIENTS", "BOARD_CLIENT", "PINS_CLIENT", "SETTINGS_CLIENT"]
+__all__ = ["ALLOWED_CLIENTS", "BOARD_CLIENT", "BOARD_CLIENTS", "PINS_CLIENT", "SETTINGS_CLIENT"]
 
 _MODULE: Final = "hil.jumpstarter.exporter.j_clients"
 BOARD_CLIENT: Final = f"{_MODULE}.BoardClient"
+BOARD_CLIENTS: Final = (BOARD_CLIENT, "hil.jumpstarter.clients.BoardClient")
+"""The second is sent by exporters with a hil from before its modules moved; it goes in 0.2."""
+
 PINS_CLIENT: Final = f"{_MODULE}.PinsClient"
 SETTINGS_CLIENT: Final = f"{_MODULE}.SettingsClient"
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from hil.history.analysis_text import Analysis
+    from hil.history.findings import Analysis
 
 TEST = "t.py::t"
 REAL = AttemptBench("0df10035", "0.09")
