@@ -18,7 +18,7 @@ from hil.lab.guard.exit_with_parent import exit_with_parent
 from hil.lab.guard.survival import find_dangers, is_first
 from hil.suite.boards.dependent_fixtures import DependentFixtures
 from hil.suite.boards.hooks import JUDGED, NOT_EXCUSED, PASSED, BoardHooks, ReturnedTests, has_failed
-from hil.suite.boards.plugin import BoardPlugin
+from hil.suite.boards.lifecycle import BoardLifecycle
 from hil.suite.hook_errors import contained, told
 from hil.suite.marker_errors import MarkerErrors
 from hil.suite.markers import MARKER_ERROR, Kind, kind_of, sort_tests
@@ -133,7 +133,7 @@ class Run:
         self.time_limit = TimeLimit()
         self.caught_errors = CaughtErrors()
         self._fixtures = DependentFixtures(self._block, self.time_limit)
-        self.boards = BoardPlugin(config, self.options, self.ledger, self.processes, self._fixtures)
+        self.boards = BoardLifecycle(config, self.options, self.ledger, self.processes, self._fixtures)
         self._blocked_outside = self._block.active  # by a run that has this run inside one of its tests
         parent = os.environ.pop(END_WITH, "")  # not for the runs that this one starts
         if self.processes.is_worker:

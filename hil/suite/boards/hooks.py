@@ -15,7 +15,7 @@ from hil.suite.outcome.user_properties import forget_judgement, has_verdict, ove
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from hil.suite.boards.plugin import BoardPlugin
+    from hil.suite.boards.lifecycle import BoardLifecycle
     from hil.suite.outcome.usb_block import UsbBlock
 
 __all__ = ["JUDGED", "NOT_EXCUSED", "PASSED", "BoardHooks", "ReturnedTests", "has_failed"]
@@ -43,14 +43,14 @@ def has_failed(item: pytest.Item) -> bool:
 
 
 class BoardHooks:
-    """The plugin.
+    """pytest hooks that acquire and release the board.
 
     Args:
         boards: This process's board.
         block: Keeps USB from no_hardware tests.
     """
 
-    def __init__(self, boards: BoardPlugin, block: UsbBlock) -> None:
+    def __init__(self, boards: BoardLifecycle, block: UsbBlock) -> None:
         self._boards = boards
         self._block = block
         self._late_failed = False

@@ -32,7 +32,7 @@ from hil.suite.outcome.user_properties import has_verdict, overrule_judgement
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from hil.suite.boards.plugin import BoardPlugin
+    from hil.suite.boards.lifecycle import BoardLifecycle
 
 __all__ = ["AttemptLabels", "Repeats", "attempts_of"]
 
@@ -55,7 +55,7 @@ class Repeats:
         boards: This process's board.
     """
 
-    def __init__(self, times: int, boards: BoardPlugin) -> None:
+    def __init__(self, times: int, boards: BoardLifecycle) -> None:
         self._times = times
         self._boards = boards
 

@@ -23,7 +23,7 @@ _LIBRARIES: Final = tuple({sysconfig.get_path(name) for name in ("stdlib", "pure
 
 
 class ShortFailures:
-    """The plugin.
+    """pytest hooks that hide frames and causes inside hil from a failure.
 
     Args:
         config: The run; with `--full-trace` nothing is hidden.

@@ -19,7 +19,7 @@ from hil.suite.outcome.user_properties import describe_caught, describe_requests
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from hil.suite.boards.plugin import BoardPlugin
+    from hil.suite.boards.lifecycle import BoardLifecycle
 
 __all__ = ["RequestCounter"]
 
@@ -35,7 +35,7 @@ class RequestCounter:
         required: Fail a hardware test that sent no request.
     """
 
-    def __init__(self, boards: BoardPlugin, *, required: bool) -> None:
+    def __init__(self, boards: BoardLifecycle, *, required: bool) -> None:
         self._boards = boards
         self._required = required
         self._by_fixture: dict[pytest.FixtureDef[Any], int] = {}

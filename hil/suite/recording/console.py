@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from hil.dutlink.board import Board
     from hil.dutlink.console.allowlist import ErrorLine
     from hil.dutlink.console.console import Console
-    from hil.suite.boards.plugin import BoardPlugin
+    from hil.suite.boards.lifecycle import BoardLifecycle
     from hil.suite.options import RunOptions
     from hil.suite.outcome.ledger import Ledger
 
@@ -42,7 +42,7 @@ _SHELL_BYTES: Final = 64 * 1024
 """How far back to search for the output of a board that left console mode."""
 
 
-def keep_consoles(config: pytest.Config, boards: BoardPlugin, options: RunOptions, ledger: Ledger) -> None:
+def keep_consoles(config: pytest.Config, boards: BoardLifecycle, options: RunOptions, ledger: Ledger) -> None:
     """Register the plugin that keeps and watches the consoles of tests."""
     folder = options.report / CONSOLE_FOLDER if options.report is not None else None
     kept_in = ConsoleFolder(folder, identity_of(config).key) if folder is not None else None
@@ -80,7 +80,7 @@ class ConsoleEvidence:
         ledger: Takes what the summary should tell; a full disk fails no test.
     """
 
-    def __init__(self, boards: BoardPlugin, kept: KeptWhere, ledger: Ledger) -> None:
+    def __init__(self, boards: BoardLifecycle, kept: KeptWhere, ledger: Ledger) -> None:
         self._boards = boards
         self._kept = kept
         self._ledger = ledger

@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from typing import Any
 
     from hil.evidence.run_folder import EvidenceFolder
-    from hil.suite.boards.plugin import BoardPlugin
+    from hil.suite.boards.lifecycle import BoardLifecycle
     from hil.suite.outcome.ledger import Ledger
 
 __all__ = ["Evidence", "keep_evidence"]
 
 
 def keep_evidence(
-    config: pytest.Config, folder: EvidenceFolder, boards: BoardPlugin, ledger: Ledger, boards_from: str
+    config: pytest.Config, folder: EvidenceFolder, boards: BoardLifecycle, ledger: Ledger, boards_from: str
 ) -> None:
     """Keep evidence of a run, and its results as `junit.xml` in the same folder unless JUnit goes elsewhere.
 
@@ -70,7 +70,7 @@ class Evidence:
     """
 
     def __init__(
-        self, config: pytest.Config, folder: EvidenceFolder, boards: BoardPlugin, ledger: Ledger
+        self, config: pytest.Config, folder: EvidenceFolder, boards: BoardLifecycle, ledger: Ledger
     ) -> None:
         self._config = config
         self._folder = folder

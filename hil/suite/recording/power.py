@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hil.dutlink.power.trace import PowerTrace
-    from hil.suite.boards.plugin import BoardPlugin
+    from hil.suite.boards.lifecycle import BoardLifecycle
 
 __all__ = ["PowerEvidence"]
 
@@ -35,7 +35,7 @@ class PowerEvidence:
         not_kept: Takes traces that cannot be kept; a full disk fails no test.
     """
 
-    def __init__(self, boards: BoardPlugin, folder: Path, not_kept: list[str]) -> None:
+    def __init__(self, boards: BoardLifecycle, folder: Path, not_kept: list[str]) -> None:
         self._not_kept = not_kept
         self._boards = boards
         self._folder = folder

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from hil.dutlink.board import Board
     from hil.evidence.run_folder import EvidenceFolder
-    from hil.suite.boards.plugin import BoardPlugin
+    from hil.suite.boards.lifecycle import BoardLifecycle
 
 __all__ = ["ResultRecorder"]
 
@@ -38,7 +38,7 @@ class ResultRecorder:
     """
 
     def __init__(
-        self, config: pytest.Config, boards: BoardPlugin, folder: EvidenceFolder, not_kept: list[str]
+        self, config: pytest.Config, boards: BoardLifecycle, folder: EvidenceFolder, not_kept: list[str]
     ) -> None:
         self._boards = boards
         self._folder = folder

@@ -33,7 +33,7 @@ BEFORE = (
     "hil.boards.search:open_board",
     "hil.boards.acquire:open_board",
     "hil.boards.acquire:under_guard",
-    "hil.suite.boards.plugin:describe_board",
+    "hil.suite.boards.lifecycle:describe_board",
     "hil.boards.sources:SimulatedSource.host",
     "hil.dutlink.settings:BoardSettings.read",
 )
@@ -59,11 +59,11 @@ SEAMS = (*BEFORE, *AFTER, *RECORDS, *LOOKS)
 IN_A_TEST = (
     *((seam, "acquire_for") for seam in (*BEFORE, *AFTER)),
     *((seam, "release_if_last") for seam in AFTER),
-    ("hil.suite.boards.plugin:describe_image", "record_result"),
+    ("hil.suite.boards.lifecycle:describe_image", "record_result"),
     *((seam, "pytest_runtest_protocol") for seam in RECORDS),
     *((seam, "pytest_runtest_makereport") for seam in (RECORDS[0], *LOOKS)),
 )
-"""Each with the function from which it is called: those of `BoardPlugin`, and hooks that do without it."""
+"""Each with the function from which it is called: those of `BoardLifecycle`, and hooks that do without it."""
 
 AROUND_A_RUN = (
     ("pytest_collection_finish", "-n0"),
@@ -78,7 +78,7 @@ AROUND_A_RUN = (
 FAILING = """
 import importlib, os, sys
 import pytest
-from hil.suite.boards.plugin import BoardPlugin
+from hil.suite.boards.lifecycle import BoardLifecycle
 
 SEAMS = {seams!r}
 ALWAYS = os.environ.get("INNER_FAILS_IN", "")  # a function in which all of them fail
@@ -114,8 +114,8 @@ def where(item):
 for seam in SEAMS:
     replace(seam)
 
-is_last = BoardPlugin._is_last
-BoardPlugin._is_last = lambda self, nodeid: "release_if_last" in nodeid or is_last(self, nodeid)
+is_last = BoardLifecycle._is_last
+BoardLifecycle._is_last = lambda self, nodeid: "release_if_last" in nodeid or is_last(self, nodeid)
 """
 TESTS = """
 import pytest
@@ -146,7 +146,7 @@ def run_failing(run_suite: RunSuite, pytester: pytest.Pytester, boards: str) -> 
     """Runs a test for each seam and place, with the error that the seam raises there."""
 
     def run(where: list[str], error: str, workers: str) -> InnerRun:
-        seams = (*SEAMS, "hil.suite.boards.plugin:describe_image")
+        seams = (*SEAMS, "hil.suite.boards.lifecycle:describe_image")
         pytester.makepyfile(failing=FAILING.format(seams=seams, error=error))
         source = TESTS.format(where=where)
         return run_suite(source, "-p", "failing", "--hil-report=kept", "--hil-wait=5", boards, workers)

@@ -38,10 +38,10 @@ if TYPE_CHECKING:
     from hil.suite.xdist.processes import Processes
     from hil.suite.xdist.worker_channel import WorkerChannel
 
-__all__ = ["BoardPlugin"]
+__all__ = ["BoardLifecycle"]
 
 
-class BoardPlugin:
+class BoardLifecycle:
     """This process's board, acquired before a test that uses one and released after the last of them.
 
     Args:

@@ -13,7 +13,7 @@ from hil.errors import BoardLostError, BoardUnsafeError
 from hil.lab.locks.holder import Holder
 from hil.lab.safe_state.record import BoardRecord, write_record
 from hil.suite.boards import unsafe_boards
-from hil.suite.boards.plugin import BoardPlugin
+from hil.suite.boards.lifecycle import BoardLifecycle
 from hil.suite.boards.unsafe_boards import look_after
 from hil.suite.outcome.ledger import Ledger, LeftBoard
 
@@ -38,9 +38,9 @@ class Session:
             raise self._errors.pop()
 
 
-def plugin_of(ledger: Ledger, session: Session | None = None) -> BoardPlugin:
+def lifecycle_of(ledger: Ledger, session: Session | None = None) -> BoardLifecycle:
     nothing: Any = SimpleNamespace(end=list, is_worker=False, block=None)
-    made = BoardPlugin(nothing, nothing, ledger, nothing, nothing)
+    made = BoardLifecycle(nothing, nothing, ledger, nothing, nothing)
     made._session = cast("Any", session)
     return made
 
@@ -50,7 +50,7 @@ def test_board_that_comes_back_is_told_only_if_it_fails_the_run(
     tmp_path: Path, error: Exception, told: int
 ) -> None:
     ledger = Ledger()
-    made = plugin_of(ledger, Session(tmp_path, error))
+    made = lifecycle_of(ledger, Session(tmp_path, error))
     made.release()
 
     made.release()
@@ -71,7 +71,7 @@ def test_end_that_is_interrupted_tells_of_each_board_and_waits_for_none(
     left = [LeftBoard(word, SERIAL, str(tmp_path), os.getpid(), 60.0) for word in ("first", "second")]
     ledger = Ledger(left=left)
 
-    plugin_of(ledger).end()
+    lifecycle_of(ledger).end()
 
     assert [one.partition(";")[0] for one in ledger.trouble] == ["first", "second"]
     assert ledger.unsafe
