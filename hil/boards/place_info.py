@@ -46,7 +46,7 @@ class PlaceInfo:
         """Return the place as plain data, for another machine."""
         return asdict(self)
 
-    def before(self, there: PlaceInfo) -> PlaceInfo:
+    def merged_over(self, there: PlaceInfo) -> PlaceInfo:
         """Return this machine's view of a place combined with the exporter's: this machine's goes first."""
         more = tuple(pattern for pattern in self.watch if pattern not in there.watch)
         return PlaceInfo(

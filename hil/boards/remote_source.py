@@ -119,7 +119,7 @@ class RemoteSource(BoardSource):
 
     def place_of(self, serial: str) -> PlaceInfo:
         """Return what both lab files say of the board's place; this machine's file goes first."""
-        return super().place_of(serial).before(self._provided().place)
+        return super().place_of(serial).merged_over(self._provided().place)
 
     def info_of(self, serial: str) -> BoardInfo:  # noqa: ARG002 - there is one board
         """Return the name and tags that the exporter's lab file gives to the board."""

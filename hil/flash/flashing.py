@@ -70,17 +70,19 @@ def flash_image(  # noqa: PLR0913 - what to write, and how
             return _flashed(disk, image, result)
         body = body_fingerprint(disk, result.image_bytes)
         mark_unverified(image.label)
-        with _clear_mark(result.boot_region, mark_unverified):
+        with _clear_mark_unless_unverified(result.boot_region, mark_unverified):
             result.boot_region.write(disk)
     with reattach() as disk:
         began = time.monotonic()
-        with _clear_mark(result.boot_region, mark_unverified):
+        with _clear_mark_unless_unverified(result.boot_region, mark_unverified):
             verify(disk, image, result, progress, body)
         return _flashed(disk, image, result, time.monotonic() - began)
 
 
 @contextmanager
-def _clear_mark(boot_region: BootRegion, mark_unverified: Callable[[str], None]) -> Iterator[None]:
+def _clear_mark_unless_unverified(
+    boot_region: BootRegion, mark_unverified: Callable[[str], None]
+) -> Iterator[None]:
     """Clear the record after the block, however it ends, if the boot region is verified or wiped."""
     try:
         yield

@@ -60,9 +60,9 @@ def verify(disk: Disk, image: Image, result: WriteResult, progress: Progress, bo
         if result.body_changed:
             comparison = _BodyComparison(disk, image, result, progress)
             if image.is_read_once:
-                comparison.with_hashes()
+                comparison.compare_hashes()
             else:
-                comparison.with_image()
+                comparison.compare_image()
     result.boot_region.is_unverified = False
 
 
@@ -104,7 +104,7 @@ class _BodyComparison:
     result: WriteResult
     progress: Progress
 
-    def with_hashes(self) -> None:
+    def compare_hashes(self) -> None:
         hasher = BlockHasher()
         with closing(read_ahead(self.disk, self.result.ranges)) as read:
             for part, data in read:
@@ -112,7 +112,7 @@ class _BodyComparison:
                 self.progress.advance(part.size_bytes)
         self._check_hashes(hasher.finish())
 
-    def with_image(self) -> None:
+    def compare_image(self) -> None:
         left = self.result.body_bytes
         with (
             BlockHasherThread() as hasher,

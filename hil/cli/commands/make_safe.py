@@ -72,7 +72,7 @@ class SafeCommand:
         self._lab = self._obeyed_lab()
         self._troubles: dict[str, str] = {}
 
-    def one(self, serial: str | None) -> dict[str, Any]:
+    def make_one_safe(self, serial: str | None) -> dict[str, Any]:
         """Make one board safe; None means the only board.
 
         Raises:
@@ -103,7 +103,7 @@ class SafeCommand:
             )
         return self._safe(board, event)
 
-    def one_if_unsafe(self, serial: str) -> dict[str, Any]:
+    def make_one_safe_if_unsafe(self, serial: str) -> dict[str, Any]:
         """Make a board safe unless its record says that it is safe; skip a board in use.
 
         Raises:
@@ -137,7 +137,7 @@ class SafeCommand:
             )
         return self._safe(board, event)
 
-    def all(self) -> Answer:
+    def make_all_safe(self) -> Answer:
         """Make all boards of the host safe, and list absent ones that are not safe by their record."""
         seen = list_boards(self._host, ANSWER_LIMIT_S)
         rows = [self._outcome(result) for result in seen]

@@ -63,11 +63,13 @@ def safe(  # noqa: PLR0913, PLR0917 - click gives each option by its name
         )
     from hil.cli.commands.make_safe import SafeCommand  # noqa: PLC0415 - the driver is imported on use
 
-    making_safe = SafeCommand(boards, wait_s, tell=lambda line: click.echo(line, err=True))
+    command = SafeCommand(boards, wait_s, tell=lambda line: click.echo(line, err=True))
     if if_unsafe and serial is not None:
-        return _told(Answer(making_safe.one_if_unsafe(serial)))
+        return _told(Answer(command.make_one_safe_if_unsafe(serial)))
     return _told(
-        making_safe.all() if every else Answer(making_safe.one(serial or os.environ.get("HIL_BOARD")))
+        command.make_all_safe()
+        if every
+        else Answer(command.make_one_safe(serial or os.environ.get("HIL_BOARD")))
     )
 
 

@@ -69,7 +69,7 @@ def flash(  # noqa: PLR0913 - what to write, how, and what to ask of the storage
     )
     with _then_off(stick, check_board):
         try:
-            flashed = _flash_unchanged(image, write)
+            flashed = _flash_or_blame_image(image, write)
         except BaseException as error:
             stick.add_note(error, check_proven)
             raise
@@ -78,7 +78,7 @@ def flash(  # noqa: PLR0913 - what to write, how, and what to ask of the storage
     return flashed
 
 
-def _flash_unchanged(image: Image, write: Callable[[], Flashed]) -> Flashed:
+def _flash_or_blame_image(image: Image, write: Callable[[], Flashed]) -> Flashed:
     """Flash, and raise the error of an image file that changed in place of a FlashError."""
     try:
         return write()

@@ -58,7 +58,7 @@ class LearnedSticks:
         known = self.recall()
         if known is None or not (
             (known.socket, known.names, known.bystanders) == (disk.socket, disk.names, bystanders)
-            and proven.is_at(known.came_after_s)
+            and proven.came_about(known.came_after_s)
         ):
             learned = LearnedSocket(self._usb_port, disk.socket, disk.names, proven.after_s, bystanders)
             self._memory.keep(learned)
@@ -78,7 +78,7 @@ class LearnedSticks:
         arrival = arrivals.get(known.socket) if known else None
         if known is None or arrival is None or arrival.disk.names != known.names:
             return None
-        alike = [one for one in arrivals.values() if one.is_at(known.came_after_s)]
+        alike = [one for one in arrivals.values() if one.came_about(known.came_after_s)]
         return arrival if alike == [arrival] else None
 
     def sockets_of_others(self) -> frozenset[str]:

@@ -136,7 +136,7 @@ class MuxWatch:
         came: dict[str, Arrival] = {}
 
         def look() -> bool:
-            for socket, disk in self._news(disks_by_socket(self._sys)).items():
+            for socket, disk in self._ready_new_disks(disks_by_socket(self._sys)).items():
                 if socket not in came or came[socket].disk.plug_number != disk.plug_number:
                     came[socket] = self._arrival(disk)
             self._looked(self._host.spent_s)
@@ -167,7 +167,9 @@ class MuxWatch:
     def elsewhere(self) -> list[UsbDisk]:
         """Return the disks that came at another socket than the learned one, without other boards' sticks."""
         now = disks_by_socket(self._sys)
-        return [disk for socket, disk in self._new(now).items() if socket not in {self.only, *self.ignored}]
+        return [
+            disk for socket, disk in self._new_disks(now).items() if socket not in {self.only, *self.ignored}
+        ]
 
     def watched(self, sockets: Iterable[str]) -> frozenset[str]:
         """Return these sockets without those of other boards' sticks."""
@@ -223,7 +225,7 @@ class MuxWatch:
         if len(mine) != 1:
             return None
         socket = mine[0].disk.socket
-        rivals = {other for other in gone.soon & came.keys() if came[other].is_at(mine[0].after_s)}
+        rivals = {other for other in gone.soon & came.keys() if came[other].came_about(mine[0].after_s)}
         moved = self.watched({*gone.left, *gone.came, *came})
         return mine[0] if rivals <= {socket} and moved <= {socket} else None
 
@@ -249,15 +251,15 @@ class MuxWatch:
         look()
         return gone
 
-    def _news(self, now: dict[str, UsbDisk]) -> dict[str, UsbDisk]:
+    def _ready_new_disks(self, now: dict[str, UsbDisk]) -> dict[str, UsbDisk]:
         """Return the disks that came since the mux turned, and that can be used."""
         return {
             socket: disk
-            for socket, disk in self._new(now).items()
+            for socket, disk in self._new_disks(now).items()
             if disk.is_ready and all((self._dev / medium.name).exists() for medium in disk.media)
         }
 
-    def _new(self, now: dict[str, UsbDisk]) -> dict[str, UsbDisk]:
+    def _new_disks(self, now: dict[str, UsbDisk]) -> dict[str, UsbDisk]:
         """Return the disks that were not there before the mux turned, nor their USB devices."""
         return {
             socket: disk

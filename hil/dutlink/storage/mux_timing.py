@@ -48,7 +48,7 @@ class Arrival:
     after_s: float
     connected_after_s: float | None = None
 
-    def is_at(self, after_s: float) -> bool:
+    def came_about(self, after_s: float) -> bool:
         """Return True if it came about `after_s` seconds after *host*."""
         return abs(after_s - self.after_s) <= EVEN_S
 

@@ -21,7 +21,7 @@ from hil.lab.locks.stopped_guards import guard_title, is_stopped
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["READY_S", "SCRIPT", "GuardProcess", "Reached", "diagnose", "interpreter", "watch_process"]
+__all__ = ["READY_S", "SCRIPT", "GuardChild", "GuardStage", "diagnose", "interpreter", "watch_process"]
 
 SCRIPT = Path(__file__).with_name("process.py")
 
@@ -59,7 +59,7 @@ LOOK_EVERY_S = 1.0
 END_S = 1.0
 
 
-class Reached(Enum):
+class GuardStage(Enum):
     """How far a guard process has come."""
 
     STARTED = auto()
@@ -67,7 +67,7 @@ class Reached(Enum):
     TAKEN = auto()
 
 
-class GuardProcess:
+class GuardChild:
     """One guard process. If it cannot be started, its socket is at its end.
 
     Args:
@@ -79,12 +79,12 @@ class GuardProcess:
     Attributes:
         socket: The socket to the guard.
         pid: The guard's pid while it is ready; else 0.
-        reached: How far the guard has come.
+        stage: How far the guard has come.
         problem: Why this is no working guard; empty if that is not known.
     """
 
     def __init__(self, task: str, lock: int, controller: int, kept: tuple[int, ...]) -> None:
-        self.pid, self.reached, self.problem = 0, Reached.STARTED, ""
+        self.pid, self.stage, self.problem = 0, GuardStage.STARTED, ""
         self._turn = threading.Lock()
         # What to kill: the process that forks the guard, or the guard's pidfd once it is ready.
         self._victim: subprocess.Popen[bytes] | int | None = None
@@ -122,7 +122,7 @@ class GuardProcess:
             self.problem = f"it did not start within {READY_S:.0f} s"
         except OSError:
             pass
-        self.end(kill=self.reached is not Reached.TAKEN)
+        self.end(kill=self.stage is not GuardStage.TAKEN)
 
     def _receive(self) -> bytes:
         """Return what the guard says next; empty if it has ended, or was stopped and must be replaced."""
@@ -138,7 +138,7 @@ class GuardProcess:
     def _handle(self, message: bytes, on_ready: Callable[[], None]) -> None:
         word, _, rest = message.partition(b" ")
         if word == TAKEN.rstrip():
-            self.reached = Reached.TAKEN
+            self.stage = GuardStage.TAKEN
         elif word == BROKEN:
             self.problem = rest.decode(errors="replace")
         elif word == READY:
@@ -155,7 +155,7 @@ class GuardProcess:
         self.socket.settimeout(None)
         with self._turn:
             first, self._victim = self._victim, pidfd
-            self.pid, self.reached = pid, Reached.READY
+            self.pid, self.stage = pid, GuardStage.READY
         if isinstance(first, subprocess.Popen):
             first.wait()  # it has ended: it only forked the guard
 

@@ -13,7 +13,7 @@ from hil.dutlink.standard_streams import keep_standard_streams
 from hil.errors import GuardError
 from hil.forked_child import forget_on_fork
 from hil.lab.backoff import Backoff
-from hil.lab.guard.child import READY_S, SCRIPT, GuardProcess, Reached, diagnose, interpreter
+from hil.lab.guard.child import READY_S, SCRIPT, GuardChild, GuardStage, diagnose, interpreter
 from hil.lab.guard.process import RELEASED
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class Guard:
     ) -> None:
         keep_standard_streams()
         kept = (task.node, task.drivers)
-        self._start = partial(GuardProcess, task.to_json(), lock_descriptor, controller, kept)
+        self._start = partial(GuardChild, task.to_json(), lock_descriptor, controller, kept)
         self._on_loss = on_loss
         self._serial = task.serial
         self._changed = threading.Condition()
@@ -113,16 +113,16 @@ class Guard:
             self._state = _State.OVER
             self._process.hang_up()
         self._watcher.join(TAKE_S)
-        if self._process.reached is not Reached.TAKEN:
+        if self._process.stage is not GuardStage.TAKEN:
             self._process.end(kill=True)  # it is stopped, or hangs: it must not act when it continues
             self._watcher.join(END_S)
         for _attempt in range(ATTEMPTS):
-            if self._process.reached is not Reached.TAKEN:
+            if self._process.stage is not GuardStage.TAKEN:
                 self._process.socket.close()
                 self._process = self._start()
                 self._process.hang_up()
                 self._process.listen()
-        if self._process.reached is not Reached.TAKEN:
+        if self._process.stage is not GuardStage.TAKEN:
             raise self._as_error(self._process.problem)
 
     def join(self) -> None:
@@ -142,7 +142,7 @@ class Guard:
         while True:
             process, began = self._process, time.monotonic()
             process.listen(self._note_ready)
-            failures = failures + 1 if process.reached is Reached.STARTED else 0
+            failures = failures + 1 if process.stage is GuardStage.STARTED else 0
             if time.monotonic() - began > LONG_LIFE_S:
                 backoff.reset()
             if failures >= ATTEMPTS:
@@ -161,7 +161,7 @@ class Guard:
                 self._state = _State.GUARDED
             self._changed.notify_all()
 
-    def _give_up(self, last: GuardProcess) -> None:
+    def _give_up(self, last: GuardChild) -> None:
         last.problem = last.problem or diagnose()
         with self._changed:
             before = self._state

@@ -9,14 +9,14 @@ from hil.boards.place_info import PlaceInfo
 THERE = PlaceInfo("leave", ("hot", "EXT4"), {"power_on": "p1,w5", "power_off": "p0"}, simulated=True)
 
 
-def test_before_keeps_the_exporter_s_values_where_this_machine_has_none() -> None:
-    assert PlaceInfo().before(THERE) == THERE
+def test_merged_over_keeps_the_exporter_s_values_where_this_machine_has_none() -> None:
+    assert PlaceInfo().merged_over(THERE) == THERE
 
 
-def test_before_prefers_this_machine_s_values_and_adds_its_patterns() -> None:
+def test_merged_over_prefers_this_machine_s_values_and_adds_its_patterns() -> None:
     here = PlaceInfo("off", ("EXT4", "oops"), {"power_on": "p1"})
 
-    both = here.before(THERE)
+    both = here.merged_over(THERE)
 
     assert both == PlaceInfo("off", ("hot", "EXT4", "oops"), {"power_on": "p1", "power_off": "p0"}, True)
 
