@@ -56,11 +56,15 @@ def cli(as_json: bool) -> None:
 
 @cli.result_callback()
 def _print(answer: Any, *, as_json: bool) -> int:  # noqa: ANN401 - the result of any command
-    given = answer if isinstance(answer, Answer) else Answer(answer)
-    text = json.dumps(given.value) if as_json else _as_text(given.value if given.text is None else given.text)
-    if given.value is not None and text:  # an empty list prints no line
+    result = answer if isinstance(answer, Answer) else Answer(answer)
+    text = (
+        json.dumps(result.value)
+        if as_json
+        else _as_text(result.value if result.text is None else result.text)
+    )
+    if result.value is not None and text:  # an empty list prints no line
         click.echo(text)
-    return given.status
+    return result.status
 
 
 def _as_text(value: Any, indent: str = "") -> str:  # noqa: ANN401 - as above
@@ -98,33 +102,35 @@ def _shown(item: Any) -> str:  # noqa: ANN401 - as above
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    argv = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        result = cli.main(given, prog_name="hil", standalone_mode=False)
+        result = cli.main(argv, prog_name="hil", standalone_mode=False)
     except (click.ClickException, HilError) as error:
-        return _complain(error, given)
+        return _complain(error, argv)
     except (click.Abort, KeyboardInterrupt):
         return _INTERRUPTED
     except BrokenPipeError:
         return _reader_left()
     except (OSError, MemoryError, RuntimeError) as error:
-        return _complain(_of_the_machine(error), given)
+        return _complain(_of_the_machine(error), argv)
     return result if isinstance(result, int) else 0
 
 
-def _complain(error: click.ClickException | HilError, given: Sequence[str]) -> int:
-    as_json = wants_json(given)
+def _complain(error: click.ClickException | HilError, argv: Sequence[str]) -> int:
+    as_json = wants_json(argv)
     if isinstance(error, click.exceptions.NoArgsIsHelpError) and not as_json:
         click.echo(error.format_message(), err=True)
         return _MISUSE
-    told = _told(error, given) if isinstance(error, click.ClickException) else error
+    reported = _as_usage_error(error, argv) if isinstance(error, click.ClickException) else error
     click.echo(
-        json.dumps(told.parts) if as_json else f"hil: {without_ci_commands(sanitize_text(str(told)))}",
+        json.dumps(reported.parts)
+        if as_json
+        else f"hil: {without_ci_commands(sanitize_text(str(reported)))}",
         err=True,
     )
-    if isinstance(told, InterruptionError):
-        return told.status
-    return _MISUSE if isinstance(told, UsageError) else 1
+    if isinstance(reported, InterruptionError):
+        return reported.status
+    return _MISUSE if isinstance(reported, UsageError) else 1
 
 
 def _of_the_machine(error: OSError | MemoryError | RuntimeError) -> HilError:
@@ -150,7 +156,7 @@ def _reader_left() -> int:
     return 0
 
 
-def _told(error: click.ClickException, given: Sequence[str]) -> UsageError:
+def _as_usage_error(error: click.ClickException, argv: Sequence[str]) -> UsageError:
     context = error.ctx if isinstance(error, click.UsageError) else None
     command = context.command_path if context else "hil"
     near = getattr(error, "possibilities", None)
@@ -173,7 +179,7 @@ def _told(error: click.ClickException, given: Sequence[str]) -> UsageError:
     if isinstance(error, click.UsageError) and not isinstance(error, click.exceptions.NoArgsIsHelpError):
         from hil.cli.suggestions import suggest_command_line  # noqa: PLC0415 - only after a typing error
 
-        meant = suggest_command_line(error, given) or meant
+        meant = suggest_command_line(error, argv) or meant
     return UsageError(what, remedy=meant or f"{command} --help")
 
 

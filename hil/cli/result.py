@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Answer"]
+__all__ = ["KILLED", "Answer"]
+
+KILLED = 128
+"""Number that shells add to the signal that ended a program, for its exit status."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import signal
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn
 
+from hil.cli.result import KILLED
 from hil.cli.standard_output import stop_waiting_for_readers
 from hil.errors import HilError
 
@@ -17,14 +18,12 @@ if TYPE_CHECKING:
 __all__ = ["InterruptionError", "detach_stick_on_signal"]
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_KILLED = 128
-"""Number that shells add to the signal that ended a program, for its exit status."""
 
 
 class InterruptionError(HilError):
     """A signal ended the command; `status` is its exit status."""
 
-    status = _KILLED + signal.SIGINT
+    status = KILLED + signal.SIGINT
 
 
 class _EndRequest(KeyboardInterrupt):
@@ -54,7 +53,7 @@ def detach_stick_on_signal(board: Board, interrupted: str) -> Iterator[None]:
     except _EndRequest as request:
         for one in before:
             signal.signal(one, signal.SIG_IGN)  # a second Ctrl-C would leave the stick where it is
-        raise _given_in(board, interrupted, request) from None
+        raise _interruption_error(board, interrupted, request) from None
     finally:
         for one, handler in before.items():
             signal.signal(one, handler)
@@ -70,13 +69,15 @@ def _ask(number: int, _frame: object) -> NoReturn:
     raise _EndRequest(number)
 
 
-def _given_in(board: Board, interrupted: str, request: _EndRequest) -> InterruptionError:
+def _interruption_error(board: Board, interrupted: str, request: _EndRequest) -> InterruptionError:
     where = "the stick is detached now (position off)"
     try:
         board.storage.off()
     except HilError as error:
         where = f"the stick may still be on the host: {error.what}"
     why = "; ".join((*getattr(request, "__notes__", ()), where))
-    told = InterruptionError(interrupted, why=why, remedy="the same command again", serial=board.serial)
-    told.status = _KILLED + request.number
-    return told
+    interruption = InterruptionError(
+        interrupted, why=why, remedy="the same command again", serial=board.serial
+    )
+    interruption.status = KILLED + request.number
+    return interruption

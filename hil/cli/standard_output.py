@@ -12,9 +12,9 @@ import select
 import sys
 from typing import ClassVar, Final, TextIO
 
-__all__ = ["stop_waiting_for_readers", "tolerate_closed_output"]
+__all__ = ["PIPE_BYTES", "stop_waiting_for_readers", "tolerate_closed_output"]
 
-_PIECE_BYTES: Final = 4096
+PIPE_BYTES: Final = 4096
 """Number of bytes that a writable pipe takes without blocking (PIPE_BUF, pipe(7))."""
 
 _LOOK_MS: Final = 200
@@ -75,7 +75,7 @@ class _Output(io.FileIO):
         try:
             while not self._is_refused and not self._room.poll(_LOOK_MS):
                 self._is_refused = self.is_ending
-            return len(data) if self._is_refused else os.write(self.fileno(), memoryview(data)[:_PIECE_BYTES])
+            return len(data) if self._is_refused else os.write(self.fileno(), memoryview(data)[:PIPE_BYTES])
         except KeyboardInterrupt:
             stop_waiting_for_readers()
             raise

@@ -16,12 +16,12 @@ _OF_COMMANDS: Final = ("--board", "--boards", "--wait")
 """Options with a value that stand after a command."""
 
 
-def suggest_command_line(error: click.UsageError, given: Sequence[str]) -> str:
+def suggest_command_line(error: click.UsageError, argv: Sequence[str]) -> str:
     """Return the command line that was probably meant, or an empty text.
 
     Args:
         error: Click's error.
-        given: The arguments of `hil`.
+        argv: The arguments of `hil`.
     """
     context = error.ctx
     if context is None or isinstance(error, click.MissingParameter):
@@ -29,38 +29,38 @@ def suggest_command_line(error: click.UsageError, given: Sequence[str]) -> str:
     is_group = isinstance(context.command, click.Group)
     if isinstance(error, click.NoSuchOption):
         is_early = is_group and error.option_name in _OF_COMMANDS
-        return _option_last(error.option_name, given) if is_early else ""
+        return _option_last(error.option_name, argv) if is_early else ""
     path = context.command_path.split()[1:]
     return (
         ""
-        if is_group or list(given[: len(path)]) != path
-        else _of_arguments(error, context.command, given, path)
+        if is_group or list(argv[: len(path)]) != path
+        else _of_arguments(error, context.command, argv, path)
     )
 
 
 def _of_arguments(
-    error: click.UsageError, command: click.Command, given: Sequence[str], path: Sequence[str]
+    error: click.UsageError, command: click.Command, argv: Sequence[str], path: Sequence[str]
 ) -> str:
     """Return the words with the nearest choice, or with `--board` before a lone board."""
     parser = command.make_parser(click.Context(command))
-    options, extra, _ = parser.parse_args(list(given[len(path) :]))
+    options, extra, _ = parser.parse_args(list(argv[len(path) :]))
     if isinstance(error, click.BadParameter):
-        return _nearest_choice(error.param, options, given)
+        return _nearest_choice(error.param, options, argv)
     takes_board = any("--board" in parameter.opts for parameter in command.params)
     if takes_board and len(extra) == 1 and options.get("serial") is None:
-        return _typed([*(word for word in given if word != extra[0]), "--board", extra[0]])
+        return _typed([*(word for word in argv if word != extra[0]), "--board", extra[0]])
     return ""
 
 
-def _option_last(option: str, given: Sequence[str]) -> str:
+def _option_last(option: str, argv: Sequence[str]) -> str:
     """Return the words with an option and its value at the end, or an empty text if there is no command."""
-    at = next((at for at, word in enumerate(given) if word.partition("=")[0] == option), len(given))
-    end = at + (1 if "=" in "".join(given[at : at + 1]) else 2)
-    others = [*given[:at], *given[end:]]
-    return _typed([*others, *given[at:end]]) if any(not word.startswith("-") for word in others) else ""
+    at = next((at for at, word in enumerate(argv) if word.partition("=")[0] == option), len(argv))
+    end = at + (1 if "=" in "".join(argv[at : at + 1]) else 2)
+    others = [*argv[:at], *argv[end:]]
+    return _typed([*others, *argv[at:end]]) if any(not word.startswith("-") for word in others) else ""
 
 
-def _nearest_choice(parameter: click.Parameter | None, options: dict[str, Any], given: Sequence[str]) -> str:
+def _nearest_choice(parameter: click.Parameter | None, options: dict[str, Any], argv: Sequence[str]) -> str:
     """Return the words with the nearest choice in place of a wrong value."""
     if parameter is None or not isinstance(parameter.type, click.Choice):
         return ""
@@ -68,7 +68,7 @@ def _nearest_choice(parameter: click.Parameter | None, options: dict[str, Any], 
 
     value = options.get(parameter.name or "")
     near = get_close_matches(str(value).lower(), map(str, parameter.type.choices), n=1)
-    return _typed([near[0] if word == value else word for word in given]) if near else ""
+    return _typed([near[0] if word == value else word for word in argv]) if near else ""
 
 
 def _typed(words: Sequence[str]) -> str:

@@ -36,8 +36,8 @@ class RemoteStorage(Protocol):
         """Do what `Storage.read` promises."""
         ...
 
-    def check_proven(self) -> None:
-        """Do what `Storage.check_proven` promises."""
+    def check_image_verified(self) -> None:
+        """Do what `Storage.check_image_verified` promises."""
         ...
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hil.cli.board_options import BoardSelection, board_command
-from hil.cli.result import Answer
+from hil.cli.result import KILLED, Answer
 from hil.cli.terminal import EndedError, raw_terminal, signals_as_errors
 from hil.errors import ConsoleError, HilError, UsageError
 
@@ -44,9 +44,6 @@ KEYS = (
     "all other keys go to the DUT, also Ctrl-C",
 )
 """Text of the help key."""
-
-_KILLED = 128
-"""Number that shells add to the signal that ended a program, for its exit status."""
 
 
 @click.command()
@@ -87,7 +84,7 @@ def console(
             output = ConsoleOutput(sys.stdout.fileno())
             _talk(board, [_shown(output, as_json=as_json), *kept], output, keys, power_on=power_on)
         except EndedError as ended:
-            return Answer(None, _KILLED + ended.number)
+            return Answer(None, KILLED + ended.number)
         except HilError:  # some are an OSError, too
             raise
         except BrokenPipeError:

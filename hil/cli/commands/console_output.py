@@ -8,12 +8,10 @@ import termios
 from contextlib import suppress
 from typing import Final
 
+from hil.cli.standard_output import PIPE_BYTES
 from hil.dutlink.timing import Deadline
 
 __all__ = ["ConsoleOutput"]
-
-_PIECE_BYTES: Final = 4096
-"""Number of bytes that a writable pipe takes without blocking (PIPE_BUF, pipe(7))."""
 
 _REOPEN_FLAGS: Final = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
@@ -77,8 +75,8 @@ def _writer(descriptor: int) -> tuple[int, int]:
     is not allowed (a terminal of another user, after su), it gets bytes one by one.
     """
     if not os.isatty(descriptor):
-        return descriptor, _PIECE_BYTES
+        return descriptor, PIPE_BYTES
     try:
-        return os.open(f"/proc/self/fd/{descriptor}", _REOPEN_FLAGS), _PIECE_BYTES
+        return os.open(f"/proc/self/fd/{descriptor}", _REOPEN_FLAGS), PIPE_BYTES
     except OSError:
         return descriptor, 1

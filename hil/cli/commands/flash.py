@@ -79,10 +79,10 @@ def flash(  # noqa: PLR0913 - its options
         was_on = board.power.draws()
         with detach_stick_on_signal(board, interrupted), show_progress() as progress:
             flashed = board.storage.flash(opened, progress=progress, force=force)
-        data = {"board": board.serial, **_told(flashed), **_told_of(opened), "dut_was_on": was_on}
+        data = {"board": board.serial, **_result_data(flashed), **_image_data(opened), "dut_was_on": was_on}
         kept = f"interrupted: {image.name} is on the stick and verified; the stick was not connected"
         with detach_stick_on_signal(board, kept):
-            data |= _given(board, then)
+            data |= _move_stick(board, then)
         return Answer(data, text=_sentence(board, flashed, opened, data))
 
 
@@ -96,7 +96,7 @@ def _map(bmap: Path | None, no_bmap: bool) -> Path | bool:
     return bmap or not no_bmap
 
 
-def _told(flashed: Flashed) -> dict[str, Any]:
+def _result_data(flashed: Flashed) -> dict[str, Any]:
     return {
         "image": flashed.label,
         "result": "written and verified" if flashed.was_written else "on the stick already",
@@ -129,14 +129,14 @@ def _sentence(board: Board, flashed: Flashed, image: Image, data: dict[str, Any]
     return "\n".join(lines)
 
 
-def _told_of(image: Image) -> dict[str, Any]:
+def _image_data(image: Image) -> dict[str, Any]:
     """Return the used block map and the remarks on the image."""
     map_label = getattr(image, "map_label", "")
-    told: dict[str, Any] = {"bmap": map_label} if map_label else {}
-    return told | ({"notes": list(image.remarks)} if image.remarks else {})
+    data: dict[str, Any] = {"bmap": map_label} if map_label else {}
+    return data | ({"notes": list(image.remarks)} if image.remarks else {})
 
 
-def _given(board: Board, then: str) -> dict[str, str]:
+def _move_stick(board: Board, then: str) -> dict[str, str]:
     """Move the stick to its final position; `flash` has left it detached."""
     if then == "dut":
         board.storage.dut()

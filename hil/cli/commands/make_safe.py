@@ -150,7 +150,7 @@ class SafeCommand:
         try:
             return current_lab()
         except UntrustedFileError as error:
-            self._tell(f"hil: {_told(error)}; all boards are made safe without it")
+            self._tell(f"hil: {_error_line(error)}; all boards are made safe without it")
             return Lab()
 
     def _only(self) -> str | None:
@@ -165,7 +165,7 @@ class SafeCommand:
 
     def _outcome(self, result: ProbeResult) -> dict[str, Any]:
         if result.serial is None or result.verdict not in _MAY_ANSWER:
-            why = _told(result.error) if result.error else ""
+            why = _error_line(result.error) if result.error else ""
             return _row(result.serial or f"at {result.location}", str(result.verdict), None, why)
         if self._lab.leaves_alone(result.serial):
             return self._left_alone(result.serial)
@@ -174,7 +174,7 @@ class SafeCommand:
         except BoardBusyError as error:
             return _row(result.serial, "busy", None, error.why)
         except HilError as error:
-            return _row(result.serial, "failed", None, _told(error))
+            return _row(result.serial, "failed", None, _error_line(error))
         if event.amps is None:
             return _row(result.serial, "failed", None, event.why)
         return self._safe(result.serial, event)
@@ -191,10 +191,10 @@ class SafeCommand:
                 host=self._host,
             )
         except SpoiltFileError as error:
-            self._troubles[serial] = f"without a lease: {_told(error)}"
+            self._troubles[serial] = f"without a lease: {_error_line(error)}"
             return make_safe_and_record(lock_folder(), serial, safety)
         if (trouble := lock_file_problem(lock_folder(), serial)) is not None:
-            self._troubles[serial] = _told(trouble)
+            self._troubles[serial] = _error_line(trouble)
         with lease:
             return make_safe_and_record(lock_folder(), serial, safety, lease=lease)
 
@@ -216,7 +216,7 @@ def _row(serial: str, outcome: str, amps: float | None, why: str = "") -> dict[s
     return {"board": serial, "outcome": outcome, "amps": amps, "why": why}
 
 
-def _told(error: HilError) -> str:
+def _error_line(error: HilError) -> str:
     return sanitize_line(f"{error.what}: {error.why}; {error.remedy}")
 
 

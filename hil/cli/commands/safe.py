@@ -65,15 +65,15 @@ def safe(  # noqa: PLR0913, PLR0917 - click gives each option by its name
 
     command = SafeCommand(boards, wait_s, tell=lambda line: click.echo(line, err=True))
     if if_unsafe and serial is not None:
-        return _told(Answer(command.make_one_safe_if_unsafe(serial)))
-    return _told(
+        return _with_sentences(Answer(command.make_one_safe_if_unsafe(serial)))
+    return _with_sentences(
         command.make_all_safe()
         if every
         else Answer(command.make_one_safe(serial or os.environ.get("HIL_BOARD")))
     )
 
 
-def _told(answer: Answer) -> Answer:
+def _with_sentences(answer: Answer) -> Answer:
     """Add a sentence for each board to an answer."""
     rows = answer.value if isinstance(answer.value, list) else [answer.value]
     return replace(answer, text="\n".join(map(_sentence, rows)))

@@ -49,7 +49,7 @@ def flash(  # noqa: PLR0913 - what to write, how, and what to ask of the storage
     force: bool,
     earlier: Flashed | None,
     mark_unverified: Callable[[str], None],
-    check_proven: Callable[[], None],
+    check_image_verified: Callable[[], None],
     check_board: Callable[[], None],
 ) -> Flashed:
     """Flash an image, then turn the storage off; see `Storage.flash` and `flash_image`.
@@ -61,7 +61,7 @@ def flash(  # noqa: PLR0913 - what to write, how, and what to ask of the storage
         force: Write everything, even if the stick holds it already.
         earlier: See `flash_image`.
         mark_unverified: See `flash_image`.
-        check_proven: Raises FlashError if the stick may boot an image that is not verified.
+        check_image_verified: Raises FlashError if the stick may boot an image that is not verified.
         check_board: Raises the error of a board that does not answer.
     """
     write = partial(
@@ -71,7 +71,7 @@ def flash(  # noqa: PLR0913 - what to write, how, and what to ask of the storage
         try:
             flashed = _flash_or_blame_image(image, write)
         except BaseException as error:
-            stick.add_note(error, check_proven)
+            stick.add_note(error, check_image_verified)
             raise
     for remark in image.remarks:
         logger.warning("%s", remark)
@@ -145,12 +145,12 @@ class SameStick:
         written_bytes = sum(disk.written_bytes for disk in written)
         return f"up to {written_bytes} bytes were written to {written[-1].node.name} before that"
 
-    def add_note(self, error: BaseException, check_proven: Callable[[], None]) -> None:
+    def add_note(self, error: BaseException, check_image_verified: Callable[[], None]) -> None:
         """Add to an error what was written, unless it says so, and whether the stick may boot."""
         if self.written not in str(error):
             error.add_note(self.written)
         try:
-            check_proven()
+            check_image_verified()
         except FlashError:
             error.add_note("the stick may boot an image that is not verified")
         except HilError:

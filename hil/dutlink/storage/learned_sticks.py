@@ -112,7 +112,7 @@ class LearnedSticks:
         """Record for all users of the board on this host that its stick may boot an unverified image."""
         self._memory.mark_unverified(image)
 
-    def check_proven(self) -> None:
+    def check_image_verified(self) -> None:
         """Return unless the stick may boot an image that was written and not read back.
 
         Raises:

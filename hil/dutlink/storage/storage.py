@@ -113,7 +113,7 @@ class Storage(Noun):
         return self._stick.path
 
     @property
-    def proven_node(self) -> Path | None:
+    def verified_node(self) -> Path | None:
         """The stick's device node, or None if no disk is there that is proven to be the stick."""
         return self.node if self._stick.here is not None else None
 
@@ -153,7 +153,7 @@ class Storage(Noun):
             BoardFaultError, BoardLostError: The board did not take the request.
         """
         if not force:
-            self.check_proven()
+            self.check_image_verified()
         self._mux.turn(Position.DUT, DetachReason.of(force=force))
         self._stick.end_turn()
 
@@ -350,7 +350,7 @@ class Storage(Noun):
                 force=force,
                 earlier=earlier,
                 mark_unverified=self._stick.learned.mark_unverified,
-                check_proven=self.check_proven,
+                check_image_verified=self.check_image_verified,
                 check_board=self.check_board,
             )
             self._flashed_files = (files, self._mux.changes)
@@ -392,13 +392,13 @@ class Storage(Noun):
         """Forget the position and what was flashed: the mux may be turned by other means, as by the shell."""
         self._mux.forget()
 
-    def check_proven(self) -> None:
+    def check_image_verified(self) -> None:
         """Return unless the stick may boot an image that was written and not read back.
 
         Raises:
             FlashError: It may.
         """
-        (self._remote or self._stick.learned).check_proven()
+        (self._remote or self._stick.learned).check_image_verified()
 
     def check_board(self) -> None:
         """Return if the board still answers.

@@ -74,8 +74,8 @@ class RemoteStick:
             exchange.receive(FrameKind.DONE)
         return ReadBack(path, size, Path(facts["node"]), time.monotonic() - began)
 
-    def check_proven(self) -> None:
-        """Have the exporter check its record of the stick; see `Storage.check_proven`."""
+    def check_image_verified(self) -> None:
+        """Have the exporter check its record of the stick; see `Storage.check_image_verified`."""
         with self._exchange() as exchange:
             exchange.send(Frame.with_json(FrameKind.BEGIN, {"check_proven": True}))
             exchange.receive(FrameKind.DONE)

@@ -77,7 +77,7 @@ class StickService:
     def _do(self, begin: dict[str, Any]) -> dict[str, Any]:
         if begin.get("check_proven"):
             with self._tenant.board() as board:
-                board.storage.check_proven()
+                board.storage.check_image_verified()
             return {}
         return self._read(begin) if begin.get("read") else self._flash(begin)
 

@@ -49,6 +49,6 @@ def _find_stick(present_storage: Callable[[], Storage]) -> tuple[Path, int] | No
     if storage.position is Position.HOST and (storage.node is None or storage.is_awaited):
         with suppress(HilError):  # the run that waits for the stick gets this error
             storage.wait_for_node()
-    node = storage.proven_node
+    node = storage.verified_node
     size = size_bytes(node) if node is not None else 0
     return (node, size) if node is not None and size else None

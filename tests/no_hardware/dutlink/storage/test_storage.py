@@ -221,5 +221,5 @@ class FakeRemote:
     def read(self, *_: object) -> Any:
         self.asked.append("read")
 
-    def check_proven(self) -> None:
-        self.asked.append("check_proven")
+    def check_image_verified(self) -> None:
+        self.asked.append("check_image_verified")
