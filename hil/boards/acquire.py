@@ -224,8 +224,8 @@ class BoardAcquirer:
     def _open(self, host: Host, lease: GuardedLease, test: str) -> AcquiredBoard:
         """Open a board and make it safe; leave a board that cannot be made safe to its guard.
 
-        The stick is not taken from a program of this host. Only if the last holder died without making the
-        board safe, the guard has taken it before.
+        The stick is not taken from a program of this host. Exception: if the last holder died without making
+        the board safe, the board was made safe when it was leased, and the stick taken.
 
         Raises:
             StickInUseError: A program of this host uses the stick; nothing was done to the board.

@@ -110,7 +110,7 @@ class AcquiredBoard:
         return self.lost is None and not self.replaced and self.board.is_reachable()
 
     def probe(self, silence_s: float) -> ProbeResult:
-        """Look whether the board is there: the proof of every verdict.
+        """Probe the board; verdicts rest on this.
 
         A board that answers is present, even if it cannot be opened a second time. A board that is gone or
         silent is lost, also if another device without a serial number is on the bus. A power sequence that

@@ -121,7 +121,7 @@ class RemoteSource(BoardSource):
         """Return what both lab files say of the board's place; this machine's file goes first."""
         return super().place_of(serial).merged_over(self._provided().place)
 
-    def info_of(self, serial: str) -> BoardInfo:  # noqa: ARG002 - there is one board
+    def remote_info_of(self, serial: str) -> BoardInfo:  # noqa: ARG002 - there is one board
         """Return the name and tags that the exporter's lab file gives to the board."""
         return self._provided().info
 
@@ -180,9 +180,10 @@ class RemoteSource(BoardSource):
         return board
 
     def _patience_s(self, serial: str | None, requirement: BoardRequirement) -> float:
-        """Return how long to wait: what the controller has left over, which waited for the same lab.
+        """Return how many seconds to wait for a board.
 
-        The controller leased what boards there were for tests that take any board.
+        With a controller, only the wait that remains: `wait_s` minus the controller's wait for the same lab;
+        0 for a test that takes any board, because the controller leased all free boards.
         """
         if self._leases is None or serial is not None:
             return self._wait_s

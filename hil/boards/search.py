@@ -118,7 +118,7 @@ class BoardSearch:
     def info_of(self, board: Board) -> BoardInfo:
         """Return a board's name and tags, from its settings and from lab files."""
         settings = board.settings.read()
-        remote = self._source.info_of(board.serial)
+        remote = self._source.remote_info_of(board.serial)
         name = self._lab.name_of(board.serial) or remote.name or settings.name
         tags = self._lab.tags_of(board.serial).union(split_tags(settings.tags), remote.tags)
         return BoardInfo(board.serial, name, tags)

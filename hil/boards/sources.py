@@ -75,7 +75,7 @@ class BoardSource:
         return Safety(arguments=arguments, limit_s=2 * answer_s)
 
     def safety_of(self, serial: str, answer_s: float = ANSWER_LIMIT_S) -> Safety:
-        """Return the same, as the lab file wants it for a board."""
+        """Return `safety()` with the board's policy from the lab file."""
         return self._lab.safety_of(serial, self.safety(answer_s))
 
     def place_of(self, serial: str) -> PlaceInfo:
@@ -88,7 +88,7 @@ class BoardSource:
         """Return how lab files say that a board is wired."""
         return self._lab.wiring_of(serial)
 
-    def info_of(self, serial: str) -> BoardInfo:
+    def remote_info_of(self, serial: str) -> BoardInfo:
         """Return the name and tags that a remote lab file gives to a board; empty for a local board."""
         from hil.boards.requirements import BoardInfo  # noqa: PLC0415 - `hil power` does without it
 

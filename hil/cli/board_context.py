@@ -182,8 +182,8 @@ def use_board_safely(
 ) -> Iterator[tuple[Board, GuardedLease]]:
     """Lease and open a board as a test run does, for a `with` block: with a guard, and safe before and after.
 
-    If a program of this host uses the stick, it keeps it: the block does not begin, or the stick stays on the
-    host after the block, with the DUT off.
+    If a program of this host uses the stick, raise StickInUseError: before the block, or after it, with the
+    DUT off and the stick left on the host.
 
     Args:
         selection: The board, and the time to wait for it.

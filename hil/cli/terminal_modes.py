@@ -26,10 +26,7 @@ _PRIVATE_OFF: Final = (
     *(2004, 2026),  # bracketed paste, synchronized output
 )
 _PRIVATE_ON: Final = (7, 25)  # wrap at the end of a line, cursor
-_ALTERNATE: Final = (
-    47,
-    1047,
-)  # the alternate screen; 1049 would also restore the cursor, even if unused
+_ALTERNATE: Final = (47, 1047)  # the alternate screen; 1049 would also restore the cursor, even if unused
 _RESTORES: Final = {b"1049": b"\x1b[?1049l", b"6": b"\x1b[?6l"}
 """Modes that also move the cursor, and are undone only if the DUT set them: alternate screen, origin mode."""
 

@@ -40,7 +40,7 @@ class ImageChunk:
         buffer: Holds the bytes, from `offset % ALIGNED_BYTES` on.
         offset: Position of the first byte in the image.
         size_bytes: Number of bytes.
-        pending_checks: Each is done once another thread has read its part of the bytes.
+        pending_checks: Futures that must finish before the buffer is reused: other threads read the bytes.
     """
 
     buffer: Buffer = field(repr=False)

@@ -2,7 +2,7 @@
 
 It proves nothing by itself: after the boot region it reads one byte in 256. It is trusted only for a stick
 that was verified byte by byte and has been off since (`Storage.flash`), and an image whose file is unchanged;
-there it detects a stick that was swapped, or was written in a reader.
+there it detects a stick that was swapped, or was written in another card reader.
 """
 
 from __future__ import annotations

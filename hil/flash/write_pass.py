@@ -163,7 +163,7 @@ class _WritePass:
             self._disk.sync()
 
     def _is_read_again(self) -> bool:
-        """Return True if `verify` is sure to read the image; then `verify` computes checksums and hashes."""
+        """Return True if `verify` is sure to read the image again; hashing is left to it then."""
         return self._result.body_changed and not self._image.is_read_once
 
     def _advance(self, size_bytes: int) -> None:
@@ -188,7 +188,10 @@ class _WritePass:
         return True
 
     def _take_hole(self, hole: Hole) -> None:
-        """Remember a hole that the stick may not have as zeros; the boot region starts as zeros."""
+        """Queue a hole for zeroing, unless the stick has zeros there and nothing was written yet.
+
+        The part in the boot region is not queued: that region starts as zeros.
+        """
         body = hole.after(BOOT_REGION_BYTES)
         self._advance(hole.size_bytes - body.size_bytes)
         if not body.size_bytes:

@@ -225,10 +225,8 @@ class History:
         self.connection.execute("PRAGMA foreign_keys=ON")
 
     def _make(self) -> None:
-        with (
-            self.translating_errors(),
-            writers_lock(self.path),
-        ):  # SQLite does not wait for other processes here
+        # To change the journal mode, SQLite does not wait for other processes; the lock does.
+        with self.translating_errors(), writers_lock(self.path):
             self.connection.execute("PRAGMA journal_mode=WAL")
         with self.writing():
             (version,) = self.connection.execute("PRAGMA user_version").fetchone()

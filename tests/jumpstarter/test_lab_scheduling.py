@@ -140,9 +140,8 @@ def test_tests_continue_on_the_other_exporters_when_one_is_killed(  # noqa: PLR0
     wait_until_free(controller, 2)
     with third() as exporter:
         wait_until_free(controller, 3)
-        other = OwnLeaseConnection(
-            SelectorTarget("lab=0", str(client)), 60.0, print
-        )  # so the run gets the other two
+        # This lease takes one board, so the run gets the other two.
+        other = OwnLeaseConnection(SelectorTarget("lab=0", str(client)), 60.0, print)
         options = (f"--hil-client={client}", "-n", "2", "--hil-require")
         with LabRun(tmp_path / "run", ANY, options, cases="case_loss.py") as run:
             for board in boards[1:]:

@@ -29,9 +29,8 @@ if TYPE_CHECKING:
     from hil.dutlink.board import Board
     from tests.kernel.attached import Bench
 
-pytestmark = pytest.mark.timeout(
-    400
-)  # a stick comes and goes up to eight times in one test, each a few seconds
+# A stick comes and goes up to eight times in one test; each takes a few seconds.
+pytestmark = pytest.mark.timeout(400)
 
 SYS = Path("/sys")
 MIB = 1 << 20

@@ -116,9 +116,8 @@ def _stage_words(console: DutConsole) -> str:
 def _answer(console: DutConsole, user: str, password: Secret, said: _Prompt, deadline: Deadline) -> None:
     answers = [(_Prompt.LOGIN, user), (_Prompt.LOGIN, user), (_Prompt.PASSWORD, password)]
     words, position = b"", console.transcript.position
-    while (
-        said is not _Prompt.PROMPT
-    ):  # `answers` has the name twice: a getty that has just started may lose one
+    # `answers` has the name twice: a getty that has just started may lose one.
+    while said is not _Prompt.PROMPT:
         answer = next((answer for answer in answers if answer[0] is said), None)
         if _REFUSED.fullmatch(words):
             raise _refused_error(console.serial, user, words)

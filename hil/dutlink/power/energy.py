@@ -47,9 +47,8 @@ def block_joules(samples: Sequence[Sample], began_s: float, ended_s: float) -> f
 
 def _watts_until(end_s: float, times_s: Sequence[float], samples: Sequence[Sample]) -> float:
     """Return the mean power of the two seconds before a moment."""
-    first = max(
-        0, bisect_left(times_s, end_s - SETTLE_S) - 1
-    )  # readings of a slow board are far apart: take one on each side
+    # Readings of a slow board are far apart: take one more on each side.
+    first = max(0, bisect_left(times_s, end_s - SETTLE_S) - 1)
     last = bisect_right(times_s, end_s + SETTLE_S) + 1
     near, near_s = samples[first:last], times_s[first:last]
     volts = [sample.volts for sample in near]

@@ -90,7 +90,7 @@ class LearnedSticks:
     def is_of_another(self, disk: UsbDisk) -> bool:
         """Return True if a disk is the stick of another board.
 
-        What another user's file says does not count if a further file says that it is this board's stick.
+        Another user's claim is ignored if a further file assigns the socket to this board.
         """
         claimed = {one.socket for serial, one in self._memory.of_others() if serial == self._serial}
         return any(
@@ -113,10 +113,10 @@ class LearnedSticks:
         self._memory.mark_unverified(image)
 
     def check_image_verified(self) -> None:
-        """Return unless the stick may boot an image that was written and not read back.
+        """Raise FlashError if the stick may boot an unverified image.
 
         Raises:
-            FlashError: It may.
+            FlashError: An image was written to the stick and not read back.
         """
         image = self._memory.unverified_image()
         if image:

@@ -176,7 +176,7 @@ class MuxWatch:
         return frozenset(sockets) - self.ignored
 
     def prove(self, seen: dict[str, Arrival], mux: Mux, limits: WaitLimits) -> Arrival | None:
-        """MuxWatch rounds until one proves a disk; return None if no disk comes any more.
+        """Run rounds until one proves a disk; return None if no disk comes any more.
 
         The disk may be at another socket than the learned one, even at that of another board's stick.
 

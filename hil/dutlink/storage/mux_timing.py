@@ -29,8 +29,7 @@ _UNEVEN_S, _UNEVEN_ROUNDS = 1.5, 3
 
 _UNUSUAL_ROUNDS = 2
 _CONNECTS_AFTER_S = 0.2
-"""A disk that gets its power with *host* starts first; one that connects sooner was plugged in before
-*host*."""
+"""A disk needs this long to start after power; one that connects sooner was powered before *host*."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +67,7 @@ class Arrival:
     def _difference(self, before: Arrival) -> tuple[float, float]:
         """Return the difference of the two times, and the largest one that counts as equal.
 
-        The times of connection are better if there are any: a busy host can use a disk only later.
+        Connection times are preferred: the host's load does not delay them.
         """
         if self.connected_after_s is not None and before.connected_after_s is not None:
             return abs(self.connected_after_s - before.connected_after_s), _EVEN_CONNECT_S

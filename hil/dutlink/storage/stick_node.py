@@ -35,7 +35,7 @@ GOES_WITHIN_S = 5.0
 """Seconds within which it must be gone after *dut* or *off*; 0.1 to 0.5 were measured."""
 
 _APART_S = 1.5
-"""Seconds between two boards' turns to the host, so that their sticks' arrivals differ by their times."""
+"""Seconds between two boards' turns to the host, so that arrival times tell their sticks apart."""
 
 
 class StickNode:
@@ -146,7 +146,8 @@ class StickNode:
     def note_before(self) -> None:
         """Note the disks that are there just before the mux turns to the host."""
         if not self._is_alone:
-            with suppress(StorageError):  # then an arrival that may be another board's is watched once more
+            # Without the lock, another board's stick may arrive at the same time; then one more round tells.
+            with suppress(StorageError):
                 self._apart.take()
         self.before = frozenset(disk.key for disk in list_disks(self._sys))
         self._bystanders = frozenset(disk.identity for disk in disks_by_socket(self._sys).values())
@@ -203,9 +204,7 @@ class StickNode:
             arrivals = watch.wait_for_learned(timeout_s, known.came_after_s)
         self._apart.end()
         if arrivals and self.learned.is_relearning and not watch.watched(arrivals):
-            watch.ignored = (
-                frozenset()
-            )  # cables were swapped, so what is known of other boards is out of date
+            watch.ignored = frozenset()  # cables were swapped: what is known of other boards is out of date
         may_include_stick = watch.only in arrivals if watch.only else watch.watched(arrivals)
         return arrivals if may_include_stick else {}
 
@@ -222,7 +221,8 @@ class StickNode:
             self._turn.keep()
         self._apart.take()
         self._apart.keep()
-        # A stick that another mux takes away during the round cannot come before the round ends.
+        # `_apart` keeps other muxes from turning to the host, so a stick that another mux takes away during
+        # the round cannot come back before the round ends.
         self._is_alone = True
         try:
             proven = watch.prove(arrivals, mux, limits)
@@ -239,7 +239,7 @@ class StickNode:
             self._apart.end()
 
     def check_wired(self, written: str = "") -> None:
-        """Return if the path that the wiring names leads to the stick; see `StickPath.check_wired`."""
+        """Check that the path that the wiring names leads to the stick; see `StickPath.check_wired`."""
         if self.here is not None:
             self.paths.check_wired(self.here, written)
 

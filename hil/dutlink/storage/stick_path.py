@@ -63,14 +63,14 @@ class StickPath:
         return any(medium.name == name for other in self._namesakes(disk) for medium in other.media)
 
     def check_wired(self, disk: UsbDisk, written: str) -> None:
-        """Return if the wired path leads to the stick, or as soon as udev has made the name.
+        """Check that the wired path leads to the stick; wait for udev to make the name.
 
         Args:
             disk: The stick.
             written: What has been written already, for the error.
 
         Raises:
-            WrongDiskError: It leads elsewhere.
+            WrongDiskError: The path does not lead to the stick.
         """
         wired = self.wired
         if wired is None or self.wired_leads_elsewhere(disk):  # udev gave the common name to the other disk

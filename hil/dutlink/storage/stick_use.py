@@ -65,9 +65,7 @@ def check_detach(serial: str, reason: DetachReason, find_use: Callable[[], DiskU
             until(lambda: find_use() is None, _PASSES_WITHIN_S)
             use = find_use()
     except OSError as error:
-        if (
-            reason is DetachReason.FORCED
-        ):  # a board must be made safe even if the kernel does not tell what uses the stick
+        if reason is DetachReason.FORCED:  # also if the kernel does not tell: the board must be made safe
             return ""
         raise _in_use(serial, DiskUse(f"what uses it cannot be seen: {error}", is_certain=False)) from error
     if use is None:

@@ -205,7 +205,7 @@ class Storage(Noun):
             self._stick.end_turn()
 
     def check_unused(self) -> None:
-        """Return unless a program on this host is seen to use the stick.
+        """Raise StickInUseError if a program on this host is seen to use the stick.
 
         Raises:
             StickInUseError: A program uses it.
@@ -393,18 +393,19 @@ class Storage(Noun):
         self._mux.forget()
 
     def check_image_verified(self) -> None:
-        """Return unless the stick may boot an image that was written and not read back.
+        """Raise FlashError if the stick may boot an unverified image.
 
         Raises:
-            FlashError: It may.
+            FlashError: An image was written to the stick and not read back.
         """
         (self._remote or self._stick.learned).check_image_verified()
 
     def check_board(self) -> None:
-        """Return if the board still answers.
+        """Check that the board still answers.
 
         Raises:
-            BoardLostError, BoardTimeoutError: It does not.
+            BoardLostError: The board left the bus.
+            BoardTimeoutError: The board does not answer in time.
         """
         self._link.wait_ready()
 

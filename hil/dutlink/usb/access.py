@@ -57,10 +57,10 @@ class Access:
         return os.getpid() != self._owner
 
     def check(self) -> None:
-        """Return if the board may be used by the calling thread.
+        """Check that the calling thread may use the board.
 
         Raises:
-            LeaseEndedError: Its lease has ended, or this process is a fork of the one that opened it.
+            LeaseEndedError: The board's lease has ended, or this process is a fork of the one that opened it.
         """
         self._check_own()
         if self.lease is not None:

@@ -201,8 +201,7 @@ class ControlLink:
         """Wait until the board answers, and return its version reply.
 
         A long wait consists of several requests, so that Ctrl-C is handled between two of them. Ctrl-C does
-        not
-        make the link forget the sequence: making the board safe has to wait for it as well.
+        not make the link forget the sequence: making the board safe has to wait for it as well.
 
         Args:
             limit_s: How long to wait, in seconds; None: as long as the sequence may still take.

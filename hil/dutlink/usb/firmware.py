@@ -67,10 +67,10 @@ OLDEST = FirmwareVersion(0, 7)
 
 
 def check_firmware(version: FirmwareVersion, serial: str) -> None:
-    """Return if the firmware is `OLDEST` or newer.
+    """Check that the firmware is `OLDEST` or newer.
 
     Raises:
-        FirmwareTooOldError: It is older.
+        FirmwareTooOldError: The firmware is older.
     """
     if (version.major, version.minor) < (OLDEST.major, OLDEST.minor):
         raise FirmwareTooOldError(

@@ -124,9 +124,8 @@ def lease_boards(  # noqa: PLR0913 - as above
     target = parse_target(text, client)
     if isinstance(target, SelectorTarget):
         return Fleet.lease(target, lab, wait_s, tell, requirements=requirements, workers=workers)
-    board = connect_board(
-        text, client, wait_s, tell, lab=lab
-    )  # to learn name and tags; workers connect later
+    # Connect once to learn name and tags; workers connect later.
+    board = connect_board(text, client, wait_s, tell, lab=lab)
     board.close()
     return Fleet([board.info])
 

@@ -147,9 +147,8 @@ class GuardChild:
 
     def _set_ready(self, pid: int) -> None:
         pidfd = watch_process(pid)
-        if pidfd >= 0 and _is_at_its_end(
-            self.socket
-        ):  # the guard has ended: another process may have its pid
+        # If the guard has ended, another process may have its pid.
+        if pidfd >= 0 and _is_at_its_end(self.socket):
             os.close(pidfd)
             pidfd = -1
         self.socket.settimeout(None)

@@ -143,9 +143,9 @@ def _retry_once(task: GuardTask, why: str) -> bool:
 
 
 def _make_safe_early(task: GuardTask, lock: LockFile, why: str) -> str:
-    """Try once, then wait until no process can undo it; return why the board is made safe again.
+    """Make the board safe once, wait for its drivers to end, return the reason for the second attempt.
 
-    Records nothing: until these processes have ended, the board is in use.
+    Records nothing: until the drivers have ended, the board is in use.
     """
     with _watchdog(task, lock, why):
         event = try_make_safe(task.safety.once(), task.serial, why=why, by="guard")

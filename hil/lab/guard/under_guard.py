@@ -38,7 +38,7 @@ def under_guard(  # noqa: PLR0913 - by keyword
         drivers: A pipe to read whose other end is open in the processes that may drive the board after this
             one's death; the guard does not record the board as safe before they have ended. -1: none.
         spare_stick: Do nothing to a board without a record while a program of this host uses its stick; its
-            state stays unknown. The caller asks again once the board is open.
+            state stays unknown. The caller checks the stick again after opening the board.
 
     Raises:
         BoardLostError: The board was not left safe, and cannot be reached now.

@@ -35,7 +35,7 @@ __all__ = ["WaitStatus", "acquire", "acquire_any"]
 _LOG = logging.getLogger(__name__)
 
 DECIDE_S = 0.1
-"""How long earlier processes in line may take to decide before one that does not wait is refused."""
+"""A process with `wait_s=0` still waits this long if an earlier process in line may take the board."""
 
 GUARDS_EVERY_S = 5.0
 """How often a waiting process looks for stopped guards of dead holders."""
@@ -246,8 +246,8 @@ class _Wait:
     def _try_overdue(self, lock: LockFile) -> bool:
         """Lock a board that is promised to an earlier waiter, if it has been free for `SKIP_AFTER_S`.
 
-        Every release of a lock changes its file, so a file that did not change means a board that was free
-        all the time.
+        Every release of a lock changes its file, so an unchanged file proves that the board was free all the
+        time.
         """
         if self._watch is None or self._watch.is_polling:
             return False

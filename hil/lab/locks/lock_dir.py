@@ -102,9 +102,8 @@ def _refuse_private(folder: Path) -> Path:
         mounts = [line.split() for line in _MOUNTS.read_text(errors="replace").splitlines()]
     except OSError:
         return folder
-    if any(
-        fields[4] == str(folder) and _PRIVATE in fields[3] for fields in mounts
-    ):  # proc(5): root, mount point
+    # proc(5): field 3 is the root of the mount, field 4 its mount point.
+    if any(fields[4] == str(folder) and _PRIVATE in fields[3] for fields in mounts):
         raise UsageError(
             f"{folder} cannot be used for locks",
             why=f"PrivateTmp= made it for this unit alone, and {SYSTEM_FOLDERS[0]} is not open to all users",

@@ -133,7 +133,10 @@ class LockFile:
         return True
 
     def relock(self) -> bool:
-        """Lock the open file, even if its name leads to another file now; True if it is locked already."""
+        """Lock the open file and the node, without checking where the file's name leads now.
+
+        Return True if this object has the lock, also if it had it before; False if another process has it.
+        """
         return self._lock() and self._lock_node()
 
     def is_current(self) -> bool:

@@ -61,7 +61,7 @@ def _lends(path: Path, token: str) -> bool:
 
         if not compare_digest(token_hash_in(lock.read()), token_hash(token)):
             return False
-        if lock.relock():  # holder and guard were killed: the lease has ended
+        if lock.relock():  # no process had the lock: holder and guard were killed, the lease has ended
             lock.unlock()
             return False
         return True
@@ -70,10 +70,10 @@ def _lends(path: Path, token: str) -> bool:
 
 
 def refuse_borrowed(serials: Sequence[str]) -> None:
-    """Refuse to wait for boards whose holder is an ancestor of this process and waits for it.
+    """Refuse boards that a parent process holds while it waits for this process.
 
     Raises:
-        BoardBusyError: No other board would do.
+        BoardBusyError: A parent process holds all of these boards.
     """
     if serials and all(is_borrowed(serial) for serial in serials):
         raise BoardBusyError(

@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 __all__ = ["recreate_folder", "relock_file", "relock_node"]
 
 RELOCK_S = 2.0
-"""How long another process may have the lock: one that tries it releases it at once if the node is locked."""
+"""How long to retry, in seconds.
+
+Another process may lock the file briefly, and unlock it because it cannot lock the node.
+"""
 
 
 def recreate_folder(folder: Path) -> None:

@@ -138,9 +138,7 @@ class Stick:
             self._leave_host()
         if before is MuxPosition.DUT:
             self._give_dut(None)
-        self._connected = (
-            self._target()
-        )  # again, because leaving the host may have shown that it is pulled out
+        self._connected = self._target()  # again: leaving the host may have shown that it is pulled out
         if self._connected is MuxPosition.HOST:
             self._enter_host()
         if self._connected is MuxPosition.DUT:

@@ -124,7 +124,10 @@ class DependentFixtures:
         return _NARROWEST_FIRST.index(self._set_up[fixture].scope)
 
     def _depends(self, request: Request, name: str) -> bool:
-        """Return True if a requested fixture depends on the board; find one that failed by its name."""
+        """Return True if a requested fixture depends on the board.
+
+        A fixture whose set-up failed is looked up by name: pytest has no definition of it in the request.
+        """
         got = request._fixture_defs.get(name)  # noqa: SLF001 - which of several that override each other
         return got in self._dependent or (got is None and any(one.argname == name for one in self._dependent))
 

@@ -112,7 +112,7 @@ class BoardHooks:
         *,
         raised: bool,
     ) -> None:
-        """Let no skip undo the failure of an earlier attempt, whichever plugin reruns the test.
+        """Report failed if an earlier attempt failed and this one skips, whichever plugin reruns the test.
 
         A failure of the test itself also overrules the verdict of an earlier subtest or phase.
         """

@@ -159,7 +159,7 @@ class BoardLifecycle:
                 describe_image(item, self._held)
 
     def release_if_last(self, item: pytest.Item) -> None:
-        """Release the board after the last test that uses it, or if the controller did not give it."""
+        """Release the board after its last test, if the controller assigned another, or if it is lost."""
         with contained(partial(self._unsafe.add_error, f"after {item.nodeid}")):
             if self._is_last(item.nodeid) or self._is_not_the_given():
                 self.release()
@@ -364,7 +364,10 @@ class BoardLifecycle:
                 self.session.prove()
 
     def _will_do_for(self, item: pytest.Item) -> bool:
-        """Return True if the acquired board suits a later test; it is asked only for another requirement."""
+        """Return True if the acquired board suits a later test.
+
+        The board is queried only if the requirement differs or the controller assigned a board to the test.
+        """
         requirement = requirement_of(item, self._options.board) or ANY_BOARD
         given = self._channel.board(item.nodeid) if self._channel is not None else None
         if requirement == self._requirement and given is None:

@@ -175,9 +175,9 @@ class BoardSession:
         return probe(self.source.host(), serial, self._options.silence_s)
 
     def prove(self) -> ProbeResult:
-        """Look whether the acquired board is there, or any if none is: the proof of every verdict.
+        """Probe the acquired board, or any board if none is acquired; verdicts rest on this.
 
-        The simulated board of mixed tests proves nothing.
+        The simulated board of mixed tests is not probed: it proves nothing.
         """
         if self.held is not None and not self.held.is_fallback:
             return self.held.probe(self._options.silence_s)
@@ -210,7 +210,7 @@ class BoardSession:
         return requirement.is_any or requirement.fits(self._info_of(held.board))
 
     def can_replace(self, requirement: BoardRequirement, serial: str | None = None) -> bool:
-        """Return True if the acquired board was lost, noticed or not, and another that suits can be used.
+        """Return True if the board is lost, even if no test noticed, and another that suits can be used.
 
         Args:
             requirement: Which boards will do.

@@ -84,9 +84,8 @@ class RunStatus:
         if not getattr(node, "workeroutput", None):
             self._untold.append(node.gateway.id)
 
-    @pytest.hookimpl(
-        wrapper=True, trylast=True
-    )  # inside the terminal's hook, around all that make boards safe
+    # trylast: inside the terminal's hook, around all that make boards safe
+    @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
         """Choose the status, also if the hook of a conftest ends the session or the process here."""
         self._session = session
@@ -99,7 +98,7 @@ class RunStatus:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_unconfigure(self) -> Generator[None, object, object]:
-        """Tell the user if a conftest or a plugin made a run green that was not; its author may do so."""
+        """Print a line if a conftest or a plugin changed a failed status to 0; that is allowed."""
         try:
             with self._noting_exit():
                 return (yield)
@@ -150,7 +149,7 @@ class RunStatus:
         Args:
             listed: How many the lab file lists.
         """
-        if self._missing is None or not listed:  # without a lab file a line of what is missing is no board
+        if self._missing is None or not listed:  # without a lab file, `_missing` holds messages, not boards
             return listed
         return len(self._ledger.serials()) + len(self._missing)
 

@@ -1,9 +1,9 @@
 """`--hil-repeat`: a test that fails on a board runs again with a cold DUT, and both results are kept.
 
-A repetition starts like the first attempt: every fixture is torn down, the DUT was without power, the board
-is safe. The first attempt is reported at once, with the outcome `repeated`. The outcome of the test is that
-of its last attempt, except that a pass is *flaky*. pytest, JUnit and other readers of reports see a flaky
-test as failed, so that no tool that does not know the word takes it for green.
+Before a repetition, all fixtures are torn down, the board is made safe, and the DUT stays without power
+until it is cold. The first attempt is reported at once, with the outcome `repeated`. The outcome of the test
+is that of its last attempt, except that a pass is *flaky*. pytest, JUnit and other readers of reports see a
+flaky test as failed, so that no tool that does not know the word takes it for green.
 
 Tests that pytest-rerunfailures reruns (`--reruns` or the marker `flaky`) are left to that plugin.
 """

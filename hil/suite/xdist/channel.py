@@ -207,9 +207,8 @@ class _Caller:
         self._ready.set()
 
     def _pass_on(self, message: dict[str, Any]) -> None:
-        self._ready.wait(
-            timeout=HELLO_LIMIT_S
-        )  # the thread of the socket may be faster than this constructor
+        # The thread of the socket may be faster than this constructor.
+        self._ready.wait(timeout=HELLO_LIMIT_S)
         self._heard(self, message)
 
     def _gone(self) -> None:

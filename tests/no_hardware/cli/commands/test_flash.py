@@ -418,9 +418,8 @@ def test_killed_command_leaves_no_wrong_position_in_the_record(
     simulator: SimulatorProcess, image: Path, truth: Any, capsys: pytest.CaptureFixture[str], verb: str
 ) -> None:
     run(["storage", "off"])
-    simulator.control.fault(
-        simulator.serials()[0], "stick_missing"
-    )  # the command waits for it, as long as it is not killed
+    # The command waits for the stick until it is killed.
+    simulator.control.fault(simulator.serials()[0], "stick_missing")
     words = {"flash": [str(image)], "read": [str(image.with_name("bytes"))]}.get(verb, [])
     arguments = [sys.executable, "-m", "hil.cli.main", *verb.split(), *words]
     process = subprocess.Popen(arguments, stderr=subprocess.DEVNULL)

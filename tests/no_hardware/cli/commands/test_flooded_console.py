@@ -24,9 +24,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.thorough  # a flood takes both cores
 
 FLOOD_BYTES = 128 << 20
-MOST_BYTES = (
-    190 << 20
-)  # some 40 MiB of Python, 32 MiB of transcript, 16 MiB for the reader, and their overhead
+MOST_BYTES = 190 << 20
+"""Some 40 MiB of Python, 32 MiB of transcript, 16 MiB for the reader, and their overhead."""
 LIMIT_S = 60.0
 """A signal ends it within two seconds; a busy machine gets more."""
 SIMULATOR = {"boards": 1, "speed": 20}

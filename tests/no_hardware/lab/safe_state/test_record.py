@@ -27,9 +27,8 @@ from tests.support.other_user import MALLORY, VICTIM, as_user, folder_for_everyb
 
 SERIAL = "5a1c0e01"
 WORDS = st.text(max_size=150).map(sanitize_line)
-KEPT = WORDS.map(
-    lambda text: truncate(text[:COMMAND_SIZE], WORD_BYTES)
-)  # as long as a record keeps a holder's words
+# As long as a record keeps a holder's words.
+KEPT = WORDS.map(lambda text: truncate(text[:COMMAND_SIZE], WORD_BYTES))
 HOLDERS = st.builds(Holder, user=KEPT, pid=st.integers(1, 1 << 22), command=KEPT, since=KEPT, test=KEPT)
 EVENTS = st.builds(SafetyEvent, WORDS, WORDS, WORDS, st.none() | st.floats(-9, 9), WORDS)
 RECORDS = st.builds(
