@@ -1,1 +1,1 @@
-"""The command line, one file per noun."""
+"""The command line `hil`: what its commands share."""

@@ -1,1 +1,1 @@
-"""One file for each command of `hil`."""
+"""The commands of `hil`: a file for each, and the parts of larger ones."""

@@ -89,10 +89,10 @@ def dut_output(said: bytes) -> bytes:
 
 
 def check_command(command: str) -> None:
-    """Return if a command is safe for the line editor, which other characters than printable ASCII can jam.
+    """Check that a command is safe for the line editor; characters beside printable ASCII can jam it.
 
     Raises:
-        UsageError: It is not one line of printable ASCII, of 512 characters at most.
+        UsageError: The command is not one line of printable ASCII, of 512 characters at most.
     """
     if not (command.isascii() and command.isprintable()) or len(command) > LONGEST_COMMAND:
         raise UsageError(

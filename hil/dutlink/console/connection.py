@@ -105,10 +105,10 @@ class ConsoleConnection:
             port.close()
 
     def check(self) -> None:
-        """Return unless the tty went away while it was open.
+        """Check that the tty did not go away while it was open.
 
         Raises:
-            ConsoleLostError: It went away.
+            ConsoleLostError: The tty went away.
         """
         if self._port is not None and self._port.lost:
             raise self._port.lost_error()

@@ -147,10 +147,10 @@ class Console(Noun):
             call()
 
     def check(self) -> None:
-        """Return unless the console went away while it was open.
+        """Check that the console did not go away while it was open.
 
         Raises:
-            ConsoleLostError: It went away.
+            ConsoleLostError: The console went away.
         """
         self._connection.check()
 

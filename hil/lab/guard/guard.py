@@ -89,7 +89,7 @@ class Guard:
             return self._process.pid or None
 
     def require(self) -> None:
-        """Return once the guard runs: before that, no board may be handed out.
+        """Wait until the guard runs: before that, no board may be handed out.
 
         Raises:
             GuardError: No guard can run.

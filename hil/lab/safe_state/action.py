@@ -80,7 +80,7 @@ def _taken(board: Board) -> str:
 
 
 def confirm_off(board: Board, offset_amps: float = 0.0) -> None:
-    """Return once the meter shows that a DUT that was just forced off draws nothing.
+    """Wait until the meter shows that a DUT that was just forced off draws nothing.
 
     A reading is the mean of the last two seconds. If it shows no current, return at once; otherwise wait
     until these two seconds are over, because a reading also falls when a relay sticks and the DUT draws less

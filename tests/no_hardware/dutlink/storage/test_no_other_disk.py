@@ -31,7 +31,7 @@ NEXT_LOOK_S = 0.2
 
 AT_THE_TURN_S = 1.0
 """One that it swaps so near to a turn of the mux brings a disk at the mux's pace, which may differ by 0.6 s,
-and a stick's by 0.3 s; see `test_a_swap_of_cables_after_host_is_found_before_the_flash_is_called_proven`."""
+and a stick's by 0.3 s; see `test_flash_finds_a_swap_of_cables_during_the_flash`."""
 
 _TAGS = (b"for board 0; ", b"for board 1; ")
 _BOOT_SECTOR = bytes(510) + b"\x55\xaa"
