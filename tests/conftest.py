@@ -64,6 +64,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
         Path(item.config.stash[_LOCKS]).chmod(0o1777)  # some tests run as other users
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HIL_LOCK_DIR", item.config.stash[_LOCKS])
+        patch.delenv("HIL_LEASE", raising=False)  # of a board that this process had before
         return (yield)
 
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from hil.boards.passed_token import pass_token
 from hil.boards.search import GLANCE_S
 from hil.dutlink.discovery import ProbeResult, probe
 from hil.dutlink.held_boards import held_boards
-from hil.dutlink.inherited_lease import LEASED
 from hil.dutlink.timing import sleep
 from hil.errors import BoardLostError, HilError, Verdict
 from hil.flash.progress import ProgressLines
@@ -47,7 +46,6 @@ class AcquiredBoard:
         watch: Regular expressions of its place for trouble on the console.
         replaced: Whether it left the bus and came back since it was opened.
         test: The test that used it last.
-        token: With it, programs that a test starts use the board under this run's lease.
     """
 
     board: Board
@@ -60,7 +58,6 @@ class AcquiredBoard:
     watch: tuple[str, ...] = ()
     replaced: bool = False
     test: str = ""
-    token: str = ""
 
     def __post_init__(self) -> None:
         self.take(self.board)
@@ -72,8 +69,7 @@ class AcquiredBoard:
         held_boards.add(self.host, board.serial)
         self.board.storage.progress = ProgressLines(_into_captured_output)
         if self.lease is not None:
-            self.token = self.lease.lend(ends_borrowers=False)
-            os.environ.setdefault(LEASED, self.token)
+            pass_token(self.lease.lend(ends_borrowers=False))
             self.lease.on_guard_lost = self._refuse_unguarded
             if self.lease.guard_error is not None:
                 self._refuse_unguarded(self.lease.guard_error)
@@ -92,8 +88,6 @@ class AcquiredBoard:
         """
         if self.lease is not None:
             self.lease.end_lending()
-            if os.environ.get(LEASED) == self.token:
-                del os.environ[LEASED]
         held_boards.end(self.host, self.board.access, how, after=self.test, why=why)
 
     @property

@@ -98,18 +98,20 @@ class InheritedLease:
         self._path = token.partition("@")[2]
 
     def share(self) -> int:
-        """Share the lock for the time of a request, and return its descriptor; -1 if there is no lock file.
-
-        A cleaner may have removed the lock file, which the holder then makes again; another container may
-        have none.
+        """Share the lock for the time of a request, and return its descriptor.
 
         Raises:
-            LeaseEndedError: The lease has ended.
+            LeaseEndedError: The lease has ended, or its lock file cannot be opened. A run whose lock file was
+                removed makes it again before its next test.
         """
         try:
             lock = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-        except OSError:
-            return -1
+        except OSError as error:
+            raise LeaseEndedError(
+                f"the lease that {LEASED} names cannot be checked",
+                why=f"its lock file {self._path} cannot be opened ({error.strerror}): it may have ended",
+                remedy="keep cleaners out of that folder, and let a container see it",
+            ) from error
         with suppress(OSError):  # a kernel without such locks: a request may come just after the end
             fcntl.fcntl(lock, fcntl.F_OFD_SETLKW, _FLOCK.pack(fcntl.F_RDLCK, os.SEEK_SET, 0, 0, 0))
         if token_hash_in(os.pread(lock, _CONTENT_BYTES, 0)) == self._hash and _is_locked(lock):
@@ -132,5 +134,5 @@ def _is_locked(lock: int) -> bool:
     return False
 
 
-INHERITED: Final = InheritedLease(os.environ[LEASED]) if "@" in os.environ.get(LEASED, "") else None
+INHERITED: Final = InheritedLease(os.environ[LEASED]) if os.environ.get(LEASED) else None
 """The lease under which this process was started, or None; a lease that it takes itself does not count."""

@@ -213,7 +213,8 @@ class Run:
         return [self._where_boards_are(), *self._others_who_decide(), *_dangers()]
 
     def pytest_sessionstart(self) -> None:
-        """Tell the last two with -q, too: pytest writes no header then."""
+        """Tell the last two with -q, too: pytest writes no header then. Note the threads of plugins."""
+        self.boards.begin()
         if self._config.get_verbosity() < 0 and not self.processes.is_worker and not is_no_run(self._config):
             for line in (*self._others_who_decide(), *_dangers()):
                 self.boards.show(line)

@@ -64,7 +64,7 @@ class Access:
         """
         self._check_own()
         if self.lease is not None:
-            self._unshare(self.lease.share())
+            os.close(self.lease.share())
 
     def _check_own(self) -> None:
         if self.is_inherited:
@@ -121,11 +121,6 @@ class Access:
         with self._changed:
             self._transfers -= 1
             if self._shared:
-                self._unshare(self._shared.pop())
+                os.close(self._shared.pop())
             if not self._transfers:
                 self._changed.notify_all()
-
-    @staticmethod
-    def _unshare(lock: int) -> None:
-        if lock >= 0:
-            os.close(lock)

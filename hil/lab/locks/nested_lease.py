@@ -44,7 +44,7 @@ def refuse_ended_lease(environ: Mapping[str, str] = os.environ) -> None:
         f"the lease that {LEASED} names has ended",
         why="commands that a test or `hil lease` starts use its board while that lease lasts; the next "
         "holder may have it now",
-        remedy=f"unset {LEASED}    (then this command acquires its own lease)",
+        remedy=f"env -u {LEASED} hil ...    (then this command acquires its own lease)",
     )
 
 

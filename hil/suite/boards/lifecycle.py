@@ -6,6 +6,7 @@ The driver is imported for the first test that uses a board.
 from __future__ import annotations
 
 import sys
+import threading
 from contextlib import nullcontext, suppress
 from functools import partial
 from typing import TYPE_CHECKING
@@ -73,6 +74,7 @@ class BoardLifecycle:
         self._requirement = ANY_BOARD
         self._given: str | None = None
         self._told: set[str] = set()
+        self._threads_before: frozenset[threading.Thread] = frozenset()
 
     @property
     def session(self) -> BoardSession:
@@ -118,6 +120,10 @@ class BoardLifecycle:
             mistake = self.session.search.mistake(BoardRequirement(board=self._options.board))
         if mistake is not None:
             raise pytest.UsageError(f"--hil-board {self._options.board}: {mistake}")
+
+    def begin(self) -> None:
+        """Note the threads that run before any file of tests is imported."""
+        self._threads_before = frozenset(threading.enumerate())
 
     def plan(self, items: Sequence[pytest.Item]) -> None:
         """Note the tests of this process, in their order."""
@@ -230,11 +236,14 @@ class BoardLifecycle:
                 self._unsafe.look_after_all()
 
     def close(self) -> None:
-        """End the simulated boards that were started for this process alone."""
+        """End the simulated boards that were started for this process alone; forget the run's token."""
         self._restriction.lift()
         if self._session is not None:
             with contained(lambda error: self.show(f"hil: simulated boards did not end: {told(error)}")):
                 self._session.close()
+            from hil.boards.passed_token import remove_token  # noqa: PLC0415 - imported with the session
+
+            remove_token(self._threads_before)
 
     def show(self, line: str) -> None:
         """Show the user a line although pytest captures a test's output."""

@@ -150,7 +150,7 @@ def test_command_that_outlives_its_lease_acquires_none(
 
     late = run_hil(*command, HIL_LEASE=word)
 
-    assert (late.returncode, f"unset {LEASED}" in late.stderr) == (1, True), late.stderr
+    assert (late.returncode, f"env -u {LEASED}" in late.stderr) == (1, True), late.stderr
     assert simulator.control.state(serial)["supply"] is False
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -95,3 +98,187 @@ def test_command_of_a_test_uses_the_board_of_its_run_and_never_after_it(
     assert until(lambda: told_by(told), LIMIT_S) == "1\n"
     assert simulator.control.state(serial)["supply"] is False
     os.close(descriptor)
+
+
+LATE_COMMANDS = """
+import atexit, subprocess, sys, threading
+import pytest
+
+HIL = [sys.executable, "-m", "hil.cli.main", "power", "on", "--boards", {boards!r}]
+go = threading.Event()
+
+def drive():
+    go.wait()
+    open({told!r}, "w").write(subprocess.run(HIL, capture_output=True, text=True).stderr)
+
+thread = threading.Thread(target=drive, daemon=True)
+
+def test_leaves_a_thread(power):
+    power.on()
+    thread.start()
+
+@atexit.register  # after pytest has ended
+def end():
+    go.set()
+    thread.join()
+"""
+
+
+def test_command_of_a_thread_that_a_test_left_running_is_refused_after_the_run(
+    serial: str, simulator: SimulatorProcess, run_suite: RunSuite, tmp_path: Path
+) -> None:
+    boards, told = f"sim@{simulator.control.port}", tmp_path / "told"
+
+    run = run_suite(LATE_COMMANDS.format(boards=boards, told=str(told)), f"--hil-boards={boards}")
+
+    assert run.results() == {"test_leaves_a_thread": "passed"}, run.text
+    assert "env -u HIL_LEASE" in told.read_text()
+    assert simulator.control.state(serial)["supply"] is False
+
+
+LATER_TEST = """
+import os, subprocess, sys
+import pytest
+
+HIL = [sys.executable, "-m", "hil.cli.main", "power", "on", "--boards", {boards!r}]
+
+def test_uses_the_board(power):
+    assert subprocess.run(HIL).returncode == 0
+
+@pytest.mark.no_hardware
+def test_runs_a_command():
+    refused = subprocess.run(HIL, capture_output=True, text=True)
+    assert (refused.returncode, "env -u HIL_LEASE" in refused.stderr) == (1, True), refused.stderr
+
+@pytest.mark.no_hardware
+def test_runs_a_command_that_acquires_a_lease():
+    assert subprocess.run(["env", "-u", "HIL_LEASE", *HIL]).returncode == 0
+"""
+
+
+def test_command_of_a_later_test_is_refused_until_it_is_started_without_the_token(
+    serial: str, simulator: SimulatorProcess, run_suite: RunSuite
+) -> None:
+    boards = f"sim@{simulator.control.port}"
+
+    run = run_suite(LATER_TEST.format(boards=boards), f"--hil-boards={boards}")
+
+    assert set(run.results().values()) == {"passed"}, run.text
+    assert len(run.results()) == 3
+    assert simulator.control.state(serial)["supply"] is True
+
+
+STAYS = """
+import sys
+from hil.dutlink.board import open_board
+from hil.errors import HilError
+from hil.boards.sources import source_of
+from hil.boards.address import parse_boards
+
+board = open_board(source_of(parse_boards(sys.argv[1], option="")).host(), console=False)
+for line in sys.stdin:
+    try:
+        board.power.force_on()
+        print("on", flush=True)
+    except HilError as error:
+        print(type(error).__name__, flush=True)
+"""
+
+TWO_TESTS = """
+import os, shutil, subprocess, sys
+import pytest
+
+def ask(program):
+    program.stdin.write("\\n")
+    return program.stdout.readline()
+
+@pytest.fixture(scope="module")
+def program(power):
+    arguments = [sys.executable, "-c", {program!r}, {boards!r}]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(arguments, stdin=pipe, stdout=pipe, text=True, bufsize=1) as program:
+        yield program
+
+def test_removes_the_lock_folder(program, power):
+    assert ask(program) == "on\\n"
+    shutil.rmtree(os.environ["HIL_LOCK_DIR"])
+    assert ask(program) == "LeaseEndedError\\n"
+    assert power.read().volts >= 0
+
+def test_goes_on(program, power):
+    assert ask(program) == "on\\n"
+    power.off()
+"""
+
+
+def test_program_is_refused_while_the_lock_folder_of_its_run_is_gone(
+    serial: str, simulator: SimulatorProcess, run_suite: RunSuite
+) -> None:
+    boards = f"sim@{simulator.control.port}"
+
+    run = run_suite(TWO_TESTS.format(program=STAYS, boards=boards), f"--hil-boards={boards}")
+
+    assert run.results() == {"test_removes_the_lock_folder": "passed", "test_goes_on": "passed"}, run.text
+    assert simulator.control.state(serial)["supply"] is False
+
+
+LEAVES_A_PROGRAM = """
+import os, subprocess, sys
+from hil.dutlink.timing import until
+
+def test_leaves_a_program(power):
+    with open({pipe!r}) as pipe, open({told!r}, "w") as told:
+        arguments = [sys.executable, "-c", {program!r}, {boards!r}]
+        subprocess.Popen(arguments, stdin=pipe, stdout=told, start_new_session=True)
+    assert until(lambda: os.path.getsize({told!r}) or None, 60)
+"""
+
+
+def test_program_that_outlives_its_run_is_refused_after_the_lock_folder_was_removed(
+    serial: str, simulator: SimulatorProcess, run_suite: RunSuite, tmp_path: Path
+) -> None:
+    boards, told, pipe = f"sim@{simulator.control.port}", tmp_path / "told", tmp_path / "pipe"
+    os.mkfifo(pipe)
+    descriptor = os.open(pipe, os.O_RDWR)
+    os.write(descriptor, b"\n")
+    source = LEAVES_A_PROGRAM.format(boards=boards, told=str(told), pipe=str(pipe), program=STAYS)
+    run_suite(source, f"--hil-boards={boards}")
+
+    shutil.rmtree(os.environ["HIL_LOCK_DIR"])
+    os.write(descriptor, b"\n")
+    os.close(descriptor)
+
+    assert until(lambda: told.read_text().split()[1:] or None, LIMIT_S) == ["LeaseEndedError"]
+    assert simulator.control.state(serial)["supply"] is False
+
+
+CALLS_PYTEST = """
+import os, sys
+import pytest
+
+status = pytest.main(sys.argv[1:])
+print("status", int(status), os.environ.get("HIL_LEASE"))
+"""
+
+
+@pytest.mark.parametrize("before", [None, "of an outer lease"])
+def test_run_restores_the_environment_of_the_program_that_called_it(
+    before: str | None,
+    serial: str,
+    simulator: SimulatorProcess,
+    pytester: pytest.Pytester,
+    run_suite: RunSuite,
+) -> None:
+    assert serial, run_suite  # has no faults; has written conftest.py
+    pytester.makepyfile(test_inner="def test_a(power): power.on()")
+    boards = f"--hil-boards=sim@{simulator.control.port}"
+
+    told = subprocess.run(
+        [sys.executable, "-c", CALLS_PYTEST, "-p", "no:cacheprovider", boards],
+        env={**os.environ, **({} if before is None else {"HIL_LEASE": before})},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+
+    assert told.splitlines()[-1] == f"status 0 {before}", told
