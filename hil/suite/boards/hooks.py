@@ -9,7 +9,7 @@ import pytest
 from hil.suite.boards.dependent_fixtures import raise_together
 from hil.suite.hook_errors import contained
 from hil.suite.markers import Kind, kind_of
-from hil.suite.outcome.attempts import tell_skipped
+from hil.suite.outcome.attempts import fail_skipped_rerun
 from hil.suite.outcome.user_properties import forget_judgement, has_verdict, overrule_judgement
 
 if TYPE_CHECKING:
@@ -98,14 +98,14 @@ class BoardHooks:
             report.outcome = "failed"
             del report.wasxfail
         if _FAILURES in item.stash:
-            self._remember(item, report, item.stash[_FAILURES], raised=call.excinfo is not None)
+            self._keep_earlier_failure(item, report, item.stash[_FAILURES], raised=call.excinfo is not None)
         if call.when == "call":
             expected = hasattr(report, "wasxfail")
             item.stash[PASSED] = report.passed and not expected and not has_failed(item)
         return report
 
     @staticmethod
-    def _remember(
+    def _keep_earlier_failure(
         item: pytest.Item,
         report: pytest.TestReport,
         attempts: list[pytest.TestReport | None],
@@ -120,7 +120,7 @@ class BoardHooks:
         if earlier is not None and not report.passed and not hasattr(report, "wasxfail"):
             overrule_judgement(item, report)
             if report.skipped:
-                tell_skipped(report, earlier)
+                fail_skipped_rerun(report, earlier)
         own = item.stash[JUDGED] is False and (raised or not has_verdict(report))
         if report.failed and own:
             overrule_judgement(item, report)

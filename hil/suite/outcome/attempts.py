@@ -23,11 +23,12 @@ __all__ = [
     "OUTCOME",
     "REPEATED",
     "Attempts",
+    "fail_for_subtests",
+    "fail_skipped_rerun",
     "is_flaky",
+    "mark_flaky",
     "sections_of_attempt",
-    "tell_failed_parts",
-    "tell_flaky",
-    "tell_skipped",
+    "skip_text",
 ]
 
 REPEATED = "repeated"
@@ -94,7 +95,7 @@ def is_flaky(report: pytest.TestReport) -> bool:
     return report.failed and report.when == "call" and (OUTCOME, FLAKY) in report.user_properties
 
 
-def tell_flaky(report: pytest.TestReport, attempts: Attempts) -> None:
+def mark_flaky(report: pytest.TestReport, attempts: Attempts) -> None:
     """Make a passing report a flaky one; tools that do not know the word see a failure."""
     told = (
         f"flaky: passed when it was repeated after a power cycle; before: {first_line(attempts.failures[0])}"
@@ -104,20 +105,19 @@ def tell_flaky(report: pytest.TestReport, attempts: Attempts) -> None:
     report.longrepr = _retold(attempts.failures[0].longrepr, told)
 
 
-def tell_skipped(report: pytest.TestReport, failure: pytest.TestReport) -> None:
+def fail_skipped_rerun(report: pytest.TestReport, failure: pytest.TestReport) -> None:
     """Make a skip after a failed attempt a failure: a skip does not undo the failure.
 
     Args:
         report: The report of the skip.
         failure: The report of the failed attempt.
     """
-    reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longreprtext
-    told = f"{first_line(failure)} (its repetition was skipped: {reason})"
+    told = f"{first_line(failure)} (its repetition was skipped: {skip_text(report)})"
     mark(report, "failed")
     report.longrepr = _retold(failure.longrepr, told)
 
 
-def tell_failed_parts(report: pytest.TestReport, number: int) -> None:
+def fail_for_subtests(report: pytest.TestReport, number: int) -> None:
     """Make the report of a test with failed subtests a failure, as pytest does without repetitions."""
     mark(report, "failed")
     report.longrepr = f"contains {number} failed subtest{'s' if number > 1 else ''}"
@@ -128,6 +128,11 @@ def first_line(report: pytest.TestReport) -> str:
     crash = getattr(report.longrepr, "reprcrash", None)
     text = str(crash.message) if crash is not None else report.longreprtext
     return text.strip().partition("\n")[0]
+
+
+def skip_text(report: pytest.CollectReport | pytest.TestReport) -> str:
+    """Return what a skip says, as pytest reports it."""
+    return str(report.longrepr[2]) if isinstance(report.longrepr, tuple) else report.longreprtext
 
 
 def sections_of_attempt(sections: Iterable[tuple[str, str]], number: int) -> Iterator[tuple[str, str]]:

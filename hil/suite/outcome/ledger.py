@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from hil.suite.markers import Kind, kind_of
-from hil.suite.outcome.attempts import is_flaky
+from hil.suite.outcome.attempts import is_flaky, skip_text
 from hil.suite.outcome.user_properties import CAUGHT, LATE_LOSS, facts_of
 from hil.suite.recording.phases import attempt_to_collect
 
@@ -87,8 +87,7 @@ def planned(items: Iterable[pytest.Item]) -> Counter[Kind]:
 
 def _skip_reason(report: pytest.CollectReport | pytest.TestReport) -> str:
     """Return the reason of a skip, on one line."""
-    reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longreprtext
-    return " ".join(str(reason).removeprefix("Skipped: ").split())
+    return " ".join(skip_text(report).removeprefix("Skipped: ").split())
 
 
 @dataclass(frozen=True, slots=True)

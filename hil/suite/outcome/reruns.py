@@ -20,12 +20,12 @@ from hil.suite.outcome.attempts import (
     LABEL,
     REPEATED,
     Attempts,
+    fail_for_subtests,
+    fail_skipped_rerun,
     first_line,
     is_flaky,
     mark,
-    tell_failed_parts,
-    tell_flaky,
-    tell_skipped,
+    mark_flaky,
 )
 from hil.suite.outcome.user_properties import has_verdict, overrule_judgement
 
@@ -142,14 +142,14 @@ class Repeats:
     def _conclude(item: pytest.Item, report: pytest.TestReport, attempts: Attempts) -> None:
         """Report the outcome of a repetition; missing hardware does not excuse the earlier failure."""
         if report.when != "teardown" and report.skipped and not hasattr(report, "wasxfail"):
-            tell_skipped(report, attempts.failures[0])
+            fail_skipped_rerun(report, attempts.failures[0])
             overrule_judgement(item, report)
         elif report.when == "call" and report.passed and attempts.failed_parts:
-            tell_failed_parts(report, attempts.failed_parts)
+            fail_for_subtests(report, attempts.failed_parts)
         elif report.failed:
             overrule_judgement(item, report)
         elif report.when == "call":
-            tell_flaky(report, attempts)
+            mark_flaky(report, attempts)
             item.user_properties.append(report.user_properties[-1])
 
     def _may_repeat(self, item: pytest.Item, report: pytest.TestReport, attempts: Attempts) -> bool:
