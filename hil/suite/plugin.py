@@ -175,7 +175,7 @@ class Run:
             return
         from hil.suite.outcome.verdicts import REASONS, as_pytest_outcome, judge  # noqa: PLC0415 - for errors of tests that use boards
 
-        with self.time_limit.paused():
+        with self.time_limit.stopped_then_reset():
             judgement = judge(
                 self.caught_errors.cause_of(call.excinfo.value),
                 kind=kind_of(item),

@@ -76,7 +76,7 @@ class TimeLimit:
             item.config.hook.pytest_timeout_cancel_timer(item=item)
 
     @contextmanager
-    def paused(self) -> Iterator[None]:
+    def stopped_then_reset(self) -> Iterator[None]:
         """Stop the timer for a block, and start it with the whole limit after the block."""
         if not self.runs:
             yield
@@ -88,7 +88,7 @@ class TimeLimit:
             self.start()
 
     @contextmanager
-    def suspended(self, shortest_s: float = _SHORTEST_REST_S) -> Iterator[None]:
+    def stopped_then_resumed(self, shortest_s: float = _SHORTEST_REST_S) -> Iterator[None]:
         """Stop the timer for a block, then start it with the time that was left, at least `shortest_s`.
 
         In another thread the timer keeps running: the limit is the main thread's.
@@ -115,7 +115,7 @@ class TimeLimit:
     def _started(self, item: pytest.Item, left_s: float | None) -> None:
         self.runs = True
         self._ends_s = time.monotonic() + (left_s or 0.0)
-        outer_limit.suspended = self.suspended
+        outer_limit.suspended = self.stopped_then_resumed
         if left_s and not _may_debug(item):
             outer_limit.left_s = self._left_s
 
@@ -177,9 +177,11 @@ class LastingTimeLimit:
     def pytest_runtest_makereport(self, call: pytest.CallInfo[Any]) -> Generator[None, object, object]:
         """Stop the timer while the report is made: its exception there would end the whole run."""
         if call.excinfo is not None:
-            with self._limit.paused():
+            with self._limit.stopped_then_reset():
                 return (yield)
-        with self._limit.suspended(_SHORTEST_INTERVAL_S):  # an exception in what follows is reported, too
+        with self._limit.stopped_then_resumed(
+            _SHORTEST_INTERVAL_S
+        ):  # an exception in what follows is reported, too
             return (yield)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
