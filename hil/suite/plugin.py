@@ -26,10 +26,10 @@ from hil.suite.options import is_no_run, read_options
 from hil.suite.outcome.caught_errors import CaughtErrors
 from hil.suite.outcome.early_exit import EarlyExit
 from hil.suite.outcome.exit_status import RunStatus, boards_without_part
-from hil.suite.outcome.forked_test import ForkedTest
 from hil.suite.outcome.ledger import Ledger, planned
 from hil.suite.outcome.ledger_report import JunitLedger, write_summary
 from hil.suite.outcome.reruns import AttemptLabels, Repeats
+from hil.suite.outcome.returning_child import ReturningChild
 from hil.suite.outcome.short_failures import ShortFailures
 from hil.suite.outcome.teardown_skips import TeardownSkips
 from hil.suite.outcome.time_limit import LastingTimeLimit, TimeLimit
@@ -254,7 +254,7 @@ class Run:
         self.boards.plan(session.items)
         if self.options.board and not self.processes.is_worker:
             self.boards.check_board(self.boards.infos())
-        from hil.suite.outcome.untested import RequestCounter  # noqa: PLC0415 - the driver is for runs with boards
+        from hil.suite.outcome.request_counter import RequestCounter  # noqa: PLC0415 - the driver is for runs with boards
         from hil.suite.recording.console import keep_consoles  # noqa: PLC0415 - the same
 
         register = session.config.pluginmanager.register  # a later plugin's wrappers are outside
@@ -264,7 +264,7 @@ class Run:
         register(ReturnedTests(), "hil-returned-tests")
         register(RequestCounter(self.boards, required=self.options.require), "hil-request-counter")
         keep_consoles(session.config, self.boards, self.options, self.ledger)
-        register(ForkedTest(self.boards.show), "hil-forked-test")  # outside all of them
+        register(ReturningChild(self.boards.show), "hil-returning-child")  # outside all of them
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """Count files that skip themselves at collection, or cannot be collected."""

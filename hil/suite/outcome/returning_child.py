@@ -18,13 +18,13 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-__all__ = ["ForkedTest"]
+__all__ = ["ReturningChild"]
 
 _BYTES: Final = 4096
 _STATUS: Final = 1
 
 
-class ForkedTest:
+class ReturningChild:
     """A pytest plugin, for runs with board tests; registered last, so that its wrappers are outermost.
 
     Args:
