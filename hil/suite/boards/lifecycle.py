@@ -369,10 +369,8 @@ class BoardLifecycle:
         from hil.suite.outcome.verdicts import may_be_hardware_error  # noqa: PLC0415 - for errors of tests that use boards
 
         if kind_of(item) is not Kind.NO_HARDWARE and any(map(may_be_hardware_error, failed)):
-            with (
-                self._fixtures.limit.stopped_then_reset(),
-                suppress(Exception),
-            ):  # a probe that fails proves nothing
+            # a probe that fails proves nothing
+            with self._fixtures.limit.stopped_then_reset(), suppress(Exception):
                 self.session.prove()
 
     def _will_do_for(self, item: pytest.Item) -> bool:

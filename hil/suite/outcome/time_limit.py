@@ -179,9 +179,8 @@ class LastingTimeLimit:
         if call.excinfo is not None:
             with self._limit.stopped_then_reset():
                 return (yield)
-        with self._limit.stopped_then_resumed(
-            _SHORTEST_INTERVAL_S
-        ):  # an exception in what follows is reported, too
+        # an exception in what follows is reported, too
+        with self._limit.stopped_then_resumed(_SHORTEST_INTERVAL_S):
             return (yield)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
