@@ -162,7 +162,7 @@ class HistoryPlugin:
         result = yield
         status = session.config.pluginmanager.get_plugin("hil-run-status")
         listed = self._run.boards
-        self._finish(int(session.exitstatus), status.boards(listed) if status is not None else listed)
+        self._finish(int(session.exitstatus), status.count_boards(listed) if status is not None else listed)
         return result
 
     def _finish(self, exitstatus: int, boards: int) -> None:

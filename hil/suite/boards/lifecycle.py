@@ -233,7 +233,7 @@ class BoardLifecycle:
             self.release()
         with contained(partial(self._unsafe.add_error, "at the end of the run")):
             if not self._processes.is_worker:
-                self._unsafe.look_after_all()
+                self._unsafe.await_guards()
 
     def close(self) -> None:
         """End the simulated boards that were started for this process alone; forget the run's token."""
@@ -301,7 +301,7 @@ class BoardLifecycle:
         session = self.session
         requirement = requirement_of(item, self._options.board) or ANY_BOARD
         if self._channel is not None:
-            session.share(self._channel.faults(), self._channel.words())
+            session.take_shared(self._channel.faults(), self._channel.words())
         if not session.suits(requirement, self._given):
             self.release("the next test wants another board")
         elif session.can_replace(requirement, self._given):

@@ -102,7 +102,7 @@ class BoardSession:
         self.error = error
         error.__context__ = None  # an error that is raised again keeps what an earlier test was failing with
 
-    def share(self, faults: Mapping[str, HilError], words: KnownWords) -> None:
+    def take_shared(self, faults: Mapping[str, HilError], words: KnownWords) -> None:
         """Note that a controller gives boards to this run's workers.
 
         Args:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from hil.lab.safe_state.record import BoardRecord
     from hil.suite.outcome.ledger import Ledger
 
-__all__ = ["UnsafeBoards", "look_after"]
+__all__ = ["UnsafeBoards", "await_guard"]
 
 LOOK_S = 8.0
 """How long a guard may take before the run ends without its answer; the board's record has it later."""
@@ -66,12 +66,12 @@ class UnsafeBoards:
         self._ledger.trouble.append(f"{when}: {told(error)}")
         self._ledger.unsafe = True
 
-    def look_after_all(self) -> None:
+    def await_guards(self) -> None:
         """Wait for the guards of the boards and tell how each ended; after Ctrl-C, tell without waiting."""
         while self._ledger.left:
             left = self._ledger.left[0]
             try:
-                is_safe, how = look_after(left)
+                is_safe, how = await_guard(left)
             except KeyboardInterrupt:
                 self._ledger.unsafe = True
                 self._ledger.left[:] = [replace(one, wait_s=0.0) for one in self._ledger.left]
@@ -81,8 +81,8 @@ class UnsafeBoards:
             del self._ledger.left[0]
 
 
-def look_after(left: LeftBoard) -> tuple[bool, str]:
-    """Return whether a board was made safe since a process left it to its guard, and what its record says.
+def await_guard(left: LeftBoard) -> tuple[bool, str]:
+    """Wait for the guard of a board; return whether it was made safe, and what its record says.
 
     A later holder, such as another worker, acquired it safe.
     """

@@ -127,7 +127,7 @@ class RunStatus:
         if session.exitstatus == pytest.ExitCode.OK:
             self._never_began = max(0, self._ledger.planned.total() - len(self._begun))
         if session.exitstatus in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}:
-            session.exitstatus = self._status(int(session.exitstatus))
+            session.exitstatus = self._status_after(int(session.exitstatus))
         elif session.exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED and self._missing:
             session.exitstatus = Status.BENCH_NOT_READY
 
@@ -143,7 +143,7 @@ class RunStatus:
             line = f"WORKER {worker} DIED: the state of its board is unknown"
             terminalreporter.write_line(line, red=True, bold=True)
 
-    def boards(self, listed: int) -> int:
+    def count_boards(self, listed: int) -> int:
         """Return how many boards should have run tests: those of the lab file that had tests to run.
 
         Args:
@@ -153,9 +153,9 @@ class RunStatus:
             return listed
         return len(self._ledger.serials()) + len(self._missing)
 
-    def _status(self, pytests: int) -> int:
+    def _status_after(self, pytest_status: int) -> int:
         excused = bool(self._flaky or self._unusable)
-        if self._failed or self._ledger.unsafe or (pytests == Status.TESTS_FAILED and not excused):
+        if self._failed or self._ledger.unsafe or (pytest_status == Status.TESTS_FAILED and not excused):
             return Status.TESTS_FAILED
         if self._unusable or self._missing or self._ledger.faults:
             return Status.BENCH_NOT_READY

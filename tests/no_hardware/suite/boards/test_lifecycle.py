@@ -14,7 +14,7 @@ from hil.lab.locks.holder import Holder
 from hil.lab.safe_state.record import BoardRecord, write_record
 from hil.suite.boards import unsafe_boards
 from hil.suite.boards.lifecycle import BoardLifecycle
-from hil.suite.boards.unsafe_boards import look_after
+from hil.suite.boards.unsafe_boards import await_guard
 from hil.suite.outcome.ledger import Ledger, LeftBoard
 
 if TYPE_CHECKING:
@@ -64,9 +64,9 @@ def test_end_that_is_interrupted_tells_of_each_board_and_waits_for_none(
     def look(board: LeftBoard) -> tuple[bool, str]:
         if board.wait_s:
             signal.raise_signal(signal.SIGINT)
-        return look_after(board)
+        return await_guard(board)
 
-    monkeypatch.setattr(unsafe_boards, "look_after", look)
+    monkeypatch.setattr(unsafe_boards, "await_guard", look)
     write_record(tmp_path, SERIAL, BoardRecord().marked_in_use(Holder(pid=os.getpid())))
     left = [LeftBoard(word, SERIAL, str(tmp_path), os.getpid(), 60.0) for word in ("first", "second")]
     ledger = Ledger(left=left)

@@ -9,7 +9,7 @@ import pytest
 
 from hil.lab.locks.holder import Holder
 from hil.lab.safe_state.record import BoardRecord, SafetyEvent, write_record
-from hil.suite.boards.unsafe_boards import look_after
+from hil.suite.boards.unsafe_boards import await_guard
 from hil.suite.outcome.ledger import LeftBoard
 
 if TYPE_CHECKING:
@@ -43,6 +43,6 @@ def test_look_after_returns_what_the_record_says(
 ) -> None:
     write_record(tmp_path, SERIAL, record)
 
-    found, text = look_after(LeftBoard("it hung", SERIAL, str(tmp_path), os.getpid(), 0.0))
+    found, text = await_guard(LeftBoard("it hung", SERIAL, str(tmp_path), os.getpid(), 0.0))
 
     assert (found, told in text) == (is_safe, True)
