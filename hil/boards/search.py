@@ -171,8 +171,8 @@ class BoardSearch:
         """Raise why a board did not tell its name and tags, if one did not: it may be the required one.
 
         Raises:
-            BoardFaultError: It answered, and refused.
-            UnavailableError: It cannot be used.
+            BoardFaultError: The board answered, and refused.
+            UnavailableError: The board cannot be used.
         """
         errors = list(self._unreadable)
         for serial, error in self._nameless.items():

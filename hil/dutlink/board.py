@@ -322,7 +322,7 @@ def open_board(
 
     Raises:
         NoUsbBackendError, BoardAbsentError, BoardInBootLoaderError, BoardDeniedError, BoardBusyError,
-            BoardLostError: It cannot be used.
+            BoardLostError: The board cannot be used.
         FirmwareTooOldError: Its firmware is older than this driver needs.
         NotLeasedError: This process belongs to a run, and does not hold the board.
     """

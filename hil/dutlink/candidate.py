@@ -72,7 +72,7 @@ class Candidate:
 
         Raises:
             HilError: The device cannot be opened, or the request fails.
-            BoardReplyError: It has no serial number, or one that no board has.
+            BoardReplyError: The device has no serial number, or one that no board has.
             TwinBoardsError: Another board on the bus has the same.
         """
         self._check_alone()

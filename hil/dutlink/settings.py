@@ -122,7 +122,7 @@ def encode(name: str, value: str) -> bytes:
     """Return the bytes of a setting, after checking that the board would keep and understand them.
 
     Raises:
-        SettingError: It would not.
+        SettingError: The value cannot be stored, or the board would cut or misread it.
     """
     key = _key(name)
     if not isinstance(value, str):

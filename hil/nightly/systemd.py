@@ -128,7 +128,7 @@ class Units:
         """Verify both files with `systemd-analyze`, if it is installed.
 
         Raises:
-            UsageError: It refuses one of them.
+            UsageError: systemd refuses one of the files.
         """
         if shutil.which("systemd-analyze") is None:
             return

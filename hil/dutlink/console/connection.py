@@ -91,7 +91,7 @@ class ConsoleConnection:
         """Return the open port; open it first if it is not open.
 
         Raises:
-            ConsoleMissingError, ConsoleDeniedError, ConsoleBusyError: It cannot be opened.
+            ConsoleMissingError, ConsoleDeniedError, ConsoleBusyError: The tty cannot be opened.
             LeaseEndedError: The board's lease has ended.
         """
         self._access.check()

@@ -131,7 +131,7 @@ class Console(Noun):
             wait_s: How long to wait for its node: udev needs a moment after a board was plugged in.
 
         Raises:
-            ConsoleMissingError, ConsoleDeniedError, ConsoleBusyError: It cannot be opened.
+            ConsoleMissingError, ConsoleDeniedError, ConsoleBusyError: The tty cannot be opened.
             LeaseEndedError: The board's lease has ended.
         """
         self._access.check()
@@ -284,8 +284,8 @@ class Console(Noun):
             timeout_s: Seconds that it may take.
 
         Raises:
-            ExpectError: It did not end in time, it ended the shell, or there is no shell.
-            ConsoleError: It printed more than the transcript keeps.
+            ExpectError: The command did not end in time, it ended the shell, or there is no shell.
+            ConsoleError: The command printed more than the transcript keeps.
             UsageError: The command is empty or holds control characters.
         """
         with _before_the_test_ends(timeout_s) as limit_s:

@@ -48,7 +48,7 @@ class ConsolePort:
         access: Permission to use the board, which each write checks; None: the port's own.
 
     Raises:
-        ConsoleMissingError, ConsoleDeniedError, ConsoleBusyError: It cannot be opened.
+        ConsoleMissingError, ConsoleDeniedError, ConsoleBusyError: The tty cannot be opened.
     """
 
     def __init__(self, tty: Tty, serial: str, transcript: Transcript, access: Access | None = None) -> None:

@@ -117,7 +117,7 @@ def open_tty(port: Tty, serial: str) -> int:
     the DUT. Bytes that wait in the tty already are kept.
 
     Raises:
-        ConsoleMissingError, ConsoleDeniedError, ConsoleBusyError: It cannot be opened.
+        ConsoleMissingError, ConsoleDeniedError, ConsoleBusyError: The tty cannot be opened.
     """
     what = f"the console {port.path} cannot be opened"
     try:

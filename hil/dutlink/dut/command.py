@@ -53,8 +53,8 @@ def run_command(console: DutConsole, prompt: PromptTracker, command: str, timeou
         timeout_s: Seconds that it may take.
 
     Raises:
-        ExpectError: It did not end in time, it ended the shell, or there is no shell.
-        ConsoleError: It printed more than the transcript keeps.
+        ExpectError: The command did not end in time, it ended the shell, or there is no shell.
+        ConsoleError: The command printed more than the transcript keeps.
         UsageError: The command is empty or holds control characters.
     """
     _check(command)

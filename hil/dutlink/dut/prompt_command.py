@@ -58,8 +58,8 @@ def run_by_prompt(console: DutConsole, command: str, timeout_s: float) -> tuple[
         The exit status, and the output as it came.
 
     Raises:
-        ExpectError: It did not end in time.
-        ConsoleError: It printed more than the transcript keeps.
+        ExpectError: The command did not end in time.
+        ConsoleError: The command printed more than the transcript keeps.
         UsageError: The command is not one line.
     """
     if "\n" in command:
@@ -95,7 +95,7 @@ def said_since(transcript: Transcript, begin: int, command: str) -> bytes:
         command: The command that was typed there, for the error.
 
     Raises:
-        ConsoleError: They are more than the transcript keeps.
+        ConsoleError: The bytes are more than the transcript keeps.
     """
     end = transcript.position
     said = transcript.between(begin, end)

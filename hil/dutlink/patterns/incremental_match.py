@@ -74,7 +74,7 @@ def compile_pattern(pattern: Pattern) -> re.Pattern[bytes]:
 
     Raises:
         ValueError: The pattern is not a regular expression.
-        TypeError: It is neither text nor bytes nor a compiled pattern.
+        TypeError: The pattern is neither text nor bytes nor a compiled pattern.
     """
     if not isinstance(pattern, re.Pattern):
         return compile_user_pattern(pattern, re.DOTALL)

@@ -43,7 +43,7 @@ def compile_user_pattern(text: str | bytes, flags: int = 0) -> re.Pattern[bytes]
     """Compile a pattern that a user gave; text becomes UTF-8.
 
     Raises:
-        ValueError: It is not a regular expression; the text says why.
+        ValueError: The pattern is not a regular expression; the text says why.
     """
     try:
         return re.compile(text.encode() if isinstance(text, str) else text, flags)

@@ -161,7 +161,7 @@ class Power(Noun):
             tolerance_amps: A difference from the offset that still counts as no current.
 
         Raises:
-            BoardFaultError: It still draws current.
+            BoardFaultError: The DUT still draws current.
         """
 
         def off() -> PowerReading | None:

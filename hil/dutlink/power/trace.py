@@ -135,7 +135,7 @@ class PowerTrace(TraceData):
         """Fail unless the mean of the settled readings is below `watts`.
 
         Raises:
-            AssertionError: It is higher.
+            AssertionError: The mean is not below `watts`.
             UsageError: The trace is too short to tell.
         """
         settled = self._settled()

@@ -138,8 +138,8 @@ class StickMux:
             reason: Why the stick may be taken from the host, if it has to go and come again.
 
         Raises:
-            StickMissingError: It did not come in time.
-            BoardLostError, BoardTimeoutError: It did not come, and the board does not answer either.
+            StickMissingError: The stick did not come in time.
+            BoardLostError, BoardTimeoutError: Neither did the stick come, nor does the board answer.
         """
         mux = _WatchedMux(partial(self._turn_watched, reason), self._node, self._turns)
         disk = self._node.wait(timeout_s, mux, WaitLimits(APPEARS_WITHIN_S, GOES_WITHIN_S))

@@ -278,7 +278,7 @@ class StickNode:
             position: To what the storage was turned, for the error.
 
         Raises:
-            StickStayedError: It is still there.
+            StickStayedError: The stick is still there.
         """
         if until(lambda: not self._still_there(), timeout_s):
             return

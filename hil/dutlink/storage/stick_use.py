@@ -55,7 +55,7 @@ def check_detach(serial: str, reason: DetachReason, find_use: Callable[[], DiskU
         find_use: Returns a use of the stick, or of a disk that may be it, or None.
 
     Raises:
-        StickInUseError: It is in use, and `reason` does not allow to take it.
+        StickInUseError: The stick is in use, and `reason` does not allow to detach it.
     """
     if reason is DetachReason.OURS:
         return ""

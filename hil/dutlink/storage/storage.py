@@ -133,7 +133,7 @@ class Storage(Noun):
         Raises:
             BoardFaultError, BoardLostError: The board did not take the request.
             StorageError: Another process has been looking for its stick for too long.
-            StickInUseError: It is on the host, and in use.
+            StickInUseError: The stick is on the host, and in use.
             StickStayedError: A disk stays where the stick comes, so it does not follow the mux.
         """
         if self.position is Position.HOST and self._stick.here is not None:
@@ -148,7 +148,7 @@ class Storage(Noun):
             force: Do so even if it is in use on this host, or holds an image that is not verified.
 
         Raises:
-            StickInUseError: It is mounted or open on this host.
+            StickInUseError: The stick is mounted or open on this host.
             FlashError: A flash ended after everything was written, and before all was read back.
             BoardFaultError, BoardLostError: The board did not take the request.
         """
@@ -235,9 +235,9 @@ class Storage(Noun):
             timeout_s: How long the stick may take to come, in seconds.
 
         Raises:
-            StickMissingError: It did not come in time.
+            StickMissingError: The stick did not come in time.
             StickMovedError: A disk came at another socket than the one where the stick was learned.
-            BoardLostError, BoardTimeoutError: It did not come, and the board does not answer either.
+            BoardLostError, BoardTimeoutError: Neither did the stick come, nor does the board answer.
             StickAmbiguousError: Other disks came and went, so that none is proven to be the stick.
             WrongDiskError: The wiring names another disk.
         """
@@ -272,8 +272,9 @@ class Storage(Noun):
             WrongDiskError: A proof fails; the error says which, and what was written.
             StickMissingError, StickAmbiguousError, StickLostError: The stick did not come, other disks came
                 too, or it left.
-            StickInUseError: It is mounted or open on this host.
-            StorageError: It may not be opened; another process has been looking for its stick too long.
+            StickInUseError: The stick is mounted or open on this host.
+            StorageError: The stick may not be opened, or another process has been looking for its stick for
+                too long.
             BoardFaultError, BoardLostError: The board did not take a request.
         """
         self.off(held=held)
@@ -298,7 +299,7 @@ class Storage(Noun):
         Return at once if the node is not known.
 
         Raises:
-            StickStayedError: It is still there.
+            StickStayedError: The stick is still there.
         """
         self._stick.wait_until_gone(timeout_s, str(self.position))
 
@@ -326,8 +327,8 @@ class Storage(Noun):
             ImageError: The image is damaged, or larger than the stick.
             WrongDiskError: A disk is not proven to be this board's stick; nothing was written to it.
             FlashError: The stick does not hold what was written, or failed; it does not boot.
-            StickMissingError, StickStayedError, StickAmbiguousError, StickLostError: It did not come, did not
-                go, came together with other disks, or left in between.
+            StickMissingError, StickStayedError, StickAmbiguousError, StickLostError: The stick did not
+                come, did not go, came together with other disks, or left in between.
             BoardFaultError, BoardLostError: The board did not take a request.
         """
         from hil.dutlink.storage import flashing  # noqa: PLC0415 - decompressors are slow to import

@@ -35,7 +35,7 @@ def check_is_disk(image: Image, end: bytes = b"", *, force: bool, file_system: b
         file_system: Accept a file system without a partition table.
 
     Raises:
-        ImageError: It is no disk image, or not known to be one; the message says what it looks like.
+        ImageError: The file is no disk image, or not known to be one; the message says what it looks like.
     """
     found = _content(image, end)
     if found.kind is ContentKind.FOREIGN:

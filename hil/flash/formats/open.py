@@ -71,8 +71,8 @@ def open_image(path: str | os.PathLike[str], bmap: str | os.PathLike[str] | bool
         bmap: Path of its block map; True for the one beside it, if that has checksums; False for none.
 
     Raises:
-        ImageError: It is none of these formats, or its beginning is damaged. Other damage is found when it is
-            read.
+        ImageError: The file has none of these formats, or its beginning is damaged. Other damage is found
+            when the image is read.
     """
     image = Path(path)
     _check_file(image)

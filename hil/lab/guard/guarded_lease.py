@@ -125,7 +125,7 @@ class GuardedLease:
         """Use this guard from now on, and wait until it runs.
 
         Raises:
-            GuardError: It cannot run.
+            GuardError: The guard cannot run.
         """
         self._guard, self._safety = guard, safety
         guard.require()

@@ -244,8 +244,8 @@ class BoardSession:
             why: The cause, for the error that later uses of the board raise.
 
         Raises:
-            BoardLostError: It is lost, and was left as it is.
-            HilError: It could not be made safe; its DUT may have power.
+            BoardLostError: The board is lost, and was left as it is.
+            HilError: The board could not be made safe; its DUT may have power.
         """
         held = self.held
         if held is None:
@@ -314,7 +314,7 @@ class BoardSession:
         """Open a board again that was lost or left the bus, if it answers at once.
 
         Raises:
-            BoardLostError: It does not answer.
+            BoardLostError: The board does not answer.
         """
         result = self.prove()
         if held.lost is not None and result.verdict is not Verdict.PRESENT:
@@ -326,7 +326,7 @@ class BoardSession:
         """Open a board that came back, under its lease, and make it safe.
 
         Raises:
-            BoardLostError: It cannot be opened, or not made safe.
+            BoardLostError: The board cannot be opened, or not made safe.
             BoardBusyError: Another process, with another lock folder, took it when it came back.
         """
         try:
