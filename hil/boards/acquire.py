@@ -61,7 +61,7 @@ class BoardAcquirer:
         tell: Shows the user a line: which holder is waited for, and what a guard did.
 
     Attributes:
-        is_hasty: Whether to wait for no board that another process holds.
+        may_wait: Whether to wait for boards that other processes hold.
         is_shared: Whether a controller gives boards to the workers of this run.
     """
 
@@ -76,7 +76,7 @@ class BoardAcquirer:
         tell: Callable[[str], None],
     ) -> None:
         self.is_shared = False
-        self.is_hasty = False
+        self.may_wait = True
         self._source = source
         self._search = search
         self._wait_s = wait_s
@@ -186,7 +186,7 @@ class BoardAcquirer:
         try:
             folder = self._source.lock_folder()
             vain = self._in_use.issuperset(serials) or self._search.faults.keys() >= set(serials)
-            wait_s = 0.0 if vain or self.is_hasty else self._wait_s
+            wait_s = 0.0 if vain or not self.may_wait else self._wait_s
             patience, ours = Deadline(OWN_RUN_S), self._is_ours(serials)
             while True:
                 try:
@@ -204,7 +204,7 @@ class BoardAcquirer:
                         raise
                     wait_s = OWN_RUN_LOOK_S
         except BoardBusyError:
-            if not self.is_hasty:
+            if self.may_wait:
                 self._in_use.update(serials)
             raise
 
@@ -216,7 +216,7 @@ class BoardAcquirer:
         """Put a guard beside a lease, and make the board safe if its last holder did not leave it safe."""
         safety = self._source.safety_of(lease.serial, self._silence_s)
         known = lease.serial in self._search.faults
-        return under_guard(lease, safety, controller=self._controller, hurry=known, spare_stick=True)
+        return under_guard(lease, safety, controller=self._controller, once=known, spare_stick=True)
 
     def _tell_waiting(self, waiting: WaitStatus) -> None:
         self._tell(f"hil: waiting for a board: {waiting}")

@@ -23,7 +23,7 @@ def under_guard(  # noqa: PLR0913 - by keyword
     safety: Safety,
     *,
     controller: int = 0,
-    hurry: bool = False,
+    once: bool = False,
     drivers: int = -1,
     spare_stick: bool = False,
 ) -> GuardedLease:
@@ -34,7 +34,7 @@ def under_guard(  # noqa: PLR0913 - by keyword
         safety: How to make the board safe.
         controller: Pid of the xdist controller that this process works for; the guard ends this process when
             the controller has ended. 0: none.
-        hurry: Try once only, and shortly, to make a board safe that was not left so.
+        once: Make one short attempt only to make a board safe that was not left so.
         drivers: A pipe to read whose other end is open in the processes that may drive the board after this
             one's death; the guard does not record the board as safe before they have ended. -1: none.
         spare_stick: Do nothing to a board without a record while a program of this host uses its stick; its
@@ -59,7 +59,7 @@ def under_guard(  # noqa: PLR0913 - by keyword
         _make_unknown_board_safe(guarded, safety.at_a_glance(spare_stick=spare_stick))
     elif found.needs_safety and found.state is not BoardState.UNKNOWN:
         why = why_unsafe(found, lease.killed_guards)
-        _make_board_safe(guarded, safety.once() if hurry else safety, why)
+        _make_board_safe(guarded, safety.once() if once else safety, why)
     return guarded
 
 

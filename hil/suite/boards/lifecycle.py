@@ -278,13 +278,13 @@ class BoardLifecycle:
         """Acquire a board; return False if it cannot be used and the test was returned to the controller."""
         channel = self._channel
         self._given = channel.board(item.nodeid) if channel else None
-        hasty = channel is not None and nextitem is not None and not channel.is_patient(item.nodeid)
-        self.session.hurry(self._given is not None and hasty)
+        may_wait = channel is None or nextitem is None or channel.may_wait(item.nodeid)
+        self.session.set_may_wait(self._given is None or may_wait)
         self._prepare(item, kind)
-        self.session.hurry(False)
+        self.session.set_may_wait(True)
         if channel is None or self._given is None or not self.session.is_unusable:
             return True
-        if hasty and isinstance(self.session.error, BoardBusyError):
+        if not may_wait and isinstance(self.session.error, BoardBusyError):
             channel.busy(self._given)
         else:
             self.lost()

@@ -114,9 +114,12 @@ class BoardSession:
         for serial, fault in faults.items():
             self.search.faults.setdefault(serial, fault)
 
-    def hurry(self, hasty: bool) -> None:
-        """Wait for no board that another process holds; the controller tries its tests again at the end."""
-        self._acquirer.is_hasty = hasty
+    def set_may_wait(self, may_wait: bool) -> None:
+        """Set whether to wait for boards that other processes hold.
+
+        If not, the controller tries the tests of such a board again at the end.
+        """
+        self._acquirer.may_wait = may_wait
 
     @property
     def is_unusable(self) -> bool:

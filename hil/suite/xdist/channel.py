@@ -89,7 +89,7 @@ class ControllerChannel:
             line.send(self._words)
 
     def tell_board(
-        self, worker: str, nodeid: str, serial: str | None, way: str = "", *, patient: bool = False
+        self, worker: str, nodeid: str, serial: str | None, way: str = "", *, may_wait: bool = False
     ) -> None:
         """Tell a worker, before it is sent a test, on which board the test runs.
 
@@ -98,9 +98,9 @@ class ControllerChannel:
             nodeid: The test.
             serial: The board; None: none is left.
             way: How to connect to a remote board; empty: it is found by its serial number.
-            patient: Wait for the board: no other test is left.
+            may_wait: The worker may wait for the board: no other test is left.
         """
-        board = {"say": "board", "test": nodeid, "serial": serial, "way": way, "patient": patient}
+        board = {"say": "board", "test": nodeid, "serial": serial, "way": way, "may_wait": may_wait}
         self._tell(worker, board)
 
     def tell_last(self, worker: str, nodeid: str) -> None:

@@ -193,7 +193,7 @@ class HardwareScheduling:
         for worker, index, board in actions.boards:
             way = self._ways[board] if board is not None else ""
             self._channel.tell_board(
-                worker, self._tests[index], board, way, patient=self._plan.is_retried(board)
+                worker, self._tests[index], board, way, may_wait=self._plan.is_retried(board)
             )
         for worker, index in actions.last:
             self._channel.tell_last(worker, self._tests[index])

@@ -46,7 +46,7 @@ class WorkerChannel:
         self._boards: dict[str, str | None] = {}
         self._ways: dict[str, str] = {}
         self._last: set[str] = set()
-        self._patient: set[str] = set()
+        self._may_wait: set[str] = set()
         self._faults: dict[str, HilError] = {}
         self._words = KnownWords()
         self._waited_s = 0.0
@@ -73,10 +73,10 @@ class WorkerChannel:
         self._line.drain()
         return self._boards.get(nodeid)
 
-    def is_patient(self, nodeid: str) -> bool:
-        """Return True if the worker is to wait for the board of a test, because no other test is left."""
+    def may_wait(self, nodeid: str) -> bool:
+        """Return True if the worker may wait for the board of a test, because no other test is left."""
         self._line.drain()
-        return nodeid in self._patient
+        return nodeid in self._may_wait
 
     def way_to(self, serial: str) -> str:
         """Return how to connect to a remote board that was given to this worker; empty: it is local."""
@@ -136,8 +136,8 @@ class WorkerChannel:
                 serial = self._boards[nodeid] = message["serial"]
                 self._ways[serial] = message["way"]
                 self._last.discard(nodeid)  # it comes once more
-                if message["patient"]:
-                    self._patient.add(nodeid)
+                if message["may_wait"]:
+                    self._may_wait.add(nodeid)
             case "last":
                 self._last.add(nodeid)
             case "interrupted":
