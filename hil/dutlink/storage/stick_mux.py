@@ -1,7 +1,7 @@
 """Turn the mux of one board, and find the stick that comes with it.
 
-Each turn goes through `StickMux.turn`, so that none takes the stick from a program that uses it, unless the
-caller forces that.
+Each turn goes through `StickMux.set_position`, so that none takes the stick from a program that uses it,
+unless the caller forces that.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class StickMux:
         self._turns = 0
         self._turning = threading.RLock()
 
-    def turn(
+    def set_position(
         self,
         position: Position,
         reason: DetachReason = DetachReason.UNUSED,
@@ -117,7 +117,7 @@ class StickMux:
             try:
                 self._link.control_out(Request.STORAGE, StorageAction[position.name])
             except BaseException:
-                self._node.end_turn()
+                self._node.end_watch()
                 raise
             self.position = position
             self._turned_at_s = time.monotonic()
@@ -127,7 +127,7 @@ class StickMux:
         """Turn the mux to the host while the stick is watched for; take the stick away first if necessary."""
         self._node.expect(lambda: self._detached_s(reason))
         self._node.note_before()
-        self.turn(Position.HOST)
+        self.set_position(Position.HOST)
         self._node.turned()
 
     def wait_for_stick(self, timeout_s: float, reason: DetachReason = DetachReason.UNUSED) -> UsbDisk:
@@ -141,7 +141,7 @@ class StickMux:
             StickMissingError: The stick did not come in time.
             BoardLostError, BoardTimeoutError: Neither did the stick come, nor does the board answer.
         """
-        mux = _WatchedMux(partial(self._turn_watched, reason), self._node, self._turns)
+        mux = _WatchedMux(partial(self._set_watched_position, reason), self._node, self._turns)
         disk = self._node.wait(timeout_s, mux, WaitLimits(APPEARS_WITHIN_S, GOES_WITHIN_S))
         if disk is None:
             self._link.wait_ready()
@@ -166,7 +166,7 @@ class StickMux:
     def turned_remotely(self) -> Iterator[None]:
         """Note that the storage is off after a block in which another machine turns it."""
         self._link.access.check()
-        self._node.end_turn()
+        self._node.end_watch()
         self.position = None
         try:
             yield
@@ -181,33 +181,33 @@ class StickMux:
     def _detached_s(self, reason: DetachReason) -> float:
         """Make sure that the stick is not on the host; return for how many seconds it has not been there."""
         if not self._is_detached:
-            self.turn(Position.OFF, reason)
+            self.set_position(Position.OFF, reason)
         return time.monotonic() - self._turned_at_s
 
-    def _turn_watched(self, reason: DetachReason, position: Position, after: int) -> int:
-        return self.turn(position, reason, after=after)
+    def _set_watched_position(self, reason: DetachReason, position: Position, after: int) -> int:
+        return self.set_position(position, reason, after=after)
 
 
 class _WatchedMux:
     """The mux while it is watched; turning it fails once another thread has turned it.
 
     Args:
-        turn: Turns the mux, unless it was turned since a turn of that number.
+        set_position: Turns the mux, unless it was turned since a turn of that number.
         node: The stick's node, which is told before and after the stick may come.
         turns: The number of the last turn.
     """
 
-    def __init__(self, turn: Callable[[Position, int], int], node: StickNode, turns: int) -> None:
-        self._turn = turn
+    def __init__(self, set_position: Callable[[Position, int], int], node: StickNode, turns: int) -> None:
+        self._set_position = set_position
         self._node = node
         self._turns = turns
 
     def detach(self) -> None:
         """Turn the storage off."""
-        self._turns = self._turn(Position.OFF, self._turns)
+        self._turns = self._set_position(Position.OFF, self._turns)
 
     def attach(self) -> None:
         """Turn the storage to the host."""
         self._node.note_before()
-        self._turns = self._turn(Position.HOST, self._turns)
+        self._turns = self._set_position(Position.HOST, self._turns)
         self._node.turned()

@@ -7,8 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hil.dutlink.storage.host_lock import HostLock
 from hil.dutlink.storage.learned_sticks import LearnedSticks
-from hil.dutlink.storage.learning_turn import LearningTurn
 from hil.dutlink.storage.mux_follower import Mux, MuxWatch, WaitLimits
 from hil.dutlink.storage.mux_timing import LEAVES_WITHIN_S, SLOWEST_S, Arrival
 from hil.dutlink.storage.stick_errors import stick_missing, stick_moved, stick_stayed, two_media
@@ -39,7 +39,7 @@ _APART_S = 1.5
 
 
 class StickNode:
-    """The stick's disk and node, and the turn to find them.
+    """The stick's disk and node, and the locks that keep other boards apart while they are found.
 
     Args:
         serial: The board's serial number.
@@ -76,8 +76,8 @@ class StickNode:
         self._access = access
         self.learned = LearnedSticks(serial, usb_port, sys, memory)
         self.paths = StickPath(serial, dev, sys, wired)
-        self._turn = LearningTurn(dev, APPEARS_WITHIN_S + LEAVES_WITHIN_S)
-        self._apart = LearningTurn(sys / "block", _APART_S)
+        self._learning_lock = HostLock(dev, APPEARS_WITHIN_S + LEAVES_WITHIN_S, "looks for its stick")
+        self._arrival_lock = HostLock(sys / "block", _APART_S, "turns its stick to the host")
         self._is_alone = False
         self._watch: MuxWatch | None = None
         self._found: Path | None = None
@@ -104,13 +104,13 @@ class StickNode:
     @property
     def is_awaited(self) -> bool:
         """Whether the disks were noted before the mux turned, so that a new disk can be recognized."""
-        return self._watch is not None and (self._watch.only is not None or self._turn.is_held)
+        return self._watch is not None and (self._watch.only is not None or self._learning_lock.is_held)
 
     def expect(self, detach: Callable[[], float]) -> None:
         """Begin to watch for the stick, before the mux is turned to the host.
 
-        If other processes cannot know its socket, this takes the turn to learn, so that no other board learns
-        now.
+        If other processes cannot know its socket, this acquires the lock for learning, so that no other board
+        learns now.
 
         Args:
             detach: Makes sure that the stick is not on the host, and returns for how many seconds it has not
@@ -124,7 +124,7 @@ class StickNode:
         self._access.check()
         known = self.learned.recall()
         if known is None or not self.learned.is_shared:
-            self._turn.take()
+            self._learning_lock.acquire()
         try:
             detached_s = detach()
             self._here = None
@@ -140,7 +140,7 @@ class StickNode:
             only = known.socket if known else None
             self._watch = MuxWatch(self._dev, self._sys, others, only, self._looked, self._slowest_s)
         except BaseException:
-            self.end_turn()
+            self.end_watch()
             raise
 
     def note_before(self) -> None:
@@ -148,7 +148,7 @@ class StickNode:
         if not self._is_alone:
             # Without the lock, another board's stick may arrive at the same time; then one more round tells.
             with suppress(StorageError):
-                self._apart.take()
+                self._arrival_lock.acquire()
         self.before = frozenset(disk.key for disk in list_disks(self._sys))
         self._bystanders = frozenset(disk.identity for disk in disks_by_socket(self._sys).values())
         if self._watch is not None:
@@ -162,8 +162,8 @@ class StickNode:
     def wait(self, timeout_s: float, mux: Mux, limits: WaitLimits) -> UsbDisk | None:
         """Wait until the stick is there, can be used, and is proven; return None if it does not come.
 
-        The turn to learn lasts until `end_turn`. A stick whose socket is not known must go and come once
-        more.
+        The lock for learning is held until `end_watch`. A stick whose socket is not known must go and come
+        once more.
 
         Args:
             timeout_s: How long it may take to come the first time, in seconds.
@@ -179,7 +179,7 @@ class StickNode:
         watch = self._watch
         if watch is None or self.here is not None:
             return self.here
-        self._turn.keep()
+        self._learning_lock.keep()
         arrivals = self._arrivals(watch, timeout_s)
         if not arrivals:
             if watch.only is not None and (others := watch.elsewhere()):
@@ -202,7 +202,7 @@ class StickNode:
             arrivals = watch.wait_for_disks(timeout_s, settled_s=watch.slowest_s)
         else:
             arrivals = watch.wait_for_learned(timeout_s, known.came_after_s)
-        self._apart.end()
+        self._arrival_lock.release()
         if arrivals and self.learned.is_relearning and not watch.watched(arrivals):
             watch.ignored = frozenset()  # cables were swapped: what is known of other boards is out of date
         may_include_stick = watch.only in arrivals if watch.only else watch.watched(arrivals)
@@ -216,19 +216,19 @@ class StickNode:
         Raises:
             StickMovedError: The disk that follows is not where the stick was learned to come.
         """
-        if not self._turn.is_held:
-            self._turn.take()
-            self._turn.keep()
-        self._apart.take()
-        self._apart.keep()
-        # `_apart` keeps other muxes from turning to the host, so a stick that another mux takes away during
-        # the round cannot come back before the round ends.
+        if not self._learning_lock.is_held:
+            self._learning_lock.acquire()
+            self._learning_lock.keep()
+        self._arrival_lock.acquire()
+        self._arrival_lock.keep()
+        # `_arrival_lock` keeps other muxes from turning to the host, so a stick that another mux takes away
+        # during the round cannot come back before the round ends.
         self._is_alone = True
         try:
             proven = watch.prove(arrivals, mux, limits)
         finally:
             self._is_alone = False
-            self._apart.end()
+            self._arrival_lock.release()
         if proven is not None and watch.only not in {None, proven.disk.socket}:
             raise stick_moved(self._serial, str(watch.only), [proven.disk])
         return proven if proven is not None and watch.watched([proven.disk.socket]) else None
@@ -236,7 +236,7 @@ class StickNode:
     def _looked(self, after_host_s: float) -> None:
         """Let another board turn to the host as soon as the two arrivals cannot be confused."""
         if after_host_s >= _APART_S and not self._is_alone:
-            self._apart.end()
+            self._arrival_lock.release()
 
     def check_wired(self, written: str = "") -> None:
         """Check that the path that the wiring names leads to the stick; see `StickPath.check_wired`."""
@@ -292,11 +292,11 @@ class StickNode:
         self.learned.forget()
         self._here = self._found = None
 
-    def end_turn(self) -> None:
-        """End the turn to learn, so that other boards can learn; harmless when repeated."""
+    def end_watch(self) -> None:
+        """End the watch and release its locks, so that other boards can learn; harmless when repeated."""
         self._watch = None
-        self._turn.end()
-        self._apart.end()
+        self._learning_lock.release()
+        self._arrival_lock.release()
 
     def missing(self, timeout_s: float) -> StickMissingError:
         """Return the error for a stick that did not come within `timeout_s` seconds."""

@@ -1,7 +1,7 @@
 """Decide whether the stick may be detached from the host, depending on the programs that use it.
 
-`StickMux.turn` calls this just before each request. While it is uncertain which disk is the stick, each disk
-that may be the stick counts.
+`StickMux.set_position` calls this just before each request. While it is uncertain which disk is the stick,
+each disk that may be the stick counts.
 """
 
 from __future__ import annotations

@@ -137,7 +137,7 @@ class Storage(Noun):
             StickStayedError: A disk stays where the stick comes, so it does not follow the mux.
         """
         if self.position is Position.HOST and self._stick.here is not None:
-            self._mux.turn(Position.HOST)
+            self._mux.set_position(Position.HOST)
             return
         self._mux.attach(DetachReason.of(force=force))
 
@@ -154,8 +154,8 @@ class Storage(Noun):
         """
         if not force:
             self.check_image_verified()
-        self._mux.turn(Position.DUT, DetachReason.of(force=force))
-        self._stick.end_turn()
+        self._mux.set_position(Position.DUT, DetachReason.of(force=force))
+        self._stick.end_watch()
 
     def off(self, *, force: bool = False, held: OwnDescriptors | None = None) -> None:
         """Detach the stick from host and DUT, which cuts its power; errors as for `dut`.
@@ -167,11 +167,13 @@ class Storage(Noun):
         """
         is_ours = held is not None and self._stick.here is not None
         try:
-            self._mux.turn(Position.OFF, DetachReason.OURS if is_ours else DetachReason.of(force=force))
+            self._mux.set_position(
+                Position.OFF, DetachReason.OURS if is_ours else DetachReason.of(force=force)
+            )
         finally:
             if held is not None:
                 held.close()
-        self._stick.end_turn()
+        self._stick.end_watch()
 
     def learn(self, timeout_s: float = APPEARS_WITHIN_S, *, force: bool = False) -> UsbDisk:
         """Forget the socket at which the stick comes, and watch the mux to learn it again.
@@ -196,13 +198,13 @@ class Storage(Noun):
             )
         reason = DetachReason.of(force=force)
         self.forget()
-        self._mux.turn(Position.OFF, reason)
+        self._mux.set_position(Position.OFF, reason)
         self._stick.forget()
         self._mux.attach(reason)
         try:
             return self._mux.wait_for_stick(timeout_s, reason)
         finally:
-            self._stick.end_turn()
+            self._stick.end_watch()
 
     def check_unused(self) -> None:
         """Raise StickInUseError if a program on this host is seen to use the stick.
@@ -249,7 +251,7 @@ class Storage(Noun):
             disk = self._mux.wait_for_stick(timeout_s)
             self._stick.check_wired()
         finally:
-            self._stick.end_turn()
+            self._stick.end_watch()
         return self._stick.paths.by_place(disk)
 
     def claim(
@@ -291,7 +293,7 @@ class Storage(Noun):
         except StickStayedError as error:
             raise wrong_disk_error(error, written) from error
         finally:
-            self._stick.end_turn()
+            self._stick.end_watch()
 
     def wait_until_gone(self, timeout_s: float = GOES_WITHIN_S) -> None:
         """Wait until the stick's node is gone, after `dut()` or `off()`.
@@ -412,13 +414,13 @@ class Storage(Noun):
 
     def close(self) -> None:
         """Stop looking for the stick; the position stays."""
-        self._stick.end_turn()
+        self._stick.end_watch()
 
     def _wait_for_remote_node(self, timeout_s: float) -> Path:
         """Wait for the node that stands for a stick which its exporter has proven on its own host."""
         if self.position is not Position.HOST:
             self.host()
-        self._stick.end_turn()
+        self._stick.end_watch()
         node = until(lambda: next(iter(usb_disks(self._dev)), None), timeout_s)
         if node is None:
             self._link.wait_ready()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from hil import errors
-from hil.dutlink.storage import learning_turn
+from hil.dutlink.storage import host_lock
 from tests.no_hardware.dutlink.storage.mux_bench import MuxBench
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ def test_wait_until_gone_returns_at_once_for_an_unknown_stick(board: Board) -> N
     board.storage.wait_until_gone(0.0)
 
 
-def turn_is_free(dev: Path) -> bool:
+def learning_lock_is_free(dev: Path) -> bool:
     folder = os.open(dev, os.O_RDONLY)
     try:
         fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -147,25 +147,25 @@ def turn_is_free(dev: Path) -> bool:
 def test_host_waits_while_another_board_learns(bench: MuxBench) -> None:
     storage = bench.storage()
     storage.host()
-    free_meanwhile = turn_is_free(bench.dev.root)
+    free_meanwhile = learning_lock_is_free(bench.dev.root)
     storage.wait_for_node()
 
-    assert (free_meanwhile, turn_is_free(bench.dev.root)) == (False, True)
+    assert (free_meanwhile, learning_lock_is_free(bench.dev.root)) == (False, True)
 
 
-def test_host_takes_the_turn_if_no_other_process_knows_the_socket(bench: MuxBench) -> None:
+def test_host_acquires_the_learning_lock_if_no_other_process_knows_the_socket(bench: MuxBench) -> None:
     storage = bench.storage(remembers=False)
     storage.wait_for_node()
     storage.off()
 
     storage.host()
-    free_meanwhile = turn_is_free(bench.dev.root)
+    free_meanwhile = learning_lock_is_free(bench.dev.root)
 
     storage.wait_for_node()
-    assert (free_meanwhile, turn_is_free(bench.dev.root)) == (False, True)
+    assert (free_meanwhile, learning_lock_is_free(bench.dev.root)) == (False, True)
 
 
-def test_host_takes_no_turn_for_a_known_socket(bench: MuxBench) -> None:
+def test_host_needs_no_learning_lock_for_a_known_socket(bench: MuxBench) -> None:
     bench.storage().wait_for_node()
     folder = os.open(bench.dev.root, os.O_RDONLY)
     fcntl.flock(folder, fcntl.LOCK_EX)
@@ -176,19 +176,19 @@ def test_host_takes_no_turn_for_a_known_socket(bench: MuxBench) -> None:
 
 
 @pytest.mark.parametrize("verb", ["off", "dut", "close"])
-def test_turn_to_learn_ends_with_another_position(bench: MuxBench, verb: str) -> None:
+def test_learning_lock_is_released_with_another_position(bench: MuxBench, verb: str) -> None:
     storage = bench.storage()
     storage.host()
 
     getattr(storage, verb)()
 
-    assert turn_is_free(bench.dev.root)
+    assert learning_lock_is_free(bench.dev.root)
 
 
 def test_host_raises_if_another_board_learns_for_too_long(
     board: Board, dev: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(learning_turn, "_TURN_LIMIT_S", 0.1)
+    monkeypatch.setattr(host_lock, "_WAIT_LIMIT_S", 0.1)
     folder = os.open(dev, os.O_RDONLY)
     fcntl.flock(folder, fcntl.LOCK_EX)
 

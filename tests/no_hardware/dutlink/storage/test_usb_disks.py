@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.dutlink.storage.learning_turn import LearningTurn
+from hil.dutlink.storage.host_lock import HostLock
 from hil.dutlink.storage.usb_disks import by_id_name, size_bytes, usb_disks
 from hil.dutlink.storage.usb_sockets import disks_by_socket
 from hil.errors import StorageError
@@ -44,9 +44,9 @@ def test_size_bytes_of_a_block_device_needs_no_permission(monkeypatch: pytest.Mo
     assert size_bytes(node) == 4096 * 512  # type: ignore[arg-type]
 
 
-def test_learning_turn_without_a_device_folder_raises_storage_error(tmp_path: Path) -> None:
+def test_host_lock_without_its_folder_raises_storage_error(tmp_path: Path) -> None:
     with pytest.raises(StorageError):
-        LearningTurn(tmp_path / "none", 1.0).take()
+        HostLock(tmp_path / "none", 1.0, "looks for its stick").acquire()
 
 
 def test_by_id_name_is_the_one_that_leads_to_the_disk(dev: Path) -> None:

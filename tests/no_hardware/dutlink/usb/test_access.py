@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from hil.dutlink.board import open_board
-from hil.dutlink.storage.learning_turn import LearningTurn
+from hil.dutlink.storage.host_lock import HostLock
 from hil.dutlink.usb.access import Access
 from hil.dutlink.wiring import Wiring
 from hil.errors import LeaseEndedError
@@ -250,14 +250,14 @@ def test_forked_child_does_not_keep_the_tty_locked(with_console: Board, other_en
         lock_tty(other_end.path)
 
 
-def test_forked_child_does_not_keep_the_turn_to_look_for_a_stick(board: Board, dev: Path) -> None:
+def test_forked_child_does_not_keep_the_learning_lock(board: Board, dev: Path) -> None:
     board.storage.host()
     with forked():
         board.storage.off()
 
-        turn = LearningTurn(dev, 1.0)
-        turn.take()
-        turn.end()
+        lock = HostLock(dev, 1.0, "looks for its stick")
+        lock.acquire()
+        lock.release()
 
 
 def lock_tty(path: Path) -> None:

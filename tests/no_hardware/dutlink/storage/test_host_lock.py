@@ -1,4 +1,4 @@
-"""The turn to look for a stick ends once, whichever threads end it."""
+"""The lock of a host is released once, whichever threads release it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from hil.dutlink.storage import learning_turn
-from hil.dutlink.storage.learning_turn import LearningTurn
+from hil.dutlink.storage import host_lock
+from hil.dutlink.storage.host_lock import HostLock
+from hil.errors import StorageError
 from hil.forked_child import OwnDescriptors
 
 if TYPE_CHECKING:
@@ -42,12 +43,12 @@ class FakeTimer:
 @pytest.fixture
 def timers(monkeypatch: pytest.MonkeyPatch) -> list[FakeTimer]:
     monkeypatch.setattr(FakeTimer, "made", [], raising=False)
-    monkeypatch.setattr(learning_turn.threading, "Timer", FakeTimer)
+    monkeypatch.setattr(host_lock.threading, "Timer", FakeTimer)
     return FakeTimer.made
 
 
-class ReadTogether(LearningTurn):
-    """A turn whose state two threads read before either of them changes it, if nothing keeps them apart."""
+class ReadTogether(HostLock):
+    """A lock whose state two threads read before either of them changes it, if nothing keeps them apart."""
 
     together = threading.Barrier(1)
 
@@ -63,19 +64,19 @@ class ReadTogether(LearningTurn):
         self.__dict__["folder"] = folder
 
 
-def test_end_by_two_threads_closes_the_folder_once(
+def test_release_by_two_threads_closes_the_folder_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, timers: list[FakeTimer]
 ) -> None:
     closed: list[OwnDescriptors] = []
-    shared = ReadTogether(tmp_path, 1.0)
-    shared.take()
+    shared = ReadTogether(tmp_path, 1.0, "looks for its stick")
+    shared.acquire()
     folder = shared.folder
     monkeypatch.setattr(OwnDescriptors, "close", lambda folder: closed.append(folder))  # noqa: PLW0108 - a method
     shared.together = threading.Barrier(2)
     other = threading.Thread(target=timers[0].ring)
 
     other.start()
-    shared.end()
+    shared.release()
     other.join()
 
     assert closed.count(folder) == 1  # one of an earlier test may be collected in between
@@ -84,10 +85,12 @@ def test_end_by_two_threads_closes_the_folder_once(
         each.close()
 
 
-def test_timer_of_an_earlier_turn_does_not_end_the_next_one(tmp_path: Path, timers: list[FakeTimer]) -> None:
-    shared = LearningTurn(tmp_path, 1.0)
-    shared.take()
-    shared.take()
+def test_timer_of_an_earlier_acquisition_does_not_release_the_next_one(
+    tmp_path: Path, timers: list[FakeTimer]
+) -> None:
+    shared = HostLock(tmp_path, 1.0, "looks for its stick")
+    shared.acquire()
+    shared.acquire()
 
     timers[0].ring()
 
@@ -100,30 +103,41 @@ def interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-def test_take_interrupted_while_it_waits_closes_the_folder(
+def test_acquire_interrupted_while_it_waits_closes_the_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with taken_by_another(tmp_path):
-        monkeypatch.setattr(learning_turn, "until", interrupt)
-        waiting = LearningTurn(tmp_path, 1.0)
+        monkeypatch.setattr(host_lock, "until", interrupt)
+        waiting = HostLock(tmp_path, 1.0, "looks for its stick")
 
         with pytest.raises(KeyboardInterrupt):
-            waiting.take()
+            waiting.acquire()
 
     assert opened(tmp_path) == 0
 
 
 @pytest.mark.parametrize("method", ["__init__", "start"])
-def test_take_interrupted_after_it_locked_the_folder_unlocks_it(
+def test_acquire_interrupted_after_it_locked_the_folder_unlocks_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
-    interrupted = LearningTurn(tmp_path, 1.0)
+    interrupted = HostLock(tmp_path, 1.0, "looks for its stick")
     with monkeypatch.context() as patch:
         patch.setattr(threading.Timer, method, interrupt)
         with pytest.raises(KeyboardInterrupt):
-            interrupted.take()
+            interrupted.acquire()
 
     assert (interrupted.is_held, opened(tmp_path)) == (False, 0)
+
+
+def test_acquire_that_waits_for_too_long_names_the_folder_and_the_purpose(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(host_lock, "_WAIT_LIMIT_S", 0.1)
+
+    with taken_by_another(tmp_path), pytest.raises(StorageError) as caught:
+        HostLock(tmp_path, 1.0, "turns its stick to the host").acquire()
+
+    assert f"board turns its stick to the host, has kept {tmp_path} locked" in caught.value.what
 
 
 @contextmanager

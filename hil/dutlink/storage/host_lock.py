@@ -1,4 +1,4 @@
-"""A lock on a host, so that only one board at a time learns which disk is its stick."""
+"""A lock on a folder of a host, which lets one board at a time do what would confuse another board."""
 
 from __future__ import annotations
 
@@ -18,29 +18,31 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-__all__ = ["LearningTurn"]
+__all__ = ["HostLock"]
 
 logger = logging.getLogger(__name__)
 
-_TURN_LIMIT_S = 90.0
-"""Seconds that a board may need to learn while other disks come and go; other boards wait for so long."""
+_WAIT_LIMIT_S = 90.0
+"""Seconds to wait for another board, which may need so long to learn while other disks come and go."""
 
 _TOLD_AFTER_S = 2.0
 
 
-class LearningTurn:
+class HostLock:
     """The lock, which ends after a while, so that a caller that does not release it blocks no other board.
 
-    It is a kernel lock on the host's device folder, which needs no file and ends with its process.
+    It is a kernel lock on a folder that exists already, such as /dev; it ends with its process.
 
     Args:
-        dev: The host's device folder.
+        path: The folder.
         limit_s: How long it lasts, in seconds, unless `keep` is called.
+        purpose: What a board that holds it does, for messages, such as `looks for its stick`.
     """
 
-    def __init__(self, dev: Path, limit_s: float) -> None:
-        self._dev = dev
+    def __init__(self, path: Path, limit_s: float, purpose: str) -> None:
+        self._path = path
         self._limit_s = limit_s
+        self._purpose = purpose
         self._folder: OwnDescriptors | None = None
         self._ends: threading.Timer | None = None
         self._changing = threading.RLock()
@@ -51,34 +53,34 @@ class LearningTurn:
         """Whether this object holds the lock."""
         return self._folder is not None
 
-    def take(self) -> None:
-        """Take the lock, after waiting for other boards; the wait does not count for a test's time limit.
+    def acquire(self) -> None:
+        """Acquire the lock, after waiting for other boards; the wait does not count for a test's time limit.
 
         Raises:
             StorageError: Another board holds the lock for too long.
         """
-        self.end()
-        descriptor = _opened(self._dev)
+        self.release()
+        descriptor = _opened(self._path)
         folder = OwnDescriptors(descriptor)
         try:
-            _lock(descriptor, self._dev)
-            timer = threading.Timer(self._limit_s, self._end_if_of, (folder,))
+            _lock(descriptor, self._path, self._purpose)
+            timer = threading.Timer(self._limit_s, self._release_if_of, (folder,))
             timer.daemon = True
             with self._changing:
                 self._folder, self._ends = folder, timer
             timer.start()
         except BaseException:  # also after Ctrl-C: a lock that stays would block this process itself
             folder.close()
-            self._end_if_of(folder)
+            self._release_if_of(folder)
             raise
 
     def keep(self) -> None:
-        """Hold the lock until `end`."""
+        """Hold the lock until `release`."""
         with self._changing:
             if self._ends is not None:
                 self._ends.cancel()
 
-    def end(self) -> None:
+    def release(self) -> None:
         """Release the lock; harmless if it is not held, and from two threads at once."""
         with self._changing:
             if self._ends is not None:
@@ -92,39 +94,39 @@ class LearningTurn:
         self._changing = threading.RLock()  # another thread may have held it when the child was forked
         self._folder = self._ends = None
 
-    def _end_if_of(self, folder: OwnDescriptors) -> None:
+    def _release_if_of(self, folder: OwnDescriptors) -> None:
         """Release the lock if it is still the one of this folder: a late timer must not end the next one."""
         with self._changing:
             if self._folder is folder:
-                self.end()
+                self.release()
 
 
-def _opened(dev: Path) -> int:
+def _opened(path: Path) -> int:
     try:
-        return os.open(dev, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
-        raise translate(error, ErrorSource.STICK, f"the device folder {dev} cannot be opened") from error
+        raise translate(error, ErrorSource.STICK, f"the folder {path} cannot be opened") from error
 
 
-def _lock(folder: int, dev: Path) -> None:
+def _lock(folder: int, path: Path, purpose: str) -> None:
     def taken() -> bool:
         with suppress(BlockingIOError):
             fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return True
         return False
 
-    if not taken() and not _waited_for(taken, dev):
+    if not taken() and not _waited_for(taken, path, purpose):
         raise StorageError(
-            f"another process has been looking for its stick in {dev} for {_TURN_LIMIT_S:.0f} s",
+            f"another process, whose board {purpose}, has kept {path} locked for {_WAIT_LIMIT_S:.0f} s",
             why="two boards' sticks that appear at once cannot be told apart",
-            remedy=f"end it; fuser -v {dev} names it",
+            remedy=f"end it; fuser -v {path} names it",
         )
 
 
-def _waited_for(taken: Callable[[], bool], dev: Path) -> bool:
+def _waited_for(taken: Callable[[], bool], path: Path, purpose: str) -> bool:
     """Wait until `taken`, outside of the test's time limit: the other board is the cause of the wait."""
     with outer_limit.suspended():
-        if until(taken, min(_TOLD_AFTER_S, _TURN_LIMIT_S)):
+        if until(taken, min(_TOLD_AFTER_S, _WAIT_LIMIT_S)):
             return True
-        logger.warning("another board looks for its stick in %s: waiting until it has ended", dev)
-        return until(taken, _TURN_LIMIT_S - _TOLD_AFTER_S) is not None
+        logger.warning("another board %s, with %s locked: waiting until it has ended", purpose, path)
+        return until(taken, _WAIT_LIMIT_S - _TOLD_AFTER_S) is not None
