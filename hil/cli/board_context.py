@@ -18,7 +18,6 @@ from hil.dutlink.console.sanitize import sanitize_line
 from hil.dutlink.held_boards import held_boards
 from hil.errors import (
     BoardAbsentError,
-    BoardBusyError,
     BoardFaultError,
     StickInUseError,
     UnavailableError,
@@ -27,7 +26,6 @@ from hil.errors import (
 from hil.lab.board_lookup import resolve_serial, with_place
 from hil.lab.config.lab_file import find_lab
 from hil.lab.locks.acquire import acquire
-from hil.lab.locks.lease import holder_of
 from hil.lab.locks.lock_dir import lock_folder
 from hil.lab.locks.nested_lease import is_borrowed, refuse_ended_lease
 from hil.lab.safe_state.record import read_record, record_name, write_record
@@ -241,15 +239,7 @@ def _check_unused(held: Lease, host: Host, lab: Lab) -> None:
 
 def _acquire(host: Host, serial: str, wait_s: float, what: str) -> Lease:
     refuse_ended_lease()
-    try:
-        return acquire(serial, wait_s=wait_s, test=what, on_wait=_tell, host=host)
-    except BoardBusyError as error:
-        from hil.lab.locks.stopped_guards import stopped_guard_of  # noqa: PLC0415 - only after a wait
-
-        remedy = "wait longer (--wait SECONDS), or ask them to end that run"
-        if (guard := stopped_guard_of(holder_of(lock_folder(), serial))) is not None:
-            remedy = guard.remedy
-        raise BoardBusyError(error.what, why=error.why, remedy=remedy, serial=serial) from error
+    return acquire(serial, wait_s=wait_s, test=what, on_wait=_tell, host=host, wait_option="--wait")
 
 
 def _tell(waiting: WaitStatus) -> None:

@@ -21,9 +21,8 @@ from hil.errors import (
 from hil.lab.board_lookup import resolve_serial
 from hil.lab.config.lab import Lab
 from hil.lab.locks.acquire import acquire
-from hil.lab.locks.lease import holder_of, lock_file_problem, lock_path
+from hil.lab.locks.lease import lock_file_problem, lock_path
 from hil.lab.locks.lock_dir import lock_folder
-from hil.lab.locks.stopped_guards import stopped_guard_of
 from hil.lab.safe_state.attempt import make_safe_and_record
 from hil.lab.safe_state.policy import STICK_TAKEN
 from hil.lab.safe_state.record import BoardState, known_boards, read_record
@@ -87,13 +86,7 @@ class SafeCommand:
         board = str(found.serial)
         if self._lab.leaves_alone(board):
             return self._left_alone(board)
-        try:
-            event = self._make_safe(board)
-        except BoardBusyError as error:
-            remedy = "wait longer (--wait SECONDS), or ask them to end that run"
-            if (guard := stopped_guard_of(holder_of(lock_folder(), board))) is not None:
-                remedy = guard.remedy
-            raise BoardBusyError(error.what, why=error.why, remedy=remedy, serial=board) from error
+        event = self._make_safe(board)
         if event.amps is None:
             raise BoardFaultError(
                 f"board {board} could not be made safe",
@@ -189,6 +182,7 @@ class SafeCommand:
                 test="hil safe",
                 on_wait=self._tell_waiting,
                 host=self._host,
+                wait_option="--wait",
             )
         except SpoiltFileError as error:
             self._troubles[serial] = f"without a lease: {_error_line(error)}"

@@ -80,9 +80,18 @@ def acquire(  # noqa: PLR0913 - by keyword, and most are left out
     on_wait: Callable[[WaitStatus], None] | None = None,
     folder: Path | None = None,
     host: Host | None = None,
+    wait_option: str = "--hil-wait",
 ) -> Lease:
     """Acquire the lease of one board; see `acquire_any`."""
-    return acquire_any([serial], wait_s=wait_s, test=test, on_wait=on_wait, folder=folder, host=host)
+    return acquire_any(
+        [serial],
+        wait_s=wait_s,
+        test=test,
+        on_wait=on_wait,
+        folder=folder,
+        host=host,
+        wait_option=wait_option,
+    )
 
 
 def acquire_any(  # noqa: PLR0913 - by keyword, and most are left out
@@ -93,6 +102,7 @@ def acquire_any(  # noqa: PLR0913 - by keyword, and most are left out
     on_wait: Callable[[WaitStatus], None] | None = None,
     folder: Path | None = None,
     host: Host | None = None,
+    wait_option: str = "--hil-wait",
 ) -> Lease:
     """Acquire the first of these boards that is free; if none is, wait in line up to `wait_s` seconds.
 
@@ -104,6 +114,7 @@ def acquire_any(  # noqa: PLR0913 - by keyword, and most are left out
         folder: The folder of the lock files; None for the machine's own folder.
         host: Where the boards are plugged in: their device nodes are locked as well, so that processes with
             different lock folders meet. None for boards of other machines.
+        wait_option: The option with which the user sets `wait_s`, for the error.
 
     Raises:
         BoardBusyError: All stayed in use; the error names their holders.
@@ -114,7 +125,7 @@ def acquire_any(  # noqa: PLR0913 - by keyword, and most are left out
     keep_standard_streams()
     wait = _Wait(folder or lock_folder(), serials, Holder(test=test), host)
     try:
-        serial = wait.take(wait_s, on_wait)
+        serial = wait.take(wait_s, on_wait, wait_option)
         lease = Lease(serial, wait.locks[serial], Holder(test=test))
         lease.killed_guards = wait.killed_guards.get(serial, ())
         del wait.locks[serial]
@@ -172,7 +183,7 @@ class _Wait:
             if opened is not None:
                 opened.close()
 
-    def take(self, wait_s: float, on_wait: Callable[[WaitStatus], None] | None) -> str:
+    def take(self, wait_s: float, on_wait: Callable[[WaitStatus], None] | None, wait_option: str) -> str:
         """Lock a board and return its serial number."""
         began = time.monotonic()
         backoff, told = Backoff(FIRST_PAUSE_S, LONGEST_PAUSE_S), None
@@ -181,7 +192,7 @@ class _Wait:
             if self._kill_stopped_guards(last=left_s <= 0):
                 continue
             if left_s <= 0:
-                raise self._busy_error(wait_s)
+                raise self._busy_error(wait_s, wait_option)
             if on_wait is not None and wait_s > 0 and (status := self._status()) != told:
                 told = status
                 on_wait(status)
@@ -271,7 +282,7 @@ class _Wait:
         ]
         return WaitStatus(holders, tuple(ahead), tuple(elsewhere))
 
-    def _busy_error(self, wait_s: float) -> BoardBusyError:
+    def _busy_error(self, wait_s: float, wait_option: str) -> BoardBusyError:
         from hil.lab.locks.stopped_guards import stopped_guard_of  # noqa: PLC0415 - as above
 
         status = self._status()
@@ -288,6 +299,6 @@ class _Wait:
         return BoardBusyError(
             f"board {serials} is in use" if len(self.locks) == 1 else f"boards {serials} are in use",
             why=f"{str(status).removeprefix(f'board {serials} is ')}; waited {wait_s:g} s",
-            remedy="wait longer (--hil-wait SECONDS), or ask them to end that run",
+            remedy=f"wait longer ({wait_option} SECONDS), or ask them to end that run",
             serial=next(iter(self.locks)),
         )
