@@ -151,7 +151,8 @@ class BoardList:
         row.safe = None if record.state is BoardState.UNKNOWN else not record.needs_safety
         row.position = _position(record, self._lab.wiring_of(serial).stick)
         if row.safe is False:
-            cause = record.events[-1].why if record.events else f"its holder died; hil safe {serial}"
+            attempt, left = record.last_attempt, record.abandoned or "its holder died"
+            cause = attempt.why if attempt else f"{left}; hil safe {serial}"
             row.add_trouble("not left safe", record.trouble or cause)
 
     def _read_board(self, row: BoardRow, serial: str) -> None:

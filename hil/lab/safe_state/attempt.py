@@ -99,12 +99,12 @@ def why_unsafe(found: BoardRecord, killed_guards: tuple[int, ...] = ()) -> str:
         found: The record.
         killed_guards: See `Lease.killed_guards`.
     """
-    if found.state is BoardState.IN_USE:
+    if found.abandoned and killed_guards:
         name = found.holder.name if found.holder else "its holder"
-        if killed_guards:
-            pids = ", ".join(map(str, killed_guards))
-            return f"{name} ended; its guard (pid {pids}) was stopped, and was killed"
-        return f"{name} and its guard ended without giving it back"
+        pids = ", ".join(map(str, killed_guards))
+        return f"{name} ended; its guard (pid {pids}) was stopped, and was killed"
+    if found.abandoned:
+        return found.abandoned
     if found.state is BoardState.UNSAFE:
         return "an earlier attempt failed" if found.events else found.trouble or "its record cannot be read"
     if found.state is BoardState.UNKNOWN:

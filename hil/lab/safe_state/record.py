@@ -158,6 +158,20 @@ class BoardRecord:
         """True if the board must be made safe before it is used, because it is not known to be safe."""
         return self.state is not BoardState.SAFE
 
+    @property
+    def abandoned(self) -> str:
+        """How a board that is marked in use, and that no process leases, was left; empty in other states."""
+        if self.state is not BoardState.IN_USE:
+            return ""
+        return (
+            f"{self.holder.name if self.holder else 'its holder'} and its guard ended without giving it back"
+        )
+
+    @property
+    def last_attempt(self) -> SafetyEvent | None:
+        """The attempt to make the board safe that led to its state; None if it was used since."""
+        return self.events[-1] if self.events and self.state is not BoardState.IN_USE else None
+
     def marked_in_use(self, holder: Holder) -> Self:
         """Return the record while `holder` uses the board."""
         return replace(self, state=BoardState.IN_USE, holder=holder, position="")

@@ -52,8 +52,8 @@ def left_safe(context: BoardContext) -> Findings:
     if not record.needs_safety:
         yield ok("left safe", "the last holder left it safe", board=serial)
         return
-    cause = str(record.events[-1]) if record.events else "its holder and its guard died"
-    why = record.trouble or cause
+    attempt = str(record.last_attempt or "")
+    why = record.trouble or record.abandoned or attempt or "its holder and its guard died"
     fix = f"hil safe {serial}"
     yield problem("left safe", f"board {serial} was not left safe", why=why, fix=fix, board=serial)
 

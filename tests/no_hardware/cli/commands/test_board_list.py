@@ -14,7 +14,7 @@ from hil.dutlink.discovery import ProbeResult
 from hil.errors import BoardBusyError, BoardLostError, HilError, SpoiltFileError, Verdict
 from hil.lab.locks.acquire import acquire
 from hil.lab.locks.holder import Holder
-from hil.lab.safe_state.record import BoardRecord, BoardState, write_record
+from hil.lab.safe_state.record import BoardRecord, BoardState, SafetyEvent, write_record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -95,6 +95,34 @@ def test_boards_names_a_command_that_was_killed_until_the_board_is_used_again(
     told = f"hil flash product.img was killed; hil safe {SERIAL}"
     assert [(row.health, row.why) for row in rows] == [("left as it was", told)] * 2
     assert (used.health, used.why) == ("ok", "")
+
+
+EARLIER = SafetyEvent.made_safe("ada ended without giving it back", "guard", 0.0)
+
+
+@pytest.mark.parametrize(
+    ("record", "why"),
+    [
+        (
+            BoardRecord().with_event(EARLIER).marked_in_use(Holder(user="bob", pid=7, command="pytest")),
+            f"bob (pid 7, 'pytest') and its guard ended without giving it back; hil safe {SERIAL}",
+        ),
+        (
+            BoardRecord().with_event(EARLIER).with_event(SafetyEvent.failed("it is silent", "guard")),
+            "it is silent",
+        ),
+    ],
+    ids=["in use", "failed"],
+)
+def test_boards_names_the_newest_cause_of_a_board_that_is_not_safe(
+    record: BoardRecord, why: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HIL_LOCK_DIR", str(tmp_path))
+    write_record(tmp_path, SERIAL, record)
+
+    row = BoardList("usb")._row(ProbeResult(Verdict.DENIED, SERIAL))
+
+    assert (row.health, row.why) == ("not left safe", why)
 
 
 def test_boards_has_no_trouble_at_first() -> None:

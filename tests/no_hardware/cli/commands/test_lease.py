@@ -12,7 +12,7 @@ import sys
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -261,6 +261,27 @@ def guards_of(pid: int) -> list[int]:
             if entry.read_bytes().startswith(title):
                 found.append(int(entry.parent.name))
     return found
+
+
+def test_boards_names_the_lease_that_was_killed_with_its_guard(serial: str, tmp_path: Path) -> None:
+    with started("exec sleep 100") as first:
+        first.kill()
+    assert until(lambda: bool(read_record(tmp_path / "locks", serial).events), LIMIT_S)  # of its guard
+    with started("exec sleep 100") as second:
+        (guard,) = guards_of(second.pid)
+        second.send_signal(signal.SIGSTOP)  # it would start another guard
+        for pid in (guard, second.pid):
+            os.kill(pid, signal.SIGKILL)
+        (row,) = until(unsafe_boards, LIMIT_S) or pytest.fail("no board is unsafe")
+
+    assert f"(pid {second.pid}, " in row["why"]
+    assert f"(pid {first.pid}, " not in row["why"]
+    assert row["why"].endswith(f"and its guard ended without giving it back; hil safe {serial}")
+
+
+def unsafe_boards() -> list[dict[str, Any]] | None:
+    rows = json.loads(run_hil("--json", "boards").stdout)
+    return [row for row in rows if row["safe"] is False] or None
 
 
 def is_over(pid: int) -> bool:

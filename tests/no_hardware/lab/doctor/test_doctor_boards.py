@@ -9,7 +9,8 @@ import pytest
 
 from hil.cli.main import run
 from hil.lab.locks.acquire import acquire
-from hil.lab.safe_state.record import BoardRecord, BoardState, write_record
+from hil.lab.locks.holder import Holder
+from hil.lab.safe_state.record import BoardRecord, BoardState, SafetyEvent, write_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -199,6 +200,18 @@ def test_doctor_finds_a_board_that_was_not_left_safe(
     status, found = examined(capsys, "--quick")
 
     assert (status, found["left safe"]["remedy"]) == (1, f"hil safe {serial}")
+
+
+def test_doctor_names_the_holder_that_left_a_board_in_use(
+    tmp_path: Path, serial: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    examined(capsys, "--quick")  # makes the folder
+    earlier = BoardRecord().with_event(SafetyEvent.made_safe("ada ended", "guard", 0.0))
+    write_record(tmp_path / "locks", serial, earlier.marked_in_use(Holder(user="bob")))
+
+    _, found = examined(capsys, "--quick")
+
+    assert found["left safe"]["why"].startswith("bob (pid ")
 
 
 def test_doctor_finds_wrong_and_differing_power_sequences(
