@@ -14,7 +14,7 @@ import pytest
 from hil.history import pytest_recorder
 from hil.report import pytest_hook
 from hil.suite import markers, options, plugin
-from hil.suite.outcome import early_exit
+from hil.suite.outcome import early_exit, exit_status
 from hil.suite.xdist import registration
 
 if TYPE_CHECKING:
@@ -42,6 +42,12 @@ def pytest_configure(config: pytest.Config) -> None:
     pytest_recorder.begin(config)  # first: its session-finish hook wraps the one that sets the exit status
     plugin.begin(config)
     pytest_hook.begin(config)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Make a run red that a conftest ended with status 0 before it was configured here."""
+    if not plugin.is_configured(config) and not options.is_no_run(config):
+        exit_status.refuse_green_start(config)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 __all__ = ["ledger_in", "pytest_arguments", "run_night", "simulated_boards"]
 
 _NO_LEDGER = "no ledger\n"
+_BOARD_IN_LEDGER = re.compile(r"^board .+: [1-9]\d* tests? ran$", re.MULTILINE)
+_BOARD_IN_JUNIT = '<property name="hil_boards" value="board '
 _AS_OWNER = "run it as the folder's owner, as hil nightly install does"
 
 
@@ -79,9 +81,8 @@ def run_night(
     _replace_damaged_history(folder.parent / "history.db", tell)
     _enter(folder, key, tell)
     status = run_tee(command, _environ(), folder / "console.txt", terminal)
-    if not status and not _has_summary(folder):
-        tell("pytest ended with status 0 before its summary: something ended its process from C code")
-        status = int(Status.INTERRUPTED)
+    if status == Status.GREEN:
+        status = _prove_green(folder, tell)
     _end(folder, key, status, tell)
     ended = replace(record, ended=_now(), status=status, meaning=explain_status(status))
     _keep(ended, tell)
@@ -130,12 +131,25 @@ def ledger_in(console: str) -> str:
     return "".join(itertools.takewhile(lambda line: not line.startswith("==="), lines)) or _NO_LEDGER
 
 
-def _has_summary(folder: Path) -> bool:
-    """Return True if pytest came to the end of its run, where it writes JUnit's file and its ledger."""
-    console = folder / "console.txt"
-    return (folder / "junit.xml").exists() or (
-        console.exists() and ledger_in(console.read_text("utf-8", errors="replace")) != _NO_LEDGER
-    )
+def _prove_green(folder: Path, tell: Callable[[str], None]) -> int:
+    """Return the status of a night whose pytest ended with 0: green only if its ledger has a test that ran.
+
+    JUnit's file has the ledger, too, and is enough.
+    """
+    console, junit = _read(folder / "console.txt"), _read(folder / "junit.xml")
+    ledger = ledger_in(console)
+    if _BOARD_IN_LEDGER.search(ledger) or _BOARD_IN_JUNIT in junit:
+        return int(Status.GREEN)
+    if ledger == _NO_LEDGER and not junit:
+        tell("pytest ended with status 0 before its summary: something ended its process from C code")
+        return int(Status.INTERRUPTED)
+    tell("pytest ended with status 0, but no test ran on a board: look for --collect-only or --setup-plan")
+    return int(Status.NOTHING_RAN)
+
+
+def _read(path: Path) -> str:
+    """Return the text of a file that pytest wrote; empty if there is none."""
+    return path.read_text("utf-8", errors="replace") if path.exists() else ""
 
 
 def _begin(parent: Path) -> Path:

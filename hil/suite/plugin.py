@@ -83,11 +83,12 @@ def begin(config: pytest.Config) -> Run:
     register(ConsoleReport(config.pluginmanager), "hil-console-report")
     if run.options.repeats:
         register(Repeats(run.options.repeats, run.boards), "hil-repeats")
-    if not run.processes.is_worker and not is_no_run(config):
-        register(RunStatus(run.ledger, run.missing, required=run.options.require), "hil-run-status")
     if not is_no_run(config):
         early_exit = EarlyExit(run.boards.show, is_worker=run.processes.is_worker)
         register(early_exit, "hil-early-exit")
+        if not run.processes.is_worker:  # its hooks are outside those of the line above
+            status = RunStatus(run.ledger, run.missing, required=run.options.require)
+            register(status, "hil-run-status")
     if run.options.report is not None and not is_no_run(config):
         from hil.evidence.run_folder import EvidenceFolder  # noqa: PLC0415 - only runs that keep evidence pay
         from hil.suite.recording.plugin import keep_evidence  # noqa: PLC0415 - the same

@@ -7,6 +7,7 @@ tests never began or a worker ended early (2), nothing ran (5), tests were flaky
 from __future__ import annotations
 
 import enum
+import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
     from hil.lab.config.lab import Lab
     from hil.suite.outcome.ledger import Ledger
 
-__all__ = ["RunStatus", "Status", "boards_without_part"]
+__all__ = ["RunStatus", "Status", "boards_without_part", "refuse_green_start"]
+
+_NO_TEST_BEGAN = "NO TEST BEGAN: pytest.exit with status 0 ended this run; exit status 2"
 
 
 class Status(enum.IntEnum):
@@ -56,6 +59,7 @@ class RunStatus:
         self._missing: Sequence[str] | None = None
         self._begun: set[str] = set()
         self._never_began = 0
+        self._was_ended = self._ended_unbegun = False  # by pytest.exit or Ctrl-C; before any test
         self._untold: list[str] = []
         self._session: pytest.Session | None = None
         self._chosen = 0
@@ -84,6 +88,10 @@ class RunStatus:
         if not getattr(node, "workeroutput", None):
             self._untold.append(node.gateway.id)
 
+    def pytest_keyboard_interrupt(self) -> None:
+        """Remember that the run was ended."""
+        self._was_ended = True
+
     # trylast: inside the terminal's hook, around all that make boards safe
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
@@ -97,8 +105,10 @@ class RunStatus:
             self._chosen = int(session.exitstatus)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_unconfigure(self) -> Generator[None, object, object]:
+    def pytest_unconfigure(self, config: pytest.Config) -> Generator[None, object, object]:
         """Print a line if a conftest or a plugin changed a failed status to 0; that is allowed."""
+        if self._session is None:
+            refuse_green_start(config)
         try:
             with self._noting_exit():
                 return (yield)
@@ -126,6 +136,7 @@ class RunStatus:
         self._missing = self._find_missing()
         if session.exitstatus == pytest.ExitCode.OK:
             self._never_began = max(0, self._ledger.planned.total() - len(self._begun))
+            self._ended_unbegun = self._was_ended and not self._begun
         if session.exitstatus in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}:
             session.exitstatus = self._status_after(int(session.exitstatus))
         elif session.exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED and self._missing:
@@ -139,6 +150,8 @@ class RunStatus:
             planned = self._ledger.planned.total()
             line = f"NOT ALL TESTS BEGAN: {self._never_began} of {planned} never began"
             terminalreporter.write_line(line, red=True, bold=True)
+        elif self._ended_unbegun:
+            terminalreporter.write_line(_NO_TEST_BEGAN, red=True, bold=True)
         for worker in self._untold:
             line = f"WORKER {worker} DIED: the state of its board is unknown"
             terminalreporter.write_line(line, red=True, bold=True)
@@ -159,11 +172,19 @@ class RunStatus:
             return Status.TESTS_FAILED
         if self._unusable or self._missing or self._ledger.faults:
             return Status.BENCH_NOT_READY
-        if self._never_began or self._untold:
+        if self._never_began or self._untold or self._ended_unbegun:
             return Status.INTERRUPTED
         if self._required and not self._ledger.serials():
             return Status.NOTHING_RAN
         return Status.FLAKY if self._flaky else Status.GREEN
+
+
+def refuse_green_start(config: pytest.Config) -> None:
+    """Make a run red that ended with 0 before its session began: pytest calls no session-finish hook then."""
+    session = config.pluginmanager.get_plugin("session")
+    if isinstance(session, pytest.Session) and not int(session.exitstatus) & 0xFF:
+        session.exitstatus = Status.INTERRUPTED
+        sys.stderr.write(f"{_NO_TEST_BEGAN}\n")
 
 
 def _status_of(ended: SystemExit) -> int:

@@ -100,6 +100,36 @@ def test_run_night_ended_by_c_code_with_status_0_is_red(clone: Path) -> None:
 
 
 @RUNS
+@pytest.mark.parametrize("more", [("--collect-only",), ("--co", "-q"), ("--setup-plan",)], ids=str)
+def test_run_night_that_only_shows_tests_is_red(clone: Path, more: Sequence[str]) -> None:
+    ran = run_night(clone, PASSES, *more)
+    told = run_hil(clone, "nightly", "status", "--user")
+
+    assert (ran.returncode, told.returncode) == (Status.NOTHING_RAN, Status.NOTHING_RAN), ran.stdout
+    assert "no test ran on a board" in ran.stderr
+    assert runs_of(clone)[0].exit_status == Status.NOTHING_RAN
+
+
+@RUNS
+def test_run_night_with_an_option_in_the_environment_that_only_shows_tests_is_red(
+    clone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTEST_ADDOPTS", "--setup-plan")
+
+    ran = run_night(clone, PASSES)
+
+    assert ran.returncode == Status.NOTHING_RAN, ran.stdout
+
+
+@RUNS
+@pytest.mark.parametrize("more", [("--no-summary", "-qq"), ("--junit-xml=",), ("--color=yes",)], ids=str)
+def test_run_night_is_green_however_little_it_prints(clone: Path, more: Sequence[str]) -> None:
+    ran = run_night(clone, PASSES, *more)
+
+    assert ran.returncode == Status.GREEN, ran.stdout
+
+
+@RUNS
 def test_run_night_keeps_everything_in_its_folder(clone: Path) -> None:
     ran = run_night(clone, PASSES)
 

@@ -33,6 +33,56 @@ def test_pytest_exit_with_status_0_is_not_green_while_tests_never_began(
     assert "NOT ALL TESTS BEGAN: 1 of 3 never began" in inner.text
 
 
+EXITS = "import pytest\ndef {hook}():\n    pytest.exit('no board', returncode={status})\n"
+
+
+@pytest.mark.parametrize("how", [("-n0",), ("-n2", "--hil-require")], ids=str)
+@pytest.mark.parametrize("hook", ["pytest_configure", "pytest_sessionstart"])
+def test_pytest_exit_with_status_0_before_the_session_is_red(
+    hook: str, how: tuple[str, ...], run_suite: RunSuite, pytester: pytest.Pytester
+) -> None:
+    pytester.makepyfile(exits=EXITS.format(hook=hook, status=0))
+
+    inner = run_suite(SUITE.format(ends="pass"), "-p", "exits", "--hil-boards=none", *how)
+
+    assert inner.status == Status.INTERRUPTED, inner.text
+    assert "NO TEST BEGAN: pytest.exit with status 0 ended this run" in inner.text
+
+
+def test_pytest_exit_with_status_0_in_a_conftest_configured_before_hil_is_red(
+    run_suite: RunSuite, pytester: pytest.Pytester
+) -> None:
+    pytester.mkdir("below").joinpath("conftest.py").write_text(
+        EXITS.format(hook="pytest_configure", status=0), "utf-8"
+    )
+
+    inner = run_suite(SUITE.format(ends="pass"), "--hil-boards=none", "below")
+
+    assert inner.status == Status.INTERRUPTED, inner.text
+    assert inner.text.count("NO TEST BEGAN") == 1
+
+
+def test_pytest_exit_with_status_0_in_collection_is_red(
+    run_suite: RunSuite, pytester: pytest.Pytester
+) -> None:
+    pytester.makepyfile(exits=EXITS.format(hook="pytest_collection", status=0))
+
+    inner = run_suite(SUITE.format(ends="pass"), "-p", "exits", "--hil-boards=none")
+
+    assert inner.status == Status.INTERRUPTED, inner.text
+    assert "NO TEST BEGAN" in inner.text
+
+
+def test_pytest_exit_with_another_status_before_the_session_keeps_it(
+    run_suite: RunSuite, pytester: pytest.Pytester
+) -> None:
+    pytester.makepyfile(exits=EXITS.format(hook="pytest_sessionstart", status=9))
+
+    inner = run_suite(SUITE.format(ends="pass"), "-p", "exits", "--hil-boards=none")
+
+    assert (inner.status, "NO TEST BEGAN" in inner.text) == (9, False), inner.text
+
+
 def test_pytest_exit_with_status_0_is_green_in_the_last_test(run_suite: RunSuite) -> None:
     source = SUITE.format(ends="pass").replace("test_3(): pass", "test_3(): pytest.exit('x', returncode=0)")
 
