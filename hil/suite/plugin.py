@@ -132,7 +132,7 @@ class Run:
         self.processes = Processes(config, self.options.boards, self.ledger)
         self._block = UsbBlock.install()
         self.time_limit = TimeLimit()
-        self.caught_errors = CaughtErrors()
+        self.caught_errors = CaughtErrors(self._judge_caught)
         self._fixtures = DependentFixtures(self._block, self.time_limit)
         self.boards = BoardLifecycle(config, self.options, self.ledger, self.processes, self._fixtures)
         self._blocked_outside = self._block.active  # by a run that has this run inside one of its tests
@@ -172,14 +172,41 @@ class Run:
 
     def judge(self, item: pytest.Item, call: pytest.CallInfo[Any]) -> None:
         """Replace an error that was proven to come from missing hardware by the outcome that says so."""
+        if call.excinfo is not None:
+            self._judge(item, call, call.excinfo.value, kind_of(item))
+
+    def _judge_caught(
+        self, item: pytest.Item, call: pytest.CallInfo[Any], chain: list[BaseException]
+    ) -> None:
+        """Replace a skip or an expected failure by the outcome of the hardware error that the test caught.
+
+        Args:
+            item: The test.
+            call: Its present phase, which raised the skip or the expected failure.
+            chain: The errors in the chain of the skip.
+        """
+        if call.excinfo is None or kind_of(item) is Kind.NO_HARDWARE or item.stash.get(JUDGED, False):
+            return
+        from hil.suite.outcome.request_counter import errors_of_requests  # noqa: PLC0415 - the driver is for runs with boards
+        from hil.suite.outcome.verdicts import may_be_hardware_error  # noqa: PLC0415 - the same
+
+        if may_be_hardware_error(call.excinfo.value):
+            return  # `judge` has judged it, and it stands: the test caught nothing
+        cause = self.caught_errors.cause_of(chain, errors_of_requests(item))
+        if cause is not None:
+            held = self.boards.session.held
+            loses = held is not None and not held.is_fallback  # a mixed test, too, can lose its board
+            self._judge(item, call, cause, Kind.HARDWARE if loses else kind_of(item))
+
+    def _judge(self, item: pytest.Item, call: pytest.CallInfo[Any], error: BaseException, kind: Kind) -> None:
         if call.excinfo is None or kind_of(item) is Kind.NO_HARDWARE:
             return
         from hil.suite.outcome.verdicts import REASONS, as_pytest_outcome, judge  # noqa: PLC0415 - for errors of tests that use boards
 
         with self.time_limit.stopped_then_reset():
             judgement = judge(
-                self.caught_errors.cause_of(call.excinfo.value),
-                kind=kind_of(item),
+                error,
+                kind=kind,
                 phase=call.when,
                 proven=self.boards.session.error,
                 prove=self.boards.session.prove,

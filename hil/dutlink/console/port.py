@@ -17,6 +17,7 @@ from hil.dutlink.console.tty import Tty, open_tty
 from hil.dutlink.console.tty_reader import ReadPacing, TtySource
 from hil.dutlink.usb.access import Access
 from hil.dutlink.usb.error_mapping import ErrorSource, translate
+from hil.dutlink.usb.request_count import record_error
 from hil.errors import ConsoleError, ConsoleLostError
 from hil.forked_child import OwnDescriptors
 
@@ -74,13 +75,15 @@ class ConsolePort:
         return self.stream.ended or os.getpid() != self._owner
 
     def lost_error(self) -> ConsoleLostError:
-        """Return the error for a tty that went away."""
-        return ConsoleLostError(
+        """Record and return the error for a tty that went away."""
+        error = ConsoleLostError(
             f"the console {self.tty.path} went away while it was open",
             why="the board was unplugged or reset, or the tty's driver let go of it",
             remedy="plug the board in again and open it again",
             serial=self._serial,
         )
+        record_error(self._serial, error)
+        return error
 
     def write(self, data: bytes) -> None:
         """Send all of the bytes.

@@ -6,6 +6,7 @@ trace of a test's evidence, are not counted.
 
 from __future__ import annotations
 
+import copy
 import sys
 import threading
 from collections import Counter, deque
@@ -17,6 +18,8 @@ from weakref import WeakKeyDictionary
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from hil.errors import HilError
+
 __all__ = ["RequestsSince", "count_request", "record_error", "request_count", "uncounted"]
 
 _MOST_ERRORS = 100
@@ -25,7 +28,7 @@ _MOST_ERRORS = 100
 _lock = threading.Lock()
 _counts: Counter[str] = Counter()
 _by_thread: WeakKeyDictionary[threading.Thread, Counter[str]] = WeakKeyDictionary()
-_errors: dict[str, deque[tuple[int, str]]] = {}
+_errors: dict[str, deque[tuple[int, HilError]]] = {}
 _is_uncounted = ContextVar("is_uncounted", default=False)
 
 
@@ -37,13 +40,16 @@ def count_request(serial: str) -> None:
             _by_thread.setdefault(threading.current_thread(), Counter())[serial] += 1
 
 
-def record_error(serial: str, error: Exception) -> None:
-    """Record that a request to a board raised an error, which its caller may catch."""
+def record_error(serial: str, error: HilError) -> None:
+    """Record that a request to a board, or a use of its console, raised an error, which a test may catch.
+
+    A copy is kept: the traceback of the error itself would keep the variables of a test alive.
+    """
     if not _is_uncounted.get():
         with _lock:
             errors = _errors.setdefault(serial, deque(maxlen=_MOST_ERRORS))
             number = errors[-1][0] + 1 if errors else 1
-            errors.append((number, str(error).splitlines()[0]))
+            errors.append((number, copy.copy(error)))
 
 
 def request_count(serial: str) -> int:
@@ -73,10 +79,10 @@ class RequestsSince:
             self._errors_before = self._last_error()
             self._others = {one: _times_by(one, serial) for one in threading.enumerate() if one not in own}
 
-    def errors(self) -> list[str]:
-        """Return the first line of each of the latest errors of requests since then, in any thread."""
+    def errors(self) -> list[HilError]:
+        """Return copies of the latest errors of requests since then, in any thread."""
         with _lock:
-            return [said for number, said in _errors.get(self.serial, ()) if number > self._errors_before]
+            return [error for number, error in _errors.get(self.serial, ()) if number > self._errors_before]
 
     def _last_error(self) -> int:
         errors = _errors.get(self.serial)

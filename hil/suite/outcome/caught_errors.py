@@ -1,8 +1,10 @@
 """Errors of hil that a test caught: a mistake in the test fails it, missing hardware skips it.
 
-`except Exception: pytest.skip(...)` turns every error into a skip. Python keeps the caught error in the chain
-of the skip, and a fixture that pytest has cached raises the same skip for the next test. Errors of the
-fixture `dutlink` are noted, too, because a test may skip itself after its `except` has ended.
+`except Exception: pytest.skip(...)` turns every error into a skip, and so do `pytest.xfail`, the skips of
+unittest, and an `xfail` marker on a test that fails after its `except`. Python keeps the caught error in the
+chain of the skip, and a fixture that pytest has cached raises the same skip for the next test. Errors of the
+fixture `dutlink` and of requests to the board are noted, too, because a test may skip itself after its
+`except` has ended.
 """
 
 from __future__ import annotations
@@ -12,10 +14,10 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from hil.errors import NotLeasedError, UnavailableError, UsbBlockedError
-from hil.suite.outcome.error_chain import raised_by_tests
+from hil.suite.outcome.error_chain import is_unittest_skip, raised_by_tests
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator, Sequence
 
 __all__ = ["CaughtErrors"]
 
@@ -24,9 +26,17 @@ _MISTAKES: Final = (UsbBlockedError, NotLeasedError)
 
 
 class CaughtErrors:
-    """A pytest plugin, in each process of a run."""
+    """A pytest plugin, in each process of a run.
 
-    def __init__(self) -> None:
+    Args:
+        judge: Given a test, its phase and the errors in the chain of its skip, replaces the phase's error if
+            the test caught that its hardware could not be used.
+    """
+
+    def __init__(
+        self, judge: Callable[[pytest.Item, pytest.CallInfo[Any], list[BaseException]], None]
+    ) -> None:
+        self._judge = judge
         self._noted: list[Exception] = []
 
     def note(self, error: Exception) -> None:
@@ -38,29 +48,59 @@ class CaughtErrors:
         """Forget the errors of the previous attempt."""
         self._noted.clear()
 
-    def cause_of(self, error: BaseException) -> BaseException:
-        """Return the hardware error that a test turned into a skip; return any other error as it is."""
-        if not isinstance(error, pytest.skip.Exception):
-            return error
-        caught = [*raised_by_tests(error)] or self._noted
+    def cause_of(
+        self, chain: Sequence[BaseException], of_requests: Sequence[BaseException]
+    ) -> BaseException | None:
+        """Return the hardware error that a test caught before its skip or expected failure, or None.
+
+        Args:
+            chain: The errors in the chain of the skip.
+            of_requests: The errors of the test's requests to its board.
+        """
         from hil.suite.outcome.verdicts import may_be_hardware_error  # noqa: PLC0415 - the driver, for skips of tests that use boards
 
-        if not caught or not all(map(may_be_hardware_error, caught)):
-            return error
-        return next((one for one in caught if isinstance(one, UnavailableError)), caught[0])
+        caught = list(chain) if all(map(may_be_hardware_error, chain)) else []
+        caught += [one for one in (*self._noted, *of_requests) if may_be_hardware_error(one)]
+        unavailable = [one for one in caught if isinstance(one, UnavailableError)]
+        return next(iter(unavailable + caught), None)
 
     @pytest.hookimpl(wrapper=True)  # around xfail, inside of what decides on attempts
-    def pytest_runtest_makereport(self, call: pytest.CallInfo[Any]) -> Generator[None, Any, Any]:
-        """Fail a test that caught the error about its own mistake."""
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[Any]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Fail a test that caught the error about its own mistake; judge one that caught a loss."""
+        raised = call.excinfo
         report = yield
-        raised = call.excinfo.value if call.excinfo is not None else None
-        mistakes = [one for one in self._noted if not isinstance(one, UnavailableError)]
-        if isinstance(raised, pytest.skip.Exception):
-            mistakes += [one for one in raised_by_tests(raised) if isinstance(one, _MISTAKES)]
+        ended = call.excinfo
+        chain = [
+            error
+            for end in (raised, ended)  # pytest makes its own skip, without a chain, of one of unittest
+            if end is not None and _is_skip(end.value)
+            for error in raised_by_tests(end.value)
+        ]
+        mistakes: list[BaseException] = [one for one in self._noted if not isinstance(one, UnavailableError)]
+        mistakes += [one for one in chain if isinstance(one, _MISTAKES)]
         self._noted[:] = [one for one in self._noted if isinstance(one, UnavailableError)]  # told once
-        if mistakes and raised not in mistakes and not report.failed:
-            then = f"skipped itself ({raised})" if report.skipped else "went on"
+        value = ended.value if ended is not None else None
+        if mistakes and value not in mistakes and not report.failed:
+            then = f"skipped itself ({value})" if report.skipped else "went on"
             report.outcome = "failed"
             report.longrepr = f"{mistakes[0]}\n\nThe test caught this error and {then}."
             vars(report).pop("wasxfail", None)
+        elif report.skipped:
+            self._judge(item, call, chain)
+            if call.excinfo is not ended:
+                _report_again(report, item, call)
         return report
+
+
+def _is_skip(error: BaseException) -> bool:
+    return isinstance(error, (pytest.skip.Exception, pytest.xfail.Exception)) or is_unittest_skip(error)
+
+
+def _report_again(report: pytest.TestReport, item: pytest.Item, call: pytest.CallInfo[Any]) -> None:
+    """Put the outcome of another error into a report, which keeps what other plugins have added."""
+    again = pytest.TestReport.from_item_and_call(item, call)
+    report.outcome, report.longrepr = again.outcome, again.longrepr
+    report.user_properties = again.user_properties
+    vars(report).pop("wasxfail", None)

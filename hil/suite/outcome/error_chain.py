@@ -16,7 +16,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["raised_by_tests"]
+__all__ = ["is_unittest_skip", "raised_by_tests"]
 
 _LIBRARIES: Final = {"_pytest", "anyio", "grpc", "jumpstarter", "pluggy", "serial", "usb"}
 _OURS: Final = sys.stdlib_module_names | _LIBRARIES | {"hil"}
@@ -30,6 +30,12 @@ _NO_FAILURES: Final = (
     pytest.xfail.Exception,
 )
 """How Python and pytest leave a block before its end; none of them means that a test has failed."""
+
+
+def is_unittest_skip(error: BaseException) -> bool:
+    """Return True if an error is a `unittest.SkipTest`; only tests that use unittest import it."""
+    kind = getattr(sys.modules.get("unittest"), "SkipTest", None)
+    return isinstance(kind, type) and isinstance(error, kind)
 
 
 def raised_by_tests(error: BaseException) -> Iterator[BaseException]:
@@ -46,7 +52,8 @@ def raised_by_tests(error: BaseException) -> Iterator[BaseException]:
             continue
         seen.add(id(earlier))
         waiting += _before(earlier)
-        if not isinstance(earlier, _NO_FAILURES) and _left_our_code(earlier):
+        leaves = isinstance(earlier, _NO_FAILURES) or is_unittest_skip(earlier)
+        if not leaves and _left_our_code(earlier):
             yield earlier
 
 

@@ -19,12 +19,19 @@ from hil.suite.outcome.user_properties import describe_caught, describe_requests
 if TYPE_CHECKING:
     from collections.abc import Generator
 
+    from hil.errors import HilError
     from hil.suite.boards.lifecycle import BoardLifecycle
 
-__all__ = ["RequestCounter"]
+__all__ = ["RequestCounter", "errors_of_requests"]
 
 _SINCE = pytest.StashKey["RequestsSince | None"]()
 _ASKED = pytest.StashKey["int | None"]()
+
+
+def errors_of_requests(item: pytest.Item) -> list[HilError]:
+    """Return the errors of requests to a test's board in its present attempt, caught or not."""
+    since = item.stash.get(_SINCE, None)
+    return since.errors() if since is not None else []
 
 
 class RequestCounter:
@@ -80,7 +87,7 @@ class RequestCounter:
                 item.stash[_ASKED] = asked
                 describe_requests(item, asked)
         if since is not None:
-            describe_caught(item, since.errors())
+            describe_caught(item, [str(error).splitlines()[0] for error in since.errors()])
         return result
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -54,15 +54,20 @@ def test_board_asked_for_without_marker_fails_each_test_of_a_cached_fixture(run_
     assert inner.results() == {"test_unmarked": "error", "test_again": "error"}, inner.text
 
 
-def test_usb_refused_to_a_no_hardware_test_fails_the_skip_that_caught_it(run_suite: RunSuite) -> None:
-    source = """
-import pytest, usb.backend.libusb1
+@pytest.mark.parametrize(
+    "then", ["pytest.skip('no USB here')", "pytest.xfail('no USB here')", "raise unittest.SkipTest('no USB')"]
+)
+def test_usb_refused_to_a_no_hardware_test_fails_the_excuse_that_caught_it(
+    then: str, run_suite: RunSuite
+) -> None:
+    source = f"""
+import pytest, unittest, usb.backend.libusb1
 
 def test_looks():
     try:
         usb.backend.libusb1.get_backend()
     except Exception:
-        pytest.skip("no USB here")
+        {then}
 """
 
     inner = run_suite(source, "--hil-boards=none")
@@ -70,7 +75,15 @@ def test_looks():
     assert inner.results() == {"test_looks": "failed"}, inner.text
 
 
-@pytest.mark.parametrize("then", ["pytest.skip('no board')", "return None"])
+@pytest.mark.parametrize(
+    "then",
+    [
+        "pytest.skip('no board')",
+        "pytest.xfail('x')",
+        "import unittest; raise unittest.SkipTest",
+        "return None",
+    ],
+)
 def test_missing_board_is_told_by_hil_where_the_test_skips_itself(then: str, run_suite: RunSuite) -> None:
     late = MARKED.replace("board_or.power", "(board_or or pytest.skip('none')).power")
 

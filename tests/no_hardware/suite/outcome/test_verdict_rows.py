@@ -435,6 +435,156 @@ def test_lost_board_is_called_lost_where_its_test_skips_itself(
     assert ("DUTLink lost" in outcome.message, outcome.properties["hil_verdict"]) == (True, "lost")
 
 
+LOST_AND_EXCUSED = """
+import os, pytest, unittest
+from hil.sim.management.client import ManagementClient
+
+def lose(power):
+    with ManagementClient(int(os.environ["INNER_CONTROL"])) as client:
+        client.fault(os.environ["INNER_SERIAL"], "unplug")
+    power.on()
+
+class OnBoard(unittest.TestCase):
+    @pytest.fixture(autouse=True)
+    def take_board(self, power):
+        self.power = power
+
+def test_0_reads(power):
+    power.read()
+"""
+EXCUSES = {
+    "pytest.xfail": """
+def test_1(power):
+    try:
+        lose(power)
+    except Exception:
+        pytest.xfail("flaky")
+""",
+    "xfail marker": """
+@pytest.mark.xfail
+def test_1(power):
+    try:
+        lose(power)
+    except Exception:
+        pass
+    assert power is None
+""",
+    "unittest.SkipTest in a function": """
+def test_1(power):
+    try:
+        lose(power)
+    except Exception:
+        raise unittest.SkipTest("flaky")
+""",
+    "unittest.SkipTest": """
+class TestCase(OnBoard):
+    def test_1(self):
+        try:
+            lose(self.power)
+        except Exception:
+            raise unittest.SkipTest("flaky")
+""",
+    "TestCase.skipTest": """
+class TestCase(OnBoard):
+    def test_1(self):
+        try:
+            lose(self.power)
+        except Exception:
+            self.skipTest("flaky")
+""",
+    "unittest.expectedFailure": """
+class TestCase(OnBoard):
+    @unittest.expectedFailure
+    def test_1(self):
+        lose(self.power)
+""",
+    "skip after a lost console": """
+def test_1(power, console):
+    console.open()
+    skip = False
+    try:
+        with ManagementClient(int(os.environ["INNER_CONTROL"])) as client:
+            client.fault(os.environ["INNER_SERIAL"], "unplug")
+        console.expect("login:")
+    except Exception:
+        skip = True
+    if skip:
+        pytest.skip("flaky")
+""",
+    "skip after the except": """
+def test_1(power):
+    skip = False
+    try:
+        lose(power)
+    except Exception:
+        skip = True
+    if skip:
+        pytest.skip("flaky")
+""",
+    "skip in a fixture after the except": """
+@pytest.fixture
+def on(power):
+    skip = False
+    try:
+        lose(power)
+    except Exception:
+        skip = True
+    if skip:
+        pytest.skip("flaky")
+
+def test_1(on):
+    pass
+""",
+}
+
+
+@pytest.mark.parametrize(
+    ("how", "status"),
+    [((), Status.GREEN), (("--hil-require",), Status.BENCH_NOT_READY)],
+    ids=["", "required"],
+)
+@pytest.mark.parametrize("excuse", EXCUSES)
+def test_lost_board_is_called_lost_however_its_test_excuses_itself(
+    excuse: str, how: tuple[str, ...], status: Status, run: RunOnSimulator
+) -> None:
+    inner = run(LOST_AND_EXCUSED + EXCUSES[excuse], *how)
+
+    outcome = inner.outcomes["test_1"]
+    fails = "error" if "fixture" in excuse else "failed"
+    assert (outcome.result, inner.status) == (fails if how else "skipped", status), inner.text
+    assert ("DUTLink lost" in outcome.message, outcome.properties["hil_verdict"]) == (True, "lost")
+
+
+@pytest.mark.parametrize("excuse", ["pytest.xfail", "xfail marker", "TestCase.skipTest"])
+def test_board_that_answers_leaves_the_excuse_to_the_author_of_its_test(
+    excuse: str, run: RunOnSimulator
+) -> None:
+    source = (LOST_AND_EXCUSED + EXCUSES[excuse]).replace('"unplug"', '"stall"')
+
+    inner = run(source, "--hil-require")
+
+    outcome = inner.outcomes["test_1"]
+    excused = "skipped" if "skip" in excuse else "xfailed"
+    assert (outcome.result, inner.status) == (excused, Status.GREEN), inner.text
+    assert "hil_verdict" not in outcome.properties
+
+
+def test_mixed_test_that_loses_its_board_fails_however_it_excuses_itself(run: RunOnSimulator) -> None:
+    excused = EXCUSES["pytest.xfail"].replace("def", "@pytest.mark.mixed\ndef")
+
+    inner = run(LOST_AND_EXCUSED + excused)
+
+    assert (inner.outcomes["test_1"].result, inner.status) == ("failed", Status.BENCH_NOT_READY), inner.text
+
+
+def test_expected_failure_stands_where_its_finally_meets_the_loss(run: RunOnSimulator) -> None:
+    body = FAILS_AND_LOSES.replace("{body}", FAILING_BODIES["finally"])
+
+    inner = run(body.replace("def test_1", "@pytest.mark.xfail\ndef test_1"))
+
+    assert (inner.results(), inner.status) == ({"test_1": "xfailed"}, Status.GREEN), inner.text
+
+
 @pytest.mark.parametrize("body", FAILING_BODIES)
 def test_board_lost_while_a_failure_unwinds_leaves_the_failure(body: str, run: RunOnSimulator) -> None:
     inner = run(FAILS_AND_LOSES.replace("{body}", FAILING_BODIES[body]))
