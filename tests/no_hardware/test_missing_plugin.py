@@ -14,6 +14,13 @@ pytest_plugins = ["pytester"]
 HINT = "hint: hil has a fixture '{}'; put pytest_plugins = [\"hil.plugin\"] into {}"
 
 
+@pytest.fixture(autouse=True)
+def short_summary(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In CI, pytest's summary repeats each error whole, and with it the hint."""
+    for name in ("CI", "BUILD_NUMBER"):
+        monkeypatch.delenv(name, raising=False)
+
+
 def run(pytester: pytest.Pytester, *arguments: str) -> pytest.RunResult:
     options = ["-p", "hil.missing_plugin", "-p", "no:asyncio", "-p", "no:cacheprovider"]
     return pytester.runpytest_subprocess(*options, *arguments)
