@@ -133,7 +133,7 @@ def _node(board: Board) -> Path:
 
 
 def _taken(board: Board, node: Path) -> None:
-    board.storage.off()
+    board.storage.off(force=True)
     until(lambda: not node.exists(), GOES_WITHIN_S)
 
 
@@ -155,7 +155,7 @@ def _direct(world: World, serial: str, stack: ExitStack) -> Callable[[], object]
 
     def write() -> None:
         os.write(descriptor, aligned)
-        board.storage.off()
+        board.storage.off(force=True)
         for _ in range(REQUESTS):
             os.pwrite(descriptor, aligned, 0)
 
