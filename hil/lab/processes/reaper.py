@@ -47,6 +47,9 @@ GUARDS_LIMIT_S = 120.0
 GRACE_S = 1.0
 """How long the processes that a command leaves may take to end."""
 
+_LOOK_EVERY_S = 1.0
+"""Seconds between looks for ended children: SIGCHLD is lost if it reaches a thread that does not block it."""
+
 _PR_SET_PDEATHSIG = 1
 FROM_THE_TERMINAL = frozenset({signal.SIGINT, signal.SIGQUIT})
 PASSED_ON = FROM_THE_TERMINAL | {
@@ -106,7 +109,8 @@ def supervise_child(child: int, *, ends_with_parent: bool = False) -> int:
             sends them.
     """
     while True:
-        number = signal.sigwaitinfo(AWAITED_SIGNALS).si_signo
+        came = signal.sigtimedwait(AWAITED_SIGNALS, _LOOK_EVERY_S)
+        number = came.si_signo if came is not None else signal.SIGCHLD
         if number == PARENT_GONE:
             if ends_with_parent:
                 return ENDED_BY + signal.SIGTERM
