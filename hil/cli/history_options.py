@@ -61,7 +61,7 @@ def open_history(path: Path, *, to_read: bool = True) -> History:
         UntrustedFileError: This process is root's, and other users decide which files SQLite would write
             beside it.
     """
-    from hil.history.damage import list_damaged  # noqa: PLC0415 - the database is imported on use
+    from hil.history.sqlite import list_damaged  # noqa: PLC0415 - the database is imported on use
     from hil.history.store import History  # noqa: PLC0415 - as above
     from hil.lab.files.trusted_path import refuse_untrusted  # noqa: PLC0415 - as above
 

@@ -9,7 +9,7 @@ from hil.dutlink.console.allowlist import names_error
 from hil.dutlink.console.transcript import Chunk
 from hil.errors import HilError
 from hil.evidence.console_files import NEIGHBOUR_BYTES, ConsoleFiles
-from hil.evidence.file_names import file_stem
+from hil.evidence.records import file_stem
 from hil.evidence.timestamped_log import newest_lines
 
 if TYPE_CHECKING:

@@ -14,9 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from hil.evidence.file_names import file_stem
-from hil.evidence.run_record import RunRecord
-from hil.evidence.test_record import RecordedTest
+from hil.evidence.records import RecordedTest, RunRecord, file_stem
 from hil.regular_file import read_regular
 
 if TYPE_CHECKING:

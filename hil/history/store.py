@@ -11,7 +11,6 @@ from dataclasses import astuple
 from typing import TYPE_CHECKING, Self
 
 from hil.errors import HistoryError
-from hil.history.damage import is_damage
 from hil.history.models import Attempt, AttemptBench, AttemptOutcome, RunFacts
 from hil.history.schema import (
     MESSAGE_SIZE,
@@ -25,6 +24,7 @@ from hil.history.schema import (
 from hil.history.sqlite import (
     connect,
     connect_read_only,
+    is_damage,
     is_interrupt,
     is_read_only,
     is_too_long,

@@ -7,13 +7,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from hil.errors import HistoryError
-from hil.history.damage import list_damaged
 from hil.history.models import RunFacts
 from hil.history.nights import NIGHTLY
+from hil.history.sqlite import list_damaged
 from hil.history.store import History
 from hil.history.window import Window
-from hil.nightly.exit_status import LATE, explain_status, mark_simulated
-from hil.nightly.run_folder import newest_record
+from hil.nightly.run_folder import LATE, explain_status, mark_simulated, newest_record
 
 if TYPE_CHECKING:
     from pathlib import Path

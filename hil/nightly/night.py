@@ -20,15 +20,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from hil.errors import HilError, UsageError
-from hil.history.damage import find_damage, rename_damaged
 from hil.history.models import RunFacts
 from hil.history.nights import NIGHTLY
+from hil.history.sqlite import find_damage, rename_damaged
 from hil.history.store import History
 from hil.history.window import Window
 from hil.lab.config.lab_file import find_lab
 from hil.lab.files.trusted_path import refuse_untrusted
-from hil.nightly.exit_status import explain_status
-from hil.nightly.run_folder import NightRecord, new_folder
+from hil.nightly.run_folder import NightRecord, explain_status, new_folder
 from hil.nightly.tee_process import run_tee
 from hil.suite.outcome.exit_status import Status
 from hil.suite.plugin import END_WITH

@@ -1,4 +1,4 @@
-"""The folder of a night, named by its UTC time and never overwritten, and the record in it."""
+"""The folder of a night, named by its UTC time and never overwritten, the record in it, and what it means."""
 
 from __future__ import annotations
 
@@ -15,10 +15,47 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from hil.nightly.exit_status import mark_simulated
 from hil.regular_file import read_regular
+from hil.suite.outcome.exit_status import Status
 
-__all__ = ["NightRecord", "delete_old_folders", "new_folder", "newest_record"]
+__all__ = [
+    "LATE",
+    "NightRecord",
+    "delete_old_folders",
+    "explain_status",
+    "mark_simulated",
+    "new_folder",
+    "newest_record",
+]
+
+LATE = 8
+"""Exit status of `hil nightly status` if a night was due and did not run."""
+
+_MEANINGS = {
+    Status.GREEN: "green: every test passed at its first attempt",
+    Status.TESTS_FAILED: "red: tests failed",
+    2: "red: interrupted, ended before its summary, or tests could not be collected",
+    3: "red: an error inside of pytest",
+    4: "red: pytest did not start: a wrong option, conftest.py or lab file",
+    Status.NOTHING_RAN: "red: nothing ran on a board",
+    Status.BENCH_NOT_READY: "red: the bench was not ready: boards that could not be used or took no part",
+    Status.FLAKY: "flaky: tests passed only when they were repeated",
+}
+
+_FIRST_OF_SIGNALS = 128
+
+
+def explain_status(status: int) -> str:
+    """Return the meaning of an exit status."""
+    if status > _FIRST_OF_SIGNALS:
+        return f"red: pytest was killed by signal {status - _FIRST_OF_SIGNALS}"
+    return _MEANINGS.get(status, f"red: pytest ended with status {status}")
+
+
+def mark_simulated(meaning: str) -> str:
+    """Return the meaning with a prefix that says that the boards were simulated."""
+    return f"SIMULATED boards, {meaning}"
+
 
 _NAME = re.compile(r"\d{4}-\d\d-\d\dT\d{6}Z(-\d+)?")
 _FORMAT = "%Y-%m-%dT%H%M%SZ"

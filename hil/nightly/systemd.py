@@ -19,7 +19,7 @@ from hil.errors import UsageError
 from hil.lab.files.atomic_file import write_below
 from hil.lab.files.trusted_path import refuse_untrusted
 from hil.lab.udev.unit_escapes import literal
-from hil.nightly.time_of_day import TimeOfDay
+from hil.nightly.schedule import TimeOfDay
 from hil.nightly.units import WRITTEN_BY, service, timer
 
 if TYPE_CHECKING:

@@ -1,13 +1,17 @@
-"""The text of what starts a night: a systemd service and its timer, or a crontab line.
+"""The text of what starts a night: a systemd service and its timer, or a crontab line, and its environment.
 
 Sources: systemd.service(5), systemd.kill(5), systemd.timer(5), systemd.syntax(7), crontab(5).
 """
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+import shutil
+import subprocess
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hil.errors import UsageError
@@ -16,11 +20,19 @@ from hil.lab.udev.unit_escapes import assignment, command_line, literal
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
-    from pathlib import Path
 
-    from hil.nightly.time_of_day import TimeOfDay
+    from hil.nightly.schedule import TimeOfDay
 
-__all__ = ["WRITTEN_BY", "Schedule", "cron_line", "service", "timer"]
+__all__ = [
+    "WRITTEN_BY",
+    "Schedule",
+    "cron_line",
+    "kept_environment",
+    "left_out_variables",
+    "nights_in_crontab",
+    "service",
+    "timer",
+]
 
 WRITTEN_BY = "Written by `hil nightly install`"
 """Text in the first line of both files; `uninstall` removes no other files."""
@@ -137,3 +149,47 @@ def cron_line(schedule: Schedule) -> str:
     run, safe = environment + shlex.join(schedule.run), environment + shlex.join(schedule.safe)
     line = f"cd {shlex.quote(str(schedule.clone))} && {run} >/dev/null; {safe} >/dev/null"
     return f"{schedule.at.cron} " + line.replace("%", r"\%")  # cron replaces a bare % by a line end
+
+
+_CRONTAB_LIMIT_S = 10.0
+_STARTS_A_NIGHT = re.compile(r"\s*[^#\s].*(hil|hil\.cli\.main|nox .*-s) nightly\b")
+
+
+def nights_in_crontab() -> list[str] | None:
+    """Return the lines of this user's crontab that start a night; None if crontab(1) is not installed."""
+    if shutil.which("crontab") is None:
+        return None
+    crontab = subprocess.run(
+        ("crontab", "-l"),
+        capture_output=True,
+        check=False,
+        text=True,
+        errors="replace",
+        timeout=_CRONTAB_LIMIT_S,
+    )
+    return [line.strip() for line in crontab.stdout.splitlines() if _STARTS_A_NIGHT.match(line)]
+
+
+_KEPT = ("HIL_BOARDS", "HIL_LAB", "HIL_LOCK_DIR")
+_PATHS = ("HIL_LAB", "HIL_LOCK_DIR")
+_NO_FILE = "none"
+
+_OF_A_RUN = ("HIL_LEASE", "HIL_END_WITH", "HIL_COMMIT", "HIL_BOARD", "HIL_PLACE", "HIL_STICK", "HIL_TTY")
+"""Variables that a lease or a run sets for its children; they have no meaning in another run."""
+
+
+def kept_environment(environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the variables that choose boards, lab and locks, with absolute paths."""
+    given = os.environ if environ is None else environ
+    kept = {name: given[name] for name in _KEPT if given.get(name)}
+    return {
+        name: str(Path(value).absolute()) if name in _PATHS and value != _NO_FILE else value
+        for name, value in kept.items()
+    }
+
+
+def left_out_variables(environ: Mapping[str, str] | None = None) -> list[str]:
+    """Return the names of other `HIL_` variables that are set here, which a night does not get."""
+    given = os.environ if environ is None else environ
+    known = {*_KEPT, *_OF_A_RUN}
+    return sorted(name for name in given if name.startswith("HIL_") and name not in known and given[name])

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from hil.evidence.file_names import file_stem
+from hil.evidence.records import file_stem
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hil.evidence.test_record import RecordedTest
+    from hil.evidence.records import RecordedTest
 
 __all__ = [
     "FILTERS",

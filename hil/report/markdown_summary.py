@@ -11,7 +11,7 @@ from hil.report.filters import messages, moment, seconds
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from hil.evidence.test_record import RecordedTest
+    from hil.evidence.records import RecordedTest
     from hil.report.run_view import RunView
 
 __all__ = ["summary"]

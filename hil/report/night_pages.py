@@ -12,7 +12,7 @@ from hil.report.highlights import headline, highlight_groups, named_tests
 from hil.report.matrix import build_matrix
 from hil.report.nights_of_test import NightsOfTest
 from hil.report.pages import write_page
-from hil.report.run_folders import find_run_folders, link_to
+from hil.report.run_pages import find_run_folders, link_to
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping

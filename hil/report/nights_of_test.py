@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from hil.evidence.file_names import file_stem
+from hil.evidence.records import file_stem
 from hil.history.models import AttemptOutcome
 from hil.report.filters import when
 from hil.report.pages import write_page
-from hil.report.run_folders import link_to
+from hil.report.run_pages import link_to
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
+import json
+import os
+from contextlib import suppress
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
-from hil.evidence.file_names import file_stem
+from markupsafe import Markup
+
+from hil.dutlink.power.plot import to_svg
+from hil.dutlink.power.trace import PowerTrace
+from hil.evidence.records import file_stem
+from hil.evidence.run_folder import EvidenceFolder
+from hil.regular_file import read_regular
 from hil.report.filters import KINDS, board_file, seconds, when
 from hil.report.markdown_summary import summary
 from hil.report.pages import write_page
-from hil.report.power import draw_trace, read_traces
 from hil.report.run_view import read_run
 from hil.report.timeline import build_timeline
 from hil.report.transcript import read_console_view
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from hil.dutlink.power.trace import PowerTrace
-    from hil.evidence.test_record import RecordedTest
+    from hil.evidence.records import RecordedTest
     from hil.report.run_view import BoardView, RunView
+    from hil.report.transcript import ConsoleView
 
-__all__ = ["build_run"]
+__all__ = ["build_run", "draw_trace", "find_run_folders", "link_to", "read_traces"]
 
 _MOST_LOUD = 50
 _BESIDE = ("junit.xml", "console.txt", "ledger.txt", "summary.md")
@@ -147,3 +157,80 @@ def _power_facts(trace: PowerTrace) -> str:
     if on is not None:
         mean = f"{on:z.2f} W while the DUT was on"
     return f"Mean {mean}, peak {peak:z.2f} W, {len(trace.samples)} readings, {len(trace.gaps)} gaps."
+
+
+_MOST_MARKS = 60
+_MOST_ATTEMPTS = 9
+
+_CURSOR = '<path class="cursor" visibility="hidden" d="M0 20V255"/>'  # the page's script moves it
+
+
+def read_traces(folder: Path, stem: str, since_s: float = 0.0) -> list[PowerTrace]:
+    """Return the traces of a test's attempts, in order; traces older than `since_s` are of an earlier run."""
+    earlier = [f"{stem}-attempt-{number}" for number in range(1, _MOST_ATTEMPTS)]
+    traces = [_read(folder / f"{name}.json") for name in (*earlier, stem)]
+    return [trace for trace in traces if trace and (trace.ended_s is None or trace.ended_s >= since_s)]
+
+
+def draw_trace(trace: PowerTrace, transcript: ConsoleView | None, origin_s: float) -> Markup:
+    """Return the plot, with colours by the page's style; the page counts seconds from `origin_s`.
+
+    The test's own start and end are left out, since they are the plot's two ends.
+    """
+    all_marks = transcript.marks if transcript else []
+    marks = [(mark.at_s, mark.text) for mark in all_marks if not mark.is_test_edge][:_MOST_MARKS]
+    busy_s: Sequence[float] = transcript.busy_s if transcript else ()
+    svg = to_svg(trace, marks=marks, busy_s=busy_s, styled=False)
+    begins = f' data-begin="{trace.began_s - origin_s:.3f}" data-end='
+    svg = svg.replace(" data-end=", begins, 1).replace("</svg>", f"{_CURSOR}</svg>")
+    return Markup(svg)  # noqa: S704 - foreign text in it is escaped
+
+
+def _read(path: Path) -> PowerTrace | None:
+    with suppress(OSError, ValueError, TypeError, LookupError, RecursionError):
+        return PowerTrace.from_data(json.loads(read_regular(path)))
+    return None
+
+
+_LAYOUTS = ("*/run.json", "*/report/run.json")
+"""Paths of run records in a folder of runs; the second is the layout of `hil nightly`."""
+
+
+def find_run_folders(folders: Iterable[Path], wanted: Iterable[str], trouble: list[str]) -> dict[str, Path]:
+    """Return the evidence folder of each wanted run that has one.
+
+    Args:
+        folders: Folders of runs, or folders that contain such.
+        wanted: Keys of runs.
+        trouble: Receives a line for each run whose pages could not be written.
+    """
+    keys, found = frozenset(wanted), {}
+    for folder in folders:
+        for kept in _runs_in(folder):
+            run = EvidenceFolder(kept).run()
+            if run is not None and run.key in keys:
+                found[run.key] = kept
+                if run.ended_s is None or not (kept / "index.html").is_file():
+                    _complete(kept, trouble)
+    return found
+
+
+def link_to(folder: Path, page_folder: Path) -> str:
+    """Return the link to a folder from pages in another one."""
+    return quote(os.fsencode(os.path.relpath(folder.resolve(), page_folder.resolve())))
+
+
+def _runs_in(folder: Path) -> list[Path]:
+    if (folder / "run.json").is_file():
+        return [folder]
+    if not folder.is_dir():
+        return []
+    return sorted(path.parent for pattern in _LAYOUTS for path in folder.glob(pattern))
+
+
+def _complete(kept: Path, trouble: list[str]) -> None:
+    """Write the pages of a run that goes on, or was killed before it wrote them."""
+    try:
+        build_run(kept)
+    except OSError as error:
+        trouble.append(f"the pages of {kept} cannot be written: {error}")

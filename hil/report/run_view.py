@@ -7,15 +7,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from hil.evidence.records import UNCOLLECTED, BoardHealth, RunRecord
 from hil.evidence.run_folder import EvidenceFolder
-from hil.evidence.run_record import BoardHealth, RunRecord
-from hil.evidence.test_record import UNCOLLECTED
 from hil.report.filters import OUTCOMES
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from hil.evidence.test_record import RecordedTest
+    from hil.evidence.records import RecordedTest
 
 __all__ = ["BoardView", "RunView", "read_run"]
 

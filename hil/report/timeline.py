@@ -10,7 +10,7 @@ from hil.report.filters import clock, seconds
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from hil.evidence.test_record import RecordedPhase, RecordedTest
+    from hil.evidence.records import RecordedPhase, RecordedTest
 
 __all__ = ["Bar", "Lane", "Span", "Tick", "Timeline", "build_timeline"]
 

@@ -19,7 +19,7 @@ import pexpect.fdpexpect
 from hil.dutlink.console.console import Console
 from hil.dutlink.console.tty import Tty
 from hil.evidence.console_recorder import ConsoleFolder, ConsoleRecorder
-from hil.evidence.file_names import file_stem
+from hil.evidence.records import file_stem
 from tests.bench.console_feed import BYTES_A_SECOND, MARK, PACKET_BYTES, THE_END, Feed, feeding, packet
 from tests.bench.ratios import Ratio, interleaved, table
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
-from hil.evidence.file_names import file_stem
+from hil.evidence.records import file_stem
 from hil.history.store import History
 from hil.history.window import Window
 from hil.report.night_pages import build_nights

@@ -6,10 +6,16 @@ import json
 from typing import TYPE_CHECKING
 
 from hil.dutlink.usb.request_log import SentRequest
-from hil.evidence.file_names import file_stem
+from hil.evidence.records import (
+    BoardHealth,
+    RecordedAttempt,
+    RecordedBoard,
+    RecordedPhase,
+    RecordedTest,
+    RunRecord,
+    file_stem,
+)
 from hil.evidence.run_folder import EvidenceFolder
-from hil.evidence.run_record import BoardHealth, RunRecord
-from hil.evidence.test_record import RecordedAttempt, RecordedBoard, RecordedPhase, RecordedTest
 from hil.history.models import Attempt, AttemptBench, AttemptOutcome, RunFacts
 from hil.history.store import History
 

@@ -192,7 +192,7 @@ def status(user: bool, name: str, folder: Path) -> Answer:
 
 
 def _schedule_without_systemd(units: Units) -> str:
-    from hil.nightly.cron import nights_in_crontab  # noqa: PLC0415 - as above
+    from hil.nightly.units import nights_in_crontab  # noqa: PLC0415 - as above
 
     idle = f", which would read {units.timer}," if units.timer.exists() else ""
     lines = nights_in_crontab()
@@ -215,10 +215,9 @@ def _schedule(
     """Return the schedule to install, and facts about it for the user."""
     from hil.lab.files.system_root import SystemRoot  # noqa: PLC0415 - as above
     from hil.lab.files.trusted_path import refuse_untrusted  # noqa: PLC0415 - as above
-    from hil.nightly import environment as kept_environment  # noqa: PLC0415 - as above
     from hil.nightly import schedule as due_nights  # noqa: PLC0415 - as above
-    from hil.nightly.time_of_day import TimeOfDay  # noqa: PLC0415 - as above
-    from hil.nightly.units import Schedule  # noqa: PLC0415 - as above
+    from hil.nightly.schedule import TimeOfDay  # noqa: PLC0415 - as above
+    from hil.nightly.units import Schedule, kept_environment, left_out_variables  # noqa: PLC0415 - as above
 
     clone = _folder_of_tests()
     time_of_day = TimeOfDay.parse(at)
@@ -228,7 +227,7 @@ def _schedule(
         for program in (Path(sys.executable), PACKAGE / "__init__.py"):
             refuse_untrusted(program, "what root's nights run,", "install hil where root alone may write")
     moved = list(due_nights.moved_nights(time_of_day))
-    environment = kept_environment.kept_environment()
+    environment = kept_environment()
     said: dict[str, Any] = {
         "next": [f"{night:%a %Y-%m-%d %H:%M %Z}" for night in due_nights.next_nights(time_of_day)]
     }
@@ -236,7 +235,7 @@ def _schedule(
         said["summer_time"] = words
     if environment:
         said["environment"] = environment
-    if others := kept_environment.left_out():
+    if others := left_out_variables():
         said["left_out"] = others
     schedule = Schedule(
         at=time_of_day,

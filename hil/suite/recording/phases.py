@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hil.dutlink.console.sanitize import sanitize_line
-from hil.evidence.test_record import RecordedAttempt, RecordedPhase
+from hil.evidence.records import RecordedAttempt, RecordedPhase
 from hil.suite.outcome.attempts import BETWEEN, REPEATED, is_flaky, sections_of_attempt
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from hil.dutlink.usb.request_count import uncounted
-from hil.evidence.file_names import file_stem
+from hil.evidence.records import file_stem
 from hil.suite.hook_errors import contained, told
 from hil.suite.markers import Kind, kind_of
 from hil.suite.outcome.reruns import attempts_of

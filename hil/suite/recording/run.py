@@ -11,9 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hil.errors import UsageError
-from hil.evidence.file_names import file_stem
-from hil.evidence.run_record import BoardHealth, RunRecord
-from hil.evidence.test_record import UNCOLLECTED, RecordedAttempt, RecordedTest
+from hil.evidence.records import UNCOLLECTED, BoardHealth, RecordedAttempt, RecordedTest, RunRecord, file_stem
 from hil.lab.locks.lock_dir import lock_folder
 from hil.lab.safe_state.record import read_record
 from hil.suite.outcome.ledger import CRASHED

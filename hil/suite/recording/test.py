@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.evidence.file_names import file_stem
-from hil.evidence.test_record import RecordedBoard, RecordedTest
+from hil.evidence.records import RecordedBoard, RecordedTest, file_stem
 from hil.suite.markers import KIND, Kind
 from hil.suite.recording.identity import identity_of
 from hil.suite.recording.phases import attempt_of

@@ -13,10 +13,9 @@ from hypothesis import strategies as st
 from hil.dutlink.console.console import Console
 from hil.dutlink.console.transcript import MarkKind, Transcript
 from hil.dutlink.console.tty import Tty
-from hil.evidence import transcript_follower
-from hil.evidence.console_recorder import ConsoleFolder, ConsoleRecorder
-from hil.evidence.file_names import file_stem
-from hil.evidence.transcript_follower import TranscriptFollower
+from hil.evidence import console_recorder
+from hil.evidence.console_recorder import ConsoleFolder, ConsoleRecorder, TranscriptFollower
+from hil.evidence.records import file_stem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -209,7 +208,7 @@ class Slow:
 def test_transcript_follower_drops_bytes_if_the_handler_hangs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(transcript_follower, "_QUEUED_BYTES", 2000)  # with 256 of each event's own
+    monkeypatch.setattr(console_recorder, "_QUEUED_BYTES", 2000)  # with 256 of each event's own
     transcript, slow = Transcript(), Slow()
     follower = TranscriptFollower(transcript, slow, "slow")
     for _ in range(10):

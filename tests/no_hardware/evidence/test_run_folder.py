@@ -9,9 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hil.dutlink.usb.request_log import SentRequest
+from hil.evidence.records import (
+    BoardHealth,
+    RecordedAttempt,
+    RecordedBoard,
+    RecordedPhase,
+    RecordedTest,
+    RunRecord,
+)
 from hil.evidence.run_folder import EvidenceFolder
-from hil.evidence.run_record import BoardHealth, RunRecord
-from hil.evidence.test_record import RecordedAttempt, RecordedBoard, RecordedPhase, RecordedTest
 
 OLDER = Path(__file__).parent / "older"
 """Written by hil of November 2026; `RUN` and `FULL` below."""

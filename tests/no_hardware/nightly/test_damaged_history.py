@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hil.errors import HistoryError
-from hil.history.damage import find_damage, list_damaged, rename_damaged
 from hil.history.models import RunFacts
+from hil.history.sqlite import find_damage, list_damaged, rename_damaged
 from hil.history.store import History
 from hil.nightly.last_night import describe_last_night
 from hil.nightly.run_folder import NightRecord, new_folder

@@ -17,10 +17,16 @@ import pytest
 from hil.dutlink.timing import until
 from hil.history.models import RunFacts
 from hil.history.store import History
-from hil.nightly.exit_status import LATE, explain_status
 from hil.nightly.last_night import describe_last_night
 from hil.nightly.night import ledger_in, simulated_boards
-from hil.nightly.run_folder import NightRecord, delete_old_folders, new_folder, newest_record
+from hil.nightly.run_folder import (
+    LATE,
+    NightRecord,
+    delete_old_folders,
+    explain_status,
+    new_folder,
+    newest_record,
+)
 from hil.nightly.tee_process import run_tee
 from hil.suite.outcome.exit_status import Status
 from tests.support.programs import running

@@ -17,11 +17,10 @@ import pytest
 
 from hil.history.models import RunFacts
 from hil.history.store import History
-from hil.nightly.exit_status import LATE
 from hil.nightly.last_night import describe_last_night
-from hil.nightly.schedule import SAFE_TIME, last_due, moved_nights, next_nights, summer_time_words
+from hil.nightly.run_folder import LATE
+from hil.nightly.schedule import SAFE_TIME, TimeOfDay, last_due, moved_nights, next_nights, summer_time_words
 from hil.nightly.systemd import Units
-from hil.nightly.time_of_day import TimeOfDay
 from hil.nightly.units import Schedule, timer
 
 if TYPE_CHECKING:

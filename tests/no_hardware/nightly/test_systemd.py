@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 import hil as package
 from hil.errors import UsageError
 from hil.nightly import systemd
+from hil.nightly.schedule import TimeOfDay
 from hil.nightly.systemd import Units
-from hil.nightly.time_of_day import TimeOfDay
 from hil.nightly.units import Schedule, cron_line, service, timer
 from tests.support.other_user import MALLORY, folder_for_everybody, only_root
 

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hil.evidence.run_record import RunRecord
+from hil.evidence.records import RunRecord
 from hil.report.markdown_summary import _code, summary
 from hil.report.run_view import RunView
 from tests.support.made_up import BEGAN_S, HOSTILE, a_test, attempt
 
 if TYPE_CHECKING:
-    from hil.evidence.test_record import RecordedTest
+    from hil.evidence.records import RecordedTest
 
 
 def of(*tests: RecordedTest, **facts: object) -> str:

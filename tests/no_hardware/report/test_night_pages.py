@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from hil.cli.main import run
-from hil.evidence.file_names import file_stem
+from hil.evidence.records import file_stem
 from hil.history.matrix_data import MatrixCell
 from hil.history.store import History
 from hil.history.window import Window
+from hil.report.matrix import outcome_letters, sparkline, tally
 from hil.report.night_pages import build_nights
-from hil.report.sparkline import outcome_letters, sparkline, tally
 from tests.no_hardware.report.test_run_pages import Page
 from tests.support.made_up import HOSTILE, a_test, keep_nights, keep_run
 

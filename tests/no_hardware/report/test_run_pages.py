@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hil.evidence.file_names import file_stem
+from hil.evidence.records import file_stem
 from hil.report.run_pages import build_run
 from tests.support.made_up import (
     BEGAN_S,

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hil.evidence.file_names import file_stem
+from hil.evidence.records import file_stem
 
 if TYPE_CHECKING:
     from tests.support.suite_run import RunSuite

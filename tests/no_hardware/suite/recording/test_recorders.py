@@ -18,7 +18,7 @@ from hil.evidence.run_folder import EvidenceFolder
 from hil.sim.process import SimulatorProcess
 
 if TYPE_CHECKING:
-    from hil.evidence.test_record import RecordedTest
+    from hil.evidence.records import RecordedTest
     from tests.support.suite_run import RunSuite
 
 pytest_plugins = ["pytester"]

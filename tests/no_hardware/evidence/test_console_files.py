@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hil.dutlink.console.transcript import Chunk, Event, Mark, MarkKind
-from hil.evidence.console_files import LITTLE_BYTES, ConsoleFiles
-from hil.evidence.size_limit import END_BYTES, SizeLimiter
+from hil.evidence.console_files import END_BYTES, LITTLE_BYTES, ConsoleFiles, SizeLimiter
 
 if TYPE_CHECKING:
     from pathlib import Path
