@@ -36,7 +36,7 @@ class SimulatorProcess:
 
     Attributes:
         ready: The object of its ready line.
-        control: A client of its management port.
+        management: A client of its management port.
 
     Raises:
         SimulatorError: The simulator did not start. The error quotes its standard error.
@@ -66,7 +66,7 @@ class SimulatorProcess:
         self.ready: dict[str, Any] = {}
         try:
             self.ready = self._read_ready_line()
-            self.control = ManagementClient(self.ready["control_port"], token=self.ready["token"])
+            self.management = ManagementClient(self.ready["control_port"], token=self.ready["token"])
         except BaseException:
             self._end()
             raise
@@ -88,7 +88,7 @@ class SimulatorProcess:
 
     def close(self) -> None:
         """End the process, and wait until it has ended; kill it if it does not end in time."""
-        self.control.close()
+        self.management.close()
         self._end()
 
     def _read_ready_line(self) -> dict[str, Any]:

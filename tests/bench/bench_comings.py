@@ -59,7 +59,7 @@ def main() -> None:
 
 def _cost(simulator: SimulatorProcess, host: Host, serial: str, image: Path | None) -> Cost:
     """Flash an image by a process that has just begun, or look for the stick."""
-    _, since = simulator.control.log(serial)
+    _, since = simulator.management.log(serial)
     began = time.monotonic()
     with open_board(host, serial, console=False) as board:
         if image is not None:
@@ -68,7 +68,7 @@ def _cost(simulator: SimulatorProcess, host: Host, serial: str, image: Path | No
             board.storage.wait_for_node()
             board.storage.off()
     seconds = time.monotonic() - began
-    requests, _ = simulator.control.log(serial, since)
+    requests, _ = simulator.management.log(serial, since)
     turns = [one["wValue"] for one in requests if one["bRequest"] == Request.STORAGE]
     return Cost(turns.count(StorageAction.HOST), seconds)
 

@@ -80,9 +80,9 @@ def _comings(folder: Path) -> Iterator[tuple[str, bool]]:
 def _counted(served: Served, flash: Callable[[], float]) -> tuple[int, float]:
     """How often the stick came to the host during a flash, and the seconds that it took."""
     serial = served.simulator.serials()[0]
-    _, since = served.simulator.control.log(serial)
+    _, since = served.simulator.management.log(serial)
     seconds = flash()
-    requests, _ = served.simulator.control.log(serial, since)
+    requests, _ = served.simulator.management.log(serial, since)
     turns = [one["wValue"] for one in requests if one["bRequest"] == Request.STORAGE]
     return turns.count(StorageAction.HOST), seconds
 

@@ -173,7 +173,7 @@ def _stick_error(world: World, serial: str, stack: ExitStack) -> Callable[[], ob
     board = _board(world, serial, stack)
     descriptor = os.open(_node(board), os.O_RDONLY | os.O_DIRECT)
     stack.callback(os.close, descriptor)
-    world.control.fault(serial, "stick_error")
+    world.management.fault(serial, "stick_error")
     return partial(os.preadv, descriptor, [mmap.mmap(-1, PIECE_BYTES)], 2 * PIECE_BYTES)
 
 

@@ -30,14 +30,14 @@ def _stall(world: World, serial: str, _: ExitStack) -> Callable[[], object]:
 
 def _silence(world: World, serial: str, _: ExitStack) -> Callable[[], object]:
     device = world.device(serial)
-    world.control.fault(serial, "hang")
+    world.management.fault(serial, "hang")
     return partial(device.ctrl_transfer, *READ_VERSION, timeout=300)
 
 
 def _pulled(world: World, serial: str, stack: ExitStack) -> Callable[[], object]:
     device = world.device(serial)
-    world.control.fault(serial, "hang")
-    pull = threading.Timer(0.3, world.control.fault, (serial, "unplug"))
+    world.management.fault(serial, "hang")
+    pull = threading.Timer(0.3, world.management.fault, (serial, "unplug"))
     pull.start()
     stack.callback(pull.join)
     return partial(device.ctrl_transfer, *READ_VERSION, timeout=20_000)
@@ -68,7 +68,7 @@ def _reopened_at_once(world: World, serial: str, _: ExitStack) -> Callable[[], o
     device = world.device(serial)
 
     def reopen() -> None:
-        world.control.fault(serial, "unplug")
+        world.management.fault(serial, "unplug")
         while True:
             usb.util.dispose_resources(device)
             device.ctrl_transfer(*READ_VERSION)
@@ -86,7 +86,7 @@ def _reopened_replugged(world: World, serial: str, _: ExitStack) -> Callable[[],
 
 def _line_error(world: World, serial: str, _: ExitStack) -> Callable[[], object]:
     device = world.device(serial)
-    world.control.fault(serial, "line_error")
+    world.management.fault(serial, "line_error")
     return partial(device.ctrl_transfer, *READ_VERSION)
 
 

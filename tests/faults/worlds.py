@@ -56,13 +56,13 @@ class World(ABC):
 
     Args:
         host: Where the driver looks.
-        control: The boards' truth and faults.
+        management: The boards' truth and faults.
         serials: Of the boards.
     """
 
-    def __init__(self, host: Host, control: ManagementClient, serials: tuple[str, ...]) -> None:
+    def __init__(self, host: Host, management: ManagementClient, serials: tuple[str, ...]) -> None:
         self.host = host
-        self.control = control
+        self.management = management
         self.serials = serials
         self._opened: list[Any] = []
 
@@ -108,12 +108,12 @@ class World(ABC):
 
     def unplug(self, serial: str) -> None:
         """Pull the board and wait until this host has noticed."""
-        self.control.fault(serial, "unplug")
+        self.management.fault(serial, "unplug")
         _wait(lambda: self.look(serial) is Verdict.ABSENT and not self.tty(serial).exists())
 
     def restore(self, serial: str) -> None:
         """Have the board without faults and plugged in."""
-        self.control.clear(serial)
+        self.management.clear(serial)
         _wait(lambda: self.tty(serial).exists() and self.look(serial) is Verdict.PRESENT)
 
 
@@ -122,20 +122,20 @@ class SimulatedWorld(World):
 
     def __init__(self, simulator: SimulatorProcess) -> None:
         host = replace(simulated_host(simulator.ready), stick_memory=None)
-        super().__init__(host, simulator.control, tuple(simulator.serials()))
+        super().__init__(host, simulator.management, tuple(simulator.serials()))
 
     @contextmanager
     def denied(self, serial: str) -> Iterator[None]:
         """Two faults: a tty of the simulator's is denied by its mode, which does not stop root."""
-        self.control.fault(serial, "deny")
-        self.control.fault(serial, "deny_tty")
+        self.management.fault(serial, "deny")
+        self.management.fault(serial, "deny_tty")
         with _as_nobody():
             yield
 
     @contextmanager
     def no_backend(self) -> Iterator[None]:
         """A fault."""
-        self.control.fault(self.serials[0], "no_backend")
+        self.management.fault(self.serials[0], "no_backend")
         yield
 
 
@@ -150,7 +150,7 @@ class KernelWorld(World):
 
     def close(self) -> None:
         """Hang up."""
-        self.control.close()
+        self.management.close()
 
     @contextmanager
     def denied(self, serial: str) -> Iterator[None]:

@@ -30,14 +30,14 @@ class Bench:
 
     Attributes:
         serials: Of the boards.
-        control: A client of the simulator's management port.
+        management: A client of the simulator's management port.
         own_machine: Whether this is the session's virtual machine, where a test may change anything.
         project: The folder of the project.
         jumpstarter: Where Jumpstarter's packages are; None where this session has none.
     """
 
     serials: tuple[str, ...]
-    control: ManagementClient
+    management: ManagementClient
     own_machine: bool
     project: Path
     jumpstarter: Path | None
@@ -55,7 +55,7 @@ class Bench:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.control.close()
+        self.management.close()
 
     def in_order(self, serial: str) -> Iterator[str]:
         """Have a board without faults and plugged in, before and after."""
@@ -69,14 +69,14 @@ class Bench:
         Raises:
             TimeoutError: It cannot.
         """
-        self.control.clear(serial)
+        self.management.clear(serial)
         self.wait_until_attached(serial)
 
     def replug(self, serial: str) -> None:
         """Pull the board and plug it in again, and wait until this host has the new one."""
-        self.control.fault(serial, "unplug")
+        self.management.fault(serial, "unplug")
         self.wait_until_gone(serial)
-        self.control.fault(serial, "replug")
+        self.management.fault(serial, "replug")
         self.wait_until_attached(serial)
 
     def wait_until_attached(self, serial: str) -> None:

@@ -95,14 +95,14 @@ def test_flash_needs_no_group_disk_after_the_set_up(
 def test_the_rule_opens_no_other_disk(bench: Bench, serial: str, rules: Path, folder: Path) -> None:
     answer(hil("storage", "learn", "--board", serial, "--force", folder=folder))
     answer(hil("udev", "--install", folder=folder))
-    bench.control.plug_disk("hers", socket="2-100", serial="HERS", size_bytes=8 * MIB)
+    bench.management.plug_disk("hers", socket="2-100", serial="HERS", size_bytes=8 * MIB)
     by_id = Path("/dev/disk/by-id")
     hers = until(lambda: next(by_id.glob("usb-*HERS*:0"), None), ATTACH_LIMIT_S)
     subprocess.run(["udevadm", "settle", "--timeout=30"], check=True)
 
     group = hers.group()
 
-    bench.control.unplug_disk("hers")
+    bench.management.unplug_disk("hers")
     assert 'GOTO="dutlink_stick"' in rules.read_text()
     assert group == "disk"
 
@@ -124,7 +124,7 @@ def test_two_boards_flash_at_the_same_time_with_sticks_that_are_alike(
     bench: Bench, boards: tuple[str, ...], folder: Path, model: dict[str, Any]
 ) -> None:
     for serial in boards:
-        bench.control.fault(serial, "stick_model", **model)
+        bench.management.fault(serial, "stick_model", **model)
 
     started = [
         hil("flash", str(image(folder, serial)), "--board", serial, "--force", folder=folder)
@@ -143,7 +143,7 @@ def test_two_boards_with_one_serial_number_are_told_and_not_used(
     bench: Bench, boards: tuple[str, ...], folder: Path
 ) -> None:
     one, other = boards
-    bench.control.fault(other, "serial", told=one)
+    bench.management.fault(other, "serial", told=one)
     assert until(lambda: len(_at(one)) == 2, ATTACH_LIMIT_S)
 
     listed = answer(hil("boards", folder=folder))

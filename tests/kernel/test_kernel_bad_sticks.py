@@ -27,7 +27,7 @@ def image(tmp_path: Path) -> Path:
 
 
 def position(bench: Bench, board: Board) -> str:
-    mux: str = bench.control.state(board.serial)["mux"]
+    mux: str = bench.management.state(board.serial)["mux"]
     return mux
 
 
@@ -41,7 +41,7 @@ def position(bench: Bench, board: Board) -> str:
 def test_a_stick_that_lies_is_found_out(
     bench: Bench, board: Board, image: Path, fault: str, arguments: dict[str, int]
 ) -> None:
-    bench.control.fault(board.serial, fault, **arguments)
+    bench.management.fault(board.serial, fault, **arguments)
 
     with pytest.raises(FlashError):
         board.storage.flash(image)
@@ -52,21 +52,21 @@ def test_a_stick_that_lies_is_found_out(
 def test_a_stick_that_is_pulled_out_while_its_head_is_wiped_is_lost(
     bench: Bench, board: Board, image: Path
 ) -> None:
-    bench.control.fault(board.serial, "stick_remove", after_bytes=512 << 10)
+    bench.management.fault(board.serial, "stick_remove", after_bytes=512 << 10)
 
     with pytest.raises(StickLostError):
         board.storage.flash(image)
 
     assert position(bench, board) == "off"
-    assert bench.control.state(board.serial)["stick"]["removed"]
+    assert bench.management.state(board.serial)["stick"]["removed"]
 
 
 def test_a_stick_that_was_put_back_takes_the_image_on_a_second_call(
     bench: Bench, board: Board, image: Path
 ) -> None:
-    bench.control.fault(board.serial, "stick_remove", after_bytes=2 << 20)
+    bench.management.fault(board.serial, "stick_remove", after_bytes=2 << 20)
     with pytest.raises(StickLostError):
         board.storage.flash(image)
-    bench.control.clear(board.serial)
+    bench.management.clear(board.serial)
 
     assert board.storage.flash(image).was_written

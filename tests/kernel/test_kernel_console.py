@@ -79,7 +79,7 @@ def test_a_tty_that_another_program_has_locked_is_busy(board: Board) -> None:
 def test_a_console_whose_board_is_unplugged_is_lost(bench: Bench, board: Board) -> None:
     board.console.open()
 
-    bench.control.fault(board.serial, "unplug")
+    bench.management.fault(board.serial, "unplug")
 
     with pytest.raises(ConsoleLostError):
         board.console.expect("never said", LIMIT_S)

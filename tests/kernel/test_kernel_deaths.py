@@ -100,10 +100,10 @@ def test_a_run_that_dies_leaves_its_board_safe_and_free(
 ) -> None:
     with powered_run(tmp_path, *arguments) as (run, test, serial):
         assert serial in boards
-        assert bench.control.state(serial)["supply"] is True
+        assert bench.management.state(serial)["supply"] is True
         end(run, test)
 
         with acquire(serial, wait_s=SAFE_WITHIN_S):
-            truth = bench.control.state(serial)
+            truth = bench.management.state(serial)
 
     assert (truth["supply"], truth["mux"]) == (False, "off")

@@ -132,5 +132,5 @@ def test_a_board_that_comes_back_has_its_settings_but_no_power(bench: Bench, boa
 
     bench.replug(board.serial)
 
-    truth = bench.control.state(board.serial)
+    truth = bench.management.state(board.serial)
     assert (truth["settings"]["name"], truth["supply"]) == ("survivor", False)

@@ -135,7 +135,7 @@ def test_a_program_that_has_the_console_open_is_named(boards: tuple[str, ...], t
 
 
 def test_a_board_in_its_boot_loader_is_told(bench: Bench, boards: tuple[str, ...], tmp_path: Path) -> None:
-    bench.control.fault(boards[0], "boot_loader")
+    bench.management.fault(boards[0], "boot_loader")
     bench.wait_until_boot_loader(boards[0])
 
     status, found = examined(tmp_path, "--quick")
@@ -144,7 +144,7 @@ def test_a_board_in_its_boot_loader_is_told(bench: Bench, boards: tuple[str, ...
 
 
 def test_a_stick_that_never_comes_is_told(bench: Bench, boards: tuple[str, ...], tmp_path: Path) -> None:
-    bench.control.fault(boards[0], "stick_missing")
+    bench.management.fault(boards[0], "stick_missing")
 
     status, found = examined(tmp_path, "--board", boards[0])
 
@@ -186,9 +186,9 @@ def test_a_full_disk_is_told(tmp_path: Path) -> None:
 
 def test_a_board_in_use_goes_on_undisturbed(bench: Bench, boards: tuple[str, ...], tmp_path: Path) -> None:
     with acquire(boards[0], test="test_boot"):
-        _, since = bench.control.log(boards[0])
+        _, since = bench.management.log(boards[0])
         _, found = examined(tmp_path)
-        requests, _ = bench.control.log(boards[0], since)
+        requests, _ = bench.management.log(boards[0], since)
 
     assert "test_boot" in found["board"][0]["why"]
     assert [each for each in requests if each["bmRequestType"] == 0x41] == []

@@ -55,7 +55,7 @@ def test_each_board_gets_the_disk_that_follows_its_own_mux(
     for serial in boards:
         stick = read.wiring_of(serial).stick
         assert str(stick).startswith("/dev/disk/by-path/")
-        assert bench.control.state(serial)["supply"] is False
+        assert bench.management.state(serial)["supply"] is False
     assert lab.read_text().startswith("# ours\n")
 
 
@@ -82,4 +82,4 @@ def test_a_command_under_a_lease_finds_tty_and_stick_and_gets_signals(
         status = process.wait(LIMIT_S)
 
     assert (said.strip(), status) == ("512", 128 + signal.SIGTERM)
-    assert bench.control.state(serial)["mux"] == "off"
+    assert bench.management.state(serial)["mux"] == "off"

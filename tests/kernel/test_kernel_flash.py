@@ -138,7 +138,7 @@ def test_holes_of_an_image_are_zeros_on_a_disk_that_held_something_else(board: B
 def test_the_stick_is_off_after_it_was_flashed(board: Board, bench: Bench, image: Path) -> None:
     board.storage.flash(image)
 
-    assert bench.control.state(board.serial)["mux"] == "off"
+    assert bench.management.state(board.serial)["mux"] == "off"
 
 
 def test_an_image_that_is_there_is_read_back_and_not_written_again(
@@ -278,7 +278,7 @@ def test_another_boards_stick_is_refused_where_it_is_wired(
 
     assert "still there" in caught.value.what
     assert bytes_of(other_node, MIB)[:4096] == b"precious" * 512
-    assert bench.control.state(serial)["mux"] == "off"
+    assert bench.management.state(serial)["mux"] == "off"
 
 
 def test_a_disk_that_was_there_while_the_storage_was_off_is_refused(other_node: Path) -> None:
@@ -301,11 +301,11 @@ def test_a_disk_that_was_there_while_the_storage_was_off_is_refused(other_node: 
 def test_a_stick_that_errs_is_found_and_does_not_boot(
     board: Board, bench: Bench, image: Path, fault: dict[str, Any], kind: type[StorageError]
 ) -> None:
-    bench.control.fault(board.serial, **fault)
+    bench.management.fault(board.serial, **fault)
     with pytest.raises(StorageError) as caught:
         board.storage.flash(image)
-    bench.control.clear(board.serial)
-    truth = bench.control.state(board.serial)
+    bench.management.clear(board.serial)
+    truth = bench.management.state(board.serial)
 
     assert isinstance(caught.value, kind)
     assert truth["mux"] == "off"
@@ -313,10 +313,10 @@ def test_a_stick_that_errs_is_found_and_does_not_boot(
 
 
 def test_a_call_after_one_that_failed_completes_it(board: Board, bench: Bench, image: Path) -> None:
-    bench.control.fault(board.serial, "stick_error", after_bytes=IMAGE_BYTES)
+    bench.management.fault(board.serial, "stick_error", after_bytes=IMAGE_BYTES)
     with pytest.raises(FlashError):
         board.storage.flash(image)
-    bench.control.clear(board.serial)
+    bench.management.clear(board.serial)
 
     assert board.storage.flash(image).was_written
 

@@ -50,11 +50,11 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> None:
 def untouched(bench: Bench, boards: tuple[str, ...]) -> Iterator[None]:
     """A mux that takes 3.5 s; afterwards no disk of others has changed."""
     for serial in boards:
-        bench.control.fault(serial, "stick_late", seconds=MUX_S - SIM_MUX_S)
+        bench.management.fault(serial, "stick_late", seconds=MUX_S - SIM_MUX_S)
     yield
-    bench.control.unplug_disk(DISK)
-    bench.control.unplug_disk("his")
-    assert [name for name, disk in bench.control.disks().items() if disk["changed_bytes"]] == []
+    bench.management.unplug_disk(DISK)
+    bench.management.unplug_disk("his")
+    assert [name for name, disk in bench.management.disks().items() if disk["changed_bytes"]] == []
 
 
 def host_of(folder: Path) -> Host:
@@ -80,7 +80,7 @@ def image(tmp_path: Path) -> Path:
 
 def plug(bench: Bench, serial: str = "HERS", disk: str = DISK, socket: str = "") -> None:
     socket = socket or ("2-100" if disk == DISK else "2-101")
-    bench.control.plug_disk(disk, socket=socket, serial=serial, size_bytes=8 * MIB)
+    bench.management.plug_disk(disk, socket=socket, serial=serial, size_bytes=8 * MIB)
 
 
 class Hand(threading.Thread):
@@ -93,7 +93,7 @@ class Hand(threading.Thread):
 
     def run(self) -> None:
         for position, after_s, act in self._acts:
-            until(lambda: self._bench.control.state(self._board)["mux"] == position, LIMIT_S)  # noqa: B023
+            until(lambda: self._bench.management.state(self._board)["mux"] == position, LIMIT_S)  # noqa: B023
             time.sleep(after_s)
             act()
 
@@ -124,7 +124,7 @@ def test_a_disk_that_comes_before_the_stick_is_left_alone(
 
 
 def stick_serial(bench: Bench, serial: str) -> str:
-    stick: dict[str, Any] = bench.control.state(serial)["stick"]
+    stick: dict[str, Any] = bench.management.state(serial)["stick"]
     return str(stick["serial"])
 
 
@@ -140,7 +140,7 @@ def test_a_disk_with_the_stick_s_own_names_is_left_alone(bench: Bench, opened: B
 def test_a_disk_is_not_called_the_stick_where_none_comes(
     bench: Bench, opened: Board, image: Path, tmp_path: Path
 ) -> None:
-    bench.control.fault(opened.serial, "stick_missing")
+    bench.management.fault(opened.serial, "stick_missing")
     hand = Hand(bench, opened.serial, ("host", 1.0, lambda: plug(bench)))
 
     with pytest.raises(StorageError) as caught:
@@ -159,7 +159,7 @@ def test_a_disk_that_is_pulled_out_and_put_back_while_it_is_watched_is_left_alon
         bench,
         opened.serial,
         ("host", 0.5, lambda: plug(bench)),
-        ("off", 0.2, lambda: bench.control.unplug_disk(DISK)),
+        ("off", 0.2, lambda: bench.management.unplug_disk(DISK)),
         ("host", 3.0, lambda: plug(bench)),
     )
 
@@ -174,7 +174,7 @@ def test_a_known_stick_that_does_not_come_is_not_replaced_by_another_disk(
 ) -> None:
     opened.storage.wait_for_node()
     opened.storage.off()
-    bench.control.fault(opened.serial, "stick_missing")
+    bench.management.fault(opened.serial, "stick_missing")
     hand = Hand(bench, opened.serial, ("host", 3.0, lambda: plug(bench)))
 
     with pytest.raises(StickMovedError, match="where it was learned"):
@@ -206,7 +206,7 @@ def test_a_disk_with_the_stick_s_own_names_in_its_very_socket_gets_nothing_in_th
     opened.storage.wait_for_node()
     its_names, its_socket = stick_serial(bench, opened.serial), f"2-{bench.serials.index(opened.serial) + 1}"
     acts = [
-        ("off", 0.0, lambda: bench.control.fault(opened.serial, "stick_missing")),
+        ("off", 0.0, lambda: bench.management.fault(opened.serial, "stick_missing")),
         ("host", MUX_S, lambda: plug(bench, its_names, socket=its_socket)),
     ]
     once_written = OnceWritten(lambda: Hand(bench, opened.serial, *acts))
@@ -215,7 +215,7 @@ def test_a_disk_with_the_stick_s_own_names_in_its_very_socket_gets_nothing_in_th
         opened.storage.flash(image, force=True, progress=once_written)
 
     once_written.hand.join()
-    assert bench.control.disks()[DISK]["node"]
+    assert bench.management.disks()[DISK]["node"]
 
 
 def test_two_boards_that_are_not_known_flash_at_the_same_time_beside_two_disks(

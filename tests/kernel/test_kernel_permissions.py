@@ -74,7 +74,7 @@ def test_the_rule_names_the_tty_by_the_serial_number(serial: str) -> None:
 
 @pytest.mark.usefixtures("rule")
 def test_the_rule_gives_a_boot_loader_to_the_group_as_well(bench: Bench, serial: str) -> None:
-    bench.control.fault(serial, "boot_loader")
+    bench.management.fault(serial, "boot_loader")
     bench.wait_until_boot_loader(serial)
 
     assert until(lambda: _node(serial).group() == "plugdev", ATTACH_LIMIT_S)

@@ -70,7 +70,7 @@ def test_without_the_systems_libusb_the_packaged_one_does(tmp_path: Path) -> Non
 
 def test_boards_that_are_unplugged_are_absent(bench: Bench, boards: tuple[str, ...], tmp_path: Path) -> None:
     for serial in boards:
-        bench.control.fault(serial, "unplug")
+        bench.management.fault(serial, "unplug")
         bench.wait_until_gone(serial)
 
     outcome = run_suite(tmp_path, READS)["test_reads"]
@@ -84,7 +84,7 @@ def test_boards_in_their_boot_loader_are_absent_and_named_as_such(
     bench: Bench, boards: tuple[str, ...], tmp_path: Path, product_id: int
 ) -> None:
     for serial in boards:
-        bench.control.fault(serial, "boot_loader", product_id=product_id)
+        bench.management.fault(serial, "boot_loader", product_id=product_id)
         bench.wait_until_boot_loader(serial)
 
     outcome = run_suite(tmp_path, READS)["test_reads"]
@@ -95,7 +95,7 @@ def test_boards_in_their_boot_loader_are_absent_and_named_as_such(
 
 def test_boards_that_hang_are_lost(bench: Bench, boards: tuple[str, ...], tmp_path: Path) -> None:
     for serial in boards:
-        bench.control.fault(serial, "hang")
+        bench.management.fault(serial, "hang")
 
     outcome = run_suite(tmp_path, READS)["test_reads"]
 

@@ -41,6 +41,6 @@ def test_a_run_leaves_its_board_safe(bench: Bench, boards: tuple[str, ...], tmp_
 
     outcome = run_suite(tmp_path, source)["test_leaves_it_on"]
 
-    truth = bench.control.state(outcome.board)
+    truth = bench.management.state(outcome.board)
     assert outcome.board in boards
     assert (truth["supply"], truth["mux"]) == (False, "off")

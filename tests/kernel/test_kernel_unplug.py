@@ -88,7 +88,7 @@ def test_the_next_run_uses_the_board_that_was_plugged_in_again(
 def test_the_other_board_serves_while_one_is_out(
     bench: Bench, boards: tuple[str, ...], tmp_path: Path
 ) -> None:
-    bench.control.fault(boards[0], "unplug")
+    bench.management.fault(boards[0], "unplug")
     bench.wait_until_gone(boards[0])
 
     outcome = run_suite(tmp_path, READS)["test_reads"]

@@ -68,7 +68,7 @@ def play(
 ) -> Outcome:
     """Run, end and look: one cell."""
     (serial,) = simulator.serials()
-    port = simulator.control.port
+    port = simulator.management.port
     with (
         SupplyWatch(port, serial) as watch,
         InnerRun(folder, way, port, cause.options) as run,
@@ -85,8 +85,8 @@ def play(
 def play_without_guard(simulator: SimulatorProcess, folder: Path, quiet_s: float = QUIET_S) -> Outcome:
     """Play the cell in which no guard can start: no board is handed out, the DUT never has power."""
     (serial,) = simulator.serials()
-    port = simulator.control.port
-    _, since = simulator.control.log(serial)
+    port = simulator.management.port
+    _, since = simulator.management.log(serial)
     began = time.monotonic()
     with InnerRun(folder, Way.PLAIN, port, ("-p", "broken_guard")) as run:
         left = wait_for_the_last(folder, OVER_WITHIN_S)
@@ -95,7 +95,7 @@ def play_without_guard(simulator: SimulatorProcess, folder: Path, quiet_s: float
         problems = [*_orphans(left), *inspect(simulator, run.locks, quiet_s, BoardState.UNKNOWN)]
         if "no guard runs beside this process" not in run.output:
             problems.append(f"no test says that there was no guard: {run.output[-500:]}")
-    asked = [(entry["bRequest"], entry["wValue"]) for entry in simulator.control.log(serial, since)[0]]
+    asked = [(entry["bRequest"], entry["wValue"]) for entry in simulator.management.log(serial, since)[0]]
     problems += ["the DUT had power"] if {(1, 1), (1, 3)} & set(asked) else []
     return Outcome(
         "a guard that cannot start", Way.PLAIN.value, 0.0, over_s, "the run itself", tuple(problems)
@@ -107,7 +107,7 @@ def play_last_resort(
 ) -> Outcome:
     """Play a cell in which no process is left to make it safe: times are counted from the remedy's start."""
     (serial,) = simulator.serials()
-    port = simulator.control.port
+    port = simulator.management.port
     with SupplyWatch(port, serial) as watch, InnerRun(folder, way, port) as run:
         blocked = run.wait_until_blocked()
         if way is Way.SHELL:
@@ -150,15 +150,15 @@ def inspect(
 
 
 def _actions_within(simulator: SimulatorProcess, serial: str, quiet_s: float) -> list[str]:
-    since = simulator.control.log(serial)[1]
+    since = simulator.management.log(serial)[1]
     time.sleep(quiet_s)  # for what must not come
-    requests = simulator.control.log(serial, since)[0]
+    requests = simulator.management.log(serial, since)[0]
     vendor = [entry for entry in requests if entry["bmRequestType"] & _TYPE_MASK == _VENDOR]
     return [f"asked {entry['bRequest']}/{entry['wValue']} after the end" for entry in vendor]
 
 
 def _untruths(simulator: SimulatorProcess, serial: str) -> list[str]:
-    truth = simulator.control.state(serial)
+    truth = simulator.management.state(serial)
     found = {
         "the supply is on": truth["supply"],
         f"the DUT draws {truth['draw_amps']} A": truth["draw_amps"] > OFF_BELOW_AMPS,
@@ -180,7 +180,7 @@ def _metered(simulator: SimulatorProcess) -> list[str]:
 def _not_left_on(simulator: SimulatorProcess, run: InnerRun) -> list[str]:
     (serial,) = simulator.serials()
     record = read_record(run.locks, serial)
-    off = [] if simulator.control.state(serial)["supply"] else ["somebody switched the DUT off"]
+    off = [] if simulator.management.state(serial)["supply"] else ["somebody switched the DUT off"]
     return off if record.state is BoardState.IN_USE else [*off, f"the record says {record.state}"]
 
 

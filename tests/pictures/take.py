@@ -90,7 +90,7 @@ def show_bench(folder: Path) -> Path:
 def run_nights(folder: Path, nights: int) -> None:
     """Run them one after the other on the same three boards; one of these has a weak supply."""
     with SimulatorProcess(boards=3, speed=4.0, stick_bytes=8 << 20) as simulator:
-        simulator.control.fault(simulator.serials()[1], "sag", volts=4.6)
+        simulator.management.fault(simulator.serials()[1], "sag", volts=4.6)
         for night in range(nights):
             environment = os.environ | {
                 "HIL_BOARDS": f"sim@{simulator.ready['control_port']}",

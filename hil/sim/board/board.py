@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING, Any, Final
 
-from hil.sim.board.boot_loader import BootLoader
 from hil.sim.board.descriptors import BOARD_PRODUCT_ID, VENDOR_ID, board_descriptors, version_bcd
+from hil.sim.board.dfu import BootLoader
 from hil.sim.board.endpoints import ESHUTDOWN
 from hil.sim.board.firmware_run import BoardEnvironment, FirmwareRun
 from hil.sim.board.settings_flash import Field, SettingsFlash
@@ -28,7 +28,7 @@ class SimulatedBoard:
     Args:
         serial: Serial number, eight lower-case hex digits.
         clock: Simulated time.
-        flash: Settings, which outlast its power.
+        settings_flash: Settings, which outlast its power.
         dut: The DUT on the board; it is connected here.
         on_mux: Called when the stick's position changes.
         version: Firmware version as `major.minor`.
@@ -43,7 +43,7 @@ class SimulatedBoard:
         self,
         serial: str,
         clock: Clock,
-        flash: SettingsFlash,
+        settings_flash: SettingsFlash,
         dut: Dut,
         on_mux: Callable[[MuxPosition], None],
         *,
@@ -59,7 +59,7 @@ class SimulatedBoard:
         self.on_detach: Callable[[], None] | None = None
         self._environment = BoardEnvironment(
             clock=clock,
-            flash=flash,
+            settings_flash=settings_flash,
             dut=dut,
             descriptors=board_descriptors(serial, version),
             version=f"{version} git-ref: {git_ref}",
@@ -143,8 +143,8 @@ class SimulatedBoard:
 
     def state(self) -> dict[str, Any]:
         """Return the board's true state as plain data; levels and position are current, no snapshot."""
-        flash = self._environment.flash
-        settings = flash.current()
+        memory = self._environment.settings_flash
+        settings = memory.current()
         return {
             "serial": self.serial,
             **self._running_state(),
@@ -152,7 +152,7 @@ class SimulatedBoard:
             "draw_amps": self._amps,
             "supply_volts": self._volts,
             "energy_joules": self._energy.joules,
-            "flash": {"blocks_used": flash.blocks_used, "erases": flash.erases},
+            "flash": {"blocks_used": memory.blocks_used, "erases": memory.erases},
         }
 
     def _running_state(self) -> dict[str, Any]:

@@ -10,17 +10,15 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from hil.sim.board.cpu import Cpu, Task
+from hil.sim.board.cpu import Cpu, Task, Ticker
 from hil.sim.board.dfu import DfuRunTime
 from hil.sim.board.endpoint_zero import EndpointZero
 from hil.sim.board.endpoints import PACKET_BYTES, InEndpoint, OutEndpoint
 from hil.sim.board.meter import Meter
 from hil.sim.board.power_pins import PowerPins
 from hil.sim.board.serial_port import SerialPort
-from hil.sim.board.shell import Shell
-from hil.sim.board.shell_commands import Commands, ShellStatus
+from hil.sim.board.shell import Commands, Shell, ShellStatus
 from hil.sim.board.shell_text import CONSOLE_LEFT
-from hil.sim.board.ticker import Ticker
 from hil.sim.board.uart import BoardTransmitter, ReceiveRegister
 from hil.sim.board.vendor_requests import BoardFunctions, VendorRequests
 from hil.sim.interfaces import Clock, Dut, MuxPosition, Urb
@@ -49,7 +47,7 @@ class BoardEnvironment:
 
     Attributes:
         clock: Simulated time.
-        flash: The settings.
+        settings_flash: The settings.
         dut: The DUT on the board.
         descriptors: The board's descriptors.
         version: Version text, as the board reports it.
@@ -60,7 +58,7 @@ class BoardEnvironment:
     """
 
     clock: Clock
-    flash: SettingsFlash
+    settings_flash: SettingsFlash
     dut: Dut
     descriptors: DescriptorSet
     version: str
@@ -83,7 +81,7 @@ class FirmwareRun:
         self._ctrl_b_count = 0
         self.position = MuxPosition.OFF
         self.status = ShellStatus()
-        environment.flash.start()
+        environment.settings_flash.start()
         self._build_hardware()
         self._build_usb()
 
@@ -103,7 +101,7 @@ class FirmwareRun:
         self._port = SerialPort(self.to_host, self._from_host)
         self._dfu = DfuRunTime(environment.clock, self._ticker, environment.on_detach)
         functions = BoardFunctions(
-            self.pins, environment.flash, self.meter, self._switch_storage, environment.version
+            self.pins, environment.settings_flash, self.meter, self._switch_storage, environment.version
         )
         self._vendor_requests = VendorRequests(functions)
         self._endpoint_zero = EndpointZero(

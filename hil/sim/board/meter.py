@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     import random
 
-    from hil.sim.board.ticker import Ticker
+    from hil.sim.board.cpu import Ticker
 
 __all__ = ["AMPS_PER_STEP", "VOLTS_PER_STEP", "Meter", "MovingAverage", "Reading", "to_float32"]
 

@@ -66,25 +66,25 @@ class BoardFunctions:
 
     Attributes:
         pins: Supply and control pins.
-        flash: The settings.
+        settings_flash: The settings.
         meter: The power meter.
         switch_storage: Function that moves the stick.
         version: Version text, as the board reports it: `0.09 git-ref: 1a2b3c4`.
     """
 
     pins: PowerPins
-    flash: SettingsFlash
+    settings_flash: SettingsFlash
     meter: Meter
     switch_storage: Callable[[MuxPosition], None]
     version: str
 
     def store(self, field: Field, value: bytes) -> None:
         """Write one setting into a fresh block of flash, even if it does not differ."""
-        self.flash.write(self.flash.current().with_field(field, value))
+        self.settings_flash.write(self.settings_flash.current().with_field(field, value))
 
     def power(self, action: str) -> Task:
         """Return the task for `on`, `off`, `force-on`, `force-off` or `rescue`."""
-        settings = self.flash.current()
+        settings = self.settings_flash.current()
         match action:
             case "on":
                 return self.pins.power_on(settings.get(Field.POWER_ON))
@@ -167,7 +167,7 @@ class VendorRequests:
 
     def _refresh(self) -> None:
         self._snapshot = self._functions.meter.read()
-        self._settings = self._functions.flash.current()
+        self._settings = self._functions.settings_flash.current()
 
 
 def _is_mine(setup: SetupPacket) -> bool:

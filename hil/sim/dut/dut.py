@@ -10,17 +10,52 @@ from typing import TYPE_CHECKING, Any, Final
 
 from hil.sim.dut.boot_rom import ROM_VERSION, BootPrompt, RescuePrompt
 from hil.sim.dut.image import read_image
-from hil.sim.dut.power_button import PowerButton
 from hil.sim.dut.power_draw import DutPhase, PowerDraw
 from hil.sim.dut.script import Script, Steps
 from hil.sim.dut.system import System
 from hil.sim.dut.uart import DutTransmitter
-from hil.sim.interfaces import BlockStore, BoardSide, Clock, ControlPin, PinLevel
+from hil.sim.interfaces import BlockStore, BoardSide, Clock, ControlPin, NoTimer, PinLevel, Timer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from random import Random
 
-__all__ = ["FAULTS", "SimulatedDut"]
+__all__ = ["FAULTS", "LONG_PRESS_S", "PRESS_S", "PowerButton", "SimulatedDut"]
+
+PRESS_S: Final = 0.2
+"""Shortest press; a shorter one is contact bounce."""
+
+LONG_PRESS_S: Final = 4.0
+
+
+class PowerButton:
+    """Distinguishes a press from a long press by time. Each is reported while the button is still down.
+
+    Args:
+        clock: Simulated time.
+        pressed: Called after `PRESS_S`.
+        pressed_long: Called after `LONG_PRESS_S` if the button is still down.
+    """
+
+    def __init__(self, clock: Clock, pressed: Callable[[], None], pressed_long: Callable[[], None]) -> None:
+        self._clock = clock
+        self._pressed = pressed
+        self._pressed_long = pressed_long
+        self._timers: tuple[Timer, ...] = (NoTimer(),)
+
+    def press(self) -> None:
+        """Press the button. If it is down already, the time starts again."""
+        self.release()
+        self._timers = (
+            self._clock.call_later(PRESS_S, self._pressed),
+            self._clock.call_later(LONG_PRESS_S, self._pressed_long),
+        )
+
+    def release(self) -> None:
+        """Release the button."""
+        for timer in self._timers:
+            timer.cancel()
+
 
 FAULTS: Final = ("hang_in_boot", "sag", "stays_on")
 """Names for `SimulatedDut.fault`. Each fault ends with `{"on": False}`."""

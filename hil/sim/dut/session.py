@@ -11,8 +11,7 @@ from hil.sim.dut.command_line import (
     expand_words,
     parse_commands,
 )
-from hil.sim.dut.commands import WRONG_USE, RunningSystem, run
-from hil.sim.dut.printf import printf
+from hil.sim.dut.commands import WRONG_USE, RunningSystem, printf, run
 from hil.sim.dut.script import Script, Steps
 from hil.sim.dut.terminal import DutTerminal
 

@@ -6,7 +6,7 @@ uses. Later writes to the old file have no effect.
 
 A plain file cannot show two things: a write during a move of the mux succeeds here, where Linux returns
 ENOSPC (or EIO with O_DIRECT), and no read or write fails. Both need a kernel that drives the stick over
-USB/IP. Lost and spoiled writes do show: see `host_writes`.
+USB/IP. Lost and spoiled writes do show: see `HostWrites`.
 """
 
 from __future__ import annotations

@@ -81,7 +81,7 @@ def an_environment(folder: Path, simulator: SimulatorProcess) -> dict[str, str]:
     return kept | {
         "PATH": f"{programs}:{os.environ['PATH']}",
         "PYTHONPATH": str(ROOT),
-        "HIL_BOARDS": f"sim@{simulator.control.port}",
+        "HIL_BOARDS": f"sim@{simulator.management.port}",
         "HIL_LOCK_DIR": str(folder / "locks"),
         "HOME": str(folder),
         "TERM": "xterm",
@@ -109,7 +109,7 @@ def test_first_day(tmp_path: Path) -> None:
             the_day(terminal, project, simulator)
         finally:
             terminal.close()
-        truths = [simulator.control.state(serial) for serial in simulator.serials()]
+        truths = [simulator.management.state(serial) for serial in simulator.serials()]
 
     assert [truth["supply"] for truth in truths] == [False, False]
 
@@ -132,8 +132,8 @@ def the_day(terminal: Terminal, project: Path, simulator: SimulatorProcess) -> N
     )
     assert (status, "+[place.left]" in screen) == (0, True), screen
     assert [place.serial for place in read_lab(project / "lab.toml").places.values()] == [left, right]
-    assert simulator.control.state(left)["settings"]["name"] == "left"
-    assert simulator.control.state(right)["settings"]["name"] == ""
+    assert simulator.management.state(left)["settings"]["name"] == "left"
+    assert simulator.management.state(right)["settings"]["name"] == ""
 
     for name in ("left", "right"):
         edit(project / "lab.toml", f"[place.{name}]\n", f"[place.{name}]\n{LOGIN}\n")

@@ -35,7 +35,7 @@ DRIVER = {"usb.core", "hil.dutlink.board", "hil.dutlink.console.console", "hil.d
 @pytest.fixture(scope="module")
 def boards() -> Iterator[str]:
     with SimulatorProcess(boards=1) as process:
-        yield f"sim@{process.control.port}"
+        yield f"sim@{process.management.port}"
 
 
 @pytest.mark.parametrize(

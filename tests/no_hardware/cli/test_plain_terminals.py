@@ -112,7 +112,7 @@ def environ(simulator: SimulatorProcess, tmp_path: Path, monkeypatch: pytest.Mon
     build_image(Path("product.img"), "product", 8 << 20)
     ours = ("HIL_", "LC_", "LANG", "TERM", "COLUMNS", "PYTEST_", "COV", "NO_COLOR")
     kept = {name: text for name, text in os.environ.items() if not name.startswith(ours)}
-    return {**kept, "HIL_BOARDS": f"sim@{simulator.control.port}", "HIL_LOCK_DIR": str(tmp_path / "locks")}
+    return {**kept, "HIL_BOARDS": f"sim@{simulator.management.port}", "HIL_LOCK_DIR": str(tmp_path / "locks")}
 
 
 def all_said(environ: dict[str, str], serial: str, output: int, descriptor: int) -> str:

@@ -33,7 +33,7 @@ def board(
     (serial,) = simulator.serials()
     (tmp_path / "lab.toml").write_text(f'[place.rack-3]\nserial = "{serial}"\n')
     monkeypatch.setenv("HIL_LAB", str(tmp_path / "lab.toml"))
-    monkeypatch.setenv("HIL_BOARDS", f"sim@{simulator.control.port}")
+    monkeypatch.setenv("HIL_BOARDS", f"sim@{simulator.management.port}")
     return serial, simulator
 
 

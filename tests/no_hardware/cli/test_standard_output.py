@@ -94,7 +94,7 @@ def test_flash_continues_if_the_reader_of_its_progress_ends(
         check=False,
     )
 
-    state = simulator.control.state(simulator.serials()[0])
+    state = simulator.management.state(simulator.serials()[0])
     stick = Path(state["stick"]["path"]).read_bytes()
     assert (done.returncode, state["mux"]) == (0, "dut")
     assert stick.startswith((tmp_path / "demo.img").read_bytes())
@@ -110,13 +110,13 @@ def test_flash_ends_by_a_signal_if_its_reader_stalls(
         [*HIL, "flash", "--force", str(tmp_path / "demo.img")], env=environ, stdout=stalled, stderr=stalled
     )
     try:
-        host = until(lambda: simulator.control.state(simulator.serials()[0])["mux"] == "host", LIMIT_S)
+        host = until(lambda: simulator.management.state(simulator.serials()[0])["mux"] == "host", LIMIT_S)
         assert host
         assert until(lambda: is_set("SigCgt", process, signal.SIGTERM), LIMIT_S)
         process.send_signal(number)
 
         assert process.wait(LIMIT_S) == 128 + number
-        assert simulator.control.state(simulator.serials()[0])["mux"] == "off"
+        assert simulator.management.state(simulator.serials()[0])["mux"] == "off"
     finally:
         process.kill()
         process.wait()

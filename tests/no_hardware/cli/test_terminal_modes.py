@@ -195,7 +195,7 @@ def dut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, simulator: SimulatorPro
     (tmp_path / "locks").mkdir()
     monkeypatch.setenv("HIL_LAB", str(dut.lab))
     monkeypatch.setenv("HIL_LOCK_DIR", str(tmp_path / "locks"))
-    monkeypatch.setenv("HIL_BOARDS", f"sim@{simulator.control.port}")
+    monkeypatch.setenv("HIL_BOARDS", f"sim@{simulator.management.port}")
     yield dut
     dut.close()
 

@@ -33,7 +33,7 @@ def _machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, simulator: Simulat
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HIL_LOCK_DIR", str(tmp_path))
     monkeypatch.setenv("HIL_LAB", "none")
-    monkeypatch.setenv("HIL_BOARDS", f"sim@{simulator.control.port}")
+    monkeypatch.setenv("HIL_BOARDS", f"sim@{simulator.management.port}")
 
 
 @pytest.fixture
@@ -48,14 +48,14 @@ def twins(simulator: SimulatorProcess, host: Host) -> Iterator[str]:
     for serial in (first, second):
         with open_board(host, serial, console=False) as board:
             board.power.force_on()
-    simulator.control.fault(second, "serial", told=first)
+    simulator.management.fault(second, "serial", told=first)
     yield first
-    simulator.control.clear(second)
+    simulator.management.clear(second)
 
 
 def requests_to(simulator: SimulatorProcess) -> list[dict[str, Any]]:
     """What the first two boards were asked but for the descriptors that every look reads."""
-    logs = [simulator.control.log(serial)[0] for serial in simulator.serials()[:2]]
+    logs = [simulator.management.log(serial)[0] for serial in simulator.serials()[:2]]
     return [request for log in logs for request in log if request["bmRequestType"] & 0x60 == 0x40]
 
 
@@ -123,7 +123,7 @@ def test_open_board_refuses_both_twins(host: Host, twins: str) -> None:
 def test_unplugged_twin_leaves_the_other_one_usable(
     simulator: SimulatorProcess, host: Host, twins: str
 ) -> None:
-    simulator.control.fault(simulator.serials()[1], "unplug")
+    simulator.management.fault(simulator.serials()[1], "unplug")
 
     assert probe(host, twins).verdict is Verdict.PRESENT
 
@@ -133,11 +133,11 @@ def test_wrong_serial_number_in_descriptors_is_reported(
     simulator: SimulatorProcess, told: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     odd = simulator.serials()[2]
-    simulator.control.fault(odd, "serial", told=told)
+    simulator.management.fault(odd, "serial", told=told)
 
     run(["--json", "boards"])
 
-    simulator.control.clear(odd)
+    simulator.management.clear(odd)
     (row,) = [row for row in json.loads(capsys.readouterr().out) if row["state"] == "faulty"]
     assert f"says that its serial number is {told!r}" in row["why"]
 
@@ -152,13 +152,13 @@ def test_silent_board_keeps_serial_number_name_and_holder(
     lab = tmp_path / "lab.toml"
     lab.write_text(f'[place.bench]\nserial = "{serial}"\n')
     monkeypatch.setenv("HIL_LAB", str(lab))
-    simulator.control.fault(serial, "hang", on=True)
+    simulator.management.fault(serial, "hang", on=True)
 
     run(["--json", "boards"])
     with acquire(serial, test="a long sequence"):
         run(["--json", "boards"])
 
-    simulator.control.clear(serial)
+    simulator.management.clear(serial)
     looks = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     free, held = (next(row for row in rows if row["board"] == serial) for rows in looks)
     assert [(row["state"], row["name"]) for row in (free, held)] == [("lost", "bench"), ("busy", "bench")]

@@ -40,13 +40,13 @@ def sim_host(simulator: SimulatorProcess) -> Host:
 def serial(simulator: SimulatorProcess) -> Iterator[str]:
     serial = simulator.serials()[0]
     yield serial
-    simulator.control.clear(serial)
-    simulator.control.fault(serial, "replug")
+    simulator.management.clear(serial)
+    simulator.management.fault(serial, "replug")
 
 
 @pytest.fixture
 def truth(simulator: SimulatorProcess) -> ManagementClient:
-    return simulator.control
+    return simulator.management
 
 
 @pytest.fixture
@@ -109,7 +109,7 @@ def test_open_board_is_not_delayed_by_a_busy_neighbour(
     result = probe(sim_host, simulator.serials()[1])
 
     assert result.verdict is Verdict.PRESENT
-    assert simulator.control.state(board.serial)["busy_s"] > 0
+    assert simulator.management.state(board.serial)["busy_s"] > 0
 
 
 def test_probe_of_a_board_that_hangs_is_lost_after_the_limit(
@@ -210,7 +210,7 @@ def test_wait_for_node_finds_each_stick_if_all_boards_turn_at_once(
     with ThreadPoolExecutor() as pool:
         found = dict(zip(simulator.serials(), pool.map(find, simulator.serials()), strict=True))
 
-    own = {serial: simulator.control.state(serial)["stick"]["node"] for serial in simulator.serials()}
+    own = {serial: simulator.management.state(serial)["stick"]["node"] for serial in simulator.serials()}
     assert found == own
 
 

@@ -27,7 +27,7 @@ __all__ = ["FlashStation"]
 _SPEED = 300.0
 _BLOCK_BYTES = 512
 _HEAD_BYTES = 1 << 20
-_PAGE_BYTES = 4096  # see hil.sim.stick.host_writes
+_PAGE_BYTES = 4096  # see hil.sim.stick.faults
 _STORAGE, _DUT = 2, 2  # bRequest and wValue of the request that would hand the stick over
 
 
@@ -71,7 +71,7 @@ class FlashStation:
         """Flash a case; return `flashed` or `refused`, or raise AssertionError for a wrong result."""
         before = self._stick.read_bytes()
         image = case.write(self._folder)
-        _, since = self._simulator.control.log(self._serial)
+        _, since = self._simulator.management.log(self._serial)
         progress = self._begin(case)
         try:
             outcome: Exception | KeyboardInterrupt | None = None
@@ -79,7 +79,7 @@ class FlashStation:
         except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - it is judged below
             outcome = error
         truth = self._truth()
-        sent, _ = self._simulator.control.log(self._serial, since)
+        sent, _ = self._simulator.management.log(self._serial, since)
         self._end(case)
         self._judge(case, before, outcome, truth["mux"])
         assert not [one for one in sent if (one["bRequest"], one["wValue"]) == (_STORAGE, _DUT)], (
@@ -109,7 +109,7 @@ class FlashStation:
         """Start the fault, and return the progress for the flash."""
         size = case.mapped_bytes
         near = int(case.at * size)
-        fault, control = case.fault, self._simulator.control
+        fault, control = case.fault, self._simulator.management
         if fault is Fault.FLIPPED:
             control.fault(self._serial, "stick_flip", every=near + 1)
         if fault is Fault.DROPPED:
@@ -129,7 +129,7 @@ class FlashStation:
 
     def _end(self, case: FlashCase) -> None:
         self._bad_os.troubles.pop(str(self._host.dev), None)
-        self._simulator.control.clear(self._serial)
+        self._simulator.management.clear(self._serial)
         if case.fault is Fault.BOARD_LOST:
             self._board.close()
             self._board = self._open()
@@ -153,7 +153,7 @@ class FlashStation:
         self.digests += 1
 
     def _truth(self) -> dict[str, Any]:
-        return self._simulator.control.state(self._serial)
+        return self._simulator.management.state(self._serial)
 
     def _open(self) -> Any:
         return open_board(self._host, self._serial, self._wiring, console=False)

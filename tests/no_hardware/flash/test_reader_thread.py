@@ -75,14 +75,14 @@ def simulator(tmp_path: Path) -> Iterator[SimulatorProcess]:
     """A board whose stick has room for 400 GiB; `tmp_path` has its lab file."""
     with SimulatorProcess(boards=1, speed=50, stick_bytes=401 * GIB) as simulator:
         serial = simulator.serials()[0]
-        node = simulator.control.state(serial)["stick"]["node"]
+        node = simulator.management.state(serial)["stick"]["node"]
         (tmp_path / "lab.toml").write_text(f'[place.one]\nserial = "{serial}"\nstick = "{node}"\n')
         yield simulator
 
 
 def has_stick(simulator: SimulatorProcess) -> bool:
     """Return whether the host has the stick."""
-    return bool(simulator.control.state(simulator.serials()[0])["mux"] == "host")
+    return bool(simulator.management.state(simulator.serials()[0])["mux"] == "host")
 
 
 def read_of(path: Path, pid: int) -> int:
@@ -110,7 +110,7 @@ def test_hil_flash_interrupted_stops_at_once_within_unmapped_data(
     archive_of_zeros(archive, 400)
     map_of_ends(tmp_path / "disk.bmap", 400 * GIB)
     command = [sys.executable, "-m", "hil.cli.main", "flash", archive.name, "--bmap", "disk.bmap", "--force"]
-    where = {"HIL_BOARDS": f"sim@{simulator.control.port}", "HIL_LOCK_DIR": str(tmp_path / "locks")}
+    where = {"HIL_BOARDS": f"sim@{simulator.management.port}", "HIL_LOCK_DIR": str(tmp_path / "locks")}
 
     with running(command, cwd=tmp_path, env=os.environ | where, stderr=subprocess.PIPE, text=True) as flash:
         assert until(lambda: has_stick(simulator) and read_of(archive, flash.pid) > SOME_BYTES, 120)

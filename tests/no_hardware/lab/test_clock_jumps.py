@@ -98,7 +98,7 @@ def test_run_holds_its_board_and_leaves_it_safe_though_the_clock_jumps(
     (serial,) = simulator.serials()
     shutil.copy(ROOT / "conftest.py", tmp_path)
     (tmp_path / "test_it.py").write_text(TESTS)
-    options = [f"--hil-boards=sim@{simulator.control.port}", "--hil-require", "-p", "no:cacheprovider"]
+    options = [f"--hil-boards=sim@{simulator.management.port}", "--hil-require", "-p", "no:cacheprovider"]
     kept = [f"--hil-history={tmp_path / 'history.db'}", f"--hil-report={tmp_path / 'report'}"]
 
     done = subprocess.run(
@@ -112,7 +112,7 @@ def test_run_holds_its_board_and_leaves_it_safe_though_the_clock_jumps(
     )
 
     assert done.returncode == 0, done.stdout + done.stderr
-    assert simulator.control.state(serial)["supply"] is False
+    assert simulator.management.state(serial)["supply"] is False
     assert read_record(tmp_path / "locks", serial).state is BoardState.SAFE
     acquire(serial).release()
     with closing(sqlite3.connect(tmp_path / "history.db")) as history:

@@ -50,7 +50,7 @@ def serial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, simulator: Simulator
     locks.mkdir()
     locks.chmod(0o1777)
     monkeypatch.setenv("HIL_LOCK_DIR", str(locks))
-    monkeypatch.setenv("HIL_BOARDS", f"sim@{simulator.control.port}")
+    monkeypatch.setenv("HIL_BOARDS", f"sim@{simulator.management.port}")
     shutil.copy(ROOT / "conftest.py", tmp_path)
     (tmp_path / "test_it.py").write_text(TEST)
     run(["power", "force-off"])
@@ -84,13 +84,13 @@ def check(
     if words and command != "pytest":  # pytest has tracebacks of its own
         assert "Traceback" not in done.stderr, done.stderr
         assert done.returncode == 0 or done.stderr.strip()
-    is_on = simulator.control.state(serial)["supply"]
+    is_on = simulator.management.state(serial)["supply"]
     if command == "power on":
         assert is_on == (done.returncode == 0)
     elif command == "safe":
         assert is_on == (done.returncode != 0)
     else:
-        assert until(lambda: not simulator.control.state(serial)["supply"], LIMIT_S)
+        assert until(lambda: not simulator.management.state(serial)["supply"], LIMIT_S)
 
 
 @every_command

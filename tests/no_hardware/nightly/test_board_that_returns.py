@@ -32,7 +32,7 @@ def locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, simulator: SimulatorP
     folder.mkdir()
     folder.chmod(0o1777)
     monkeypatch.setenv("HIL_LOCK_DIR", str(folder))
-    monkeypatch.setenv("HIL_BOARDS", f"sim@{simulator.control.port}")
+    monkeypatch.setenv("HIL_BOARDS", f"sim@{simulator.management.port}")
     return folder
 
 
@@ -61,7 +61,7 @@ def test_safe_if_unsafe_makes_a_board_safe_that_its_record_calls_unsafe(
 
     assert run(["--json", "safe", "--if-unsafe", powered]) == 0
 
-    assert (told(capsys), simulator.control.state(powered)["supply"]) == ("safe", False)
+    assert (told(capsys), simulator.management.state(powered)["supply"]) == ("safe", False)
     assert read_record(locks, powered).state is BoardState.SAFE
 
 
@@ -72,7 +72,7 @@ def test_safe_if_unsafe_leaves_alone_what_was_left_on_by_hand(
 
     assert run(["--json", "safe", "--if-unsafe", powered]) == 0
 
-    assert simulator.control.state(powered)["supply"] is True
+    assert simulator.management.state(powered)["supply"] is True
 
 
 def test_safe_if_unsafe_leaves_a_board_to_the_run_that_holds_it(
@@ -82,7 +82,7 @@ def test_safe_if_unsafe_leaves_a_board_to_the_run_that_holds_it(
     with acquire(powered):
         assert run(["--json", "safe", "--if-unsafe", "--wait", "0.1", powered]) == 0
 
-    assert (told(capsys), simulator.control.state(powered)["supply"]) == ("busy", True)
+    assert (told(capsys), simulator.management.state(powered)["supply"]) == ("busy", True)
 
 
 def test_safe_if_unsafe_needs_a_serial_number() -> None:
@@ -98,7 +98,7 @@ def test_safe_unit_makes_a_returning_board_safe(
     unit = tmp_path / "hil-safe@.service"
     text = unit_text(HostPath(sys.executable), lock_folder=str(locks))
     unit.write_text(
-        text.replace("Type=oneshot", f"Type=oneshot\nEnvironment=HIL_BOARDS=sim@{simulator.control.port}")
+        text.replace("Type=oneshot", f"Type=oneshot\nEnvironment=HIL_BOARDS=sim@{simulator.management.port}")
     )
     with own_systemd() as systemd:
         systemd.run("cp", unit, "/etc/systemd/system/")
@@ -107,5 +107,5 @@ def test_safe_unit_makes_a_returning_board_safe(
 
         assert started.returncode == 0, started.stderr
         assert systemd.tells(f"hil-safe@{powered}.service", "Result") == "success"
-    assert simulator.control.state(powered)["supply"] is False
+    assert simulator.management.state(powered)["supply"] is False
     assert read_record(locks, powered).state is BoardState.SAFE

@@ -114,7 +114,7 @@ def test_run_night_killed_at_random_leaves_everything_in_order(
     for _ in range(TURNS):
         killed = kill_at_random(start_night(clone, simulator), longest_s, rng)
 
-        off = until(lambda: not any(board["supply"] for board in simulator.control.states()), LONGEST_S)
+        off = until(lambda: not any(board["supply"] for board in simulator.management.states()), LONGEST_S)
         assert off, f"a DUT has power after {killed} were killed"
         known = check_history(path, known)
 

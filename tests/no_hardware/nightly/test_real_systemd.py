@@ -74,11 +74,11 @@ def test_run_night_stopped_leaves_the_dut_off(systemd: OwnSystemd, clone: Path) 
         install(systemd, clone, WAITS, f"--hil-boards=sim@{simulator.ready['control_port']}")
         systemd.run("systemctl", "start", "--no-block", SERVICE)
         assert until((clone / "on").exists, LIMIT_S)
-        assert simulator.control.state(serial)["supply"]
+        assert simulator.management.state(serial)["supply"]
 
         systemd.run("systemctl", "stop", SERVICE)
 
-        assert not simulator.control.state(serial)["supply"]
+        assert not simulator.management.state(serial)["supply"]
     record = newest_record(clone / "nightly")
     assert record is not None
     assert record.status == pytest.ExitCode.INTERRUPTED

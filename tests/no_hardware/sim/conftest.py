@@ -44,10 +44,10 @@ def serial(simulator: SimulatorProcess) -> Iterator[str]:
     The board is plugged in again, and has no faults before and after the test.
     """
     serial = simulator.serials()[0]
-    simulator.control.clear(serial)
-    simulator.control.fault(serial, "replug")
+    simulator.management.clear(serial)
+    simulator.management.fault(serial, "replug")
     yield serial
-    simulator.control.clear(serial)
+    simulator.management.clear(serial)
 
 
 @pytest.fixture

@@ -72,7 +72,7 @@ def test_close_leaves_no_folder() -> None:
 
 def test_speed_is_the_requested_one() -> None:
     with SimulatorProcess(boards=1, speed=2.5) as simulator:
-        assert simulator.control.hello()["speed"] == 2.5
+        assert simulator.management.hello()["speed"] == 2.5
 
 
 def test_serials_of_two_simulators_differ() -> None:
@@ -125,7 +125,7 @@ def test_start_failure_quotes_standard_error() -> None:
 
 def test_sticks_have_the_requested_size() -> None:
     with SimulatorProcess(boards=1, stick_bytes=16 << 20) as simulator:
-        assert simulator.control.states()[0]["stick"]["size_bytes"] == 16 << 20
+        assert simulator.management.states()[0]["stick"]["size_bytes"] == 16 << 20
 
 
 def test_simulator_ends_when_its_parent_is_killed() -> None:
@@ -161,7 +161,7 @@ def test_signal_ends_the_simulator_cleanly(number: signal.Signals) -> None:
 
 def test_quit_ends_the_simulator() -> None:
     with SimulatorProcess(boards=1) as simulator:
-        simulator.control.quit()
+        simulator.management.quit()
 
         assert wait_until(
             lambda: os.waitid(os.P_PID, simulator.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None

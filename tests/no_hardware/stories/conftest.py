@@ -37,7 +37,7 @@ def board(opened: Board, simulator: SimulatorProcess) -> Iterator[Board]:
     opened.make_safe()
     opened.console.discard()
     yield opened
-    simulator.control.clear(opened.serial)
+    simulator.management.clear(opened.serial)
     opened.settings.write(tags="", power_on="", power_off="", power_rescue="")
 
 

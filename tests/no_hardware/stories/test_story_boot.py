@@ -67,7 +67,7 @@ def test_boot_prompt_boots_on_enter_with_the_stick(bootable: Board) -> None:
 def test_expect_reports_a_hanging_boot_with_the_missing_pattern(
     bootable: Board, simulator: SimulatorProcess
 ) -> None:
-    simulator.control.fault(bootable.serial, "hang_in_boot")
+    simulator.management.fault(bootable.serial, "hang_in_boot")
     bootable.power.on()
     bootable.console.expect("Linux version", LIMIT_S)
 

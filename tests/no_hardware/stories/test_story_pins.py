@@ -40,7 +40,7 @@ def test_rescue_sequence_starts_rescue_mode_and_releases_the_pin(
 
     bootable.console.sendline()  # what it said while the sequence waited is lost
     bootable.console.expect("rescue> ", LIMIT_S)
-    assert simulator.control.state(bootable.serial)["pins"]["a"] == "floating"
+    assert simulator.management.state(bootable.serial)["pins"]["a"] == "floating"
 
 
 def test_pin_driven_before_p1_is_released_by_p1(bootable: Board) -> None:
@@ -78,7 +78,7 @@ def test_power_off_sequence_may_press_the_button_and_leave_the_supply_on(
 
     bootable.power.off(wait=True)
 
-    truth = simulator.control.state(bootable.serial)
+    truth = simulator.management.state(bootable.serial)
     assert (truth["dut"]["phase"], truth["supply"]) == ("standby", True)
 
 
@@ -98,18 +98,18 @@ def test_sequence_that_never_switches_the_supply_leaves_the_dut_off(
 
     bootable.power.on(wait=True)
 
-    assert simulator.control.state(bootable.serial)["supply"] is False
+    assert simulator.management.state(bootable.serial)["supply"] is False
 
 
 def test_pin_set_high_reaches_the_dut_only_with_its_supply(
     bootable: Board, simulator: SimulatorProcess
 ) -> None:
     bootable.pins.high("c")
-    before = simulator.control.state(bootable.serial)["pins"]["c"]
+    before = simulator.management.state(bootable.serial)["pins"]["c"]
 
     bootable.power.force_on()
 
-    assert (before, simulator.control.state(bootable.serial)["pins"]["c"]) == ("floating", "high")
+    assert (before, simulator.management.state(bootable.serial)["pins"]["c"]) == ("floating", "high")
 
 
 def test_make_safe_switches_supply_and_pins_off(bootable: Board, simulator: SimulatorProcess) -> None:
@@ -119,7 +119,7 @@ def test_make_safe_switches_supply_and_pins_off(bootable: Board, simulator: Simu
 
     bootable.make_safe()
 
-    truth = simulator.control.state(bootable.serial)
+    truth = simulator.management.state(bootable.serial)
     assert (truth["supply"], truth["mux"], truth["pins"], truth["pins_set"]) == (
         False,
         "off",

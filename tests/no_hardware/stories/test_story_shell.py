@@ -67,4 +67,4 @@ def test_console_mode_is_restored_after_a_visit_to_the_shell(
 ) -> None:
     board.console.shell("status")
 
-    assert simulator.control.state(board.serial)["console_mode"] is True
+    assert simulator.management.state(board.serial)["console_mode"] is True

@@ -40,9 +40,9 @@ def unused_port() -> Iterator[int]:
 def serial(simulator: SimulatorProcess) -> Iterator[str]:
     """The simulator's one board, without faults before and after."""
     (serial,) = simulator.serials()
-    simulator.control.clear(serial)
+    simulator.management.clear(serial)
     yield serial
-    simulator.control.clear(serial)
+    simulator.management.clear(serial)
 
 
 @pytest.fixture

@@ -93,7 +93,7 @@ def cases(
             monkeypatch.setenv("CASES_BODIES", str(bodies))
             monkeypatch.setenv("CASES_CONTROL", str(simulator.ready["control_port"]))
             if not board:
-                simulator.control.fault(serial, "unplug")
+                simulator.management.fault(serial, "unplug")
             inner = run_suite(
                 INNER.read_text(), f"--hil-boards=sim@{simulator.ready['control_port']}", *workers
             )

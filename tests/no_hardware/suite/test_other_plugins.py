@@ -137,4 +137,4 @@ def test_replaces(dutlink):
     inner = run_suite(source, f"--hil-boards=sim@{simulator.ready['control_port']}")
 
     assert inner.status == Status.GREEN, inner.text
-    assert not simulator.control.state(serial)["supply"]
+    assert not simulator.management.state(serial)["supply"]

@@ -38,7 +38,7 @@ def serial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, simulator: Simulator
     """The board that commands use; it is named by HIL_BOARD."""
     serial = simulator.serials()[0]
     monkeypatch.setenv("HIL_LOCK_DIR", str(tmp_path))
-    monkeypatch.setenv("HIL_BOARDS", f"sim@{simulator.control.port}")
+    monkeypatch.setenv("HIL_BOARDS", f"sim@{simulator.management.port}")
     monkeypatch.setenv("HIL_BOARD", serial)
     return serial
 
@@ -60,19 +60,19 @@ def test_power_leaves_the_dut_as_switched(
     status = run(["--json", "power", verb])
 
     assert (status, told(capsys)) == (0, {"board": serial, "power": verb})
-    assert simulator.control.state(serial)["supply"] is supply
+    assert simulator.management.state(serial)["supply"] is supply
     assert acquire(serial).release() is None
 
 
 def test_power_cycle_switches_the_supply_off_and_on(simulator: SimulatorProcess, serial: str) -> None:
-    _, since = simulator.control.log(serial)
+    _, since = simulator.management.log(serial)
 
     status = run(["power", "cycle", "--pause", "0"])
 
-    requests, _ = simulator.control.log(serial, since)
+    requests, _ = simulator.management.log(serial, since)
     sent = [request["wValue"] for request in requests if request["bRequest"] == POWER_REQUEST]
     assert (status, sent) == (0, [POWER_OFF, POWER_ON])
-    assert simulator.control.state(serial)["supply"] is True
+    assert simulator.management.state(serial)["supply"] is True
 
 
 def test_power_read_prints_the_meter(serial: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -88,29 +88,29 @@ def test_storage_host_prints_the_sticks_node(
     status = run(["--json", "storage", "host"])
 
     assert (status, Path(told(capsys)["node"]).exists()) == (0, True)
-    assert simulator.control.state(serial)["mux"] == "host"
+    assert simulator.management.state(serial)["mux"] == "host"
 
 
 @pytest.mark.parametrize("position", ["dut", "off"])
 def test_storage_moves_the_stick(simulator: SimulatorProcess, serial: str, position: str) -> None:
     status = run(["storage", position])
 
-    assert (status, simulator.control.state(serial)["mux"]) == (0, position)
+    assert (status, simulator.management.state(serial)["mux"]) == (0, position)
 
 
 def test_pins_set_drives_a_pin_and_float_releases_it(simulator: SimulatorProcess, serial: str) -> None:
     run(["pins", "set", "c", "low"])
-    driven = simulator.control.state(serial)["pins"]["c"]
+    driven = simulator.management.state(serial)["pins"]["c"]
     status = run(["pins", "float"])
 
     assert (status, driven) == (0, "low")
-    assert set(simulator.control.state(serial)["pins_set"].values()) == {"floating"}
+    assert set(simulator.management.state(serial)["pins_set"].values()) == {"floating"}
 
 
 def test_pins_reset_pulses_the_reset_pin(simulator: SimulatorProcess, serial: str) -> None:
     status = run(["pins", "reset", "--for", "0.01"])
 
-    assert (status, set(simulator.control.state(serial)["pins_set"].values())) == (0, {"floating"})
+    assert (status, set(simulator.management.state(serial)["pins_set"].values())) == (0, {"floating"})
 
 
 def test_settings_set_stores_a_setting_and_reads_it_back(capsys: pytest.CaptureFixture[str]) -> None:
@@ -138,11 +138,11 @@ def test_settings_apply_stores_sequences_of_the_place_only_if_they_differ(
 
     run(["--json", "settings", "apply", "--board", "a"])
     changed = told(capsys)["changed"]
-    used = simulator.control.state(serial)["flash"]
+    used = simulator.management.state(serial)["flash"]
     again = run(["--json", "settings", "apply", "--board", "a"])
 
     assert changed == {"power_on": {"was": "", "is": "P1,w1"}, "power_off": {"was": "p0,w1", "is": ""}}
-    assert (again, told(capsys)["changed"], simulator.control.state(serial)["flash"]) == (0, {}, used)
+    assert (again, told(capsys)["changed"], simulator.management.state(serial)["flash"]) == (0, {}, used)
     run(["settings", "set", "power_on", ""])
 
 
@@ -162,7 +162,7 @@ def test_command_fails_for_a_board_in_use(
 
     said = capsys.readouterr().err
     assert (status, "test_boot" in said, "--wait SECONDS" in said) == (1, True, True)
-    assert simulator.control.state(serial)["supply"] is True
+    assert simulator.management.state(serial)["supply"] is True
 
 
 def test_command_needs_a_board_if_there_are_several(
@@ -295,9 +295,9 @@ def test_board_option_does_not_query_a_board_in_use(
     run(["settings", "set", "name", "rack-9"])
     record_path(tmp_path, serial).unlink()
     with acquire(serial, test="test_boot"):
-        _, since = simulator.control.log(serial)
+        _, since = simulator.management.log(serial)
         status = run(["power", "off", "--board", "rack-9"])
-        requests, _ = simulator.control.log(serial, since)
+        requests, _ = simulator.management.log(serial, since)
 
     assert (status, f"not asked for a name: {serial}" in capsys.readouterr().err) == (1, True)
     assert all(request["bmRequestType"] != VENDOR_OUT for request in requests)

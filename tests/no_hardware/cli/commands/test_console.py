@@ -40,12 +40,12 @@ def serial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, simulator: Simulator
     (serial,) = simulator.serials()
     (tmp_path / "locks").mkdir()
     monkeypatch.setenv("HIL_LOCK_DIR", str(tmp_path / "locks"))
-    monkeypatch.setenv("HIL_BOARDS", f"sim@{simulator.control.port}")
+    monkeypatch.setenv("HIL_BOARDS", f"sim@{simulator.management.port}")
     monkeypatch.chdir(tmp_path)
     yield serial
-    simulator.control.clear(serial)
+    simulator.management.clear(serial)
     with suppress(Exception):
-        simulator.control.fault(serial, "replug")
+        simulator.management.fault(serial, "replug")
     run(["power", "force-off"])
 
 
@@ -188,7 +188,7 @@ def test_console_of_a_lost_board_restores_the_terminal(
 ) -> None:
     terminal = at_terminal("console", "--power-on")
     terminal.wait_for(b"boot> ")
-    simulator.control.fault(serial, "unplug")
+    simulator.management.fault(serial, "unplug")
 
     assert (terminal.ended(), terminal.is_as_before) == (1, True)
     assert b"went away while it was open" in terminal.said
@@ -204,7 +204,7 @@ def test_console_returns_a_board_from_its_shell(
     terminal.type(b"\x02" * 5 + LEAVE)
 
     assert terminal.ended() == 0
-    assert simulator.control.state(serial)["console_mode"] is True
+    assert simulator.management.state(serial)["console_mode"] is True
 
 
 def test_console_names_the_holder_of_a_board_in_use(

@@ -30,7 +30,7 @@ SIMULATOR = {"boards": 1, "speed": 5}
 @pytest.fixture
 def tty(simulator: SimulatorProcess, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.setenv("HIL_LOCK_DIR", str(tmp_path))
-    monkeypatch.setenv("HIL_BOARDS", f"sim@{simulator.control.port}")
+    monkeypatch.setenv("HIL_BOARDS", f"sim@{simulator.management.port}")
     (name,) = Path(simulator.ready["dev"], "serial/by-id").iterdir()
     return name
 

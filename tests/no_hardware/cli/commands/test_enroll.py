@@ -36,13 +36,13 @@ class Terminal(io.StringIO):
 def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, simulator: SimulatorProcess) -> Iterator[Path]:
     """Where the lab file will be."""
     monkeypatch.setenv("HIL_LOCK_DIR", str(tmp_path / "locks"))
-    monkeypatch.setenv("HIL_BOARDS", f"sim@{simulator.control.port}")
+    monkeypatch.setenv("HIL_BOARDS", f"sim@{simulator.management.port}")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "pyproject.toml").touch()
     yield tmp_path / "lab.toml"
     monkeypatch.setenv("HIL_LAB", "none")
     for serial in simulator.serials():
-        for key, value in simulator.control.state(serial)["settings"].items():
+        for key, value in simulator.management.state(serial)["settings"].items():
             if value:
                 run(["settings", "set", key, "", "--board", serial])
         run(["power", "force-off", "--board", serial])
@@ -57,14 +57,14 @@ def enrolled(capsys: pytest.CaptureFixture[str], *options: str) -> tuple[int, di
 def test_enroll_adds_all_boards_as_places_and_leaves_them_safe(
     simulator: SimulatorProcess, lab: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    used = {board["serial"]: board["flash"]["blocks_used"] for board in simulator.control.states()}
+    used = {board["serial"]: board["flash"]["blocks_used"] for board in simulator.management.states()}
 
     status, answer = enrolled(capsys, "--yes")
 
     read = read_lab(lab)
     assert (status, answer["written"], len(read.places)) == (0, True, 2)
     for serial in simulator.serials():
-        truth = simulator.control.state(serial)
+        truth = simulator.management.state(serial)
         assert read.wiring_of(serial).stick
         assert (truth["supply"], truth["mux"], truth["flash"]["blocks_used"]) == (False, "off", used[serial])
         assert not read_record(tmp_path / "locks", serial).needs_safety
@@ -87,14 +87,14 @@ def test_enroll_dry_run_writes_nothing(
     simulator: SimulatorProcess, lab: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     serial = simulator.serials()[0]
-    before = simulator.control.state(serial)["settings"]
+    before = simulator.management.state(serial)["settings"]
     options = ("--dry-run", "--board", serial, "--name", "x", "--tags", "y", "--listen", "0")
 
     status, answer = enrolled(capsys, *options)
 
     assert (status, "[place.x]" in answer["diff"], answer["written"]) == (0, True, False)
     assert not lab.exists()
-    assert simulator.control.state(serial)["settings"] == before
+    assert simulator.management.state(serial)["settings"] == before
 
 
 def test_enroll_dry_run_leaves_a_dut_on_and_tells_what_it_would_store(
@@ -110,7 +110,7 @@ def test_enroll_dry_run_leaves_a_dut_on_and_tells_what_it_would_store(
 
     assert (status_off, "would store tags" in said_off) == (0, True)
     assert (status_on, "its DUT is on and stays on" in capsys.readouterr().out) == (1, True)
-    assert simulator.control.state(serial)["supply"]
+    assert simulator.management.state(serial)["supply"]
     assert run(["power", "force-off", "--board", serial]) == 0
     assert not lab.exists()
 
@@ -121,12 +121,12 @@ def test_enroll_stores_name_and_tags_on_the_board_once(
     serial = simulator.serials()[0]
     options = ("--yes", "--board", serial, "--name", "jetson-1", "--tags", "jetson, nvme", "--listen", "0")
     _, first = enrolled(capsys, *options)
-    used = simulator.control.state(serial)["flash"]
+    used = simulator.management.state(serial)["flash"]
 
     _, second = enrolled(capsys, *options)
 
     assert first["boards"][0]["stored"] == {"name": "jetson-1", "tags": "jetson,nvme"}
-    assert (second["boards"][0]["stored"], simulator.control.state(serial)["flash"]) == ({}, used)
+    assert (second["boards"][0]["stored"], simulator.management.state(serial)["flash"]) == ({}, used)
     assert list(read_lab(lab).places) == ["jetson-1"]
 
 
@@ -157,7 +157,7 @@ def test_enroll_asks_its_questions_on_the_terminal(
     said = capsys.readouterr()
     assert (status, "Name of the place of board" in said.err) == (0, True), said
     assert read_lab(lab).tags_of(serial) == {"fast"}
-    assert simulator.control.state(serial)["settings"]["tags"] == ""
+    assert simulator.management.state(serial)["settings"]["tags"] == ""
 
 
 def test_enroll_asks_before_it_switches_a_dut_off(
@@ -169,7 +169,7 @@ def test_enroll_asks_before_it_switches_a_dut_off(
 
     status = run(["enroll", "--board", serial])
 
-    assert (status, simulator.control.state(serial)["supply"]) == (1, True)
+    assert (status, simulator.management.state(serial)["supply"]) == (1, True)
 
 
 def test_enroll_without_an_answer_leaves_a_safe_board(
@@ -180,7 +180,7 @@ def test_enroll_without_an_answer_leaves_a_safe_board(
 
     status = run(["enroll", "--board", serial, "--listen", "0"])
     with acquire(serial, wait_s=60):
-        truth = simulator.control.state(serial)
+        truth = simulator.management.state(serial)
 
     assert (status, truth["supply"], truth["mux"], lab.exists()) == (130, False, "off", False)
 
@@ -200,11 +200,11 @@ def test_enroll_reports_a_board_in_its_boot_loader_and_continues(
     simulator: SimulatorProcess, lab: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ill, well = simulator.serials()
-    simulator.control.fault(ill, "boot_loader")
+    simulator.management.fault(ill, "boot_loader")
     try:
         status, answer = enrolled(capsys, "--yes", "--listen", "0")
     finally:
-        simulator.control.fault(ill, "replug")
+        simulator.management.fault(ill, "replug")
 
     assert (status, "boot loader" in answer["boards"][0]["problems"][0]) == (1, True)
     assert [place.serial for place in read_lab(lab).places.values()] == [well]
@@ -214,11 +214,11 @@ def test_enroll_reports_a_stick_that_does_not_appear(
     simulator: SimulatorProcess, lab: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     serial = simulator.serials()[0]
-    simulator.control.fault(serial, "stick_missing")
+    simulator.management.fault(serial, "stick_missing")
     try:
         status, answer = enrolled(capsys, "--yes", "--board", serial, "--listen", "0")
     finally:
-        simulator.control.clear(serial)
+        simulator.management.clear(serial)
 
     assert (status, "no stick appeared" in answer["boards"][0]["problems"][0]) == (1, True)
     assert read_lab(lab).wiring_of(serial).stick is None

@@ -41,15 +41,15 @@ SIMULATOR = {"boards": 1, "speed": 50, "stick_bytes": STICK_BYTES}
 def serial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, simulator: SimulatorProcess) -> Iterator[str]:
     """The board that commands use, its stick wired; it has no faults before and after the test."""
     serial = simulator.serials()[0]
-    node = simulator.control.state(serial)["stick"]["node"]
+    node = simulator.management.state(serial)["stick"]["node"]
     tmp_path.joinpath("lab.toml").write_text(f'[place.one]\nserial = "{serial}"\nstick = "{node}"\n', "utf-8")
     monkeypatch.setenv("HIL_LOCK_DIR", str(tmp_path / "locks"))
-    monkeypatch.setenv("HIL_BOARDS", f"sim@{simulator.control.port}")
+    monkeypatch.setenv("HIL_BOARDS", f"sim@{simulator.management.port}")
     monkeypatch.delenv("HIL_BOARD", raising=False)
     monkeypatch.chdir(tmp_path)
-    simulator.control.clear(serial)
+    simulator.management.clear(serial)
     yield serial
-    simulator.control.clear(serial)
+    simulator.management.clear(serial)
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def image(tmp_path: Path) -> Path:
 @pytest.fixture
 def truth(simulator: SimulatorProcess, serial: str) -> Any:
     """What the simulator knows of the board, asked for afresh."""
-    return lambda: simulator.control.state(serial)
+    return lambda: simulator.management.state(serial)
 
 
 def told(capsys: pytest.CaptureFixture[str]) -> Any:
@@ -180,11 +180,11 @@ def test_flash_refuses_a_web_page_before_it_uses_the_board(
     simulator: SimulatorProcess, serial: str, force: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
     Path("image.img").write_text("<html><title>404 Not Found</title></html>", "utf-8")
-    _, since = simulator.control.log(serial)
+    _, since = simulator.management.log(serial)
 
     status = run(["flash", "image.img", *force])
 
-    assert (status, simulator.control.log(serial, since)[0]) == (1, [])
+    assert (status, simulator.management.log(serial, since)[0]) == (1, [])
     assert "image.img does not look like a disk image: it is a web page" in capsys.readouterr().err
 
 
@@ -200,11 +200,11 @@ def test_flash_refuses_an_unknown_image_without_force(truth: Any) -> None:
 def test_flash_refuses_a_missing_image_before_it_uses_the_board(
     simulator: SimulatorProcess, serial: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    _, since = simulator.control.log(serial)
+    _, since = simulator.management.log(serial)
 
     status = run(["flash", "nowhere.img"])
 
-    assert (status, simulator.control.log(serial, since)[0]) == (1, [])
+    assert (status, simulator.management.log(serial, since)[0]) == (1, [])
     assert "nowhere.img cannot be read: No such file or directory" in capsys.readouterr().err
 
 
@@ -215,7 +215,7 @@ def test_flash_refuses_bmap_with_no_bmap(image: Path) -> None:
 def test_flash_of_a_bad_stick_fails_and_detaches_it(
     image: Path, simulator: SimulatorProcess, serial: str, truth: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    simulator.control.fault(serial, "stick_flip", every=200_000)
+    simulator.management.fault(serial, "stick_flip", every=200_000)
     image.write_bytes(CONTENT[::-1])  # what the stick holds already is not written, and nothing of it flipped
 
     status = run(["--json", "flash", str(image), "--force"])
@@ -419,7 +419,7 @@ def test_killed_command_leaves_no_wrong_position_in_the_record(
 ) -> None:
     run(["storage", "off"])
     # The command waits for the stick until it is killed.
-    simulator.control.fault(simulator.serials()[0], "stick_missing")
+    simulator.management.fault(simulator.serials()[0], "stick_missing")
     words = {"flash": [str(image)], "read": [str(image.with_name("bytes"))]}.get(verb, [])
     arguments = [sys.executable, "-m", "hil.cli.main", *verb.split(), *words]
     process = subprocess.Popen(arguments, stderr=subprocess.DEVNULL)

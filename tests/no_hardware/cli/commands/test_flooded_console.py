@@ -39,7 +39,7 @@ def flood(
     with FloodingTty() as flood:
         monkeypatch.setenv("HIL_LAB", str(flood.lab_file(tmp_path, *simulator.serials())))
         monkeypatch.setenv("HIL_LOCK_DIR", str(tmp_path / "locks"))
-        monkeypatch.setenv("HIL_BOARDS", f"sim@{simulator.control.port}")
+        monkeypatch.setenv("HIL_BOARDS", f"sim@{simulator.management.port}")
         yield flood
 
 

@@ -40,7 +40,7 @@ SIMULATOR = {"boards": 1, "speed": 10}
 @pytest.fixture(autouse=True)
 def serial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, simulator: SimulatorProcess) -> str:
     monkeypatch.setenv("HIL_LOCK_DIR", str(tmp_path / "locks"))
-    monkeypatch.setenv("HIL_BOARDS", f"sim@{simulator.control.port}")
+    monkeypatch.setenv("HIL_BOARDS", f"sim@{simulator.management.port}")
     monkeypatch.setenv("HIL_LAB", "none")
     monkeypatch.delenv("HIL_BOARD", raising=False)
     return simulator.serials()[0]
@@ -96,7 +96,7 @@ def test_lease_sets_the_environment_of_its_command(serial: str, simulator: Simul
 
     environ = json.loads(ran.stdout)
     assert environ["HIL_BOARD"] == serial
-    assert environ["HIL_BOARDS"] == f"sim@{simulator.control.port}"
+    assert environ["HIL_BOARDS"] == f"sim@{simulator.management.port}"
     assert Path(environ["HIL_TTY"]).exists()
     assert environ["HIL_STICK"] == ""
 
@@ -105,7 +105,7 @@ def test_lease_storage_option_connects_the_stick(serial: str, simulator: Simulat
     ran = leased("sh", "-c", 'head -c 4 "$HIL_STICK" | wc -c', options=("--storage", "host"))
 
     assert (ran.returncode, ran.stdout.strip()) == (0, "4"), ran.stderr
-    assert simulator.control.state(serial)["mux"] == "off"
+    assert simulator.management.state(serial)["mux"] == "off"
 
 
 def test_lease_passes_options_after_the_command_on(serial: str) -> None:
@@ -122,7 +122,7 @@ def test_lease_lets_hil_use_the_board_and_makes_it_safe_afterwards(
     ran = leased("sh", "-c", script)
 
     assert (ran.returncode, json.loads(ran.stdout.splitlines()[-1])["board"]) == (0, serial), ran.stderr
-    assert simulator.control.state(serial)["supply"] is False
+    assert simulator.management.state(serial)["supply"] is False
 
 
 def test_test_run_under_a_lease_skips_and_explains(tmp_path: Path) -> None:
@@ -151,18 +151,18 @@ def test_command_that_outlives_its_lease_acquires_none(
     late = run_hil(*command, HIL_LEASE=word)
 
     assert (late.returncode, f"env -u {LEASED}" in late.stderr) == (1, True), late.stderr
-    assert simulator.control.state(serial)["supply"] is False
+    assert simulator.management.state(serial)["supply"] is False
 
 
 def test_command_under_a_lease_may_acquire_another_board() -> None:
     with SimulatorProcess(boards=2, speed=10) as simulator:
         first, second = simulator.serials()
-        boards = f"sim@{simulator.control.port}"
+        boards = f"sim@{simulator.management.port}"
         command = f"{' '.join(HIL)} power on --board {second}"
 
         ran = run_hil("lease", "--board", first, "--", "sh", "-c", command, HIL_BOARDS=boards)
 
-        assert (ran.returncode, simulator.control.state(second)["supply"]) == (0, True), ran.stderr
+        assert (ran.returncode, simulator.management.state(second)["supply"]) == (0, True), ran.stderr
 
 
 @only_root
@@ -188,11 +188,11 @@ def test_lease_passes_a_signal_on_and_makes_the_board_safe(
     serial: str, simulator: SimulatorProcess, number: signal.Signals
 ) -> None:
     with started("exec sleep 100") as process:
-        assert simulator.control.state(serial)["supply"] is True
+        assert simulator.management.state(serial)["supply"] is True
         process.send_signal(number)
 
         assert process.wait(LIMIT_S) == 128 + number
-    assert simulator.control.state(serial)["supply"] is False
+    assert simulator.management.state(serial)["supply"] is False
 
 
 def test_lease_waits_for_a_command_that_ends_slowly(serial: str, simulator: SimulatorProcess) -> None:
@@ -201,7 +201,7 @@ def test_lease_waits_for_a_command_that_ends_slowly(serial: str, simulator: Simu
         said, _ = process.communicate(timeout=LIMIT_S)
 
     assert (process.returncode, said) == (3, "ending\n")
-    assert simulator.control.state(serial)["supply"] is False
+    assert simulator.management.state(serial)["supply"] is False
 
 
 def test_killed_lease_ends_its_command_and_its_guard_makes_the_board_safe(
@@ -214,7 +214,7 @@ def test_killed_lease_ends_its_command_and_its_guard_makes_the_board_safe(
         process.wait(LIMIT_S)
 
     with acquire(serial, wait_s=LIMIT_S):
-        assert simulator.control.state(serial)["supply"] is False
+        assert simulator.management.state(serial)["supply"] is False
     assert until(lambda: not Path(f"/proc/{int(mark.read_text())}").exists(), LIMIT_S)
 
 
@@ -299,7 +299,7 @@ def test_board_of_a_killed_lease_is_safe_and_free_when_its_command_is_over(
         process.kill()
         with acquire(serial, wait_s=LIMIT_S) as lease:
             over, record = is_over(command), read_record(lease.lock.path.parent, serial)
-            truth = simulator.control.state(serial)
+            truth = simulator.management.state(serial)
 
     assert (over, record.state) == (True, BoardState.SAFE)
     assert (truth["supply"], truth["mux"], set(truth["pins_set"].values())) == (False, "off", {"floating"})
@@ -313,7 +313,7 @@ def test_stopped_guard_of_a_killed_lease_is_woken_and_makes_the_board_safe(
         os.kill(guard, signal.SIGSTOP)
         process.kill()
         try:
-            assert until(lambda: simulator.control.state(serial)["supply"] is False, LIMIT_S)
+            assert until(lambda: simulator.management.state(serial)["supply"] is False, LIMIT_S)
         finally:
             with suppress(OSError):
                 os.kill(guard, signal.SIGCONT)
@@ -352,7 +352,7 @@ def test_command_ends_though_the_process_that_ends_it_was_killed(
 
         assert process.wait(LIMIT_S) == 128 + signal.SIGKILL
         assert until(lambda: is_over(command), LIMIT_S)
-    assert simulator.control.state(serial)["supply"] is False
+    assert simulator.management.state(serial)["supply"] is False
 
 
 CHILDREN = "sleep 100 & setsid sleep 101 & (setsid sh -c 'sleep 102 & sleep 103' &) ; "
@@ -386,7 +386,7 @@ def test_lease_that_is_ended_ends_its_command_and_all_its_children(
 
         assert until(lambda: not sleeping(*seconds), 60)
     with acquire(serial, wait_s=LIMIT_S):
-        assert simulator.control.state(serial)["supply"] is False
+        assert simulator.management.state(serial)["supply"] is False
 
 
 @pytest.mark.parametrize(
@@ -461,9 +461,9 @@ def test_token_left_in_the_lock_file_of_a_free_board_is_not_valid(serial: str) -
 def test_lease_fails_if_the_board_cannot_be_made_safe_afterwards(
     serial: str, simulator: SimulatorProcess
 ) -> None:
-    sim = f"{sys.executable} -m hil.cli.main sim fault --control {simulator.control.port} {serial}"
+    sim = f"{sys.executable} -m hil.cli.main sim fault --control {simulator.management.port} {serial}"
     ran = leased("sh", "-c", f"{sim} unplug")
-    simulator.control.fault(serial, "replug")
+    simulator.management.fault(serial, "replug")
 
     assert (ran.returncode, serial in ran.stderr) == (1, True)
 

@@ -44,9 +44,9 @@ SIMULATOR = {"boards": 2, "speed": 5}
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, simulator: SimulatorProcess) -> Path:
     """The lock folder of a machine whose boards are the simulated ones."""
     monkeypatch.setenv("HIL_LOCK_DIR", str(tmp_path))
-    monkeypatch.setenv("HIL_BOARDS", f"sim@{simulator.control.port}")
+    monkeypatch.setenv("HIL_BOARDS", f"sim@{simulator.management.port}")
     for serial in simulator.serials():
-        simulator.control.clear(serial)
+        simulator.management.clear(serial)
     return tmp_path
 
 
@@ -78,7 +78,7 @@ def test_safe_switches_the_board_off_by_state_and_meter(
 ) -> None:
     status = run(["--json", "safe", serial])
 
-    truth = simulator.control.state(serial)
+    truth = simulator.management.state(serial)
     assert (truth["supply"], truth["mux"], set(truth["pins_set"].values())) == (False, "off", {"floating"})
     assert (status, told(capsys)) == (
         0,
@@ -103,7 +103,11 @@ def test_safe_fails_for_a_board_in_use(
         status = run(["--json", "safe", "--wait", "0", serial])
 
     error = complaint(capsys)
-    assert (status, error["error"], simulator.control.state(serial)["supply"]) == (1, "BoardBusyError", True)
+    assert (status, error["error"], simulator.management.state(serial)["supply"]) == (
+        1,
+        "BoardBusyError",
+        True,
+    )
     assert "test_boot" in error["why"]
     assert "--wait SECONDS" in error["remedy"]
 
@@ -142,7 +146,7 @@ def test_safe_of_a_board_that_refuses_leaves_it_unsafe_on_record(
 
     monkeypatch.setattr(SimulatedSource, "safety", safety)
     monkeypatch.setattr(make_safe, "probe", lambda _host, serial: ProbeResult(Verdict.PRESENT, serial))
-    simulator.control.fault(serial, "stall", count=1000)
+    simulator.management.fault(serial, "stall", count=1000)
 
     status = run(["--json", "safe", serial])
 
@@ -167,7 +171,7 @@ def test_safe_all_makes_every_board_safe(
 
     outcomes = {row["board"]: row["outcome"] for row in told(capsys)}
     assert (status, outcomes) == (0, dict.fromkeys(simulator.serials(), "safe"))
-    assert not simulator.control.state(serial)["supply"]
+    assert not simulator.management.state(serial)["supply"]
 
 
 def test_safe_all_lists_an_absent_board_on_record(
@@ -220,7 +224,7 @@ def test_safe_all_continues_after_a_damaged_record_and_repairs_it(
     outcomes = {board: row["outcome"] for board, row in rows.items()}
     assert (status, outcomes) == (0, dict.fromkeys(simulator.serials(), "safe") | {OTHER: "absent"})
     assert str(record_path(folder, OTHER)) in rows[OTHER]["why"]
-    assert not simulator.control.state(serial)["supply"]
+    assert not simulator.management.state(serial)["supply"]
     assert not read_record(folder, serial).needs_safety
 
 
@@ -239,7 +243,7 @@ def test_safe_works_whatever_has_the_names_of_the_boards_files(
 
     rows = {row["board"]: row for row in told(capsys)}
     assert (status, rows[serial]["outcome"]) == (0, "safe")
-    assert not simulator.control.state(serial)["supply"]
+    assert not simulator.management.state(serial)["supply"]
     assert (str(path) in rows[serial]["why"]) == (path_of is lock_path)
 
 
@@ -257,7 +261,7 @@ def test_safe_works_if_another_user_damaged_the_boards_files(
         status = as_user(VICTIM, lambda: run(["--json", "safe", "--all"]))
 
     assert status == 0
-    assert not simulator.control.state(serial)["supply"]
+    assert not simulator.management.state(serial)["supply"]
 
 
 def test_boards_and_doctor_continue_after_damaged_files(
@@ -352,7 +356,7 @@ def test_boot_unit_runs_an_existing_command(simulator: SimulatorProcess, serial:
 
     status = run(command.split())
 
-    assert (status, simulator.control.state(serial)["supply"]) == (0, False)
+    assert (status, simulator.management.state(serial)["supply"]) == (0, False)
 
 
 @only_root
@@ -371,5 +375,5 @@ def test_safe_as_root_ignores_another_users_lab_file(
 
     said = capsys.readouterr()
     assert (status, json.loads(said.out)["outcome"]) == (0, "safe")
-    assert simulator.control.state(serial)["supply"] is False
+    assert simulator.management.state(serial)["supply"] is False
     assert f"belongs to uid {MALLORY}" in said.err

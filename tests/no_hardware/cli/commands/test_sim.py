@@ -29,12 +29,12 @@ SIMULATOR = {"boards": 1, "speed": 20}
 def serial(simulator: SimulatorProcess) -> Iterator[str]:
     (serial,) = simulator.serials()
     yield serial
-    simulator.control.clear(serial)
+    simulator.management.clear(serial)
 
 
 @pytest.fixture
 def port(simulator: SimulatorProcess) -> str:
-    return str(simulator.control.port)
+    return str(simulator.management.port)
 
 
 def told(capsys: pytest.CaptureFixture[str]) -> Any:
@@ -46,7 +46,7 @@ def test_sim_state_prints_the_true_state(
 ) -> None:
     status = run(["--json", "sim", "state", "--control", port, serial])
 
-    assert (status, told(capsys).keys()) == (0, simulator.control.state(serial).keys())
+    assert (status, told(capsys).keys()) == (0, simulator.management.state(serial).keys())
 
 
 def test_sim_state_of_all_boards_is_a_list(
@@ -80,14 +80,14 @@ def test_sim_fault_begins_a_fault(
 ) -> None:
     status = run(["sim", "fault", "--control", port, serial, *arguments])
 
-    assert (status, simulator.control.state(serial)["faults"]) == (0, active)
+    assert (status, simulator.management.state(serial)["faults"]) == (0, active)
 
 
 def test_sim_clear_ends_faults(simulator: SimulatorProcess, port: str, serial: str) -> None:
-    simulator.control.fault(serial, "unplug")
+    simulator.management.fault(serial, "unplug")
     run(["sim", "clear", "--control", port, serial])
 
-    assert simulator.control.state(serial)["faults"] == {}
+    assert simulator.management.state(serial)["faults"] == {}
 
 
 def test_sim_log_is_one_line_for_each_request(
@@ -99,7 +99,7 @@ def test_sim_log_is_one_line_for_each_request(
     run(["sim", "log", "--control", port, serial])
 
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == len(simulator.control.log(serial)[0])
+    assert len(lines) == len(simulator.management.log(serial)[0])
 
 
 @pytest.mark.parametrize(

@@ -31,11 +31,11 @@ SIMULATOR = {"boards": 1, "speed": 10}
 def serial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, simulator: SimulatorProcess) -> Iterator[str]:
     serial = simulator.serials()[0]
     monkeypatch.setenv("HIL_LOCK_DIR", str(tmp_path / "locks"))
-    monkeypatch.setenv("HIL_BOARDS", f"sim@{simulator.control.port}")
+    monkeypatch.setenv("HIL_BOARDS", f"sim@{simulator.management.port}")
     monkeypatch.setenv("HIL_LAB", "none")
     yield serial
     run(["storage", "off", "--force"])
-    simulator.control.clear(serial)
+    simulator.management.clear(serial)
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_storage_leaves_an_open_stick_on_the_host_and_names_its_user(
 ) -> None:
     with opened(node) as pid:
         error = failed(capsys, "storage", verb)
-        mux = simulator.control.state(serial)["mux"]
+        mux = simulator.management.state(serial)["mux"]
 
     assert (error["error"], mux) == ("StickInUseError", "host")
     assert f"process {pid}" in error["why"]
@@ -83,7 +83,7 @@ def test_storage_force_moves_a_stick_in_use(
     with opened(node):
         status = run(["storage", verb, "--force"])
 
-    assert (status, simulator.control.state(serial)["mux"]) == (0, verb)
+    assert (status, simulator.management.state(serial)["mux"]) == (0, verb)
 
 
 def test_doctor_skips_a_stick_in_use_and_says_why(
@@ -93,7 +93,7 @@ def test_doctor_skips_a_stick_in_use_and_says_why(
         capsys.readouterr()
         run(["--json", "doctor", "--board", serial])
         found = json.loads(capsys.readouterr().out)["findings"]
-        mux = simulator.control.state(serial)["mux"]
+        mux = simulator.management.state(serial)["mux"]
 
     (stick,) = [finding for finding in found if finding["check"] == "stick"]
     assert (stick["outcome"], mux) == ("not checked", "host")
@@ -106,7 +106,7 @@ def test_lease_does_not_begin_while_the_stick_is_in_use(
     with opened(node):
         error = failed(capsys, "lease", "--", "true")
 
-        assert (error["error"], simulator.control.state(serial)["mux"]) == ("StickInUseError", "host")
+        assert (error["error"], simulator.management.state(serial)["mux"]) == ("StickInUseError", "host")
 
 
 COMMAND = """
@@ -140,7 +140,7 @@ def test_lease_leaves_a_stick_in_use_on_the_host_at_its_end(
         options = ["--force"] if force else []
         status = run(["lease", "--storage", "host", *options, "--", "sh", "-c", COMMAND, str(tmp_path)])
         user.join()
-        truth = simulator.control.state(serial)
+        truth = simulator.management.state(serial)
 
     said = capfd.readouterr().err
     record = read_record(tmp_path / "locks", serial)
@@ -161,7 +161,7 @@ def test_safe_moves_a_stick_in_use_and_records_it(
 
     assert f"the stick was taken away although sda is open in process {pid}" in capsys.readouterr().out
     event = read_record(tmp_path / "locks", serial).events[-1]
-    assert (status, simulator.control.state(serial)["mux"]) == (0, "off")
+    assert (status, simulator.management.state(serial)["mux"]) == (0, "off")
     assert f"the stick was taken away although sda is open in process {pid}" in event.why
 
 
@@ -173,28 +173,28 @@ def test_storage_learn_prints_and_stores_the_port(
     assert (status, json.loads(capsys.readouterr().out)["socket"]) == (0, "2-1")
     (kept,) = (tmp_path / "locks").glob(f"hil-stick-{serial}-*.json")
     assert (json.loads(kept.read_text())["socket"], kept.stat().st_mode & 0o777) == ("2-1", 0o644)
-    _, since = simulator.control.log(serial)
+    _, since = simulator.management.log(serial)
     run(["storage", "host"])
-    requests, _ = simulator.control.log(serial, since)
+    requests, _ = simulator.management.log(serial, since)
     assert [one["wValue"] for one in requests if one["bRequest"] == 2] == [0, 1]
 
 
 def test_read_and_storage_host_use_no_foreign_disk(
     simulator: SimulatorProcess, serial: str, tmp_path: Path
 ) -> None:
-    simulator.control.fault(serial, "stick_missing")
-    simulator.control.plug_disk("hers", socket="2-9", serial="HERS", size_bytes=1 << 20)
-    simulator.control.unplug_disk("hers")
+    simulator.management.fault(serial, "stick_missing")
+    simulator.management.plug_disk("hers", socket="2-9", serial="HERS", size_bytes=1 << 20)
+    simulator.management.unplug_disk("hers")
     command = [sys.executable, "-m", "hil.cli.main", "read", str(tmp_path / "back.img")]
     with running(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as reading:
-        while simulator.control.state(serial)["mux"] != "host":
+        while simulator.management.state(serial)["mux"] != "host":
             assert reading.poll() is None
-        simulator.control.plug_disk("hers", socket="2-9", serial="HERS")
+        simulator.management.plug_disk("hers", socket="2-9", serial="HERS")
         said = reading.communicate(timeout=60)[0]
-    simulator.control.unplug_disk("hers")
+    simulator.management.unplug_disk("hers")
 
     assert (reading.returncode, (tmp_path / "back.img").exists()) == (1, False), said
-    assert simulator.control.disks()["hers"]["changed_bytes"] == 0
+    assert simulator.management.disks()["hers"]["changed_bytes"] == 0
 
 
 def test_doctor_skips_a_stick_that_is_opened_when_it_appears(
@@ -214,7 +214,7 @@ def test_doctor_skips_a_stick_that_is_opened_when_it_appears(
         run(["--json", "doctor", "--board", serial])
         desktop.join()
         found = json.loads(capsys.readouterr().out)["findings"]
-        mux = simulator.control.state(serial)["mux"]
+        mux = simulator.management.state(serial)["mux"]
 
     (stick,) = [finding for finding in found if finding["check"] == "stick"]
     assert (stick["outcome"], mux) == ("not checked", "host")
@@ -233,7 +233,7 @@ def test_lease_does_not_begin_while_an_unknown_stick_is_in_use(
     with opened(node):
         error = failed(capsys, "lease", "--", "true")
 
-        assert (error["error"], simulator.control.state(serial)["mux"]) == ("StickInUseError", "host")
+        assert (error["error"], simulator.management.state(serial)["mux"]) == ("StickInUseError", "host")
 
 
 def test_lease_leaves_an_unknown_stick_in_use_at_its_end(
@@ -251,7 +251,7 @@ def test_lease_leaves_an_unknown_stick_in_use_at_its_end(
         command = f"{NODE}{COMMAND}"
         status = run(["lease", "--", "sh", "-c", command, str(tmp_path)])
         user.join()
-        truth = simulator.control.state(serial)
+        truth = simulator.management.state(serial)
 
     assert (status, truth["mux"], truth["supply"]) == (1, "host", False)
 
@@ -265,6 +265,6 @@ def test_safe_names_disks_that_may_be_the_unknown_stick(
         status = run(["safe", serial])
 
     event = read_record(tmp_path / "locks", serial).events[-1]
-    assert (status, simulator.control.state(serial)["mux"]) == (0, "off")
+    assert (status, simulator.management.state(serial)["mux"]) == (0, "off")
     assert f"sda is open in process {pid}" in event.why
     assert "that disk may be the stick" in event.why

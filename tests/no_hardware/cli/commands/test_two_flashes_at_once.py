@@ -54,7 +54,7 @@ def flash(
     environment = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ} | {
         "PYTHONPATH": str(REPOSITORY),
         "PYTHONDONTWRITEBYTECODE": "1",
-        "HIL_BOARDS": f"sim@{simulator.control.port}",
+        "HIL_BOARDS": f"sim@{simulator.management.port}",
         "HIL_LOCK_DIR": str(folder / "locks"),
         "HIL_LAB": "none",
     }
@@ -88,7 +88,7 @@ def both_flash(
     for (serial, _), process in zip(boards, running, strict=True):
         out, err = process.communicate(timeout=LIMIT_S)
         assert process.returncode == 0, out + err
-        stick = Path(simulator.control.state(serial)["stick"]["path"])
+        stick = Path(simulator.management.state(serial)["stick"]["path"])
         assert stick.read_bytes()[:IMAGE_BYTES] == (folder / f"image-{serial}.img").read_bytes()
         said.append(json.loads(out))
     return said

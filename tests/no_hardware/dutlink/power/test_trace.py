@@ -23,8 +23,8 @@ from hil.dutlink.power.sampling import PowerSampler
 from hil.dutlink.power.statistics import compare, student_tail
 from hil.dutlink.power.trace import PowerTrace
 from hil.errors import UsageError
+from hil.sim.board.cpu import Ticker
 from hil.sim.board.meter import AMPS_PER_STEP, Meter
-from hil.sim.board.ticker import Ticker
 from hil.sim.clock import ManualClock
 from hil.sim.dut.power_draw import EnergyCounter
 from hil.sim.process import SimulatorProcess
@@ -411,10 +411,10 @@ def test_a_trace_across_a_power_sequence_has_a_gap_and_the_true_energy_elsewhere
             wait_for(lambda: len(sequence.samples) >= 3)
             board.power.on()
         threading.Event().wait(2.5)  # the meter settles, and the DUT waits in its boot log
-        before = simulator.control.state(board.serial)["energy_joules"]
+        before = simulator.management.state(board.serial)["energy_joules"]
         with board.power.trace(exact_energy=True) as trace:
             threading.Event().wait(3)
-            after = simulator.control.state(board.serial)["energy_joules"]
+            after = simulator.management.state(board.serial)["energy_joules"]
 
     assert len(sequence.gaps) == 1
     assert sequence.gaps[0].to_s - sequence.gaps[0].from_s > 1.4

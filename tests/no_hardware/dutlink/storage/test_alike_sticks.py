@@ -31,7 +31,7 @@ def host(simulator: SimulatorProcess, tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("HIL_LOCK_DIR", str(tmp_path))
     yield simulated_host(simulator.ready)
     for serial in simulator.serials():
-        simulator.control.clear(serial)
+        simulator.management.clear(serial)
 
 
 def image(folder: Path, name: str) -> Path:
@@ -48,7 +48,9 @@ def flash(host: Host, serial: str, file: Path, wiring: Wiring | None = None) -> 
 
 
 def is_on(simulator: SimulatorProcess, serial: str, file: Path) -> bool:
-    return Path(simulator.control.state(serial)["stick"]["path"]).read_bytes().startswith(file.read_bytes())
+    return (
+        Path(simulator.management.state(serial)["stick"]["path"]).read_bytes().startswith(file.read_bytes())
+    )
 
 
 @pytest.mark.parametrize("model", [
@@ -62,7 +64,7 @@ def test_flash_works_on_two_boards_at_once_whose_sticks_have_equal_names(
 ) -> None:
     boards = simulator.serials()
     for serial in boards:
-        simulator.control.fault(serial, "stick_model", **model)
+        simulator.management.fault(serial, "stick_model", **model)
     for turn in ("first", "again"):  # the second time their sockets are known
         images = {serial: image(tmp_path, f"{serial}-{turn}") for serial in boards}
 
@@ -77,7 +79,7 @@ def test_flash_writes_no_other_disk_if_the_wired_name_leads_to_another_board_s_s
 ) -> None:
     one, other = simulator.serials()
     for serial in (one, other):
-        simulator.control.fault(serial, "stick_model", told="0123456789AB")
+        simulator.management.fault(serial, "stick_model", told="0123456789AB")
     wiring = Wiring(stick=host.dev / "disk/by-id/usb-HIL_Simulated_Stick_0123456789AB-0:0")
     flash(host, one, image(tmp_path, "before"), wiring)
     flash(host, other, image(tmp_path, "other's"))

@@ -41,7 +41,7 @@ def host(simulator: SimulatorProcess) -> Host:
 def in_order(simulator: SimulatorProcess) -> Iterator[None]:
     yield
     for serial in simulator.serials():
-        simulator.control.clear(serial)
+        simulator.management.clear(serial)
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ class When(NoProgress):
 
 
 def truth(simulator: SimulatorProcess, board: Board) -> Any:
-    return simulator.control.state(board.serial)
+    return simulator.management.state(board.serial)
 
 
 def boots(simulator: SimulatorProcess, board: Board) -> str:
@@ -168,7 +168,7 @@ def test_flash_proves_a_wired_stick_in_the_same_way(
     host: Host, simulator: SimulatorProcess, image: Path
 ) -> None:
     serial = simulator.serials()[0]
-    wired = Wiring(stick=Path(simulator.control.state(serial)["stick"]["node"]))
+    wired = Wiring(stick=Path(simulator.management.state(serial)["stick"]["node"]))
 
     with open_board(host, serial, wired, console=False) as board:
         assert board.storage.flash(image, force=True).node == wired.stick
@@ -214,12 +214,12 @@ def test_flash_error_names_the_type_of_what_is_no_image(board: Board, image: obj
 
 
 def test_flash_of_a_missing_image_leaves_the_board_alone(board: Board, simulator: SimulatorProcess) -> None:
-    _, since = simulator.control.log(board.serial)
+    _, since = simulator.management.log(board.serial)
 
     with pytest.raises(errors.ImageError):
         board.storage.flash("nowhere.img")
 
-    assert simulator.control.log(board.serial, since)[0] == []
+    assert simulator.management.log(board.serial, since)[0] == []
 
 
 @pytest.mark.parametrize("content", [b"<html><title>403 Forbidden</title></html>", b"\x01" * 6])
@@ -250,11 +250,11 @@ def test_flash_on_an_unplugged_board_raises_and_the_next_flash_works(
 ) -> None:
     serial = simulator.serials()[0]
     with open_board(host, serial, console=False) as board:
-        pull = When(phase, lambda: simulator.control.fault(serial, "unplug"))
+        pull = When(phase, lambda: simulator.management.fault(serial, "unplug"))
         with pytest.raises((errors.BoardLostError, errors.BoardAbsentError)):
             board.storage.flash(image, progress=pull)
 
-    simulator.control.fault(serial, "replug")
+    simulator.management.fault(serial, "replug")
     with open_board(host, serial, console=False) as board:
         assert board.storage.flash(image).was_written == (phase != "verify")  # by then it holds all of it
         assert boots(simulator, board).startswith("flash-")
@@ -284,10 +284,10 @@ def test_dut_refuses_an_unverified_stick(
     serial = simulator.serials()[0]
     there = replace(host, stick_memory=lambda board: StickSockets(board, tmp_path))
     with open_board(there, serial, console=False) as board:
-        pull = When("verify", lambda: simulator.control.fault(serial, "unplug"))
+        pull = When("verify", lambda: simulator.management.fault(serial, "unplug"))
         with pytest.raises((errors.BoardLostError, errors.BoardAbsentError)):
             board.storage.flash(image, progress=pull)
-    simulator.control.fault(serial, "replug")
+    simulator.management.fault(serial, "replug")
 
     with open_board(there, serial, console=False) as board:
         with pytest.raises(errors.FlashError, match=r"image.img was written but not verified") as refused:
@@ -321,7 +321,7 @@ def test_a_stick_that_never_comes_is_missing(
 ) -> None:
     monkeypatch.setattr("hil.dutlink.storage.storage.APPEARS_WITHIN_S", 0.5)
     monkeypatch.setattr("hil.dutlink.storage.stick_mux.APPEARS_WITHIN_S", 0.5)
-    simulator.control.fault(board.serial, "stick_missing")
+    simulator.management.fault(board.serial, "stick_missing")
 
     with pytest.raises(errors.StickMissingError):
         board.storage.flash(image)
@@ -388,7 +388,7 @@ def test_flash_on_two_boards_at_once_writes_each_its_own_stick(
         thread.join(60)
 
     assert failures == []
-    sticks = [simulator.control.state(serial)["stick"]["path"] for serial in simulator.serials()]
+    sticks = [simulator.management.state(serial)["stick"]["path"] for serial in simulator.serials()]
     assert [
         f"for-{serial}".encode() in Path(path).read_bytes()[:512]
         for serial, path in zip(simulator.serials(), sticks, strict=True)

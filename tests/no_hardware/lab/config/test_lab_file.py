@@ -233,7 +233,7 @@ def test_guard_carries_out_the_policy_of_the_lab_file(
         with open_board(host, serial, console=False) as board:
             sleep(SETTLE_S)
             amps = board.power.read().amps
-        requests, _ = simulator.control.log(serial)
+        requests, _ = simulator.management.log(serial)
 
     pins_set = [(r["wValue"], r["data"]) for r in requests if r["bRequest"] == SET_PIN]
     assert ((PIN_A, LOW) in pins_set) == pin_a_was_low

@@ -28,13 +28,15 @@ def serial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, simulator: Simulator
     """The board; nothing is wrong with it before and after."""
     serial = simulator.serials()[0]
     monkeypatch.setenv("HIL_LOCK_DIR", str(tmp_path / "locks"))
-    monkeypatch.setenv("HIL_BOARDS", f"sim@{simulator.control.port}")
+    monkeypatch.setenv("HIL_BOARDS", f"sim@{simulator.management.port}")
     monkeypatch.setenv("HIL_LAB", "none")
     yield serial
-    simulator.control.clear(serial)
+    simulator.management.clear(serial)
     monkeypatch.setenv("HIL_LAB", "none")
     run(["power", "force-off"])
-    simulator.control.fault(serial, "replug") if not simulator.control.state(serial)["plugged"] else None
+    simulator.management.fault(serial, "replug") if not simulator.management.state(serial)[
+        "plugged"
+    ] else None
 
 
 def examined(capsys: pytest.CaptureFixture[str], *options: str) -> tuple[int, dict[str, dict[str, Any]]]:
@@ -62,7 +64,7 @@ def test_doctor_finds_no_problem_with_healthy_boards(
         "disk space",
     }
     assert (status, {found[check]["outcome"] for check in well}) == (0, {"ok"})
-    assert simulator.control.state(serial)["mux"] == "off"
+    assert simulator.management.state(serial)["mux"] == "off"
 
 
 def test_doctor_prints_lines_and_a_summary(capsys: pytest.CaptureFixture[str]) -> None:
@@ -93,13 +95,13 @@ def test_doctor_finds_each_fault(  # noqa: PLR0913, PLR0917 - a table's columns
     says: str,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    simulator.control.fault(serial, fault, **arguments)
+    simulator.management.fault(serial, fault, **arguments)
 
     status, found = examined(capsys)
 
-    simulator.control.clear(serial)
+    simulator.management.clear(serial)
     if fault in {"boot_loader", "unplug"}:
-        simulator.control.fault(serial, "replug")
+        simulator.management.fault(serial, "replug")
     assert (status, found[check]["outcome"]) == (1, "problem"), found
     assert says in found[check]["says"]
     assert found[check]["remedy"]
@@ -124,14 +126,14 @@ def test_doctor_does_not_disturb_a_powered_dut(
 ) -> None:
     run(["storage", "dut"])
     run(["power", "force-on"])
-    before = simulator.control.state(serial)
-    _, since = simulator.control.log(serial)
+    before = simulator.management.state(serial)
+    _, since = simulator.management.log(serial)
 
     _, found = examined(capsys)
 
-    requests, _ = simulator.control.log(serial, since)
+    requests, _ = simulator.management.log(serial, since)
     sent = {each["bRequest"] for each in requests if each["bmRequestType"] == VENDOR_OUT}
-    after = simulator.control.state(serial)
+    after = simulator.management.state(serial)
     assert sent & {POWER, STORAGE, CONFIG, PIN} == set()
     assert (after["mux"], after["supply"]) == ("dut", True)
     assert after["dut"]["uart_received_bytes"] == before["dut"]["uart_received_bytes"]
@@ -143,9 +145,9 @@ def test_doctor_leaves_a_board_in_use_alone(
     simulator: SimulatorProcess, serial: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with acquire(serial, test="test_boot"):
-        _, since = simulator.control.log(serial)
+        _, since = simulator.management.log(serial)
         status, found = examined(capsys)
-        requests, _ = simulator.control.log(serial, since)
+        requests, _ = simulator.management.log(serial, since)
 
     assert (status, "test_boot" in found["board"]["why"]) == (0, True)
     assert all(each["bmRequestType"] != VENDOR_OUT for each in requests)
@@ -165,7 +167,7 @@ def test_doctor_leaves_a_place_alone_that_says_leave(
     _, found = examined(capsys, "--board", "a")
 
     assert "left alone" in found["stick"]["why"]
-    assert simulator.control.state(serial)["mux"] == "dut"
+    assert simulator.management.state(serial)["mux"] == "dut"
 
 
 @pytest.mark.parametrize("cause", ["libusb", "lock folder"])
@@ -178,7 +180,7 @@ def test_doctor_reports_one_cause_as_one_problem(  # noqa: PLR0913, PLR0917 - it
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     if cause == "libusb":
-        simulator.control.fault(serial, "no_backend")
+        simulator.management.fault(serial, "no_backend")
     else:
         (tmp_path / "bad").mkdir()
         (tmp_path / "bad").chmod(0o777)

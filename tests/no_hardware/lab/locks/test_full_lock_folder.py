@@ -51,7 +51,7 @@ pytestmark = [
 @pytest.fixture(autouse=True)
 def serial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, simulator: SimulatorProcess) -> str:
     monkeypatch.setenv("HIL_LOCK_DIR", str(tmp_path))
-    monkeypatch.setenv("HIL_BOARDS", f"sim@{simulator.control.port}")
+    monkeypatch.setenv("HIL_BOARDS", f"sim@{simulator.management.port}")
     run(["power", "force-off"])
     return simulator.serials()[0]
 
@@ -85,7 +85,7 @@ def test_hil_safe_switches_off_though_the_lock_folder_is_full(
     done = in_full_folder(fill, f"{HIL} {command}", tmp_path)
 
     assert (done.returncode, "no room in /run/lock" in done.stdout + done.stderr) == (0, True)
-    assert simulator.control.state(serial)["supply"] is False
+    assert simulator.management.state(serial)["supply"] is False
 
 
 def test_hil_doctor_names_a_full_lock_folder(fill: str, tmp_path: Path) -> None:
@@ -105,4 +105,4 @@ def test_run_without_room_leaves_no_power_and_names_the_folder_if_it_fails(
     done = in_full_folder(fill, f"{sys.executable} -m pytest -p no:cacheprovider -q test_it.py", tmp_path)
 
     assert done.returncode == 0 or "no room in /run/lock" in done.stdout
-    assert simulator.control.state(serial)["supply"] is False
+    assert simulator.management.state(serial)["supply"] is False

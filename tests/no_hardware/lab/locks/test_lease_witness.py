@@ -85,7 +85,7 @@ def test_lease_is_exclusive_by_the_boards_own_record(tmp_path: Path) -> None:
             speaker.stdin.write("\n")
             speaker.stdin.flush()
         outcomes = [json.loads(speaker.communicate()[0]) for speaker in speakers]
-        requests, _ = simulator.control.log(serial)
+        requests, _ = simulator.management.log(serial)
 
     spoken = [
         (request["sender"], request["data"])

@@ -390,10 +390,10 @@ def test_simulated_board_has_a_node_that_follows_it(simulator: SimulatorProcess)
     assert before is not None
     assert before.exists()
 
-    simulator.control.fault(serial, "unplug")
+    simulator.management.fault(serial, "unplug")
     assert until(lambda: usb_node(host, serial) is None, SOON_S)
     assert not before.exists()
-    simulator.control.fault(serial, "replug")
+    simulator.management.fault(serial, "replug")
     assert until(lambda: (node := usb_node(host, serial)) and node.exists(), SOON_S)
     assert usb_node(host, serial) != before
 

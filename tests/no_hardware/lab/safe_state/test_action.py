@@ -54,7 +54,7 @@ SIMULATOR = {"boards": 1, "speed": 5}
 def serial(simulator: SimulatorProcess) -> Iterator[str]:
     (serial,) = simulator.serials()
     yield serial
-    simulator.control.clear(serial)
+    simulator.management.clear(serial)
 
 
 @pytest.fixture
@@ -115,7 +115,7 @@ def test_guard_switches_the_dut_off_before_the_next_lease(
 ) -> None:
     die_holding(tmp_path, simulator)
     with acquire(serial, wait_s=POWERED_S, folder=tmp_path):
-        truth = simulator.control.state(serial)
+        truth = simulator.management.state(serial)
 
     assert (truth["supply"], truth["mux"]) == (False, "off")
     assert set(truth["pins_set"].values()) == {"floating"}
@@ -127,7 +127,7 @@ def test_guard_waits_for_a_power_sequence_to_end(
 ) -> None:
     die_holding(tmp_path, simulator, 'board.settings.write(power_off="w30,p0"); board.power.off(wait=False)')
     with acquire(serial, wait_s=POWERED_S, folder=tmp_path):
-        truth = simulator.control.state(serial)
+        truth = simulator.management.state(serial)
 
     assert (truth["supply"], truth["busy_s"]) == (False, 0)
     assert read_record(tmp_path, serial).events[-1].what == "made safe"
@@ -136,9 +136,8 @@ def test_guard_waits_for_a_power_sequence_to_end(
 def test_guard_records_an_unplugged_board_as_unsafe(
     tmp_path: Path, simulator: SimulatorProcess, serial: str
 ) -> None:
-    unplug = (
-        f"from hil.sim.management.client import ManagementClient; ManagementClient({simulator.control.port})"
-    )
+    port = simulator.management.port
+    unplug = f"from hil.sim.management.client import ManagementClient; ManagementClient({port})"
     die_holding(tmp_path, simulator, f"{unplug}.fault(serial, 'unplug')")
     acquire(serial, wait_s=POWERED_S, folder=tmp_path).release()
 
@@ -150,20 +149,20 @@ def test_guard_records_an_unplugged_board_as_unsafe(
 def test_make_safe_runs_the_places_own_sequence(
     simulator: SimulatorProcess, serial: str, host: dict[str, Any]
 ) -> None:
-    since = simulator.control.log(serial)[1]
+    since = simulator.management.log(serial)[1]
     make_safe(serial, policy="aL,w1,p0", host=host)
 
-    sent = [(entry["bRequest"], entry["wValue"]) for entry in simulator.control.log(serial, since)[0]]
+    sent = [(entry["bRequest"], entry["wValue"]) for entry in simulator.management.log(serial, since)[0]]
     assert sent.index((5, 1)) < sent.index((1, 2))
 
 
 def test_make_safe_runs_the_boards_power_off_sequence_first(
     simulator: SimulatorProcess, serial: str, host: dict[str, Any]
 ) -> None:
-    since = simulator.control.log(serial)[1]
+    since = simulator.management.log(serial)[1]
     make_safe(serial, policy="off", host=host)
 
-    sent = [(entry["bRequest"], entry["wValue"]) for entry in simulator.control.log(serial, since)[0]]
+    sent = [(entry["bRequest"], entry["wValue"]) for entry in simulator.management.log(serial, since)[0]]
     assert sent.index((1, 0)) < sent.index((1, 2))
 
 
@@ -190,7 +189,7 @@ def test_board_without_a_record_is_made_safe_before_it_is_used(
         until(lambda: board.power.read().amps > OFF_AMPS, POWERED_S)
 
     with under_guard(acquire(serial, folder=tmp_path), Safety(arguments={"host": host})) as lease:
-        truth = simulator.control.state(serial)
+        truth = simulator.management.state(serial)
 
     assert (truth["supply"], lease.made_safe is not None and lease.made_safe.was_on) == (False, True)
     assert "nothing is known of it" in read_record(tmp_path, serial).events[-1].why
@@ -215,7 +214,7 @@ def test_board_without_a_record_whose_dut_is_off_costs_no_wait(
 def test_board_without_a_record_that_cannot_be_opened_stays_unknown(
     tmp_path: Path, simulator: SimulatorProcess, serial: str, host: dict[str, Any]
 ) -> None:
-    simulator.control.fault(serial, "deny")
+    simulator.management.fault(serial, "deny")
     lease = under_guard(acquire(serial, folder=tmp_path), Safety(arguments={"host": host, "answer_s": 1.0}))
 
     lease.release_unused()
@@ -226,7 +225,7 @@ def test_board_without_a_record_that_cannot_be_opened_stays_unknown(
 def test_board_without_a_record_that_refuses_is_not_handed_out(
     tmp_path: Path, simulator: SimulatorProcess, serial: str, host: dict[str, Any]
 ) -> None:
-    simulator.control.fault(serial, "stall", count=1000)
+    simulator.management.fault(serial, "stall", count=1000)
 
     with pytest.raises(BoardUnsafeError):
         under_guard(acquire(serial, folder=tmp_path), Safety(arguments={"host": host, "answer_s": 1.0}))
@@ -245,7 +244,7 @@ def test_make_safe_at_a_glance_names_the_program_that_lost_the_stick(
     with node.open("rb"):
         made = make_safe(serial, host=host, glance=True)
 
-    assert simulator.control.state(serial)["mux"] == "off"
+    assert simulator.management.state(serial)["mux"] == "off"
     assert f"the stick was taken away although {disk} is open" in made.remark
 
 
@@ -257,7 +256,7 @@ def test_confirm_off_takes_only_a_reading_of_nothing(
         board.make_safe()
         board.power.force_on()
         assert until(lambda: board.power.read().amps > 4 * OFF_AMPS, POWERED_S)
-        simulator.control.fault(serial, "stays_on", on=stays_on)
+        simulator.management.fault(serial, "stays_on", on=stays_on)
         board.power.force_off()
         board.pins.low("reset")  # a DUT that has power draws less
 

@@ -210,11 +210,11 @@ def test_processes_share_a_board(simulator: SimulatorProcess, board: Any) -> Non
 def test_every_request_is_logged_with_its_sender(
     simulator: SimulatorProcess, board: Any, serial: str
 ) -> None:
-    _, since = simulator.control.log(serial)
+    _, since = simulator.management.log(serial)
 
     board.ctrl_transfer(0x41, 3, 0, 3, b"me")
 
-    (request,), _ = simulator.control.log(serial, since)
+    (request,), _ = simulator.management.log(serial, since)
     assert (request["sender"], request["bRequest"], request["data"], request["status"]) == (
         f"pid {os.getpid()}",
         3,

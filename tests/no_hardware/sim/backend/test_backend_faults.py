@@ -28,7 +28,7 @@ SIMULATOR = {"boards": 2, "speed": 20}
 
 @pytest.fixture
 def control(simulator: SimulatorProcess) -> ManagementClient:
-    return simulator.control
+    return simulator.management
 
 
 def listed(host: SimulatedHost) -> list[tuple[int, int]]:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hil.sim.board.shell_commands import AnswerBuffer
+from hil.sim.board.shell import AnswerBuffer
 from hil.sim.interfaces import ControlPin, MuxPosition, PinLevel
 from tests.support.board_bench import IN, READ, Bench
 

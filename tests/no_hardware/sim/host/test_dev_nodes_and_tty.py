@@ -176,7 +176,7 @@ def test_tty_gives_old_output_to_the_next_program(
 ) -> None:
     board.ctrl_transfer(*FORCE_ON)
     deadline = time.monotonic() + LIMIT_S
-    while simulator.control.state(serial)["dut"]["phase"] != "boot prompt" and time.monotonic() < deadline:
+    while simulator.management.state(serial)["dut"]["phase"] != "boot prompt" and time.monotonic() < deadline:
         time.sleep(0.005)  # the DUT takes its own time
 
     with opened(host, serial) as fd:
@@ -199,7 +199,7 @@ def test_tty_drops_bytes_that_a_program_left_unread(host: SimulatedHost, serial:
 
 
 def test_new_tty_echoes_as_on_linux(host: SimulatedHost, serial: str, simulator: SimulatorProcess) -> None:
-    simulator.control.fault(serial, "replug")
+    simulator.management.fault(serial, "replug")
 
     with opened(host, serial, raw=False) as fd:
         local_modes = termios.tcgetattr(fd)[3]
@@ -219,7 +219,7 @@ def test_tty_serves_a_second_program(host: SimulatedHost, serial: str) -> None:
 
 def test_unplugging_ends_the_tty(simulator: SimulatorProcess, host: SimulatedHost, serial: str) -> None:
     with opened(host, serial) as fd:
-        simulator.control.fault(serial, "unplug")
+        simulator.management.fault(serial, "unplug")
 
         assert os.read(fd, 1) == b""
         with pytest.raises(OSError, match="Input/output error"):
@@ -227,22 +227,22 @@ def test_unplugging_ends_the_tty(simulator: SimulatorProcess, host: SimulatedHos
 
 
 def test_unplugging_removes_the_tty(simulator: SimulatorProcess, host: SimulatedHost, serial: str) -> None:
-    simulator.control.fault(serial, "unplug")
+    simulator.management.fault(serial, "unplug")
 
     assert not os.path.lexists(path_of(host, serial))
 
 
 def test_boot_loader_has_no_tty(simulator: SimulatorProcess, host: SimulatedHost, serial: str) -> None:
-    simulator.control.fault(serial, "boot_loader")
+    simulator.management.fault(serial, "boot_loader")
 
     assert not os.path.lexists(path_of(host, serial))
 
 
 def test_denied_tty_is_for_root_only(simulator: SimulatorProcess, host: SimulatedHost, serial: str) -> None:
     before = path_of(host, serial).stat().st_mode & 0o777
-    simulator.control.fault(serial, "deny_tty")
+    simulator.management.fault(serial, "deny_tty")
     denied = path_of(host, serial).stat().st_mode & 0o777
-    simulator.control.fault(serial, "replug")
+    simulator.management.fault(serial, "replug")
 
     assert (before, denied, path_of(host, serial).stat().st_mode & 0o777) == (0o660, 0, 0)
 
@@ -256,13 +256,13 @@ def test_detaching_the_kernel_driver_removes_the_tty(host: SimulatedHost, serial
 
 
 def test_opening_raises_dtr(simulator: SimulatorProcess, host: SimulatedHost, serial: str) -> None:
-    _, since = simulator.control.log(serial)
+    _, since = simulator.management.log(serial)
 
     with opened(host, serial) as fd:
         os.write(fd, CTRL_B * 5)
         read_until(fd, b"#> ")
 
-    requests, _ = simulator.control.log(serial, since)
+    requests, _ = simulator.management.log(serial, since)
     assert (requests[0]["sender"], requests[0]["bRequest"], requests[0]["wValue"]) == ("cdc_acm", 0x22, 3)
 
 
@@ -270,7 +270,7 @@ def test_opening_raises_dtr(simulator: SimulatorProcess, host: SimulatedHost, se
 def test_tty_shows_garbled_and_dropped_bytes(
     simulator: SimulatorProcess, host: SimulatedHost, serial: str, board: Any, fault: str
 ) -> None:
-    simulator.control.fault(serial, fault, every=3)
+    simulator.management.fault(serial, fault, every=3)
 
     with opened(host, serial) as fd:
         board.ctrl_transfer(*FORCE_ON)
@@ -281,7 +281,7 @@ def test_tty_shows_garbled_and_dropped_bytes(
 def test_closing_a_full_tty_lowers_dtr_while_the_board_takes_no_bytes(
     host: SimulatedHost, simulator: SimulatorProcess, serial: str
 ) -> None:
-    _, since = simulator.control.log(serial)
+    _, since = simulator.management.log(serial)
     with opened(host, serial) as fd:
         os.write(fd, CTRL_B * 5)
         os.set_blocking(fd, False)
@@ -290,7 +290,7 @@ def test_closing_a_full_tty_lowers_dtr_while_the_board_takes_no_bytes(
                 os.write(fd, b"help\r" * 20)
 
     def line_states() -> list[int]:
-        requests, _ = simulator.control.log(serial, since)
+        requests, _ = simulator.management.log(serial, since)
         return [request["wValue"] for request in requests if request["bRequest"] == 0x22]
 
     assert until(lambda: 0 in line_states(), LIMIT_S)

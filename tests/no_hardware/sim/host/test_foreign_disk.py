@@ -18,7 +18,7 @@ SIMULATOR = {"boards": 1, "speed": 50.0}
 def test_foreign_disk_appears_vanishes_and_counts_changed_bytes(
     simulator: SimulatorProcess,
 ) -> None:
-    control, sys = simulator.control, Path(simulator.ready["sys"])
+    control, sys = simulator.management, Path(simulator.ready["sys"])
     control.plug_disk("one", socket="2-7", serial="ABC", size_bytes=1 << 20)
     told = control.disks()["one"]
     node = Path(told["node"])
@@ -49,11 +49,11 @@ def test_foreign_disk_refuses_wrong_values(
     simulator: SimulatorProcess, name: str, facts: dict[str, Any]
 ) -> None:
     with pytest.raises(SimulatorError, match="no disk can be"):
-        simulator.control.plug_disk(name, **facts)
+        simulator.management.plug_disk(name, **facts)
 
 
 def test_foreign_disk_is_refused_at_a_taken_socket(simulator: SimulatorProcess) -> None:
-    simulator.control.plug_disk("two", socket="2-8", size_bytes=1 << 20)
+    simulator.management.plug_disk("two", socket="2-8", size_bytes=1 << 20)
 
     with pytest.raises(SimulatorError, match="nothing can be plugged in"):
-        simulator.control.plug_disk("three", socket="2-8", size_bytes=1 << 20)
+        simulator.management.plug_disk("three", socket="2-8", size_bytes=1 << 20)

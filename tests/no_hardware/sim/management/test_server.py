@@ -32,7 +32,7 @@ SIMULATOR = {"boards": 2, "speed": 20}
 def wire(simulator: SimulatorProcess, serial: str) -> Iterator[socket.socket]:
     """A plain connection to the management port; the board's faults end with the test."""
     assert serial
-    with socket.create_connection(("127.0.0.1", simulator.control.port), 5) as wire:
+    with socket.create_connection(("127.0.0.1", simulator.management.port), 5) as wire:
         yield wire
 
 
@@ -56,13 +56,13 @@ def test_ready_line_names_every_board(simulator: SimulatorProcess) -> None:
 
 
 def test_state_has_every_documented_key(simulator: SimulatorProcess, serial: str) -> None:
-    truth = simulator.control.state(serial)
+    truth = simulator.management.state(serial)
 
     assert truth.keys() >= TRUTH
 
 
 def test_state_without_a_board_returns_all_boards(simulator: SimulatorProcess) -> None:
-    truths = simulator.control.states()
+    truths = simulator.management.states()
 
     assert [truth["serial"] for truth in truths] == simulator.serials()
 
@@ -71,7 +71,7 @@ def test_state_shows_the_effect_of_a_request(simulator: SimulatorProcess, serial
     board.ctrl_transfer(0x41, 1, 3, 3)
     board.ctrl_transfer(0x41, 2, 1, 3)
 
-    truth = simulator.control.state(serial)
+    truth = simulator.management.state(serial)
 
     assert (truth["supply"], truth["mux"]) == (True, "host")
 
@@ -98,32 +98,32 @@ def test_state_shows_the_effect_of_a_request(simulator: SimulatorProcess, serial
 def test_state_names_the_active_faults(
     simulator: SimulatorProcess, serial: str, fault: str, arguments: dict[str, Any], told: dict[str, Any]
 ) -> None:
-    simulator.control.fault(serial, fault, **arguments)
+    simulator.management.fault(serial, fault, **arguments)
 
-    assert simulator.control.state(serial)["faults"] == told
+    assert simulator.management.state(serial)["faults"] == told
 
 
 def test_clear_ends_all_faults(simulator: SimulatorProcess, serial: str) -> None:
     for fault in ("hang", "deny", "no_backend", "stick_missing", "hang_in_boot", "sag", "unplug"):
-        simulator.control.fault(serial, fault)
-    simulator.control.clear(serial)
+        simulator.management.fault(serial, fault)
+    simulator.management.clear(serial)
 
-    truth = simulator.control.state(serial)
+    truth = simulator.management.state(serial)
 
     assert (truth["faults"], truth["plugged"]) == ({}, True)
 
 
 def test_fault_applies_to_one_board(simulator: SimulatorProcess, serial: str) -> None:
-    simulator.control.fault(serial, "unplug")
+    simulator.management.fault(serial, "unplug")
 
-    assert simulator.control.state(simulator.serials()[1])["plugged"]
+    assert simulator.management.state(simulator.serials()[1])["plugged"]
 
 
 def test_log_continues_at_the_given_index(simulator: SimulatorProcess, serial: str, board: Any) -> None:
-    _, since = simulator.control.log(serial)
+    _, since = simulator.management.log(serial)
     board.ctrl_transfer(0x41, 0, 0, 3)
 
-    requests, following = simulator.control.log(serial, since)
+    requests, following = simulator.management.log(serial, since)
 
     assert [(one["index"], one["bmRequestType"]) for one in requests] == [(since, 0x41)]
     assert following == since + 1
@@ -132,12 +132,12 @@ def test_log_continues_at_the_given_index(simulator: SimulatorProcess, serial: s
 def test_log_has_no_status_for_a_waiting_request(
     simulator: SimulatorProcess, serial: str, board: Any
 ) -> None:
-    _, since = simulator.control.log(serial)
-    simulator.control.fault(serial, "hang")
+    _, since = simulator.management.log(serial)
+    simulator.management.fault(serial, "hang")
     with pytest.raises(OSError, match="timed out"):
         board.ctrl_transfer(0x41, 0, 0, 3, timeout=20)
 
-    ((request,), _) = simulator.control.log(serial, since)
+    ((request,), _) = simulator.management.log(serial, since)
 
     assert request["status"] == -104
 
@@ -195,7 +195,7 @@ def test_wrong_fault_is_answered_with_an_error(
     simulator: SimulatorProcess, serial: str, fault: str, arguments: dict[str, Any], what: str
 ) -> None:
     with pytest.raises(SimulatorError) as raised:
-        simulator.control.fault(serial, fault, **arguments)
+        simulator.management.fault(serial, fault, **arguments)
 
     assert raised.value.what == what
     assert raised.value.remedy
@@ -311,7 +311,7 @@ def test_client_refuses_folders_of_other_users(tmp_path: Path, owner: int, mode:
         folder.chmod(mode)
 
         with pytest.raises(SimulatorError, match=why):
-            simulator.control.hello()
+            simulator.management.hello()
 
 
 def test_two_requests_in_one_packet_get_two_answers(wire: socket.socket) -> None:

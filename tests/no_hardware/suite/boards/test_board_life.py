@@ -329,15 +329,15 @@ def run(
     for name, value in {"INNER_CONTROL": port, "ONE": one, "TWO": two}.items():
         monkeypatch.setenv(name, str(value))
     for serial in (one, two):
-        two_boards.control.clear(serial)
+        two_boards.management.clear(serial)
 
     def run(source: str, *arguments: str) -> InnerRun:
         return run_suite(source, f"--hil-boards=sim@{port}", "--hil-wait=5", *arguments)
 
     yield run
     for serial in (one, two):
-        two_boards.control.clear(serial)
-        assert not two_boards.control.state(serial)["supply"]
+        two_boards.management.clear(serial)
+        assert not two_boards.management.state(serial)["supply"]
 
 
 @pytest.fixture

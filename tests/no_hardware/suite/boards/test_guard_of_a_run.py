@@ -43,20 +43,22 @@ def test_second(dutlink):
 @pytest.fixture
 def boards(simulator: SimulatorProcess, serial: str) -> str:
     assert serial
-    return f"--hil-boards=sim@{simulator.control.port}"
+    return f"--hil-boards=sim@{simulator.management.port}"
 
 
 def test_guard_that_cannot_start_is_an_error_of_each_test_and_powers_nothing(
     run_suite: RunSuite, boards: str, serial: str, simulator: SimulatorProcess
 ) -> None:
-    _, since = simulator.control.log(serial)
+    _, since = simulator.management.log(serial)
 
     run = run_suite(BROKEN, boards)
 
     assert run.results() == {"test_powered": "error", "test_powered_again": "error"}
     assert run.status == 1
     assert "no guard runs beside this process" in run.outcomes["test_powered"].message
-    assert (1, 3) not in [(one["bRequest"], one["wValue"]) for one in simulator.control.log(serial, since)[0]]
+    assert (1, 3) not in [
+        (one["bRequest"], one["wValue"]) for one in simulator.management.log(serial, since)[0]
+    ]
 
 
 @pytest.mark.thorough
@@ -69,5 +71,5 @@ def test_guard_that_cannot_be_replaced_ends_the_use_of_the_board(
     assert run.status == 1
     assert "no guard runs" in run.outcomes["test_first"].message
     assert "no guard runs" in run.outcomes["test_second"].message
-    assert until(lambda: not simulator.control.state(serial)["supply"], SOON_S)
+    assert until(lambda: not simulator.management.state(serial)["supply"], SOON_S)
     assert read_record(Path(pytester.path / "locks"), serial).state is BoardState.SAFE

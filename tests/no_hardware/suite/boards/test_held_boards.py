@@ -83,7 +83,7 @@ def test_run_opens_only_boards_that_it_holds(run_suite: RunSuite, two_boards: Si
 
     results = {name: outcome.result for name, outcome in inner.outcomes.items()}
     assert set(results.values()) == {"passed"}, inner.text
-    assert not any(two_boards.control.state(serial)["supply"] for serial in two_boards.serials())
+    assert not any(two_boards.management.state(serial)["supply"] for serial in two_boards.serials())
 
 
 OVERRIDE = """
@@ -113,7 +113,7 @@ def test_override_that_opens_a_board_itself_gets_the_one_of_its_worker(
     inner = run_suite(source, f"--hil-boards=sim@{two_boards.ready['control_port']}", "-n2")
 
     assert {outcome.result for outcome in inner.outcomes.values()} == {"passed"}, inner.text
-    assert not any(two_boards.control.state(serial)["supply"] for serial in two_boards.serials())
+    assert not any(two_boards.management.state(serial)["supply"] for serial in two_boards.serials())
 
 
 def test_outside_of_runs_every_board_is_opened(two_boards: SimulatorProcess) -> None:

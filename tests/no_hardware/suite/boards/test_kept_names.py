@@ -31,7 +31,7 @@ def test_looks(power):
 def test_name_that_a_test_stores_is_kept_when_its_run_ends(
     run_suite: RunSuite, simulator: SimulatorProcess, serial: str, pytester: pytest.Pytester
 ) -> None:
-    run_suite(NAMES.format("rack-3"), f"--hil-boards=sim@{simulator.control.port}")
+    run_suite(NAMES.format("rack-3"), f"--hil-boards=sim@{simulator.management.port}")
 
     assert read_record(pytester.path / "locks", serial).name == "rack-3"
 
@@ -39,7 +39,7 @@ def test_name_that_a_test_stores_is_kept_when_its_run_ends(
 def test_name_is_on_record_while_a_run_holds_the_board(
     run_suite: RunSuite, simulator: SimulatorProcess, serial: str, pytester: pytest.Pytester
 ) -> None:
-    boards = f"--hil-boards=sim@{simulator.control.port}"
+    boards = f"--hil-boards=sim@{simulator.management.port}"
     run_suite(NAMES.format("rack-4"), boards)
     for record in pytester.path.joinpath("locks").glob("*.json"):
         record.unlink()

@@ -60,13 +60,13 @@ def told_by(path: Path) -> str | None:
 def test_program_that_outlives_its_run_does_not_switch_the_dut_on(
     then: str, serial: str, simulator: SimulatorProcess, run_suite: RunSuite, tmp_path: Path
 ) -> None:
-    boards, told = f"sim@{simulator.control.port}", tmp_path / "told"
+    boards, told = f"sim@{simulator.management.port}", tmp_path / "told"
 
     run_suite(TEST.format(program=DRIVES, boards=boards, told=str(told), then=then), f"--hil-boards={boards}")
 
     assert until(lambda: told_by(told), LIMIT_S) == "LeaseEndedError"
     with acquire(serial, wait_s=LIMIT_S):  # a guard has done its work
-        assert simulator.control.state(serial)["supply"] is False
+        assert simulator.management.state(serial)["supply"] is False
 
 
 COMMANDS = """
@@ -87,7 +87,7 @@ def test_runs_commands(power):
 def test_command_of_a_test_uses_the_board_of_its_run_and_never_after_it(
     serial: str, simulator: SimulatorProcess, run_suite: RunSuite, tmp_path: Path
 ) -> None:
-    boards, told, pipe = f"sim@{simulator.control.port}", tmp_path / "told", tmp_path / "pipe"
+    boards, told, pipe = f"sim@{simulator.management.port}", tmp_path / "told", tmp_path / "pipe"
     os.mkfifo(pipe)
     descriptor = os.open(pipe, os.O_RDWR)
 
@@ -96,7 +96,7 @@ def test_command_of_a_test_uses_the_board_of_its_run_and_never_after_it(
 
     assert run.results() == {"test_runs_commands": "passed"}, run.text
     assert until(lambda: told_by(told), LIMIT_S) == "1\n"
-    assert simulator.control.state(serial)["supply"] is False
+    assert simulator.management.state(serial)["supply"] is False
     os.close(descriptor)
 
 
@@ -127,13 +127,13 @@ def end():
 def test_command_of_a_thread_that_a_test_left_running_is_refused_after_the_run(
     serial: str, simulator: SimulatorProcess, run_suite: RunSuite, tmp_path: Path
 ) -> None:
-    boards, told = f"sim@{simulator.control.port}", tmp_path / "told"
+    boards, told = f"sim@{simulator.management.port}", tmp_path / "told"
 
     run = run_suite(LATE_COMMANDS.format(boards=boards, told=str(told)), f"--hil-boards={boards}")
 
     assert run.results() == {"test_leaves_a_thread": "passed"}, run.text
     assert "env -u HIL_LEASE" in told.read_text()
-    assert simulator.control.state(serial)["supply"] is False
+    assert simulator.management.state(serial)["supply"] is False
 
 
 LATER_TEST = """
@@ -159,13 +159,13 @@ def test_runs_a_command_that_acquires_a_lease():
 def test_command_of_a_later_test_is_refused_until_it_is_started_without_the_token(
     serial: str, simulator: SimulatorProcess, run_suite: RunSuite
 ) -> None:
-    boards = f"sim@{simulator.control.port}"
+    boards = f"sim@{simulator.management.port}"
 
     run = run_suite(LATER_TEST.format(boards=boards), f"--hil-boards={boards}")
 
     assert set(run.results().values()) == {"passed"}, run.text
     assert len(run.results()) == 3
-    assert simulator.control.state(serial)["supply"] is True
+    assert simulator.management.state(serial)["supply"] is True
 
 
 STAYS = """
@@ -214,12 +214,12 @@ def test_goes_on(program, power):
 def test_program_is_refused_while_the_lock_folder_of_its_run_is_gone(
     serial: str, simulator: SimulatorProcess, run_suite: RunSuite
 ) -> None:
-    boards = f"sim@{simulator.control.port}"
+    boards = f"sim@{simulator.management.port}"
 
     run = run_suite(TWO_TESTS.format(program=STAYS, boards=boards), f"--hil-boards={boards}")
 
     assert run.results() == {"test_removes_the_lock_folder": "passed", "test_goes_on": "passed"}, run.text
-    assert simulator.control.state(serial)["supply"] is False
+    assert simulator.management.state(serial)["supply"] is False
 
 
 LEAVES_A_PROGRAM = """
@@ -237,7 +237,7 @@ def test_leaves_a_program(power):
 def test_program_that_outlives_its_run_is_refused_after_the_lock_folder_was_removed(
     serial: str, simulator: SimulatorProcess, run_suite: RunSuite, tmp_path: Path
 ) -> None:
-    boards, told, pipe = f"sim@{simulator.control.port}", tmp_path / "told", tmp_path / "pipe"
+    boards, told, pipe = f"sim@{simulator.management.port}", tmp_path / "told", tmp_path / "pipe"
     os.mkfifo(pipe)
     descriptor = os.open(pipe, os.O_RDWR)
     os.write(descriptor, b"\n")
@@ -249,7 +249,7 @@ def test_program_that_outlives_its_run_is_refused_after_the_lock_folder_was_remo
     os.close(descriptor)
 
     assert until(lambda: told.read_text().split()[1:] or None, LIMIT_S) == ["LeaseEndedError"]
-    assert simulator.control.state(serial)["supply"] is False
+    assert simulator.management.state(serial)["supply"] is False
 
 
 CALLS_PYTEST = """
@@ -271,7 +271,7 @@ def test_run_restores_the_environment_of_the_program_that_called_it(
 ) -> None:
     assert serial, run_suite  # has no faults; has written conftest.py
     pytester.makepyfile(test_inner="def test_a(power): power.on()")
-    boards = f"--hil-boards=sim@{simulator.control.port}"
+    boards = f"--hil-boards=sim@{simulator.management.port}"
 
     told = subprocess.run(
         [sys.executable, "-c", CALLS_PYTEST, "-p", "no:cacheprovider", boards],

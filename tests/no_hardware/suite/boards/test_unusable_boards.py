@@ -108,9 +108,9 @@ def two_boards() -> Iterator[SimulatorProcess]:
 def bad(two_boards: SimulatorProcess) -> Iterator[str]:
     """The serial number of one of the two, without faults before and after."""
     serial = two_boards.serials()[0]
-    two_boards.control.clear(serial)
+    two_boards.management.clear(serial)
     yield serial
-    two_boards.control.clear(serial)
+    two_boards.management.clear(serial)
 
 
 @pytest.fixture
@@ -161,7 +161,7 @@ def test_board_that_is_given_back_during_the_run_runs_its_own_tests(
 def test_workers_give_tests_back_whose_board_cannot_be_opened(
     fault: str, run: RunOnTwo, bad: str, two_boards: SimulatorProcess
 ) -> None:
-    two_boards.control.fault(bad, fault)
+    two_boards.management.fault(bad, fault)
 
     inner = run(MANY, "-n2")
 
@@ -179,7 +179,7 @@ def test_workers_skip_no_test_but_the_one_that_lost_the_board(run: RunOnTwo) -> 
 def test_faulty_board_makes_the_run_red_though_another_one_runs_its_tests(
     workers: str, run: RunOnTwo, bad: str, two_boards: SimulatorProcess
 ) -> None:
-    two_boards.control.fault(bad, "stall", count=100000)
+    two_boards.management.fault(bad, "stall", count=100000)
 
     inner = run(MANY, workers)
 
@@ -193,7 +193,7 @@ def test_faulty_board_makes_the_run_red_though_another_one_runs_its_tests(
 def test_faulty_board_fails_its_tests_in_every_run(
     workers: str, run: RunOnTwo, bad: str, two_boards: SimulatorProcess
 ) -> None:
-    two_boards.control.fault(bad, "stall", count=100000)
+    two_boards.management.fault(bad, "stall", count=100000)
 
     runs = [run(READS, f"--hil-board={bad}", "--hil-wait=5", workers) for _ in range(2)]
 
@@ -207,7 +207,7 @@ def test_board_whose_dut_stays_on_is_a_fault_in_every_run(
     with open_board(simulated_host(two_boards.ready), bad, console=False) as board:
         board.power.force_on()
         assert until(lambda: board.power.read().amps > OFF_AMPS, 60)
-    two_boards.control.fault(bad, "stays_on")
+    two_boards.management.fault(bad, "stays_on")
 
     option = f"--hil-boards=sim@{two_boards.ready['control_port']}"
     runs = [run_suite(READS, option, f"--hil-board={bad}", "--hil-wait=20") for _ in range(2)]
@@ -224,7 +224,7 @@ def test_board_whose_relay_sticks_between_two_runs_is_a_fault_of_the_next(
     option = f"--hil-boards=sim@{two_boards.ready['control_port']}"
     source = READS + "def test_3(power):\n    power.force_on()\n    while power.read().amps < 0.1: pass\n"
     first = run_suite(READS, option, f"--hil-board={bad}")
-    two_boards.control.fault(bad, "stays_on")
+    two_boards.management.fault(bad, "stays_on")
     run_suite(source, option, f"--hil-board={bad}")
 
     after = run_suite(READS, option, f"--hil-board={bad}", "--hil-wait=20")
@@ -285,7 +285,7 @@ def test_run_does_not_pull_a_stick_in_use_and_its_tests_name_the_user(  # noqa: 
     assert (set(inner.results().values()), inner.status) == ({"error"}, Status.TESTS_FAILED), inner.text
     assert f"is open in process {user_of_the_stick.pid}" in inner.text
     assert f"hil storage off --force --board {bad}" in inner.text
-    assert two_boards.control.state(bad)["mux"] == "host"
+    assert two_boards.management.state(bad)["mux"] == "host"
     assert read_record(pytester.path / "locks", bad).state is state
 
 
@@ -296,7 +296,7 @@ def test_run_uses_another_board_than_the_one_whose_stick_a_program_uses(
 
     assert (set(inner.results().values()), inner.status) == ({"passed"}, Status.BENCH_NOT_READY), inner.text
     assert f"is open in process {user_of_the_stick.pid}" in inner.suite_properties["hil_faults"]
-    assert two_boards.control.state(bad)["mux"] == "host"
+    assert two_boards.management.state(bad)["mux"] == "host"
 
 
 def test_run_takes_the_stick_of_a_board_that_a_dead_run_left_and_says_so(
@@ -313,4 +313,4 @@ def test_run_takes_the_stick_of_a_board_that_a_dead_run_left_and_says_so(
     assert (set(inner.results().values()), inner.status) == ({"passed"}, Status.GREEN), inner.text
     assert "the stick was taken away although" in inner.text
     assert f"is open in process {user_of_the_stick.pid}" in inner.text
-    assert two_boards.control.state(bad)["mux"] == "off"
+    assert two_boards.management.state(bad)["mux"] == "off"

@@ -232,7 +232,7 @@ def test_fails(dutlink):
 def test_error_of_the_board_that_a_passing_test_caught_is_told_in_ledger_and_junit(
     run_suite: RunSuite, simulator: SimulatorProcess, monkeypatch: pytest.MonkeyPatch, more: tuple[str, ...]
 ) -> None:
-    port = simulator.control.port
+    port = simulator.management.port
     monkeypatch.setenv("INNER_CONTROL", str(port))
 
     inner = run_suite(CATCHES, f"--hil-boards=sim@{port}", *more)

@@ -93,7 +93,7 @@ def boards(
     (pytester.path / "lab.toml").write_text(lab)
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setenv("HIL_LAB", str(pytester.path / "lab.toml"))
-    return f"--hil-boards=sim@{simulator.control.port}"
+    return f"--hil-boards=sim@{simulator.management.port}"
 
 
 def test_a_failure_has_at_most_25_lines_and_its_headline_says_what_came(

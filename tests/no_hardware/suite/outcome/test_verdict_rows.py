@@ -290,7 +290,7 @@ def run_with_fault(run: RunOnSimulator, simulator: SimulatorProcess, serial: str
     def run_once(fault: str, *arguments: str) -> InnerRun:
         key = (fault, *arguments)
         if key not in _runs:
-            simulator.control.fault(serial, fault)
+            simulator.management.fault(serial, fault)
             _runs[key] = run(MIXED + READS, *arguments)
         return _runs[key]
 
@@ -341,7 +341,7 @@ def test_a_mixed_test_fails_too_where_hardware_is_required(run_with_fault: RunOn
 def test_a_board_in_its_boot_loader_is_named_as_such(
     run: RunOnSimulator, simulator: SimulatorProcess, serial: str
 ) -> None:
-    simulator.control.fault(serial, "boot_loader")
+    simulator.management.fault(serial, "boot_loader")
 
     inner = run(READS)
 
@@ -722,7 +722,7 @@ def test_a_mixed_test_that_loses_its_board_fails(run: RunOnSimulator) -> None:
 def test_real_board_after_a_simulated_one_is_an_error(
     run: RunOnSimulator, simulator: SimulatorProcess, serial: str
 ) -> None:
-    simulator.control.fault(serial, "unplug")
+    simulator.management.fault(serial, "unplug")
     prelude, _ = LOSES.split("def test_1")
     source = f"{prelude}{MIXED}\ndef test_replugs():\n    fault('replug')\n{READS}"
 

@@ -127,7 +127,7 @@ def test_lab_file_adds_patterns_of_trouble(
 ) -> None:
     (pytester.path / "lab.toml").write_text(f'[place.p]\nserial = "{serial}"\nwatch = ["EXT4-fs error"]\n')
     source = BEGIN + 'def test_it(console): say(console, b"EXT4-fs error (sda2)\\n")\n'
-    boards = f"--hil-boards=sim@{simulator.control.port}"
+    boards = f"--hil-boards=sim@{simulator.management.port}"
 
     without, with_it = (run_suite(source, boards, f"--hil-lab={lab}") for lab in ("none", "lab.toml"))
 
@@ -167,7 +167,7 @@ def test_each_test_has_its_own_bytes_in_files_of_its_own(
 def test_second_run_starts_a_new_file_of_the_board(
     run_suite: RunSuite, pytester: pytest.Pytester, simulator: SimulatorProcess, serial: str
 ) -> None:
-    boards = f"--hil-boards=sim@{simulator.control.port}"
+    boards = f"--hil-boards=sim@{simulator.management.port}"
     for words in ("first", "second"):
         source = BEGIN + f"def test_{words}(console): say(console, b'{words} run')\n"
         run_suite(source, boards, "--hil-report=report", "-n2")

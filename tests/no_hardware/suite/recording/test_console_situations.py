@@ -57,7 +57,7 @@ def with_own_tty(
         (pytester.path / "lab.toml").write_text(
             f'[place.p]\nserial = "{serial}"\nconsole = "{pytester.path}/node"\n'
         )
-        boards = f"--hil-boards=sim@{simulator.control.port}"
+        boards = f"--hil-boards=sim@{simulator.management.port}"
         return run_suite(OWN_TTY + source, boards, "--hil-lab=lab.toml", "--hil-report=report", *arguments)
 
     return run
@@ -152,7 +152,7 @@ def test_a_run_that_is_killed_leaves_its_consoles_and_gives_up_the_tty(
 ) -> None:
     run_suite("def test_nothing(): pass", "--hil-boards=none")
     pytester.makepyfile(test_inner=DIES)
-    boards = f"--hil-boards=sim@{simulator.control.port}"
+    boards = f"--hil-boards=sim@{simulator.management.port}"
     command = [sys.executable, "-m", "pytest", "-p", "no:asyncio", boards, "--hil-report=report"]
     died = subprocess.run(command, cwd=pytester.path, check=False, timeout=60, capture_output=True)
 
@@ -175,12 +175,12 @@ def test_a_board_that_was_left_in_its_shell_is_brought_back_for_the_run(
     with open_board(host_of(simulator), serial) as board:
         board.console.send(b"\x02" * 5)
         board.console.expect("#> ", timeout_s=10)
-    assert simulator.control.state(serial)["console_mode"] is False
+    assert simulator.management.state(serial)["console_mode"] is False
 
-    inner = run_suite(HEARS, f"--hil-boards=sim@{simulator.control.port}")
+    inner = run_suite(HEARS, f"--hil-boards=sim@{simulator.management.port}")
 
     assert inner.results() == {"test_hears_the_dut": "passed"}
-    assert simulator.control.state(serial)["console_mode"] is True
+    assert simulator.management.state(serial)["console_mode"] is True
 
 
 LEAVES = """

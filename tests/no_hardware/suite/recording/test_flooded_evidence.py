@@ -44,7 +44,10 @@ def test_a_flood_in_a_run_takes_bounded_memory_and_room_and_the_report_tells_wha
     with FloodingTty() as flood:
         lab = flood.lab_file(Path(pytester.path), serial)
         inner = run_suite(
-            FLOODS, f"--hil-boards=sim@{simulator.control.port}", f"--hil-lab={lab}", f"--hil-report={report}"
+            FLOODS,
+            f"--hil-boards=sim@{simulator.management.port}",
+            f"--hil-lab={lab}",
+            f"--hil-report={report}",
         )
 
     taken = {file.name: file.stat().st_size for file in (report / "console").iterdir()}

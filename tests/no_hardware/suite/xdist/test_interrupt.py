@@ -111,8 +111,8 @@ def test_sigint_to_the_controller_alone_ends_its_workers_and_their_fixtures(
     thread = threading.Thread(target=interrupt)
     thread.start()
     pytester.makepyfile(slow_end=SLOW_END)
-    run = run_suite(SLOW, f"--hil-boards=sim@{simulator.control.port}", "-n", "2", "-p", "slow_end")
+    run = run_suite(SLOW, f"--hil-boards=sim@{simulator.management.port}", "-n", "2", "-p", "slow_end")
     thread.join()
 
     assert (run.status, told.with_suffix(".seen").exists()) == (2, True)
-    assert until(lambda: not simulator.control.state(serial)["supply"], SOON_S)
+    assert until(lambda: not simulator.management.state(serial)["supply"], SOON_S)

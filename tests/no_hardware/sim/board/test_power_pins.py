@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hil.sim.board.sequence import Drive, Supply, Wait, parse_program
+from hil.sim.board.power_pins import Drive, Supply, Wait, parse_program
 from hil.sim.interfaces import ControlPin, PinLevel
 from tests.support.board_bench import (
     FORCE_OFF,

@@ -1,10 +1,10 @@
-"""The log of requests needs bounded memory."""
+"""The log of requests to a board needs bounded memory."""
 
 from __future__ import annotations
 
-from hil.sim.board.request_log import RequestLog
 from hil.sim.clock import ManualClock
 from hil.sim.interfaces import Urb
+from hil.sim.management.faulty_path import RequestLog
 
 
 def test_request_log_keeps_the_first_bytes_of_a_large_request() -> None:
