@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from hil.dutlink.pins import Pins
     from hil.dutlink.power.power import Power
     from hil.dutlink.storage.storage import Storage
+    from hil.evidence.measure import Measure
 
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
@@ -104,3 +105,13 @@ def console(dutlink: Board) -> Console:
 def pins(dutlink: Board) -> Pins:
     """The control pins a, b, c, d and reset: `low(pin)`, `high(pin)`, `floating(pin)`, `pulse_reset()`."""
     return dutlink.pins
+
+
+@pytest.fixture(scope="session")
+def measure(pytestconfig: pytest.Config) -> Measure:
+    """Keep a number of the present test, for every night: `measure("boot", 12.3, "s", below=20)`.
+
+    `time(name, below_s=...)` around a block; `power(name, trace)`. A broken limit fails the test after its
+    body.
+    """
+    return plugin.run_of(pytestconfig).numbers.measure

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         StorageError,
         UnavailableError,
     )
+    from hil.evidence.measure import Measure
     from hil.lab.this_host import this_host
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "ExpectError",
     "HilError",
     "Host",
+    "Measure",
     "Pins",
     "Power",
     "Storage",
@@ -61,6 +63,7 @@ _MODULES: Final = {
     "ExpectError": "hil.errors",
     "HilError": "hil.errors",
     "Host": "hil.dutlink.host",
+    "Measure": "hil.evidence.measure",
     "Pins": "hil.dutlink.pins",
     "Power": "hil.dutlink.power.power",
     "Storage": "hil.dutlink.storage.storage",

@@ -43,6 +43,7 @@
     |   |-- SpoiltFileError          a lock or a record has the wrong file type or content
     |   `-- UntrustedFileError       other users can write a file that root would obey
     |-- UsbBlockedError              a no_hardware test used USB
+    |-- BrokenLimitError             a number that a test measured breaks its limit (also an AssertionError)
     |-- HistoryError                 the history cannot be read or written
     |-- ReportError                  a report cannot be written
     `-- SimulatorError               the simulator's process
@@ -66,6 +67,7 @@ __all__ = [
     "BoardTimeoutError",
     "BoardUnsafeError",
     "BootLoaderError",
+    "BrokenLimitError",
     "ConsoleBusyError",
     "ConsoleDeniedError",
     "ConsoleError",
@@ -349,6 +351,10 @@ class SpoiltFileError(UsageError):
 
 class UntrustedFileError(UsageError):
     """Root refuses a file or folder, because other users decide what is in it."""
+
+
+class BrokenLimitError(HilError, AssertionError):
+    """A number that a test measured is not within its limits."""
 
 
 class UsbBlockedError(HilError):

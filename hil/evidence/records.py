@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass, field
 
 from hil.dutlink.usb.request_log import SentRequest  # noqa: TC001 - pydantic reads the annotations
+from hil.evidence.measurement import Measurement  # noqa: TC001 - as above
 
 __all__ = [
     "UNCOLLECTED",
@@ -113,6 +114,7 @@ class RecordedAttempt:
         longrepr: pytest's full report.
         sections: Captured output: title and text.
         phases: Its phases, in order.
+        numbers: The numbers that it measured, in order.
     """
 
     number: int = 1
@@ -122,6 +124,7 @@ class RecordedAttempt:
     longrepr: str = ""
     sections: list[tuple[str, str]] = field(default_factory=list)
     phases: list[RecordedPhase] = field(default_factory=list)
+    numbers: list[Measurement] = field(default_factory=list)
 
 
 @dataclass(slots=True)

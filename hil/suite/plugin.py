@@ -36,6 +36,7 @@ from hil.suite.outcome.time_limit import LastingTimeLimit, TimeLimit
 from hil.suite.outcome.usb_block import UsbBlock
 from hil.suite.outcome.user_properties import describe_judgement, describe_late_loss
 from hil.suite.recording.console_report import ConsoleReport
+from hil.suite.recording.numbers import NumberRecorder
 from hil.suite.recording.sanitize_live import PlainTerminal
 from hil.suite.xdist.processes import Processes
 
@@ -81,6 +82,7 @@ def begin(config: pytest.Config) -> Run:
     register(run.time_limit, "hil-time-limit")
     register(run.caught_errors, "hil-caught-errors")
     register(ConsoleReport(config.pluginmanager), "hil-console-report")
+    register(run.numbers, "hil-numbers")
     if run.options.repeats:
         register(Repeats(run.options.repeats, run.boards), "hil-repeats")
     if not is_no_run(config):
@@ -123,6 +125,7 @@ class Run:
         boards: This process's board.
         time_limit: The timer of the present test.
         caught_errors: Errors of hil that the present test may have caught.
+        numbers: The numbers that the present test measures.
     """
 
     def __init__(self, config: pytest.Config) -> None:
@@ -133,6 +136,7 @@ class Run:
         self._block = UsbBlock.install()
         self.time_limit = TimeLimit()
         self.caught_errors = CaughtErrors(self._judge_caught)
+        self.numbers = NumberRecorder()
         self._fixtures = DependentFixtures(self._block, self.time_limit)
         self.boards = BoardLifecycle(config, self.options, self.ledger, self.processes, self._fixtures)
         self._blocked_outside = self._block.active  # by a run that has this run inside one of its tests

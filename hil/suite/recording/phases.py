@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hil.dutlink.console.sanitize import sanitize_line
+from hil.evidence.measurement import Measurement
 from hil.evidence.records import RecordedAttempt, RecordedPhase
 from hil.suite.outcome.attempts import BETWEEN, REPEATED, is_flaky, sections_of_attempt
 
@@ -13,7 +14,10 @@ if TYPE_CHECKING:
 
     import pytest
 
-__all__ = ["attempt_of", "attempt_to_collect", "message_of", "outcome_of"]
+__all__ = ["NUMBERS", "attempt_of", "attempt_to_collect", "message_of", "outcome_of"]
+
+NUMBERS = "hil_numbers"
+"""The attribute of a report: name, value, unit and limits of each number of the attempt until then."""
 
 _LONGEST_TEXT = 200_000
 
@@ -29,6 +33,7 @@ def attempt_of(phases: Sequence[pytest.TestReport], number: int) -> RecordedAtte
         longrepr=_cut("\n\n".join(filter(None, (_long(report) for report in phases)))),
         sections=list(_sections(phases, number)),
         phases=[_phase(report) for report in phases],
+        numbers=_numbers(phases),
     )
 
 
@@ -39,6 +44,12 @@ def attempt_to_collect(report: pytest.CollectReport) -> RecordedAttempt:
     said = [line for line in (sanitize_line(one.removeprefix("E ")).strip() for one in lines) if line]
     message = f"could not be collected: {said[-1] if said else 'no reason is told'}"
     return RecordedAttempt(outcome="error", message=message, longrepr=_cut(report.longreprtext))
+
+
+def _numbers(phases: Iterable[pytest.TestReport]) -> list[Measurement]:
+    """Return the numbers of an attempt; the report of a phase has those of earlier phases, too."""
+    kept: list[list[tuple[Any, ...]]] = [getattr(report, NUMBERS, []) for report in phases]
+    return [Measurement(*one) for one in max(kept, key=len, default=[])]
 
 
 def _phase(report: pytest.TestReport) -> RecordedPhase:

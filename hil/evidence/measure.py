@@ -1,0 +1,127 @@
+"""What tests call to keep a number: `measure(...)`, `measure.time(...)`, `measure.power(...)`."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+from hil.errors import UsageError
+from hil.evidence.measurement import check_measurement
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import SupportsFloat
+
+    from hil.dutlink.power.trace import PowerTrace
+    from hil.evidence.measurement import Measurement
+
+__all__ = ["Measure"]
+
+_MOST: Final = 1000
+
+
+class Measure:
+    """Keeps numbers of the present test for history, report and JUnit; a broken limit fails the test.
+
+    `measure("boot", 12.3, "s", below=20)`; `measure.time("boot", below_s=20)`;
+    `measure.power("idle", trace)`.
+    """
+
+    def __init__(self) -> None:
+        self._kept: list[Measurement] | None = None
+
+    def begin(self) -> list[Measurement]:
+        """Start an attempt of a test, and return the list to which its numbers are added."""
+        self._kept = []
+        return self._kept
+
+    def end(self) -> None:
+        """Refuse numbers until the next attempt begins."""
+        self._kept = None
+
+    def __call__(
+        self,
+        name: str,
+        value: SupportsFloat,
+        unit: str,
+        *,
+        below: SupportsFloat | None = None,
+        above: SupportsFloat | None = None,
+    ) -> None:
+        """Keep a number of the present test. A broken limit fails the test after its body has ended.
+
+        A name that is used again in the same test makes a series: all its values are kept.
+
+        Args:
+            name: What is measured, the same in each night: `boot`, `idle power`.
+            value: The number.
+            unit: Its unit, such as `s`, `W` or `MB/s`; empty for a count.
+            below: The number must be less than this.
+            above: The number must be more than this.
+
+        Raises:
+            UsageError: The value is no finite number, no number can be within the limits, the series has
+                another unit, the test has too many numbers, or no test is running.
+        """
+        self._add(check_measurement(name, value, unit, below, above))
+
+    @contextmanager
+    def time(
+        self, name: str, *, below_s: float | None = None, above_s: float | None = None
+    ) -> Iterator[None]:
+        """Keep the duration of a `with` block in seconds; of a block that raises an error, nothing is kept.
+
+        Raises:
+            UsageError: As for a number; limits are checked before the block.
+        """
+        check_measurement(name, 0.0, "s", below_s, above_s)
+        began_s = time.monotonic()
+        yield
+        self(name, time.monotonic() - began_s, "s", below=below_s, above=above_s)
+
+    def power(
+        self,
+        name: str,
+        trace: PowerTrace,
+        *,
+        mean_below_watts: float | None = None,
+        peak_below_watts: float | None = None,
+        energy_below_joules: float | None = None,
+    ) -> None:
+        """Keep a power trace's mean, peak and energy, as `NAME mean`, `NAME peak`, `NAME energy`.
+
+        Raises:
+            UsageError: As for a number, or the trace has less than two readings: nothing is kept.
+        """
+        mean, peak, energy = trace.mean_watts, trace.peak.watts, trace.energy_joules
+        made = [
+            check_measurement(f"{name} mean", mean, "W", mean_below_watts),
+            check_measurement(f"{name} peak", peak, "W", peak_below_watts),
+            check_measurement(f"{name} energy", energy, "J", energy_below_joules),
+        ]
+        for one in made:
+            self._add(one)
+
+    def _add(self, made: Measurement) -> None:
+        kept = self._kept
+        if kept is None:
+            raise UsageError(
+                f"{made} cannot be kept",
+                why="no test is running",
+                remedy="measure in a test, or in the set-up or tear-down of its fixtures",
+            )
+        if len(kept) >= _MOST:
+            raise UsageError(
+                f"{made} cannot be kept",
+                why=f"the test has {_MOST} numbers already",
+                remedy="keep a median or a maximum of them",
+            )
+        unit = next((one.unit for one in kept if one.name == made.name), made.unit)
+        if unit != made.unit:
+            raise UsageError(
+                f"{made.name!r} is in {made.unit or 'no unit'!r} here",
+                why=f"this test has measured it in {unit or 'no unit'!r} before",
+                remedy="give one of them another name, or convert it",
+            )
+        kept.append(made)

@@ -1,0 +1,128 @@
+"""Keep the numbers of each attempt of a test in its reports and in JUnit; a broken limit is a failure.
+
+The numbers travel as an attribute of the reports, which xdist sends to the controller.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from hil.errors import BrokenLimitError
+from hil.evidence.measure import Measure
+from hil.suite.boards.hooks import JUDGED
+from hil.suite.outcome.attempts import skip_text
+from hil.suite.outcome.user_properties import overrule_judgement
+from hil.suite.recording.phases import NUMBERS
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from hil.evidence.measurement import Measurement
+
+__all__ = ["NumberRecorder"]
+
+_PROPERTY = "hil_number:"
+_TITLE = "broken limits"
+
+
+class NumberRecorder:
+    """The plugin, in the process that runs the tests.
+
+    Attributes:
+        measure: The value of the fixture.
+    """
+
+    def __init__(self) -> None:
+        self.measure = Measure()
+        self._numbers: list[Measurement] = []
+        self._told = 0
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self) -> None:
+        """Begin an attempt."""
+        self._numbers = self.measure.begin()
+        self._told = 0
+
+    @pytest.hookimpl(wrapper=True)  # inside the time limit and the capture
+    def pytest_runtest_call(self) -> Generator[None, object, object]:
+        """Fail a body that has passed, if a number of it or of the set-up breaks a limit."""
+        result = yield
+        self._raise_broken()
+        return result
+
+    @pytest.hookimpl(wrapper=True)  # around the tear-down of fixtures that depend on the board
+    def pytest_runtest_teardown(self) -> Generator[None, object, object]:
+        """Fail a tear-down that breaks limits."""
+        result = yield
+        self._raise_broken()
+        return result
+
+    @pytest.hookimpl(wrapper=True)  # inside of what decides on repetitions
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[Any]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Add the numbers to a report. A skip does not excuse a limit that was broken before it."""
+        report = yield
+        if not self._numbers:
+            return report
+        setattr(report, NUMBERS, [_as_tuple(one) for one in self._numbers])
+        if report.when == "teardown":
+            report.user_properties += [(f"{_PROPERTY}{one.name}", _in_junit(one)) for one in self._numbers]
+        raised = call.excinfo.value if call.excinfo is not None else None
+        if isinstance(raised, BrokenLimitError):
+            _leave_hidden_frames_out(report.longrepr)
+        if report.passed or isinstance(raised, BrokenLimitError):
+            return report
+        broken = self._take_broken()
+        if broken and report.skipped and not hasattr(report, "wasxfail"):
+            report.longrepr = f"{_error(broken)}\nThen the test was skipped: {skip_text(report)}"
+            report.outcome = "failed"
+            item.stash[JUDGED] = False
+            overrule_judgement(item, report)
+        elif broken:
+            report.sections.append((_TITLE, "\n".join(map(str, broken))))
+        return report
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_protocol(self) -> Generator[None, object, object]:
+        """Refuse numbers after the test."""
+        try:
+            return (yield)
+        finally:
+            self.measure.end()
+            self._numbers = []
+
+    def _take_broken(self) -> list[Measurement]:
+        """Return the numbers that break a limit and were not told yet."""
+        new, self._told = self._numbers[self._told :], len(self._numbers)
+        return [one for one in new if one.is_broken]
+
+    def _raise_broken(self) -> None:
+        __tracebackhide__ = True
+        broken = self._take_broken()
+        if broken:
+            raise _error(broken)
+
+
+def _error(broken: list[Measurement]) -> BrokenLimitError:
+    if len(broken) == 1:
+        return BrokenLimitError(f"a limit is broken: {broken[0]}")
+    return BrokenLimitError(f"{len(broken)} limits are broken: {'; '.join(map(str, broken))}")
+
+
+def _leave_hidden_frames_out(longrepr: Any) -> None:  # noqa: ANN401 - pytest has five kinds
+    """Drop pytest's hint that the traceback is hidden: the error has no line of the test."""
+    if hasattr(longrepr, "reprtraceback"):
+        longrepr.reprtraceback.extraline = None
+
+
+def _as_tuple(one: Measurement) -> tuple[str, float, str, float | None, float | None]:
+    return one.name, one.value, one.unit, one.below, one.above
+
+
+def _in_junit(one: Measurement) -> str:
+    limits = [("above", one.above), ("below", one.below)]
+    told = [f"{word} {limit!r}" for word, limit in limits if limit is not None]
+    return f"{one.value!r} {one.unit}".rstrip() + (f" ({' and '.join(told)})" if told else "")
