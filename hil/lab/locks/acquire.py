@@ -1,7 +1,9 @@
-"""Acquire a lease, and wait in line for one if no board is free.
+"""Acquire one lease, or several at once, and wait in line if the boards are not free.
 
-Processes that wait are served in the order in which they came. A process that waits for one of several boards
-takes any that is free and that no earlier process in line waits for.
+Processes that wait are served in the order in which they came. A process that waits for one of several
+boards takes any that is free and that no earlier process in line waits for. A process that needs several
+boards takes all of them at once, and holds none while it waits: so no two processes wait for each other.
+Later processes leave the boards that it waits for, so it is served when the last of them is released.
 """
 
 from __future__ import annotations
@@ -9,12 +11,14 @@ from __future__ import annotations
 import logging
 import os
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hil.dutlink.standard_streams import keep_standard_streams
 from hil.errors import BoardBusyError, SpoiltFileError, UsageError
 from hil.lab.backoff import Backoff
+from hil.lab.locks.choice import choose
 from hil.lab.locks.holder import Holder
 from hil.lab.locks.inotify import FileWatch
 from hil.lab.locks.lease import Lease, lock_file_problem, lock_path
@@ -24,13 +28,13 @@ from hil.lab.locks.node_lock import NodeLock
 from hil.lab.locks.wait_queue import NoQueue, QueueEntry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from hil.dutlink.host import Host
     from hil.lab.locks.wait_queue import Ticket
 
-__all__ = ["WaitStatus", "acquire", "acquire_any"]
+__all__ = ["WaitStatus", "acquire", "acquire_all", "acquire_any"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -108,35 +112,78 @@ def acquire_any(  # noqa: PLR0913 - by keyword, and most are left out
 
     Args:
         serials: The boards that would do, the preferred one first.
-        wait_s: How long to wait.
-        test: What the board is used for, for other users to read.
+        wait_s: See `acquire_all`, as for the other arguments.
+        test: What the board is used for.
+        on_wait: Called while the process waits.
+        folder: The folder of the lock files.
+        host: Where the boards are plugged in.
+        wait_option: The option with which the user sets `wait_s`.
+
+    Raises:
+        BoardBusyError: All stayed in use; the error names their holders.
+        UsageError: The folder of the lock files cannot be used, or `serials` is empty.
+    """
+    (lease,) = acquire_all(
+        [serials],
+        wait_s=wait_s,
+        test=test,
+        on_wait=on_wait,
+        folder=folder,
+        host=host,
+        wait_option=wait_option,
+    )
+    return lease
+
+
+def acquire_all(  # noqa: PLR0913 - by keyword, and most are left out
+    choices: Sequence[Sequence[str]],
+    *,
+    wait_s: float = 0.0,
+    test: str = "",
+    on_wait: Callable[[WaitStatus], None] | None = None,
+    folder: Path | None = None,
+    host: Host | None = None,
+    wait_option: str = "--hil-wait",
+) -> list[Lease]:
+    """Acquire one board for each choice, all at once; if that is not possible, wait in line.
+
+    Args:
+        choices: For each board that is needed, the boards that would do, the preferred one first.
+        wait_s: How long to wait. This process holds none of the boards while it waits.
+        test: What the boards are used for, for other users to read.
         on_wait: Called when the wait begins, and when the holders or the earlier waiters change.
         folder: The folder of the lock files; None for the machine's own folder.
         host: Where the boards are plugged in: their device nodes are locked as well, so that processes with
             different lock folders meet. None for boards of other machines.
         wait_option: The option with which the user sets `wait_s`, for the error.
 
+    Returns:
+        A lease for each choice, in their order.
+
     Raises:
-        BoardBusyError: All stayed in use; the error names their holders.
-        UsageError: The folder of the lock files cannot be used, or `serials` is empty.
+        BoardBusyError: Boards stayed in use; the error names their holders.
+        UsageError: The folder of the lock files cannot be used, or there are fewer boards than choices.
     """
-    if not serials:
-        raise UsageError("no board to acquire", why="the list of serial numbers is empty")
+    if choose(choices, {serial for serials in choices for serial in serials}) is None or not choices:
+        raise UsageError("no board to acquire", why="there are fewer serial numbers than boards to acquire")
     keep_standard_streams()
-    wait = _Wait(folder or lock_folder(), serials, Holder(test=test), host)
-    try:
-        serial = wait.take(wait_s, on_wait, wait_option)
-        lease = Lease(serial, wait.locks[serial], Holder(test=test))
-        lease.killed_guards = wait.killed_guards.get(serial, ())
-        del wait.locks[serial]
-        return lease
-    finally:
-        wait.close()
+    wait = _Wait(folder or lock_folder(), choices, Holder(test=test), host)
+    with ExitStack() as undone:
+        undone.callback(wait.close)
+        leases: list[Lease] = []
+        for serial in wait.take(wait_s, on_wait, wait_option):
+            lease = undone.enter_context(Lease(serial, wait.locks[serial], Holder(test=test)))
+            del wait.locks[serial]
+            lease.killed_guards = wait.killed_guards.get(serial, ())
+            leases.append(lease)
+        undone.pop_all()
+    wait.close()
+    return leases
 
 
-def _join_queue(folder: Path, serials: Sequence[str], holder: Holder) -> QueueEntry | NoQueue:
+def _join_queue(folder: Path, serials: Sequence[str], holder: Holder, needs: int) -> QueueEntry | NoQueue:
     try:
-        return QueueEntry(folder, serials, holder)
+        return QueueEntry(folder, serials, holder, needs)
     except SpoiltFileError as error:
         _LOG.warning("the queue of waiting processes cannot be used: %s", error)
         return NoQueue()
@@ -145,17 +192,22 @@ def _join_queue(folder: Path, serials: Sequence[str], holder: Holder) -> QueueEn
 class _Wait:
     """One wait, from joining the queue to leaving it."""
 
-    def __init__(self, folder: Path, serials: Sequence[str], holder: Holder, host: Host | None) -> None:
+    def __init__(
+        self, folder: Path, choices: Sequence[Sequence[str]], holder: Holder, host: Host | None
+    ) -> None:
+        serials = tuple(dict.fromkeys(serial for some in choices for serial in some))
         self.locks: dict[str, LockFile] = {}
         self.killed_guards: dict[str, tuple[int, ...]] = {}
         self._folder = folder
         self._host = host
+        self._choices = choices
+        self._not_free: set[str] = set()  # at the last attempt
         self._watch: FileWatch | None = None
         self._watched: dict[int, int] = {}  # the inode of each watched descriptor
         self._ahead: list[Ticket] = []
         self._quiet_since: dict[int, float] = {}
         self._look_for_guards_at = 0.0
-        self._queue = _join_queue(folder, serials, holder)
+        self._queue = _join_queue(folder, serials, holder, len(choices))
         try:
             self._open_locks(folder, serials)
         except BaseException:
@@ -174,7 +226,7 @@ class _Wait:
                 continue
             if (problem := lock_file_problem(folder, serial)) is not None:  # a spare name is locked instead
                 _LOG.warning("board %s: %s", serial, problem)
-        if not self.locks:
+        if choose(self._choices, self.locks) is None:
             raise errors[0]
 
     def close(self) -> None:
@@ -183,11 +235,14 @@ class _Wait:
             if opened is not None:
                 opened.close()
 
-    def take(self, wait_s: float, on_wait: Callable[[WaitStatus], None] | None, wait_option: str) -> str:
-        """Lock a board and return its serial number."""
+    def take(
+        self, wait_s: float, on_wait: Callable[[WaitStatus], None] | None, wait_option: str
+    ) -> list[str]:
+        """Lock a board for each choice, and return their serial numbers."""
         began = time.monotonic()
         backoff, told = Backoff(FIRST_PAUSE_S, LONGEST_PAUSE_S), None
-        while (serial := self._try()) is None:
+        while (serials := self._try()) is None:
+            self._queue.show_alive()
             left_s = began + max(wait_s, DECIDE_S if self._is_any_promised() else 0.0) - time.monotonic()
             if self._kill_stopped_guards(last=left_s <= 0):
                 continue
@@ -198,7 +253,7 @@ class _Wait:
                 on_wait(status)
             if self._wait_for_change(min(left_s, backoff.next())):
                 backoff.reset()
-        return serial
+        return serials
 
     def _kill_stopped_guards(self, *, last: bool) -> bool:
         """Kill stopped guards that keep the board of a dead holder locked; return True if there was one.
@@ -240,13 +295,36 @@ class _Wait:
         self._quiet_since.update(dict.fromkeys(changed, time.monotonic()))
         return bool(changed)
 
-    def _try(self) -> str | None:
+    def _try(self) -> list[str] | None:
+        """Lock a board for each choice and return their serial numbers, or lock none and return None.
+
+        The boards that were not free at the last attempt are tried first. So a process that still cannot have
+        all of its boards locks none in vain, which it and others would take for a change.
+        """
         self._ahead = self._queue.ahead()
-        for serial, lock in self.locks.items():
-            take = self._try_overdue if self._is_promised(serial) else LockFile.try_lock
-            if take(lock):
-                return serial
+        usable, locked = set(self.locks), list[str]()
+        for serial in sorted(self.locks, key=lambda one: one not in self._not_free):
+            if choose(self._choices, usable) is None:
+                break
+            if self._try_lock(serial):
+                self._not_free.discard(serial)
+                locked.append(serial)
+            else:
+                self._not_free.add(serial)
+                usable.remove(serial)
+            if (chosen := choose(self._choices, locked)) is not None:
+                self._unlock(set(locked).difference(chosen))
+                return chosen
+        self._unlock(locked)
         return None
+
+    def _try_lock(self, serial: str) -> bool:
+        lock = self.locks[serial]
+        return self._try_overdue(serial, lock) if self._is_promised(serial) else lock.try_lock()
+
+    def _unlock(self, serials: Iterable[str]) -> None:
+        for serial in serials:
+            self.locks[serial].unlock()
 
     def _is_promised(self, serial: str) -> bool:
         return any(serial in ticket.serials for ticket in self._ahead)
@@ -254,13 +332,22 @@ class _Wait:
     def _is_any_promised(self) -> bool:
         return any(self._is_promised(serial) for serial in self.locks)
 
-    def _try_overdue(self, lock: LockFile) -> bool:
+    def _waits_for_several(self, serial: str) -> bool:
+        """Return True if an earlier waiter that runs needs a board together with others.
+
+        It does not take the board while they are in use.
+        """
+        recent_ns = time.monotonic_ns() - int(SKIP_AFTER_S * 1e9)
+        several = (ticket for ticket in self._ahead if ticket.needs > 1 and ticket.alive_ns > recent_ns)
+        return any(serial in ticket.serials for ticket in several)
+
+    def _try_overdue(self, serial: str, lock: LockFile) -> bool:
         """Lock a board that is promised to an earlier waiter, if it has been free for `SKIP_AFTER_S`.
 
         Every release of a lock changes its file, so an unchanged file proves that the board was free all the
         time.
         """
-        if self._watch is None or self._watch.is_polling:
+        if self._watch is None or self._watch.is_polling or self._waits_for_several(serial):
             return False
         now = time.monotonic()
         if now - self._quiet_since.setdefault(lock.descriptor, now) < SKIP_AFTER_S or not lock.try_lock():
@@ -272,7 +359,11 @@ class _Wait:
         return False
 
     def _status(self) -> WaitStatus:
-        holders = tuple((serial, Holder.from_json(lock.read())) for serial, lock in self.locks.items())
+        holders = tuple(
+            (serial, Holder.from_json(lock.read()))
+            for serial, lock in self.locks.items()
+            if serial in self._not_free
+        )
         ahead = (ticket.holder for ticket in self._ahead if not self.locks.keys().isdisjoint(ticket.serials))
         taken = ((serial, lock.node.taken) for serial, lock in self.locks.items() if lock.node)
         elsewhere = [
@@ -286,7 +377,7 @@ class _Wait:
         from hil.lab.locks.stopped_guards import stopped_guard_of  # noqa: PLC0415 - as above
 
         status = self._status()
-        serials = ", ".join(self.locks)
+        serials = ", ".join(serial for serial, _holder in status.holders)
         for serial, holder in status.holders:
             if holder is not None and (guard := stopped_guard_of(holder)) is not None:
                 return BoardBusyError(
@@ -296,9 +387,12 @@ class _Wait:
                     remedy=guard.remedy,
                     serial=serial,
                 )
+        what = f"board {serials} is in use" if len(status.holders) == 1 else f"boards {serials} are in use"
+        if len(self._choices) > 1:
+            what += f", and {len(self._choices)} boards are needed at once"
         return BoardBusyError(
-            f"board {serials} is in use" if len(self.locks) == 1 else f"boards {serials} are in use",
+            what,
             why=f"{str(status).removeprefix(f'board {serials} is ')}; waited {wait_s:g} s",
             remedy=f"wait longer ({wait_option} SECONDS), or ask them to end that run",
-            serial=next(iter(self.locks)),
+            serial=status.holders[0][0],
         )

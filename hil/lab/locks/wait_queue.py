@@ -14,10 +14,11 @@ import json
 import os
 import struct
 import time
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from hil.errors import UsageError
+from hil.errors import SpoiltFileError, UsageError
 from hil.forked_child import forget_on_fork
 from hil.lab.locks.holder import Holder
 from hil.lab.locks.lock_dir import unusable_error
@@ -33,6 +34,7 @@ __all__ = ["NoQueue", "QueueEntry", "Ticket", "waiting_tickets"]
 QUEUE_NAME = "hil-queue"
 SLOT_BYTES = 4096
 MOST_SLOTS = 1024
+SHOW_ALIVE_NS = 900_000_000
 _FLOCK = struct.Struct("hhqqi0q")  # struct flock: type, whence, start, length, pid
 
 
@@ -44,16 +46,21 @@ class Ticket:
         number: When it joined: nanoseconds of the machine's monotonic clock, the same for all processes.
         serials: The boards that would do.
         holder: The process, and since when it waits.
+        needs: How many of the boards it needs at once.
+        alive_ns: When it last showed that it runs, by the same clock; only a process that needs several does.
     """
 
     number: int
     serials: tuple[str, ...]
     holder: Holder
+    needs: int = 1
+    alive_ns: int = 0
 
     def to_json(self) -> bytes:
         """Return the ticket as it is written into a slot."""
+        several = {"needs": self.needs, "alive_ns": self.alive_ns} if self.needs > 1 else {}
         return json.dumps(
-            {"number": self.number, "serials": self.serials, "who": self.holder.to_data()}
+            {"number": self.number, "serials": self.serials, "who": self.holder.to_data(), **several}
         ).encode()
 
     @classmethod
@@ -62,11 +69,13 @@ class Ticket:
         try:
             facts = json.loads(slot)
             holder, number, serials = Holder.from_data(facts["who"]), facts["number"], facts["serials"]
-        except (ValueError, TypeError, KeyError, RecursionError):
+            needs, alive_ns = int(facts.get("needs", 1)), int(facts.get("alive_ns", 0))
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError):
             return None
         if holder is None or type(number) is not int or not isinstance(serials, list):
             return None
-        return cls(number, tuple(serial for serial in serials if isinstance(serial, str)), holder)
+        known = tuple(serial for serial in serials if isinstance(serial, str))
+        return cls(number, known, holder, needs, alive_ns)
 
 
 class QueueEntry:
@@ -76,24 +85,26 @@ class QueueEntry:
         folder: The machine's lock folder.
         serials: The boards that would do.
         holder: The process that waits.
+        needs: How many of the boards it needs at once.
 
     Raises:
         SpoiltFileError: The queue's file cannot be used, or is full.
         UsageError: Its file system has no locks, or too many boards would do.
     """
 
-    def __init__(self, folder: Path, serials: Sequence[str], holder: Holder) -> None:
-        ticket = Ticket(time.monotonic_ns(), tuple(serials), holder)
-        path = folder / QUEUE_NAME
-        self._descriptor = open_shared(path)
+    def __init__(self, folder: Path, serials: Sequence[str], holder: Holder, needs: int = 1) -> None:
+        now_ns = time.monotonic_ns()
+        self._ticket = Ticket(now_ns, tuple(serials), holder, needs, now_ns)
+        self._path = folder / QUEUE_NAME
+        self._descriptor = open_shared(self._path)
         forget_on_fork(self)
         try:
-            self._slot = _lock_a_slot(self._descriptor, path)
-            _write(self._descriptor, path, self._slot, _padded(ticket))
+            self._slot = _lock_a_slot(self._descriptor, self._path)
+            _write(self._descriptor, self._path, self._slot, _padded(self._ticket))
         except BaseException:
             self.close()
             raise
-        self._order = (ticket.number, self._slot)
+        self._order = (self._ticket.number, self._slot)
 
     @property
     def descriptor(self) -> int:
@@ -108,6 +119,17 @@ class QueueEntry:
             if slot != self._slot and (ticket.number, slot) < self._order
         ]
         return [ticket for _number, _slot, ticket in sorted(before, key=lambda entry: entry[:2])]
+
+    def show_alive(self) -> None:
+        """Write that this process runs, each second, if it needs several boards.
+
+        Later processes cannot tell it from the boards: one that is free may stay so until the others are.
+        """
+        now_ns = time.monotonic_ns()
+        if self._ticket.needs > 1 and now_ns - self._ticket.alive_ns > SHOW_ALIVE_NS:
+            self._ticket = replace(self._ticket, alive_ns=now_ns)
+            with suppress(SpoiltFileError):
+                _write(self._descriptor, self._path, self._slot, _padded(self._ticket))
 
     def close(self) -> None:
         """Leave the queue; may be repeated."""
@@ -124,6 +146,9 @@ class NoQueue:
     def ahead(self) -> list[Ticket]:
         """Return an empty list, because other waiting processes are not known."""
         return []
+
+    def show_alive(self) -> None:
+        """Do nothing."""
 
     def close(self) -> None:
         """Do nothing."""

@@ -375,7 +375,7 @@ def test_acquire_makes_a_removed_lock_file_again(folder: Path) -> None:
 
 def test_wait_notices_a_lock_file_that_was_made_again(folder: Path) -> None:
     first = acquire(ONE, folder=folder)
-    wait = _Wait(folder, [ONE], Holder(), None)
+    wait = _Wait(folder, [[ONE]], Holder(), None)
     try:
         assert wait._try() is None
         assert wait._wait_for_change(0)
