@@ -68,7 +68,12 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[Any]) -> 
 
 
 @pytest.fixture(scope="session")
-def dutlink(pytestconfig: pytest.Config) -> Board:
+def _hil_column() -> None:
+    """The parameter of a test that runs on each board (`--hil-each`): another one sets up `dutlink` again."""
+
+
+@pytest.fixture(scope="session")
+def dutlink(pytestconfig: pytest.Config, _hil_column: None) -> Board:
     """The board: this xdist worker's alone (a file lock), safe before its first test and after its last.
 
     `power`, `storage`, `console`, `pins`, `settings`; `wait_until_up()`, `make_safe()`; `serial`.

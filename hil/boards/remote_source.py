@@ -106,6 +106,12 @@ class RemoteSource(BoardSource):
         """
         return self._provided(serial, requirement or ANY_BOARD).host
 
+    def list_names(self) -> dict[str, str]:
+        """Return the exporters that the selector matches; none if `--hil-boards` names one board."""
+        provider = importlib.import_module("hil.jumpstarter.client.provider")
+        exporters: list[str] = provider.list_exporters(self._boards.text, self._boards.client)
+        return {exporter: exporter for exporter in exporters}
+
     def wiring_of(self, serial: str) -> Wiring:
         """Return the exporter's wiring; what this machine's lab file says of the DUT goes first."""
         here, there = self._lab.wiring_of(serial), self._provided().wiring

@@ -25,12 +25,14 @@ class BoardInfo:
         name: Its name; may be empty, and is not unique.
         tags: Its tags.
         way: How a worker connects to a remote board; empty for a local board.
+        exporter: The name of a remote board's exporter; empty for a local board.
     """
 
     serial: str
     name: str = ""
     tags: frozenset[str] = frozenset()
     way: str = ""
+    exporter: str = ""
 
     def __str__(self) -> str:
         words = f"{self.name or 'no name'}; {' '.join(sorted(self.tags)) or 'no tags'}"
@@ -44,24 +46,33 @@ class BoardRequirement:
     Attributes:
         tags: The board must have all of these tags.
         board: Its serial number or its name; empty for any board.
+        among: Serial numbers or names of exporters, of which it must have one; empty for any board.
     """
 
     tags: frozenset[str] = frozenset()
     board: str = ""
+    among: frozenset[str] = frozenset()
 
     @property
     def is_any(self) -> bool:
-        """Whether every board will do, so that no board needs to be asked for its name and tags."""
-        return not self.tags and not self.board
+        """Whether every board will do."""
+        return not self.has_words and not self.among
+
+    @property
+    def has_words(self) -> bool:
+        """Whether boards need to be asked for their names and tags."""
+        return bool(self.tags or self.board)
 
     def __str__(self) -> str:
         words = [f"called {self.board}"] if self.board else []
         words += [f"tagged {' '.join(sorted(self.tags))}"] if self.tags else []
+        words += [f"among {' '.join(sorted(self.among))}"] if self.among else []
         return " and ".join(words) or "of any kind"
 
     def fits(self, info: BoardInfo) -> bool:
         """Return True if a board will do."""
-        return self.tags <= info.tags and self.board in ("", info.serial, info.name)
+        is_among = not self.among or not self.among.isdisjoint((info.serial, info.exporter))
+        return is_among and self.tags <= info.tags and self.board in ("", info.serial, info.name)
 
 
 ANY_BOARD = BoardRequirement()

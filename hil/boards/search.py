@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hil.boards.misspelling import KnownWords
@@ -73,11 +74,13 @@ class BoardSearch:
             BoardFaultError: A board refused to tell its name and tags, and no other meets the requirement.
             UsageError: A word of the requirement is misspelt.
         """
+        if self._source.is_remote:
+            requirement = replace(requirement, among=frozenset())  # the source has met that
         try:
-            serials = self._find_any(host)
+            serials = self._find_among(host, requirement.among) or self._find_any(host)
         except BoardAbsentError as error:
             raise (self.mistake(requirement) or error) from None
-        if requirement.is_any:
+        if not requirement.has_words:
             return serials
         infos = self.infos(with_words=True)  # looks again: a board may have come, or may answer again
         fitting = matching_serials(requirement, infos)
@@ -121,7 +124,7 @@ class BoardSearch:
         remote = self._source.remote_info_of(board.serial)
         name = self._lab.name_of(board.serial) or remote.name or settings.name
         tags = self._lab.tags_of(board.serial).union(split_tags(settings.tags), remote.tags)
-        return BoardInfo(board.serial, name, tags)
+        return BoardInfo(board.serial, name, tags, exporter=remote.exporter)
 
     def mistake(self, requirement: BoardRequirement) -> UsageError | None:
         """Return what is misspelt in a requirement, or None if nothing is known to be.
@@ -145,6 +148,19 @@ class BoardSearch:
         if isinstance(error, BoardLostError):
             self._silent.add(serial)
         return error
+
+    def _find_among(self, host: Host, among: frozenset[str]) -> list[str]:
+        """Return those of these boards that may be usable; none if there are no such boards.
+
+        Raises:
+            HilError: None of them can be used.
+        """
+        results = [probe(host, serial, self.patience_s(serial)) for serial in sorted(among)]
+        self._silent.update(one.serial for one in results if one.verdict is Verdict.LOST)
+        useful = [one.serial for one in results if one.serial and one.verdict is Verdict.PRESENT]
+        if not useful and results:
+            raise next(one.error for one in results if one.error is not None)
+        return useful
 
     def _find_any(self, host: Host) -> list[str]:
         """Return the serial numbers of boards that may be usable; boards that answer come first.

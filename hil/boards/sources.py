@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hil.boards.address import Where
-from hil.dutlink.discovery import ANSWER_LIMIT_S
+from hil.dutlink.discovery import ANSWER_LIMIT_S, serials_on
 from hil.dutlink.host import Host
 from hil.errors import BoardAbsentError
 from hil.lab.config.lab import Lab
@@ -58,6 +58,16 @@ class BoardSource:
             UnavailableError: A remote source has no board for this process.
         """
         raise NotImplementedError
+
+    def list_names(self) -> dict[str, str]:
+        """Return the serial number of each board, present now or not, by a name that is the same in each run.
+
+        A remote source has names of exporters in place of serial numbers.
+
+        Raises:
+            HilError: The boards cannot be listed.
+        """
+        return {serial: serial for serial in sorted(serials_on(self.host()))}
 
     def host_as_data(self) -> dict[str, Any] | None:
         """Return how a guard reaches the host: a call by name, or None for this host's USB."""
@@ -188,6 +198,10 @@ class SimulatedSource(BoardSource):
         if self._host is None:
             self._host = simulated_host(self.ready())
         return self._host
+
+    def list_names(self) -> dict[str, str]:
+        """Return the boards as sim-1, sim-2 and so on: their serial numbers differ from run to run."""
+        return {f"sim-{number}": board["serial"] for number, board in enumerate(self.ready()["boards"], 1)}
 
     def host_as_data(self) -> dict[str, Any]:
         """Return the call of `simulated_host` that makes the host in another process."""

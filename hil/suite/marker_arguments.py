@@ -10,15 +10,23 @@ from hil.dutlink.console.allowlist import compile_error_patterns
 from hil.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable
 
     import pytest
 
-__all__ = ["check_arguments", "check_fixtures", "check_names", "check_words", "observes_only"]
+__all__ = [
+    "are_tags",
+    "check_arguments",
+    "check_fixtures",
+    "check_names",
+    "check_words",
+    "observes_only",
+]
 
-TAGS, OBSERVES_ONLY = "tags", "observes_only"
+TAGS, OBSERVES_ONLY, EACH = "tags", "observes_only", "each"
 _LIKE_OURS = 0.85  # `hardwear` is, `fixed` is not like `mixed`
-_TAKES = {"hardware": (TAGS, OBSERVES_ONLY), "mixed": (TAGS, OBSERVES_ONLY), "no_hardware": ()}
+_TAKES = {"hardware": (TAGS, EACH, OBSERVES_ONLY), "mixed": (TAGS, OBSERVES_ONLY), "no_hardware": ()}
+_EACH = ("board", "kind", "any")
 
 
 def check_arguments(test: str, marks: Iterable[pytest.Mark]) -> None:
@@ -45,8 +53,8 @@ def check_arguments(test: str, marks: Iterable[pytest.Mark]) -> None:
         for name, value in mark.kwargs.items():
             if name not in known:
                 raise _mistake(test, mark, f"{name}=", why=f"it takes {taken}", remedy=meant(name, known))
-            if not (_are_tags(value) if name == TAGS else isinstance(value, bool)):
-                kind = "words or a list of words" if name == TAGS else "True or False"
+            is_right, kind = _RULES[name]
+            if not is_right(value):
                 raise _mistake(test, mark, f"{name}={value!r}", why=f"{name} is {kind}")
 
 
@@ -126,10 +134,18 @@ def observes_only(item: pytest.Item) -> bool:
     return any(mark.kwargs.get(OBSERVES_ONLY, False) for mark in marks)
 
 
-def _are_tags(value: Any) -> bool:  # noqa: ANN401 - whatever a test's author wrote
+def are_tags(value: Any) -> bool:  # noqa: ANN401 - whatever a test's author wrote
+    """Return True if a value is what `tags=` takes."""
     return isinstance(value, str) or (
         isinstance(value, list | tuple | set | frozenset) and all(isinstance(one, str) for one in value)
     )
+
+
+_RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
+    TAGS: (are_tags, "words or a list of words"),
+    EACH: (lambda value: value in _EACH, f"one of {', '.join(_EACH)}"),
+    OBSERVES_ONLY: (lambda value: isinstance(value, bool), "True or False"),
+}
 
 
 def _mistake(test: str, mark: pytest.Mark, given: str, *, why: str, remedy: str = "") -> UsageError:

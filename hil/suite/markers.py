@@ -10,7 +10,8 @@ import pytest
 
 from hil.boards.requirements import BoardRequirement, split_tags
 from hil.errors import UsageError
-from hil.suite.marker_arguments import check_arguments, check_fixtures, check_names, check_words
+from hil.suite.marker_arguments import are_tags, check_arguments, check_fixtures, check_names, check_words
+from hil.suite.matrix.column import column_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,10 +22,13 @@ __all__ = [
     "MARKER_ERROR",
     "TROUBLE_MARKER",
     "Kind",
+    "is_hardware",
     "kind_of",
+    "refuse",
     "register_markers",
     "requirement_of",
     "sort_tests",
+    "tags_of",
     "uses_board",
 ]
 
@@ -52,7 +56,7 @@ MARKER_ERROR = pytest.StashKey[UsageError]()
 _DECORATORS = {kind: getattr(pytest.mark, kind.value) for kind in Kind}
 _MARKERS = {kind.value: kind for kind in Kind}
 _MEANINGS = {
-    Kind.HARDWARE: "needs a board; skipped where there is none; tags=..., observes_only=True",
+    Kind.HARDWARE: "needs a board; skipped where there is none; tags=..., each=..., observes_only=True",
     Kind.MIXED: "uses a board if there is one, else a simulated one; never skipped",
     Kind.NO_HARDWARE: "must not touch a board: USB is blocked",
 }
@@ -89,13 +93,29 @@ def kind_of(item: pytest.Item) -> Kind:
         check_names(item, (*_MARKERS, TROUBLE_MARKER))
         check_fixtures(item, BOARD_FIXTURES)
     except UsageError as error:
-        kind, item.stash[MARKER_ERROR] = Kind.NO_HARDWARE, error
-        for decorator in _DECORATORS.values():  # the test fails whichever kind is selected
-            item.add_marker(decorator)
+        kind = refuse(item, error)
     item.stash[KIND] = kind
     if not marks:
         item.add_marker(_DECORATORS[kind])
     return kind
+
+
+def refuse(item: pytest.Item, error: UsageError) -> Kind:
+    """Let a test fail in its set-up, without a board and whichever kind is selected; return its kind."""
+    item.stash[MARKER_ERROR] = error
+    item.stash[KIND] = Kind.NO_HARDWARE
+    for decorator in _DECORATORS.values():
+        item.add_marker(decorator)
+    return Kind.NO_HARDWARE
+
+
+def is_hardware(item: pytest.Item) -> bool:
+    """Return True if a test, or the definition of tests with parameters, needs a board; checks nothing."""
+    known = item.stash.get(KIND, None)
+    if known is not None:
+        return known is Kind.HARDWARE
+    marked = {mark.name for mark in item.iter_markers() if mark.name in _MARKERS}
+    return marked == {Kind.HARDWARE.value} or (not marked and uses_board(item))
 
 
 def _decide(item: pytest.Item, marked: list[str]) -> Kind:
@@ -145,10 +165,15 @@ def requirement_of(item: pytest.Item, board: str) -> BoardRequirement | None:
     kind = kind_of(item)
     if kind is Kind.NO_HARDWARE:
         return None
-    tags: set[str] = set()
-    for mark in item.iter_markers(kind.value):
-        tags.update(split_tags(mark.kwargs.get("tags", ())))
-    return BoardRequirement(frozenset(tags), board)
+    column = column_of(item)
+    return BoardRequirement(tags_of(item), board, column.boards if column else frozenset())
+
+
+def tags_of(item: pytest.Item) -> frozenset[str]:
+    """Return the tags that the markers of a test require; a wrong value requires none."""
+    marks = (mark for kind in (Kind.HARDWARE, Kind.MIXED) for mark in item.iter_markers(kind.value))
+    values = (mark.kwargs.get("tags", ()) for mark in marks)
+    return frozenset(tag for value in values if are_tags(value) for tag in split_tags(value))
 
 
 def _fixtures(item: pytest.Item) -> list[str]:

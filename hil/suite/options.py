@@ -56,6 +56,7 @@ class RunOptions:
         repeats: How often a test that fails on a board is repeated.
         whole_lab: Whether every board of the lab file must take part.
         unasked: With `--hil-real`: the simulated boards that only the environment asks for; else empty.
+        each: `board` or `kind`: each hardware test runs on every one of them; `any`: on one board.
     """
 
     boards: BoardsOption
@@ -68,6 +69,7 @@ class RunOptions:
     repeats: int = 0
     whole_lab: bool = False
     unasked: str = ""
+    each: str = "any"
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -90,6 +92,13 @@ def add_options(parser: pytest.Parser) -> None:
     )
     group.addoption(
         "--hil-board", metavar="SERIAL_OR_NAME", help="use this board and no other (default: any)"
+    )
+    group.addoption(
+        "--hil-each",
+        choices=("any", "board", "kind"),
+        default="any",
+        help="run each hardware test once on every board, or on a board of every kind (docs/every-board.md; "
+        "default: once, on any board)",
     )
     group.addoption(
         "--hil-report", metavar="DIR", help="keep evidence of every test there, and make pages of it"
@@ -167,6 +176,7 @@ def read_options(config: pytest.Config, environ: Mapping[str, str] = os.environ)
             repeats=parse_times("--hil-repeat", config.getoption("hil_repeat")),
             whole_lab=config.getoption("hil_whole_lab"),
             unasked=_unasked(config, environ),
+            each=config.getoption("hil_each"),
         )
     except UsageError as error:
         from pytest import UsageError as PytestUsageError  # noqa: PLC0415, PT013 - the command line does without

@@ -22,6 +22,7 @@ from hil.suite.boards.lifecycle import BoardLifecycle
 from hil.suite.hook_errors import contained, told
 from hil.suite.marker_errors import MarkerErrors
 from hil.suite.markers import MARKER_ERROR, Kind, kind_of, sort_tests
+from hil.suite.matrix.plugin import BoardMatrix
 from hil.suite.options import is_no_run, read_options
 from hil.suite.outcome.caught_errors import CaughtErrors
 from hil.suite.outcome.early_exit import EarlyExit
@@ -38,12 +39,14 @@ from hil.suite.outcome.user_properties import describe_judgement, describe_late_
 from hil.suite.recording.console_report import ConsoleReport
 from hil.suite.recording.numbers import NumberRecorder
 from hil.suite.recording.sanitize_live import PlainTerminal
+from hil.suite.xdist.plugin import worker_channel
 from hil.suite.xdist.processes import Processes
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Sequence
 
     from hil.dutlink.board import Board
+    from hil.suite.matrix.listed_boards import ListedBoard
 
 __all__ = ["END_WITH", "Run", "begin", "is_configured", "run_of"]
 
@@ -74,6 +77,7 @@ def begin(config: pytest.Config) -> Run:
     register = config.pluginmanager.register
     register(run, "hil-run")
     register(run.processes, "hil-processes")
+    register(run.matrix, "hil-matrix")
     register(JunitLedger(run.ledger), "hil-junit")
     register(TeardownSkips(config), "hil-teardown-skips")
     register(PlainTerminal(), "hil-plain-terminal")
@@ -126,6 +130,7 @@ class Run:
         time_limit: The timer of the present test.
         caught_errors: Errors of hil that the present test may have caught.
         numbers: The numbers that the present test measures.
+        matrix: Runs tests on each board.
     """
 
     def __init__(self, config: pytest.Config) -> None:
@@ -139,6 +144,7 @@ class Run:
         self.numbers = NumberRecorder()
         self._fixtures = DependentFixtures(self._block, self.time_limit)
         self.boards = BoardLifecycle(config, self.options, self.ledger, self.processes, self._fixtures)
+        self.matrix = BoardMatrix(self.options.each, self._list_boards)
         self._blocked_outside = self._block.active  # by a run that has this run inside one of its tests
         parent = os.environ.pop(END_WITH, "")  # not for the runs that this one starts
         if self.processes.is_worker:
@@ -155,6 +161,11 @@ class Run:
         except Exception as error:
             self.caught_errors.note(error)
             raise
+
+    def _list_boards(self) -> Sequence[ListedBoard]:
+        """Return the boards for tests that run on each: all workers of a controller get its list."""
+        channel = worker_channel(self._config)
+        return self.boards.listed() if channel is None else channel.listed_boards()
 
     def missing(self) -> list[str] | None:
         """Return a line for each board of the lab file that took no part; None without `--hil-whole-lab`.
@@ -271,6 +282,7 @@ class Run:
         """Decide the kind of tests that plugins added; register what fails tests with errors in markers."""
         result = yield
         sort_tests(items)
+        self.matrix.refuse_others(items)
         if any(MARKER_ERROR in item.stash for item in items):
             self._config.pluginmanager.register(MarkerErrors(), "hil-marker-errors")
         return result

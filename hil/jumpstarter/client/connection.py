@@ -37,6 +37,7 @@ class ExporterConnection:
     Attributes:
         label: Name of the exporter in messages.
         portal: Runs coroutines in the event loop of this connection.
+        exporter: The exporter's name; empty: it is not known.
         board: Jumpstarter's client of the driver of the whole board.
         console: Jumpstarter's client of the console driver.
         on_lost: Functions that are called with the reason when the exporter is lost.
@@ -45,6 +46,7 @@ class ExporterConnection:
 
     def __init__(self, label: str) -> None:
         self.label = label
+        self.exporter = ""
         self.board: Any = None
         self.console: Any = None
         self.on_lost: list[Callable[[str], None]] = []

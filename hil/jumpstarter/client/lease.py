@@ -188,10 +188,15 @@ class ExporterLease:
         """Ask which exporter is assigned to this lease, which another process keeps."""
         self.exporter = (await self._call("GetLease", name=self.name)).exporter
 
-    async def list_exporters(self, selector: str) -> set[str]:
-        """Return the names of the online exporters with these labels, leased or not."""
+    async def list_exporters(self, selector: str, *, offline: bool = False) -> set[str]:
+        """Return the names of the exporters with these labels, leased or not.
+
+        Args:
+            selector: The labels.
+            offline: Include exporters that are not online.
+        """
         found = await self._call("ListExporters", filter=selector)
-        return {exporter.name for exporter in found.exporters if _is_online(exporter)}
+        return {exporter.name for exporter in found.exporters if offline or _is_online(exporter)}
 
     async def exporters_leased_by(self, pids: Collection[int]) -> set[str]:
         """Return the names of the exporters that these processes of this machine have leased."""

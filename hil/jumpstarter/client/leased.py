@@ -64,7 +64,8 @@ class LeaseConnection(ExporterConnection):
             self.lease = ExporterLease(config, channel, name, lease_s=lease_s)
 
     def _use_assigned_exporter(self) -> None:
-        self.label = f"exporter {self.lease.exporter}"
+        self.exporter = self.lease.exporter
+        self.label = f"exporter {self.exporter}"
         self.set_lost_check(self.lease.ended_reason)
 
     def _connect(self, wait_s: float) -> None:

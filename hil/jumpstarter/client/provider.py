@@ -5,6 +5,7 @@ Functions import the rest of this package when they are called: its imports take
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from hil.boards.place_info import PlaceInfo
@@ -32,7 +33,14 @@ if TYPE_CHECKING:
     from hil.jumpstarter.client.fleet import Fleet
     from hil.jumpstarter.client.remote_board import RemoteBoard
 
-__all__ = ["JumpstarterBoard", "check_client", "check_target", "connect_board", "lease_boards"]
+__all__ = [
+    "JumpstarterBoard",
+    "check_client",
+    "check_target",
+    "connect_board",
+    "lease_boards",
+    "list_exporters",
+]
 
 
 def check_target(text: str, client: str) -> None:
@@ -90,7 +98,8 @@ def connect_board(  # noqa: PLR0913 - each is an independent option of the run
         tell(f"hil: waiting for the board of {connection.label}: {holder}")
 
     with connection.close_on_error():
-        return JumpstarterBoard(RemoteBoard(connection, deadline.left_s, on_wait), lab, client)
+        board = RemoteBoard(connection, deadline.left_s, on_wait)
+        return JumpstarterBoard(board, lab, client, connection.exporter)
 
 
 def lease_boards(  # noqa: PLR0913 - as above
@@ -128,6 +137,30 @@ def lease_boards(  # noqa: PLR0913 - as above
     board = connect_board(text, client, wait_s, tell, lab=lab)
     board.close()
     return Fleet([board.info])
+
+
+def list_exporters(text: str, client: str) -> list[str]:
+    """Return the names of the exporters that a selector matches, also of those that are offline or leased.
+
+    Returns none if `text` names one board, without a selector.
+
+    Raises:
+        HilError: The controller cannot be reached.
+    """
+    target = parse_target(text, client)
+    if not isinstance(target, SelectorTarget):
+        return []
+    require_extra()
+    from hil.jumpstarter.client.leased import LeaseConnection  # noqa: PLC0415 - half a second
+
+    controller = LeaseConnection("the controller", target.client, "")
+    try:
+        every = controller.portal.call(
+            partial(controller.lease.list_exporters, target.selector, offline=True)
+        )
+    finally:
+        controller.close()
+    return sorted(every)
 
 
 def _connect(
@@ -169,7 +202,7 @@ class JumpstarterBoard:
         place: What the exporter's lab file says of the board's place.
     """
 
-    def __init__(self, board: RemoteBoard, lab: Lab, client: str) -> None:
+    def __init__(self, board: RemoteBoard, lab: Lab, client: str, exporter: str) -> None:
         from hil.jumpstarter.client.search import board_info  # noqa: PLC0415 - as above
 
         self._board = board
@@ -177,7 +210,7 @@ class JumpstarterBoard:
         self.wiring: Wiring = board.wiring
         self.folder: Path = board.folder
         self.guard: tuple[str, dict[str, str]] = (GUARD_ACTION, guard_arguments(client, "", board.folder))
-        self.info: BoardInfo = board_info(board.facts, lab)
+        self.info: BoardInfo = board_info(board.facts, lab, exporter)
         self.place = PlaceInfo.from_data(board.facts.get("place", {}))
 
     def note(self, test: str) -> None:

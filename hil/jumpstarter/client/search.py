@@ -109,7 +109,8 @@ class Search:
         left_s = max(0.0, self._ends_s - time.monotonic())
         connection = OwnLeaseConnection(self._target, left_s, tell, given=given)
         with connection.close_on_error():
-            self.found.append(FoundBoard(connection, board_info(connection.describe(), self._lab)))
+            info = board_info(connection.describe(), self._lab, connection.lease.exporter)
+            self.found.append(FoundBoard(connection, info))
 
     def _check_that_others_are_left(self, requirement: BoardRequirement) -> None:
         """Check that there are exporters that this run has not leased yet.
@@ -161,13 +162,14 @@ def _ignore(_line: str) -> None:
     """Show nothing."""
 
 
-def board_info(facts: dict[str, Any], lab: Lab) -> BoardInfo:
+def board_info(facts: dict[str, Any], lab: Lab, exporter: str = "") -> BoardInfo:
     """Return name and tags of a board, for tests that choose by them.
 
     Args:
         facts: The exporter's description of the board.
         lab: This machine's lab file, which may name the board and add tags.
+        exporter: The exporter's name; empty: it is not known.
     """
     serial = str(facts["serial"])
     tags = lab.tags_of(serial).union(facts["tags"])
-    return BoardInfo(serial, lab.name_of(serial) or str(facts["name"]), tags)
+    return BoardInfo(serial, lab.name_of(serial) or str(facts["name"]), tags, exporter=exporter)

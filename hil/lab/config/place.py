@@ -56,6 +56,12 @@ def _tag(text: str) -> str:
     return text
 
 
+def _kind(text: str) -> str:
+    if text and not NAME.fullmatch(text):
+        raise ValueError("a kind is letters, digits, dot, dash and underscore, 31 characters at most")
+    return text
+
+
 def _device(text: str) -> str:
     if not text.startswith("/") or "\0" in text or text.endswith("/"):
         near = f"; did you mean /dev/{text}?" if re.fullmatch(r"[a-z]+[A-Z]*[0-9]*", text) else ""
@@ -173,6 +179,11 @@ class Place(BaseModel):
     )
     tags: list[Annotated[str, AfterValidator(_tag), _in_schema(pattern=f"^{_WORD.pattern}$")]] = Field(
         default=[], description="Words by which tests choose boards, besides those stored on the board."
+    )
+    kind: Annotated[str, AfterValidator(_kind), _in_schema(pattern=f"^({NAME.pattern})?$")] = Field(
+        default="",
+        description="What kind of DUT is there: `--hil-each kind` runs each test on one board of each kind.",
+        examples=["orin-nano"],
     )
     stick: Annotated[str, AfterValidator(_device), _in_schema(pattern="^/.*[^/]$")] | None = Field(
         default=None,

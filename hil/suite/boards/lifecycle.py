@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from hil.dutlink.board import Board
     from hil.suite.boards.dependent_fixtures import DependentFixtures
     from hil.suite.boards.session import BoardSession
+    from hil.suite.matrix.listed_boards import ListedBoard
     from hil.suite.options import RunOptions
     from hil.suite.outcome.ledger import Ledger
     from hil.suite.xdist.processes import Processes
@@ -104,6 +105,16 @@ class BoardLifecycle:
         """Return the boards that can be used; none if no host can be searched: then the tests say why."""
         with suppress(Exception):
             return self.session.search.infos(with_words=True)
+        return []
+
+    def listed(self) -> list[ListedBoard]:
+        """Return the boards that a test can be told to run on; none if they cannot be listed."""
+        from hil.suite.matrix.listed_boards import list_boards  # noqa: PLC0415 - for tests that run on each board
+
+        with suppress(Exception):  # the tests say why
+            source, options = self.session.source, self._options
+            infos = [] if source.is_remote else self.infos()
+            return list_boards(source, options.lab, infos, options.board)
         return []
 
     def check_board(self, infos: Sequence[BoardInfo]) -> None:

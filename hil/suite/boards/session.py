@@ -225,7 +225,7 @@ class BoardSession:
         if self.prove().verdict is Verdict.PRESENT:
             return False
         with suppress(UnavailableError):
-            infos = self.search.infos(with_words=not requirement.is_any)
+            infos = self.search.infos(with_words=requirement.has_words)
             return any(requirement.fits(info) for info in infos if info.serial != held.board.serial)
         return False
 

@@ -8,8 +8,10 @@ xdist carries node ids and results. The other messages of a schedule by boards a
                             busy: another process holds this board, and the worker did not wait
                             fault: what is wrong with a board that answers
                             returned: this test did not run, because its board cannot be used
+                            list: which boards are there, for tests that run on each?
                             mistake: what pytest refuses in the arguments, such as a missing file
     controller -> worker    waited: how long the controller waited for boards
+                            listed: the boards, in the same order for all workers
                             words: the names and tags of boards
                             board: this test runs on this board, which is connected to in this way
                             last: release the board after this test
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from hil.boards.misspelling import KnownWords
+    from hil.suite.matrix.listed_boards import ListedBoard
 
 __all__ = ["ControllerChannel"]
 
@@ -47,9 +50,15 @@ HELLO_LIMIT_S = 10.0
 
 
 class ControllerChannel:
-    """The controller's end: a socket in a folder that only this user may enter."""
+    """The controller's end: a socket in a folder that only this user may enter.
 
-    def __init__(self) -> None:
+    Args:
+        list_boards: Returns the boards of the run; called once, in a thread, if a worker asks.
+    """
+
+    def __init__(self, list_boards: Callable[[], Sequence[ListedBoard]] = tuple) -> None:
+        self._list_boards = list_boards
+        self._listed: dict[str, Any] = {}
         self._folder = _private_folder()
         self.path = self._folder / "run"
         self._lines: dict[str, JsonSocket] = {}
@@ -180,11 +189,19 @@ class ControllerChannel:
                     for worker, line in list(self._lines.items()):
                         if worker != caller.worker:
                             line.send(message)
+                case "list":
+                    caller.line.send(self._list())
                 case "mistake":
                     self._mistakes.append(message["text"])
                 case "returned":
                     self._returned.add((caller.worker, message["test"]))
             self._news.notify_all()
+
+    def _list(self) -> dict[str, Any]:
+        """Return the message with the boards of the run, which is the same for all workers."""
+        if not self._listed:
+            self._listed = {"say": "listed", "boards": [board.as_data() for board in self._list_boards()]}
+        return self._listed
 
     def _greet(self, caller: _Caller) -> None:
         """Send a worker that has just connected what the other workers know already."""
@@ -219,7 +236,9 @@ class _Caller:
 
 
 def _requirement(plain: dict[str, Any] | None) -> BoardRequirement | None:
-    return None if plain is None else BoardRequirement(frozenset(plain["tags"]), plain["board"])
+    if plain is None:
+        return None
+    return BoardRequirement(frozenset(plain["tags"]), plain["board"], frozenset(plain["among"]))
 
 
 def _private_folder() -> Path:

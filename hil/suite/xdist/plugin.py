@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from xdist.workermanage import WorkerController
 
     from hil.boards.requirements import BoardInfo, BoardRequirement
+    from hil.suite.matrix.listed_boards import ListedBoard
     from hil.suite.xdist.channel import ControllerChannel
     from hil.suite.xdist.costs import Measured
     from hil.suite.xdist.worker_channel import WorkerChannel
@@ -46,6 +47,10 @@ class SchedulingSuite(Protocol):
             requirements: The requirement of each test that uses a board; empty if they are not known yet.
             workers: How many boards can be used at a time.
         """
+        ...
+
+    def listed_boards(self, config: pytest.Config) -> Sequence[ListedBoard]:
+        """Return the boards for tests that run on each; called in the controller, in a thread."""
         ...
 
     def give_back(self, config: pytest.Config, serial: str) -> None:
@@ -108,7 +113,8 @@ class BoardScheduling:
         from hil.suite.xdist.channel import ControllerChannel  # noqa: PLC0415  # only with xdist
 
         if node.gateway.spec.popen:
-            self._channel = self._channel or ControllerChannel()
+            list_boards = partial(self._suite.listed_boards, node.config)
+            self._channel = self._channel or ControllerChannel(list_boards)
             node.workerinput[INPUT] = {"path": str(self._channel.path), "schedules": self._schedules}
 
     @pytest.hookimpl(optionalhook=True)

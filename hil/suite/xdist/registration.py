@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from hil.boards.address import BoardsOption
+    from hil.suite.matrix.listed_boards import ListedBoard
     from hil.suite.options import RunOptions
     from hil.suite.xdist.costs import Measured
 
@@ -78,6 +79,10 @@ class HilSuite:
             boards.check_board(infos)
             return infos
         return _guessed_boards(options.boards)
+
+    def listed_boards(self, config: pytest.Config) -> Sequence[ListedBoard]:
+        """Return the boards for tests that run on each; none if they cannot be listed."""
+        return plugin.run_of(config).boards.listed()
 
     def give_back(self, config: pytest.Config, serial: str) -> None:
         """Give a remote board back to its lab."""

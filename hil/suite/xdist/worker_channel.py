@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hil.boards.misspelling import KnownWords
-from hil.errors import BoardUnsafeError
+from hil.errors import BoardUnsafeError, UsageError
+from hil.suite.matrix.listed_boards import ListedBoard
 from hil.suite.xdist.json_socket import JsonSocket
 
 if TYPE_CHECKING:
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
     from hil.errors import HilError
 
 __all__ = ["WorkerChannel"]
+
+LISTING_LIMIT_S = 120.0
+"""Seconds in which a controller lists its boards; it asks each for its tags."""
 
 
 class WorkerChannel:
@@ -50,6 +55,8 @@ class WorkerChannel:
         self._faults: dict[str, HilError] = {}
         self._words = KnownWords()
         self._waited_s = 0.0
+        self._listed: list[ListedBoard] = []
+        self._has_list = threading.Event()
         connected = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         connected.connect(os.fspath(path))
 
@@ -63,10 +70,30 @@ class WorkerChannel:
     def send_requirements(self, requirements: Sequence[BoardRequirement | None]) -> None:
         """Send the requirement of each collected test, before xdist sends what was collected."""
         plain = [
-            requirement and {"tags": sorted(requirement.tags), "board": requirement.board}
+            requirement
+            and {
+                "tags": sorted(requirement.tags),
+                "board": requirement.board,
+                "among": sorted(requirement.among),
+            }
             for requirement in requirements
         ]
         self._line.send({"say": "wishes", "wishes": plain})
+
+    def listed_boards(self, limit_s: float = LISTING_LIMIT_S) -> list[ListedBoard]:
+        """Return the boards that the controller lists for tests that run on each.
+
+        Raises:
+            UsageError: The controller did not answer: this worker must not collect other tests than the rest.
+        """
+        self._line.send({"say": "list"})
+        if not self._has_list.wait(limit_s):
+            raise UsageError(
+                "the controller did not list the boards of this run",
+                why=f"it did not answer for {limit_s:g} s",
+                remedy="run again; list the boards in a lab file, or run without -n",
+            )
+        return self._listed
 
     def board(self, nodeid: str) -> str | None:
         """Return the serial number of the board that the controller gave to a test, or None."""
@@ -142,6 +169,9 @@ class WorkerChannel:
                 self._last.add(nodeid)
             case "interrupted":
                 self._interrupted()
+            case "listed":
+                self._listed = [ListedBoard.from_data(board) for board in message["boards"]]
+                self._has_list.set()
             case "words":
                 self._words = KnownWords.from_data(message)
             case "fault":

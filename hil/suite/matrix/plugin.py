@@ -1,0 +1,79 @@
+"""The pytest plugin for `--hil-each` and `hardware(each=...)`: tests that run on every board or kind."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from hil.errors import UsageError
+from hil.suite.markers import is_hardware, refuse, tags_of
+from hil.suite.matrix.column import PARAMETER, Column, column_of
+from hil.suite.matrix.columns import columns_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from hil.suite.matrix.listed_boards import ListedBoard
+
+__all__ = ["BoardMatrix"]
+
+
+class BoardMatrix:
+    """The plugin.
+
+    Args:
+        each: The value of `--hil-each`; a test's marker goes first.
+        list_boards: Returns the boards of the run; called once, and only if a test runs on each of them.
+    """
+
+    def __init__(self, each: str, list_boards: Callable[[], Sequence[ListedBoard]]) -> None:
+        self._each = each
+        self._list_boards = list_boards
+        self._boards: Sequence[ListedBoard] | None = None
+
+    @pytest.hookimpl(tryfirst=True)  # the board's name stands before the test's own parameters
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        """Make an item for each column."""
+        columns = self._columns_for(metafunc.definition)
+        if columns:
+            metafunc.fixturenames.append(PARAMETER)  # for a test that opens its board itself, too
+            names = [column.name for column in columns]
+            metafunc.parametrize(PARAMETER, columns, indirect=True, ids=names, scope="session")
+
+    @pytest.hookimpl(trylast=True)  # after others have put the tests in order
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Put the tests of a column together, so that a board is acquired once; keep all other places."""
+        places = [place for place, item in enumerate(items) if column_of(item) is not None]
+        columns = dict.fromkeys(column_of(items[place]) for place in places)
+        order = {column: number for number, column in enumerate(columns)}
+        together = sorted((items[place] for place in places), key=lambda item: order[column_of(item)])
+        for place, item in zip(places, together, strict=True):
+            items[place] = item
+
+    def refuse_others(self, items: Sequence[pytest.Item]) -> None:
+        """Let tests fail that are to run on each board, and to which pytest gave no parameters."""
+        for item in items:
+            if column_of(item) is None and self._columns_for(item):
+                refuse(item, _no_parameters(item))
+
+    def _columns_for(self, item: pytest.Item) -> list[Column]:
+        """Return the columns of a test; none if it runs once, or if no board may have its tags."""
+        if not is_hardware(item):
+            return []
+        asked = (mark.kwargs["each"] for mark in item.iter_markers("hardware") if "each" in mark.kwargs)
+        each = next(asked, self._each)
+        if each not in ("board", "kind"):  # a wrong word fails the test later
+            return []
+        if self._boards is None:
+            self._boards = self._list_boards()
+        return columns_of(self._boards, each, tags_of(item))
+
+
+def _no_parameters(item: pytest.Item) -> UsageError:
+    return UsageError(
+        f"{item.nodeid} would run on one board only, and is asked to run on each",
+        why="pytest has no parameters for it: it is a method of a unittest.TestCase, a doctest, "
+        "or got its marker after its file was collected",
+        remedy='make it a function with the fixture dutlink, or mark it hardware(each="any")',
+    )
