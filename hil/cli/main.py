@@ -17,8 +17,7 @@ from hil.cli.result import Answer
 from hil.cli.root import Root
 from hil.cli.signals import InterruptionError
 from hil.cli.standard_output import tolerate_closed_output
-from hil.dutlink.console.ci_commands import without_ci_commands
-from hil.dutlink.console.sanitize import sanitize_line, sanitize_text
+from hil.dutlink.console.sanitize import sanitize_line, sanitize_text, without_ci_commands
 from hil.errors import HilError, UsageError
 
 if TYPE_CHECKING:

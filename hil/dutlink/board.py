@@ -13,7 +13,7 @@ from hil.dutlink.held_boards import held_boards
 from hil.dutlink.noun import Noun
 from hil.dutlink.pins import Pins
 from hil.dutlink.power.power import Power
-from hil.dutlink.power.sequence_timing import stored_duration_s
+from hil.dutlink.power.sequence import stored_duration_s
 from hil.dutlink.usb.firmware import check_firmware
 from hil.dutlink.usb.protocol import CLOCK_MARGIN, ConfigKey
 from hil.dutlink.usb.request_count import uncounted

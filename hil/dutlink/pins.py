@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 from hil.dutlink.dut_event import ResetEvent
 from hil.dutlink.noun import Noun
-from hil.dutlink.pin_names import Level, Pin
 from hil.dutlink.timing import sleep
-from hil.dutlink.usb.protocol import PinValue, Request, StateByte
+from hil.dutlink.usb.protocol import Level, Pin, PinValue, Request, StateByte
 from hil.errors import HilError, UsageError
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from queue import Empty
 from typing import TYPE_CHECKING, Final, Protocol
 
-from hil.dutlink.console.event_queue import EventQueue
+from hil.dutlink.console.queues import EventQueue
 from hil.dutlink.console.transcript import Chunk, Event, Mark, MarkKind
 from hil.dutlink.timing import Deadline
 from hil.evidence.console_files import (
@@ -53,6 +53,9 @@ class EventHandler(Protocol):
 
 class TranscriptFollower:
     """Passes a transcript's events to a handler, beginning with the past ones that the transcript keeps.
+
+    The handler runs in a thread of its own, so that the console's reader never waits for a disk. Events are
+    handled in batches, at most two a second, so that sixteen busy consoles do not keep a core busy.
 
     Memory is bounded: if the handler hangs, waiting events beyond 64 MiB are dropped, and a note says so.
 

@@ -77,7 +77,10 @@ def board_digits(cells: Mapping[int, MatrixCell], runs: int, numbers: Mapping[in
 
 
 def sparkline(letters: str) -> Markup:
-    """Return the strip: one path for each outcome, which the page's style divides into nights."""
+    """Return a test's strip: one path for each outcome, which the page's style divides into nights.
+
+    One cell for each night would load slowly: a page has thousands.
+    """
     paths: dict[str, list[str]] = {}
     at = 0
     for letter, group in groupby(letters):

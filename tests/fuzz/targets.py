@@ -21,8 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from hil.cli.commands.console_sinks import PlainTextSink
 from hil.cli.terminal_modes import TerminalModes
-from hil.dutlink.console.ci_commands import CiCommandFilter
-from hil.dutlink.console.sanitize import SanitizingDecoder, sanitize_line
+from hil.dutlink.console.sanitize import CiCommandFilter, SanitizingDecoder, sanitize_line
 from hil.dutlink.console.transcript import Chunk
 from hil.dutlink.inherited_lease import token_hash_in
 from hil.dutlink.power.reading import PowerReading

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.dutlink.pin_names import Level, Pin
+from hil.dutlink.usb.protocol import Level, Pin
 
 if TYPE_CHECKING:
     from hil.dutlink.board import Board

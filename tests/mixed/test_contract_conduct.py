@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hil.dutlink.board import open_board
-from hil.dutlink.pin_names import Pin
 from hil.dutlink.power.power import OFF_AMPS
 from hil.dutlink.storage.storage import Position
 from hil.dutlink.timing import until
+from hil.dutlink.usb.protocol import Pin
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

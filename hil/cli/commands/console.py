@@ -149,7 +149,7 @@ def _say_keys() -> None:
 
 def _warn_of_others(tty: Path) -> None:
     """Warn of other processes that have the tty open: each reader gets only a part of the output."""
-    from hil.dutlink.console.tty_users import users_of  # noqa: PLC0415 - as above
+    from hil.dutlink.console.tty import users_of  # noqa: PLC0415 - as above
 
     for other in users_of(tty):
         _say(f"{other} reads {tty}, too: each gets only a part of the DUT's output; kill {other.pid} ends it")

@@ -10,7 +10,7 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Final
 
 from hil.dutlink.console.board_shell import ESCAPE
-from hil.dutlink.console.event_queue import EventQueue
+from hil.dutlink.console.queues import EventQueue
 from hil.dutlink.timing import Deadline
 from hil.errors import HilError
 

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final, Protocol, TextIO
 
 from hil.cli.terminal_modes import TerminalModes
 from hil.dutlink.console.board_shell import dut_output
-from hil.dutlink.console.ci_commands import CiCommandFilter
-from hil.dutlink.console.sanitize import SanitizingDecoder, sanitize_text
+from hil.dutlink.console.sanitize import CiCommandFilter, SanitizingDecoder, sanitize_text
 from hil.dutlink.console.transcript import Chunk, Mark, MarkKind
 from hil.evidence.timestamped_log import TimestampedLog
 from hil.regular_file import nonblocking_opener

@@ -8,7 +8,7 @@ from hil.cli.board_options import BoardSelection, board_command
 from hil.cli.command_groups import CommandGroup, Suggestion
 from hil.cli.param_types import QUANTITY
 from hil.cli.result import Answer
-from hil.dutlink.pin_names import Level, Pin
+from hil.dutlink.usb.protocol import Level, Pin
 
 __all__ = ["pins"]
 

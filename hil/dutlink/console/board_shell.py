@@ -15,8 +15,8 @@ from hil.errors import ConsoleError, ShellError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from hil.dutlink.console.byte_stream import ByteStream
     from hil.dutlink.console.port import ConsolePort
+    from hil.dutlink.console.queues import ByteStream
 
 __all__ = [
     "ESCAPE",

@@ -14,8 +14,7 @@ from hil.dutlink.console.transcript import Transcript
 from hil.dutlink.dut.boot_wait import wait_for_pattern
 from hil.dutlink.dut.command import CommandResult, run_command
 from hil.dutlink.dut.login import credentials, log_in
-from hil.dutlink.dut.prompt import PROMPT
-from hil.dutlink.dut.prompt_tracker import PromptTracker
+from hil.dutlink.dut.prompt import PROMPT, PromptTracker
 from hil.dutlink.dut.secret import Secret
 from hil.dutlink.noun import Noun
 from hil.dutlink.timing import Deadline, outer_limit, sleep

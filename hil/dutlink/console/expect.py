@@ -13,7 +13,7 @@ from hil.dutlink.timing import Deadline
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from hil.dutlink.console.byte_stream import ByteStream
+    from hil.dutlink.console.queues import ByteStream
     from hil.dutlink.patterns.incremental_match import Pattern
 
 __all__ = ["KEPT_BYTES", "Expected", "Expecter"]

@@ -12,7 +12,7 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from hil.dutlink.console.byte_stream import ByteStream
+from hil.dutlink.console.queues import ByteStream
 from hil.dutlink.console.tty import Tty, open_tty
 from hil.dutlink.console.tty_reader import ReadPacing, TtySource
 from hil.dutlink.usb.access import Access

@@ -1,26 +1,80 @@
-"""Find the console's tty, and open it raw and exclusively."""
+"""Find the console's tty by its names in udev, open it raw and exclusively, and name its other users.
+
+A name in `by-id` stays the same when a device is plugged in elsewhere. It is ambiguous if the device has no
+serial number, or the same one as another device: udev gives the name to the device that came last.
+"""
 
 from __future__ import annotations
 
 import errno
 import fcntl
 import os
+import pwd
 import re
 import termios
 import tty
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hil.dutlink.console.tty_names import uart_name
-from hil.dutlink.console.tty_users import users_of
 from hil.dutlink.usb.error_mapping import ErrorSource, translate
+from hil.dutlink.usb.protocol import UsbId
 from hil.errors import ConsoleBusyError, ConsoleMissingError
+from hil.flash.disk.sysfs import usb_names_at
 
 if TYPE_CHECKING:
     from hil.dutlink.wiring import Wiring
 
-__all__ = ["Tty", "find_tty", "open_tty", "uart_of"]
+__all__ = ["Tty", "TtyUser", "find_tty", "open_tty", "serial_devices", "uart_name", "uart_of", "users_of"]
+
+_BOARD_NAME = "usb-Red_Hat_Inc._Dutlink_"
+_BOARD = (f"{UsbId.VENDOR:04x}", f"{UsbId.FIRMWARE:04x}")
+
+
+def uart_name(serial: str) -> str:
+    """Return udev's name of a board's own port in `by-id`."""
+    return f"{_BOARD_NAME}{serial}-if00"
+
+
+def serial_devices(dev: Path, sys: Path) -> dict[Path, bool]:
+    """Return an unambiguous name of each serial device that udev names, and whether it is a board's own.
+
+    Args:
+        dev: The host's device folder.
+        sys: The folder of the host's kernel for devices; a device that is not listed there keeps its first
+            name in `by-id`.
+    """
+    by_node: dict[str, list[Path]] = {}
+    for folder in ("by-id", "by-path"):
+        for name in _entries(dev / "serial" / folder):
+            by_node.setdefault(os.path.realpath(name), []).append(name)
+    usb_names = {node: _usb_names(sys, os.path.basename(node)) for node in by_node}  # noqa: PTH119 - of a string
+    found = {}
+    for node, names in by_node.items():
+        vendor, product, serial = usb_names[node][1]
+        twins = {device for device, alike in usb_names.values() if device and alike == usb_names[node][1]}
+        is_ambiguous = bool(vendor) and (not serial or len(twins) > 1)
+        by_path = [name for name in names if name.parent.name == "by-path"]
+        is_board = names[0].name.startswith(_BOARD_NAME) or (vendor, product) == _BOARD
+        found[by_path[0] if is_ambiguous and by_path and not is_board else names[0]] = is_board
+    return found
+
+
+def _usb_names(sys: Path, tty: str) -> tuple[str, tuple[str, str, str]]:
+    """Return a tty's USB device, and its vendor, product and serial number, or empty strings."""
+    folder = (sys / "class" / "tty" / tty / "device").resolve()
+    for device in (folder, *folder.parents):
+        if (device / "idVendor").exists():
+            return str(device), usb_names_at(device)
+    return "", ("", "", "")
+
+
+def _entries(folder: Path) -> list[Path]:
+    with suppress(OSError):
+        return sorted(folder.iterdir())
+    return []
+
 
 UART_BAUD = 115200
 """The only rate of the board's UART; another rate is accepted and ignored (firmware: main.rs)."""
@@ -168,3 +222,52 @@ def _make_raw(descriptor: int, baud_rate: int) -> None:
     attributes[2] = (attributes[2] | termios.CLOCAL | termios.CREAD) & ~termios.CRTSCTS
     attributes[4] = attributes[5] = speed
     termios.tcsetattr(descriptor, termios.TCSANOW, attributes)
+
+
+_PROC = Path("/proc")
+
+
+@dataclass(frozen=True, slots=True)
+class TtyUser:
+    """A process that has a tty open.
+
+    Attributes:
+        pid: Its process id.
+        command: Its name in the kernel.
+        user: The name of its user.
+    """
+
+    pid: int
+    command: str
+    user: str
+
+    def __str__(self) -> str:
+        return f"{self.command} (pid {self.pid}, of {self.user})"
+
+
+def users_of(tty: Path) -> list[TtyUser]:
+    """Return the other processes that have a tty open (proc(5): fd); only root sees those of other users."""
+    node = os.path.realpath(tty)
+    pids = sorted(int(entry.name) for entry in _PROC.iterdir() if entry.name.isdecimal())
+    return [user for pid in pids if pid != os.getpid() and _has_open(pid, node) and (user := _user(pid))]
+
+
+def _has_open(pid: int, node: str) -> bool:
+    with suppress(OSError):  # the process belongs to another user, or has ended
+        for descriptor in (_PROC / str(pid) / "fd").iterdir():
+            with suppress(OSError):
+                if str(descriptor.readlink()) == node:
+                    return True
+    return False
+
+
+def _user(pid: int) -> TtyUser | None:
+    folder = _PROC / str(pid)
+    try:
+        command, uid = (folder / "comm").read_text(errors="replace").strip(), folder.stat().st_uid
+    except OSError:
+        return None
+    try:
+        return TtyUser(pid, command, pwd.getpwuid(uid).pw_name)
+    except KeyError:
+        return TtyUser(pid, command, str(uid))

@@ -14,8 +14,7 @@ from hil.dutlink.timing import Deadline
 from hil.errors import UsageError
 
 if TYPE_CHECKING:
-    from hil.dutlink.dut.prompt import DutConsole
-    from hil.dutlink.dut.prompt_tracker import PromptTracker
+    from hil.dutlink.dut.prompt import DutConsole, PromptTracker
 
 __all__ = ["CommandResult", "run_command"]
 

@@ -16,8 +16,7 @@ from hil.errors import ExpectError
 if TYPE_CHECKING:
     import re
 
-    from hil.dutlink.dut.prompt import DutConsole
-    from hil.dutlink.dut.prompt_tracker import PromptTracker
+    from hil.dutlink.dut.prompt import DutConsole, PromptTracker
     from hil.dutlink.patterns.incremental_match import Pattern
 
 __all__ = ["NOT_LOGGED_IN", "MarkedRun", "no_shell_error"]

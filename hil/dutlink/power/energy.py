@@ -18,7 +18,7 @@ from hil.dutlink.power.reading import SETTLE_S
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from hil.dutlink.power.model import Sample
+    from hil.dutlink.power.reading import Sample
 
 __all__ = ["block_joules"]
 

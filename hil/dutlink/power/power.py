@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from hil.dutlink.dut_event import PowerEvent
 from hil.dutlink.noun import Noun
 from hil.dutlink.power.reading import EVERY_S, OFF_AMPS, PowerReading
-from hil.dutlink.power.sequence_timing import leaves_supply_off, stored_duration_s
+from hil.dutlink.power.sequence import leaves_supply_off, stored_duration_s
 from hil.dutlink.timing import sleep, until
 from hil.dutlink.usb.protocol import ConfigKey, PowerAction, ReadKey, Request
 from hil.errors import BoardFaultError

@@ -17,6 +17,8 @@ __all__ = [
     "VENDOR_IN",
     "VENDOR_OUT",
     "ConfigKey",
+    "Level",
+    "Pin",
     "PinValue",
     "PowerAction",
     "ReadKey",
@@ -146,3 +148,25 @@ FIELD_SIZES = {
     ConfigKey.POWER_RESCUE: 32,
 }
 """The most bytes of each setting; the board silently cuts longer ones (firmware: config.rs)."""
+
+
+class Pin(enum.StrEnum):
+    """A control pin."""
+
+    A = "a"
+    B = "b"
+    C = "c"
+    D = "d"
+    RESET = "reset"
+
+
+class Level(enum.StrEnum):
+    """The level of a pin.
+
+    A pin that is set high while the supply is off stays floating until the supply is on, so that no current
+    flows into an unpowered DUT. Low and floating take effect at once (firmware: ctlpins.rs).
+    """
+
+    LOW = "low"
+    HIGH = "high"
+    FLOATING = "floating"

@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hil.dutlink.console.tty_names import uart_name
+from hil.dutlink.console.tty import uart_name
 from hil.dutlink.host import Host
 from hil.dutlink.wiring import Wiring
 from hil.jumpstarter.client.placeholder import Placeholder

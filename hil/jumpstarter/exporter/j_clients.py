@@ -11,7 +11,7 @@ import click
 from jumpstarter.client import DriverClient
 from jumpstarter.client.decorators import driver_click_group
 
-from hil.dutlink.pin_names import Level, Pin
+from hil.dutlink.usb.protocol import Level, Pin
 
 __all__ = ["BoardClient", "PinsClient", "SettingsClient"]
 

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from hil.dutlink.console.port import ConsolePort
 from hil.dutlink.console.transcript import Transcript
-from hil.dutlink.console.tty import UART_BAUD, Tty, uart_of
-from hil.dutlink.console.tty_names import serial_devices
+from hil.dutlink.console.tty import UART_BAUD, Tty, serial_devices, uart_of
 from hil.dutlink.timing import Deadline, until
 from hil.errors import ConsoleError
 

@@ -220,7 +220,10 @@ _PIECE: Final = re.compile(r"%[sdb%]|\\[0-7]{1,3}|\\.|[^%\\]+|[%\\]", re.DOTALL)
 
 
 def printf(form: str, words: list[str]) -> str:
-    """Return the output. The format is used again while words are left."""
+    """Return the output, as in POSIX, with `%s`, `%d`, `%b` and `%%`.
+
+    The format is used again while words are left.
+    """
     output = b""
     left = list(words)
     while True:

@@ -1,4 +1,4 @@
-"""Faults of a stick, and a block store that applies them."""
+"""Faults of a stick, a block store that applies them, and the same for what host processes wrote."""
 
 from __future__ import annotations
 
@@ -144,9 +144,13 @@ _SLICE_BYTES = 1 << 20
 
 
 class HostWrites:
-    """Finds the changes to a stick's file since `begin`, in pages of 4 KiB.
+    """Apply a bad stick's faults to the bytes that host processes wrote to its file.
 
-    A page that was overwritten with its own content counts as not written.
+    A plain file keeps all writes, so the faults are applied later. While the host has the stick, a copy of
+    the old bytes is kept. When the host loses the stick, the faults change the pages of 4 KiB that differ
+    from the copy; a page that was overwritten with its own content counts as not written. As with a real
+    stick, the writer gets no error and reads its own bytes back. The loss shows when the stick returns to the
+    host.
     """
 
     def __init__(self, file: StickFile, faults: StickFaults) -> None:

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from hil.dutlink.console.ci_commands import without_ci_commands
-from hil.dutlink.console.sanitize import sanitize_text
+from hil.dutlink.console.sanitize import sanitize_text, without_ci_commands
 
 if TYPE_CHECKING:
     from typing import Any

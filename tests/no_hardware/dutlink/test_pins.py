@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.dutlink.pin_names import Level, Pin
+from hil.dutlink.usb.protocol import Level, Pin
 from hil.errors import RequestStalledError, UsageError
 
 if TYPE_CHECKING:

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.dutlink.console.tty import Tty, open_tty
-from hil.dutlink.console.tty_users import users_of
+from hil.dutlink.console.tty import Tty, open_tty, users_of
 from hil.errors import ConsoleBusyError
 from tests.support.programs import running
 

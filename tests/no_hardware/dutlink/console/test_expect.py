@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hil.dutlink.console.byte_stream import ByteStream
 from hil.dutlink.console.expect import KEPT_BYTES, Expected, Expecter
+from hil.dutlink.console.queues import ByteStream
 from hil.dutlink.patterns.incremental_match import IncrementalPattern, compile_pattern, fixed_end, fixed_start
 from hil.errors import UsageError
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hil.dutlink.console import transcript
-from hil.dutlink.console.byte_stream import ByteStream
+from hil.dutlink.console.queues import ByteStream
 from hil.dutlink.console.transcript import Transcript
 
 if TYPE_CHECKING:

@@ -15,12 +15,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hil.dutlink.console.byte_stream import ByteStream
 from hil.dutlink.console.expect import Expecter
+from hil.dutlink.console.queues import ByteStream
 from hil.dutlink.console.transcript import Chunk
 from hil.dutlink.patterns import search as pattern_search
-from hil.dutlink.patterns.cost import most_steps
-from hil.dutlink.patterns.search import search, search_all, trust_pattern
+from hil.dutlink.patterns.search import most_steps, search, search_all, trust_pattern
 from hil.errors import UsageError
 from hil.evidence.error_scanner import ErrorScanner
 from tests.support.programs import running

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.dutlink.console.tty import uart_of
-from hil.dutlink.console.tty_names import serial_devices
+from hil.dutlink.console.tty import serial_devices, uart_of
 from hil.dutlink.timing import until
 from hil.lab.enroll.console_probe import ConsoleProbe
 

@@ -6,7 +6,7 @@ from queue import Empty
 
 import pytest
 
-from hil.dutlink.console.event_queue import EventQueue
+from hil.dutlink.console.queues import EventQueue
 from hil.dutlink.console.transcript import Chunk, Mark
 
 
