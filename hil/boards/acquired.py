@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import sys
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
-from hil.boards.passed_token import pass_token
 from hil.boards.search import GLANCE_S
 from hil.dutlink.discovery import ProbeResult, probe
 from hil.dutlink.held_boards import held_boards
 from hil.dutlink.timing import sleep
-from hil.errors import BoardLostError, HilError, Verdict
-from hil.flash.progress import ProgressLines
+from hil.errors import BoardLostError, HilError, StickInUseError, Verdict
 from hil.lab.safe_state.action import apply_policy
 from hil.lab.safe_state.policy import FORCE_OFF, LEAVE
 from hil.lab.safe_state.record import record_name
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from hil.boards.sources import BoardSource
     from hil.dutlink.board import Board
     from hil.dutlink.host import Host
@@ -46,6 +46,7 @@ class AcquiredBoard:
         watch: Regular expressions of its place for trouble on the console.
         replaced: Whether it left the bus and came back since it was opened.
         test: The test that used it last.
+        on_open: Called with this object each time the board was opened.
     """
 
     board: Board
@@ -58,6 +59,7 @@ class AcquiredBoard:
     watch: tuple[str, ...] = ()
     replaced: bool = False
     test: str = ""
+    on_open: Callable[[AcquiredBoard], None] = lambda _board: None
 
     def __post_init__(self) -> None:
         self.take(self.board)
@@ -67,12 +69,11 @@ class AcquiredBoard:
         self.board = board
         self.replaced = False
         held_boards.add(self.host, board.serial)
-        self.board.storage.progress = ProgressLines(_into_captured_output)
         if self.lease is not None:
-            pass_token(self.lease.lend(ends_borrowers=False))
             self.lease.on_guard_lost = self._refuse_unguarded
             if self.lease.guard_error is not None:
                 self._refuse_unguarded(self.lease.guard_error)
+        self.on_open(self)
 
     def _refuse_unguarded(self, error: GuardError) -> None:
         self.end_use("was taken from this run", f"{error.what} ({error.why})")
@@ -164,26 +165,49 @@ class AcquiredBoard:
         if self.source is not None:
             self.source.note(test)
 
-    def release(self, *, safe: bool) -> None:
+    def give_back(self, *, force: bool = False) -> None:
+        """Make the board safe and release it; a board that cannot be made safe is left to its guard.
+
+        Args:
+            force: Take the stick away from a program of this host that uses it.
+
+        Raises:
+            StickInUseError: A program of this host uses the stick, which stays on the host. The DUT is off.
+            HilError: The board could not be made safe.
+        """
+        safe, user = False, ""
+        try:
+            self.end_use("was given back", "")
+            self.board.storage.forget()  # a program under this lease may have moved it to the host
+            user = "" if force or self.policy == LEAVE else self.board.storage.user()
+            apply_policy(self.board, self.policy, leave_stick=bool(user))
+            safe = True
+        finally:
+            self.release(safe=safe, position="host" if user else "off")
+        if user:
+            raise StickInUseError(
+                f"the stick of board {self.board.serial} stays on the host, and the DUT is off",
+                why=user,
+                remedy="end its use (umount, fuser -v), then: hil storage off",
+                serial=self.board.serial,
+            )
+
+    def release(self, *, safe: bool, position: str = "off") -> None:
         """Close the board and release its lease, even if closing fails.
 
         Args:
             safe: Whether the board is safe; if not, its guard makes it safe.
+            position: Where the stick is.
         """
         with ExitStack() as after:
             if self.source is not None:
                 after.callback(self.source.give_back)
             if self.lease is not None:
-                after.callback(self.lease.release if safe else self.lease.abandon)
+                after.callback(partial(self.lease.release, position) if safe else self.lease.abandon)
             self.end_use("was given back", "")
             self.board.close()
             if self.lease is not None:
-                record_name(self.lease.folder, self.board)  # a test may have stored another
-
-
-def _into_captured_output(line: str) -> None:
-    """Write a line to pytest's captured output, which it shows if the test fails, and with -rP."""
-    sys.stdout.write(f"hil: {line}\n")
+                record_name(self.lease.folder, self.board)  # its user may have stored another
 
 
 def _lost_error(serial: str, error: HilError | None) -> BoardLostError:

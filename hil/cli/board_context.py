@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import sys
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,9 +18,6 @@ from hil.dutlink.console.sanitize import sanitize_line
 from hil.dutlink.held_boards import held_boards
 from hil.errors import (
     BoardAbsentError,
-    BoardFaultError,
-    StickInUseError,
-    UnavailableError,
     UsageError,
 )
 from hil.lab.board_lookup import resolve_serial, with_place
@@ -54,6 +51,7 @@ def find_host(boards: str) -> Host:
 def find_source(
     boards: str,
     *,
+    lab: Lab | None = None,
     why_not_started: str = "they would end with this command",
     remedy: str = "hil sim --boards 2, then --boards sim@PORT with its control_port",
 ) -> BoardSource:
@@ -61,6 +59,7 @@ def find_source(
 
     Args:
         boards: Value of `--boards`.
+        lab: The lab file.
         why_not_started: Reason in the error if `boards` would start simulated boards.
         remedy: Remedy in that error.
 
@@ -75,7 +74,7 @@ def find_source(
             why=why_not_started,
             remedy=remedy,
         )
-    return source_of(option)
+    return source_of(option, lab=lab)
 
 
 def refuse_remote_boards(option: BoardsOption) -> None:
@@ -195,52 +194,40 @@ def use_board_safely(
         LeaseEndedError: This process was started under a lease that has ended.
         UsageError: There are several boards, and none was named.
     """
-    from hil.lab.guard.under_guard import under_guard  # noqa: PLC0415 - most commands need no guard
-    from hil.lab.safe_state.action import apply_policy  # noqa: PLC0415 - the same
-    from hil.lab.safe_state.policy import LEAVE  # noqa: PLC0415 - the same
+    from hil.boards.acquire import Terms, lease_board, open_leased  # noqa: PLC0415 - most commands need no guard
 
-    source = find_source(selection.boards)
-    host, lab = source.host(), current_lab()
-    serial = resolve_serial(host, lab, selection.serial)
-    safety = lab.safety_of(serial, source.safety())
-    held = _acquire(host, serial, selection.wait_s, what)
-    if not force:
-        _check_unused(held, host, lab)
-    with (
-        under_guard(held, safety, drivers=drivers) as lease,
-        _open(host, lab, serial) as board,
-    ):
-        if safety.policy != LEAVE:
-            board.make_safe()
-        yield board, lease
-        lease.end_lending()
-        board.storage.forget()  # a program under this lease may have moved it to the host
-        user = "" if force or safety.policy == LEAVE else board.storage.user()
-        apply_policy(board, safety.policy, leave_stick=bool(user))
-        if user:
-            lease.release("host")
-            raise StickInUseError(
-                f"the stick of board {serial} stays on the host, and the DUT is off",
-                why=user,
-                remedy="end its use (umount, fuser -v), then: hil storage off",
-                serial=serial,
-            )
-
-
-def _check_unused(held: Lease, host: Host, lab: Lab) -> None:
-    """Release the lease and raise if a program of this host uses the stick."""
+    lab = current_lab()
+    source = find_source(selection.boards, lab=lab)
+    serial = resolve_serial(source.host(), lab, selection.serial)
+    refuse_ended_lease()
+    terms = Terms(
+        use=what,
+        tell=_tell,
+        wait_s=selection.wait_s,
+        wait_option="--wait",
+        drivers=drivers,
+        force=force,
+        console=False,
+    )
     try:
-        with suppress(UnavailableError, BoardFaultError), _open(host, lab, held.serial) as board:
-            board.storage.check_unused()
-    except BaseException:
-        held.release()
-        raise
+        lease = lease_board(source, [serial], terms)
+        acquired = open_leased(source, lease, terms)
+    except BoardAbsentError as error:
+        raise with_place(error, lab, serial) from error
+    try:
+        yield acquired.board, lease
+    finally:
+        acquired.give_back(force=force)
 
 
 def _acquire(host: Host, serial: str, wait_s: float, what: str) -> Lease:
     refuse_ended_lease()
-    return acquire(serial, wait_s=wait_s, test=what, on_wait=_tell, host=host, wait_option="--wait")
+    return acquire(serial, wait_s=wait_s, test=what, on_wait=_tell_waiting, host=host, wait_option="--wait")
 
 
-def _tell(waiting: WaitStatus) -> None:
-    sys.stderr.write(f"hil: waiting: {waiting}\n")
+def _tell_waiting(waiting: WaitStatus) -> None:
+    _tell(f"waiting for a board: {waiting}")
+
+
+def _tell(line: str) -> None:
+    sys.stderr.write(f"hil: {line}\n")

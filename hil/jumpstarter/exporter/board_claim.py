@@ -12,19 +12,17 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hil.boards.acquire import Terms, lease_board
 from hil.boards.address import Where, parse_boards
 from hil.boards.sources import source_of
 from hil.dutlink.discovery import serials_on
 from hil.errors import BoardAbsentError, UsageError
 from hil.jumpstarter.exporter.tenant import ExportedBoard
 from hil.lab.config.lab_file import find_lab
-from hil.lab.guard.under_guard import under_guard
-from hil.lab.locks.acquire import acquire
 
 if TYPE_CHECKING:
     from hil.boards.address import BoardsOption
     from hil.dutlink.host import Host
-    from hil.lab.locks.acquire import WaitStatus
 
 __all__ = ["claim_board"]
 
@@ -57,11 +55,9 @@ def claim_board(serial: str, boards: str, lab_file: str | None, wait_s: float) -
 def _acquire(serial: str, boards: str, lab_file: str | None, wait_s: float) -> ExportedBoard:
     option, lab = _checked(boards), find_lab(lab_file, Path.cwd())
     source = source_of(option, lab=lab)
-    host = source.host()
-    number = lab.serial_of(serial) if serial else _only(host)
-    lease = acquire(number, wait_s=wait_s, test="Jumpstarter exporter", on_wait=_log_wait, host=host)
-    guarded = under_guard(lease, source.safety_of(number))
-    return ExportedBoard(host, guarded, lab, simulated=source.is_simulated)
+    number = lab.serial_of(serial) if serial else _only(source.host())
+    terms = Terms(use="Jumpstarter exporter", tell=logger.warning, wait_s=wait_s, wait_option="wait_s")
+    return ExportedBoard(source, lease_board(source, [number], terms), lab)
 
 
 def _checked(boards: str) -> BoardsOption:
@@ -90,7 +86,3 @@ def _only(host: Host) -> str:
         why="no device on the bus tells a serial number of a DUTLink board",
         remedy="plug a board in, or check its cable; hil boards shows what is found",
     )
-
-
-def _log_wait(waiting: WaitStatus) -> None:
-    logger.warning("waiting for a local user: %s", waiting)

@@ -14,9 +14,9 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from hil.boards.place_info import PlaceInfo
 from hil.boards.requirements import BoardInfo
 from hil.dutlink.board import Board, open_board
+from hil.dutlink.held_boards import held_boards
 from hil.errors import BoardFaultError, BoardLostError, HilError, UnavailableError
 from hil.jumpstarter.exporter.usb_service import UsbService
 from hil.lab.safe_state.action import apply_policy
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
-    from hil.dutlink.host import Host
+    from hil.boards.sources import BoardSource
     from hil.lab.config.lab import Lab
     from hil.lab.guard.guarded_lease import GuardedLease
 
@@ -38,30 +38,29 @@ class ExportedBoard:
     """One board that this process has acquired for its whole life.
 
     Args:
-        host: The board's host.
+        source: Where the board is.
         lease: The board's lease on this host, with a guard.
         lab: The lab file of this host.
-        simulated: Whether the board is simulated.
 
     Attributes:
-        host: As above.
+        host: The board's host.
         serial: The board's serial number.
         wiring: Wiring of the board's place, from the lab file.
         place: What else the lab file says of the place.
         usb: The board's USB device, for remote control transfers.
     """
 
-    def __init__(self, host: Host, lease: GuardedLease, lab: Lab, *, simulated: bool = False) -> None:
-        self.host = host
+    def __init__(self, source: BoardSource, lease: GuardedLease, lab: Lab) -> None:
+        self.host = source.host()
         self.serial = lease.serial
-        self.wiring = lab.wiring_of(lease.serial)
+        self.wiring = source.wiring_of(lease.serial)
         self._lease = lease
         self._lab = lab
-        self.place = PlaceInfo.of(lab, lease.serial, simulated=simulated)
+        self.place = source.place_of(lease.serial)
         self._board: Board | None = None
         self._lock = threading.RLock()
         self._tenant: Tenant | None = None
-        self.usb = UsbService(host, self.serial)
+        self.usb = UsbService(self.host, self.serial)
         self._changes = threading.Condition()
         self._unsafe = 0  # changes of the tenant after which the board is not safe yet
         atexit.register(self.close)
@@ -172,7 +171,9 @@ class ExportedBoard:
 
     def _opened(self) -> Board:
         if self._board is None:
-            self._board = open_board(self.host, self.serial, self.wiring, console=False)
+            self._lease.follow_board()
+            with held_boards.any_board():
+                self._board = open_board(self.host, self.serial, self.wiring, console=False)
         return self._board
 
     def _release_if_lost(self, error: HilError) -> None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from hil.boards.acquire import BoardAcquirer, acquire_simulated
+from hil.boards.acquire import acquire_simulated
+from hil.boards.first_usable import BoardAcquirer
 from hil.boards.requirements import ANY_BOARD, BoardInfo, BoardRequirement
 from hil.boards.search import BoardSearch
 from hil.boards.sources import SimulatedSource

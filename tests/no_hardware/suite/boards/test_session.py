@@ -98,7 +98,8 @@ class FakeLease:
     def end_lending(self) -> None:
         """The same."""
 
-    def release(self) -> None:
+    def release(self, position: str = "off") -> None:
+        assert position == "off"
         self.done.append("released")
 
     def release_unused(self) -> None:
@@ -451,7 +452,8 @@ def test_acquire_is_as_patient_with_another_board_after_a_silent_one(
 ) -> None:
     limits: list[float] = []
 
-    def open_board(_: Host, serial: str, __: object, *, limit_s: float) -> None:
+    def open_board(_: Host, serial: str, __: object, *, limit_s: float, console: bool) -> None:
+        assert console
         limits.append(limit_s)
         raise BoardLostError("silent", serial=serial)
 
@@ -490,12 +492,11 @@ def test_board_is_refused_to_a_test_that_acquired_none(session: BoardSession) ->
 
 
 def always_busy(waits: list[float]) -> Callable[..., None]:
-    def acquire_any(
-        _: list[str], *, wait_s: float, test: str, on_wait: object, folder: None, host: object
-    ) -> None:
-        assert on_wait
-        assert host
-        assert folder is None
+    def acquire_any(_: list[str], *, wait_s: float, test: str, **others: object) -> None:
+        assert others["on_wait"]
+        assert others["wait_option"] == "--hil-wait"
+        assert others["host"]
+        assert others["folder"] is None
         waits.append(wait_s)
         raise BoardBusyError(f"not for {test}")
 
@@ -540,8 +541,7 @@ def test_acquire_releases_the_lease_whatever_fails_after_it(
         acquirer._tell = fails
     if unable == "take":
         monkeypatch.setattr(AcquiredBoard, "take", fails)
-    monkeypatch.setattr("hil.boards.acquire.under_guard", lambda *_, **__: lease)
-    monkeypatch.setattr(acquirer, "_lease", lambda *_: lease)
+    monkeypatch.setattr("hil.boards.first_usable.lease_board", lambda *_: lease)
 
     with pytest.raises(ZeroDivisionError):
         acquirer._acquire_first(Host(), [SERIAL], "a test", [])
