@@ -161,9 +161,10 @@ def read_options(config: pytest.Config, environ: Mapping[str, str] = os.environ)
     """Read the options of a run.
 
     Raises:
-        pytest.UsageError: An option cannot be understood.
+        pytest.UsageError: An option cannot be understood, or cannot be used with hil.
     """
     try:
+        _refuse_each(config)
         boards = _boards(config, environ)
         return RunOptions(
             boards=boards,
@@ -182,6 +183,20 @@ def read_options(config: pytest.Config, environ: Mapping[str, str] = os.environ)
         from pytest import UsageError as PytestUsageError  # noqa: PLC0415, PT013 - the command line does without
 
         raise PytestUsageError(str(error)) from error
+
+
+def _refuse_each(config: pytest.Config) -> None:
+    """Refuse the mode of xdist in which a test has several results in one run.
+
+    Raises:
+        UsageError: The mode was asked for.
+    """
+    if getattr(config.option, "dist", "no") == "each":
+        raise UsageError(
+            "--dist each cannot be used with hil",
+            why="it runs each test in every worker, and a run of hil has one result for each test",
+            remedy="-n NUMBER, which runs each test once; for several Pythons, one run for each",
+        )
 
 
 def _unasked(config: pytest.Config, environ: Mapping[str, str]) -> str:

@@ -19,6 +19,7 @@ from hil.lab.guard.survival import find_dangers, is_first
 from hil.suite.boards.dependent_fixtures import DependentFixtures
 from hil.suite.boards.hooks import JUDGED, NOT_EXCUSED, PASSED, BoardHooks, ReturnedTests, has_failed
 from hil.suite.boards.lifecycle import BoardLifecycle
+from hil.suite.dropped_tests import DroppedTests
 from hil.suite.hook_errors import contained, told
 from hil.suite.marker_errors import MarkerErrors
 from hil.suite.markers import MARKER_ERROR, Kind, kind_of, sort_tests
@@ -78,6 +79,7 @@ def begin(config: pytest.Config) -> Run:
     register(run, "hil-run")
     register(run.processes, "hil-processes")
     register(run.matrix, "hil-matrix")
+    register(run.dropped, "hil-dropped-tests")
     register(JunitLedger(run.ledger), "hil-junit")
     register(TeardownSkips(config), "hil-teardown-skips")
     register(PlainTerminal(), "hil-plain-terminal")
@@ -125,6 +127,7 @@ class Run:
     Attributes:
         options: The options of the run.
         ledger: This process's ledger.
+        dropped: Tests that a conftest or a plugin dropped.
         processes: The controller and its workers.
         boards: This process's board.
         time_limit: The timer of the present test.
@@ -137,6 +140,7 @@ class Run:
         self._config = config
         self.options = read_options(config)
         self.ledger = Ledger()
+        self.dropped = DroppedTests()
         self.processes = Processes(config, self.options.boards, self.ledger)
         self._block = UsbBlock.install()
         self.time_limit = TimeLimit()
@@ -290,6 +294,10 @@ class Run:
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Count the planned tests, after deselection; register the plugins of boards if a test uses one."""
         self.ledger.planned = planned(session.items)
+        self.ledger.dropped = self.dropped.take(session.items)
+        channel = worker_channel(session.config)
+        if channel is not None:
+            channel.send_collected(self.ledger.collected())
         if is_no_run(session.config):
             return
         if self.ledger.planned.keys() == {Kind.NO_HARDWARE}:

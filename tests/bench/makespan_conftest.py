@@ -32,6 +32,9 @@ class _Suite:
     ) -> list[BoardInfo]:
         return [BoardInfo(serial) for serial in SERIALS]
 
+    def take_over(self, config: pytest.Config, collected: dict[str, Any]) -> None:
+        raise NotImplementedError  # workers of the whole suite call it
+
     def requirement(self, item: pytest.Function) -> BoardRequirement | None:
         return BoardRequirement() if "board" in item.fixturenames else None
 

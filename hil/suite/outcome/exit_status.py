@@ -15,6 +15,7 @@ import pytest
 
 from hil.errors import BoardBusyError, UnavailableError, Verdict
 from hil.suite.outcome.attempts import ATTEMPT, is_flaky
+from hil.suite.outcome.ledger_report import write_summary
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Generator, Iterator, Sequence
@@ -62,8 +63,9 @@ class RunStatus:
         self._was_ended = self._ended_unbegun = False  # by pytest.exit or Ctrl-C; before any test
         self._untold: list[str] = []
         self._session: pytest.Session | None = None
+        self._has_summary = False
         self._chosen = 0
-        self._asked: int | None = None  # by a hook that raised SystemExit
+        self._exit: SystemExit | None = None  # raised by a hook
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Count tests that began, and failures by their cause."""
@@ -103,17 +105,22 @@ class RunStatus:
         finally:
             self._choose(session)
             self._chosen = int(session.exitstatus)
+            self._keep_red(session)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_unconfigure(self, config: pytest.Config) -> Generator[None, object, object]:
         """Print a line if a conftest or a plugin changed a failed status to 0; that is allowed."""
         if self._session is None:
             refuse_green_start(config)
+        else:
+            self._keep_red(self._session)
+            self._tell_untold(config)
         try:
             with self._noting_exit():
                 return (yield)
         finally:
             if self._session is not None:
+                self._keep_red(self._session)
                 self._tell_change(self._session)
 
     @contextmanager
@@ -121,21 +128,36 @@ class RunStatus:
         try:
             yield
         except SystemExit as ended:
-            self._asked = _status_of(ended)
+            self._exit = ended
             raise
 
+    def _keep_red(self, session: pytest.Session) -> None:
+        """Put the chosen status in place of one such as 256, which ends the process with 0."""
+        if session.exitstatus and _is_green(session.exitstatus):
+            session.exitstatus = self._chosen
+        if self._exit is not None and self._exit.code and _is_green(self._exit.code):
+            self._exit.code = self._chosen
+
     def _tell_change(self, session: pytest.Session) -> None:
-        status = int(session.exitstatus) if self._asked is None else self._asked
+        status = int(session.exitstatus) if self._exit is None else _status_of(self._exit)
         terminal = session.config.pluginmanager.get_plugin("terminalreporter")
         if self._chosen and not status and terminal is not None:
             line = f"EXIT STATUS CHANGED: from {self._chosen} to 0, by a conftest.py or a plugin"
             terminal.ensure_newline()
             terminal.write_line(line, red=True, bold=True)
 
+    def _tell_untold(self, config: pytest.Config) -> None:
+        """Write the summary that pytest leaves out after its own errors, and for a status of others."""
+        terminal = config.pluginmanager.get_plugin("terminalreporter")
+        if not self._has_summary and terminal is not None:
+            self.pytest_terminal_summary(terminal)
+            write_summary(self._ledger, terminal)
+
     def _choose(self, session: pytest.Session) -> None:
         self._missing = self._find_missing()
-        if session.exitstatus == pytest.ExitCode.OK:
-            self._never_began = max(0, self._ledger.planned.total() - len(self._begun))
+        self._never_began = max(0, self._ledger.planned.total() - len(self._begun))
+        if _is_green(session.exitstatus):
+            session.exitstatus = pytest.ExitCode.OK
             self._ended_unbegun = self._was_ended and not self._begun
         if session.exitstatus in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}:
             session.exitstatus = self._status_after(int(session.exitstatus))
@@ -144,6 +166,7 @@ class RunStatus:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """List the boards that took no part, tests that never began, and workers that died."""
+        self._has_summary = True
         for line in self._missing or ():
             terminalreporter.write_line(f"NOT THE WHOLE LAB: {line}", red=True, bold=True)
         if self._never_began:
@@ -182,16 +205,21 @@ class RunStatus:
 def refuse_green_start(config: pytest.Config) -> None:
     """Make a run red that ended with 0 before its session began: pytest calls no session-finish hook then."""
     session = config.pluginmanager.get_plugin("session")
-    if isinstance(session, pytest.Session) and not int(session.exitstatus) & 0xFF:
+    if isinstance(session, pytest.Session) and _is_green(session.exitstatus):
         session.exitstatus = Status.INTERRUPTED
         sys.stderr.write(f"{_NO_TEST_BEGAN}\n")
 
 
+def _is_green(status: object) -> bool:
+    """Return True if a process that ends with a status ends with 0: its parent sees the lowest 8 bits."""
+    return isinstance(status, int) and not status & 0xFF
+
+
 def _status_of(ended: SystemExit) -> int:
     """Return the exit status of a process that ends by this error."""
-    if ended.code is None:
+    if ended.code is None or _is_green(ended.code):
         return 0
-    return ended.code & 0xFF if isinstance(ended.code, int) else 1
+    return ended.code if isinstance(ended.code, int) else 1
 
 
 def boards_without_part(

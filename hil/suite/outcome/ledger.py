@@ -125,6 +125,8 @@ class Ledger:
             failures, and how many tests they have is not known.
         vanished: The reasons of files and classes that skipped themselves at collection, by node id; how many
             tests they have is not known.
+        dropped: The kinds of tests that a conftest or a plugin dropped after they were collected, by node id;
+            they are not planned.
         not_kept: Evidence that could not be written.
         remarks: Other lines of the summary, such as console trouble between two tests.
     """
@@ -138,14 +140,18 @@ class Ledger:
     faults: dict[str, str] = field(default_factory=dict)
     uncollected: dict[str, str] = field(default_factory=dict)
     vanished: dict[str, str] = field(default_factory=dict)
+    dropped: dict[str, str] = field(default_factory=dict)
     not_kept: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
 
+    def collected(self) -> dict[str, Any]:
+        """Return what a worker knows after its collection; one that is killed sends nothing at its end."""
+        planned = {kind.value: number for kind, number in self.planned.items()}
+        return {"planned": planned, "dropped": self.dropped}
+
     def as_data(self) -> dict[str, Any]:
         """Return what a worker sends to the controller at its end; the reports have sent the rest."""
-        planned = {kind.value: number for kind, number in self.planned.items()}
-        return {
-            "planned": planned,
+        return self.collected() | {
             "left": [asdict(board) for board in self.left],
             "trouble": self.trouble,
             "safe_since": self.safe_since,
@@ -168,6 +174,7 @@ class Ledger:
         self.faults = data.get("faults", {}) | self.faults
         self.uncollected |= data.get("uncollected", {})
         self.vanished |= data.get("vanished", {})
+        self.dropped |= data.get("dropped", {})
         self.remarks += data.get("remarks", [])
         self.not_kept += data.get("not_kept", [])
 

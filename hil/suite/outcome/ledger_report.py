@@ -68,7 +68,7 @@ def summary_lines(ledger: Ledger) -> list[str]:
     lines += [
         f"{number} x in a tear-down, after the test had its outcome: {reason}" for reason, number in late
     ]
-    return lines + caught_lines(ledger) + vanished_lines(ledger)
+    return lines + caught_lines(ledger) + vanished_lines(ledger) + dropped_lines(ledger)
 
 
 def caught_lines(ledger: Ledger) -> list[str]:
@@ -107,6 +107,13 @@ def vanished_lines(ledger: Ledger) -> list[str]:
     return [f"vanished at collection, with all their tests: {len(gone)}: {told}"] if gone else []
 
 
+def dropped_lines(ledger: Ledger) -> list[str]:
+    """Return how many collected tests a conftest or a plugin dropped, and the first few."""
+    told = ", ".join(_first_few(list(ledger.dropped)))
+    number = len(ledger.dropped)
+    return [f"dropped after collection, by a conftest.py or a plugin: {number}: {told}"] if told else []
+
+
 def fault_lines(ledger: Ledger) -> list[str]:
     """Return what was wrong with each board that answered and could not be used."""
     return [f"FAULTY: {fault}" for _, fault in sorted(ledger.faults.items())]
@@ -132,6 +139,7 @@ def loud_line(ledger: Ledger) -> str:
     )
     if not counts["planned"]:
         gone = f", {len(ledger.vanished)} files vanished at collection" if ledger.vanished else ""
+        gone += f", {len(ledger.dropped)} dropped after collection" if ledger.dropped else ""
         failed = f", {len(ledger.uncollected)} files could not be collected" if ledger.uncollected else ""
         return f"NO HARDWARE TEST RAN: none was planned{failed}{gone}{aside}"
     headlines = Counter(record.headline for record in ledger.of(Kind.HARDWARE) if record.headline)
@@ -153,6 +161,7 @@ def junit_properties(ledger: Ledger) -> dict[str, str]:
         "hil_reasons": "; ".join(reason_lines(ledger)),
         "hil_uncollected": "; ".join(uncollected_lines(ledger)),
         "hil_vanished": "; ".join(vanished_lines(ledger)),
+        "hil_dropped": "; ".join(dropped_lines(ledger)),
         "hil_faults": "; ".join(fault_lines(ledger)),
         "hil_no_hardware_ran": loud_line(ledger),
     }

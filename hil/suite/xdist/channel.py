@@ -4,6 +4,7 @@ xdist carries node ids and results. The other messages of a schedule by boards a
 
     worker -> controller    hello: the worker's name and pid
                             wishes: the board requirement of each test, in the order of collection
+                            collected: how many tests of each kind are planned, and which were dropped
                             lost: this board cannot be used
                             busy: another process holds this board, and the worker did not wait
                             fault: what is wrong with a board that answers
@@ -68,6 +69,7 @@ class ControllerChannel:
         self._faults: list[dict[str, Any]] = []
         self._returned: set[tuple[str, str]] = set()
         self._mistakes: list[str] = []
+        self._collected: list[dict[str, Any]] = []
         self._waited_s = 0.0
         self._words: dict[str, Any] = {}
         self._news = threading.Condition()
@@ -153,6 +155,14 @@ class ControllerChannel:
             line.drain()
         return self._mistakes
 
+    def take_collected(self) -> list[dict[str, Any]]:
+        """Return what ledgers of workers knew after the collection, since the last call."""
+        for line in list(self._lines.values()):
+            line.drain()
+        with self._news:
+            collected, self._collected = self._collected, []
+        return collected
+
     def close(self) -> None:
         """Close all connections and remove the folder."""
         with contextlib.suppress(OSError):
@@ -191,8 +201,9 @@ class ControllerChannel:
                             line.send(message)
                 case "list":
                     caller.line.send(self._list())
-                case "mistake":
-                    self._mistakes.append(message["text"])
+                case "collected" | "mistake" as what:
+                    kept: list[Any] = self._collected if what == "collected" else self._mistakes
+                    kept.append(message["told"])
                 case "returned":
                     self._returned.add((caller.worker, message["test"]))
             self._news.notify_all()

@@ -57,6 +57,10 @@ class SchedulingSuite(Protocol):
         """Give back a remote board that no test is left for; called in the controller."""
         ...
 
+    def take_over(self, config: pytest.Config, collected: dict[str, Any]) -> None:
+        """Add what a worker knew after its collection to the run's ledger; called in the controller."""
+        ...
+
     def requirement(self, item: pytest.Item) -> BoardRequirement | None:
         """Return which boards a collected test can use, or None if it uses none."""
         ...
@@ -159,10 +163,14 @@ class BoardScheduling:
         if self._durations is not None:
             self._durations.add(report)
 
-    def pytest_sessionfinish(self) -> None:
-        """Remember the durations."""
+    @pytest.hookimpl(wrapper=True)  # before the ledger is written anywhere
+    def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
+        """Add what the workers had collected, also those that were killed; remember the durations."""
+        for collected in self._channel.take_collected() if self._channel is not None else ():
+            self._suite.take_over(session.config, collected)
         if self._durations is not None:
             self._durations.save()
+        return (yield)
 
     @pytest.hookimpl(trylast=True)
     def pytest_unconfigure(self, config: pytest.Config) -> None:

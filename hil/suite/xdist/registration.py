@@ -7,7 +7,7 @@ import os
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
@@ -88,6 +88,10 @@ class HilSuite:
         """Give a remote board back to its lab."""
         with contained(partial(_show, config, f"board {serial} was not given back")):
             config.stash[_LEASED].give_back(serial)
+
+    def take_over(self, config: pytest.Config, collected: dict[str, Any]) -> None:
+        """Add what a worker knew after its collection to the run's ledger."""
+        plugin.run_of(config).ledger.take_over(collected)
 
     def requirement(self, item: pytest.Item) -> BoardRequirement | None:
         """Return which boards a collected test can use, or None if it uses none."""

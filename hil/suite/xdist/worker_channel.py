@@ -95,6 +95,10 @@ class WorkerChannel:
             )
         return self._listed
 
+    def send_collected(self, ledger: dict[str, Any]) -> None:
+        """Send what the ledger knows after the collection: a worker that is killed sends no other."""
+        self._line.send({"say": "collected", "told": ledger})
+
     def board(self, nodeid: str) -> str | None:
         """Return the serial number of the board that the controller gave to a test, or None."""
         self._line.drain()
@@ -144,7 +148,7 @@ class WorkerChannel:
 
     def send_mistake(self, text: str) -> None:
         """Send what is wrong with the arguments, before xdist sends that nothing was collected."""
-        self._line.send({"say": "mistake", "text": text})
+        self._line.send({"say": "mistake", "told": text})
 
     def return_test(self, nodeid: str) -> None:
         """Return a test without running it; call this before xdist reports the test as ended."""

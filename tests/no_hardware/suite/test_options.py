@@ -57,6 +57,14 @@ def test_hil_boards_starts_boards_with_the_given_speed(run_suite: RunSuite, work
 
 
 @pytest.mark.thorough
+def test_dist_each_is_refused(run_suite: RunSuite) -> None:
+    inner = run_suite(PASSES, "-n2", "--dist=each")
+
+    assert inner.status == pytest.ExitCode.USAGE_ERROR
+    assert inner.text.count("--dist each cannot be used with hil") == 1
+
+
+@pytest.mark.thorough
 def test_hil_board_with_hil_boards_none_is_refused(run_suite: RunSuite) -> None:
     inner = run_suite(PASSES, "--hil-boards=none", "--hil-board=zzz")
 

@@ -339,3 +339,66 @@ def test_exit_status_that_a_conftest_sets_in_a_plain_hook_is_not_taken(
     inner = run_suite(SUITE.format(ends="assert False"), "-p", "changes_status", "--hil-boards=none")
 
     assert (inner.status, "CHANGED" in inner.text) == (Status.TESTS_FAILED, False), inner.text
+
+
+WRAPS_TO_0 = {
+    "set": "def pytest_sessionfinish(session):\n    session.exitstatus = {status}\n",
+    "set outside": """
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_sessionfinish(session):
+    result = yield
+    session.exitstatus = {status}
+    return result
+""",
+    "pytest.exit": "def pytest_sessionfinish():\n    pytest.exit('enough', returncode={status})\n",
+    "SystemExit": "def pytest_sessionfinish():\n    raise SystemExit({status})\n",
+    "SystemExit at the end": "def pytest_unconfigure():\n    raise SystemExit({status})\n",
+}
+
+
+@pytest.mark.parametrize("how", WRAPS_TO_0)
+@pytest.mark.parametrize("status", [256, -512])
+def test_exit_status_of_which_a_parent_sees_0_leaves_a_failed_run_red(
+    status: int, how: str, run_suite: RunSuite, pytester: pytest.Pytester
+) -> None:
+    pytester.makepyfile(changes_status=f"import pytest\n{WRAPS_TO_0[how].format(status=status)}")
+
+    inner = run_suite(SUITE.format(ends="assert False"), "-p", "changes_status", "--hil-boards=none")
+
+    assert inner.status == Status.TESTS_FAILED, inner.text
+
+
+@pytest.mark.parametrize(("asked", "status"), [(256, Status.INTERRUPTED), (9, 9)])
+def test_pytest_exit_in_a_test_tells_what_never_began_whatever_its_status(
+    asked: int, status: int, run_suite: RunSuite
+) -> None:
+    source = SUITE.format(ends=f"pytest.exit('enough', returncode={asked})") + "def test_4(power): pass"
+
+    inner = run_suite(source, "--hil-boards=none")
+
+    assert inner.status == status, inner.text
+    assert inner.text.count("NOT ALL TESTS BEGAN: 2 of 4 never began") == 1
+    assert inner.text.count("hardware: 1 planned, 0 ran, 0 failed, 0 skipped, 1 never began") == 1
+
+
+KILLS = """
+import os, pytest, signal
+
+def test_kills(power):
+    os.kill(os.getpid(), signal.SIGKILL)
+@pytest.mark.parametrize("n", range(3))
+def test_reads(n, power): power.read()
+def test_plain(): pass
+"""
+
+
+@pytest.mark.parametrize("options", [(), ("--reruns=3",)], ids=["once", "rerun"])
+def test_tests_that_xdist_gave_up_with_its_last_worker_are_counted(
+    options: tuple[str, ...], run_suite: RunSuite
+) -> None:
+    inner = run_suite(KILLS, "--hil-boards=sim:1", "-n1", "--max-worker-restart=0", *options)
+
+    assert inner.status == (Status.INTERRUPTED if options else Status.TESTS_FAILED), inner.text
+    assert "NOT ALL TESTS BEGAN: 4 of 5 never began" in inner.text
+    assert "hardware: 4 planned, 0 ran" in inner.text
+    assert inner.suite_properties["hil_hardware_planned"] == "4"

@@ -275,6 +275,41 @@ def test_a_file_that_cannot_be_collected_is_a_failure_wherever_the_run_is_told(
     assert str(morning.failing[0]) == "test_cannot.py: could not be collected, new"
 
 
+DROPS = """
+import pytest
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(items):
+    items[:] = [item for item in items if "again" not in item.name]
+    return (yield)
+"""
+
+
+@ALONE_AND_IN_TWO
+def test_hardware_tests_that_a_plugin_drops_after_collection_are_counted(
+    workers: str, run_suite: RunSuite, pytester: pytest.Pytester
+) -> None:
+    pytester.makepyfile(drops=DROPS)
+    source = f"{TWO_OF_EACH}\ndef test_plain_again(): pass\n"
+
+    inner = run_suite(source, "-p", "drops", "--hil-boards=none", "-k", "not mixed", workers)
+
+    told = "dropped after collection, by a conftest.py or a plugin: 1: test_inner.py::test_reads_again"
+    assert f"\n{told}\n" in inner.text
+    assert inner.suite_properties["hil_dropped"] == told
+    assert inner.results() == {"test_reads": "skipped", "test_plain": "passed"}
+
+
+def test_run_all_of_whose_hardware_tests_were_dropped_says_so(
+    run_suite: RunSuite, pytester: pytest.Pytester
+) -> None:
+    pytester.makepyfile(drops=DROPS)
+
+    inner = run_suite("def test_again(power): pass\ndef test_x(): pass", "-p", "drops", "--hil-boards=none")
+
+    assert "NO HARDWARE TEST RAN: none was planned, 1 dropped after collection" in inner.text
+
+
 @pytest.mark.parametrize("shows", ["--collect-only", "--setup-plan", "--fixtures"])
 def test_collect_only_is_no_run(shows: str, run_suite: RunSuite, pytester: pytest.Pytester) -> None:
     inner = run_suite(

@@ -1,0 +1,47 @@
+"""Find hardware tests that a conftest or a plugin dropped from the collected items without telling pytest.
+
+`items[:] = ...` in `pytest_collection_modifyitems` leaves no trace: pytest prints how many tests were
+deselected only if the hook `pytest_deselected` was called for them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hil.suite.markers import Kind, kind_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    import pytest
+
+__all__ = ["DroppedTests"]
+
+
+class DroppedTests:
+    """A pytest plugin, in each process that collects."""
+
+    def __init__(self) -> None:
+        self._collected: dict[int, pytest.Item] = {}
+
+    def pytest_itemcollected(self, item: pytest.Item) -> None:
+        """Note a test, before any hook can drop it."""
+        self._collected[id(item)] = item
+
+    def pytest_deselected(self, items: Iterable[pytest.Item]) -> None:
+        """Forget tests that pytest counts as deselected."""
+        for item in items:
+            self._collected.pop(id(item), None)
+
+    def take(self, kept: Sequence[pytest.Item]) -> dict[str, str]:
+        """Return the kinds of the hardware and mixed tests that are gone, by node id, and forget all tests.
+
+        Args:
+            kept: The tests that are to run. One of the same name may stand for a test that is gone.
+        """
+        names = {item.nodeid for item in kept}
+        gone = self._collected.keys() - set(map(id, kept))
+        found = [item for number, item in self._collected.items() if number in gone]
+        self._collected.clear()
+        kinds = {item.nodeid: kind_of(item) for item in found if item.nodeid not in names}
+        return {nodeid: kind.value for nodeid, kind in kinds.items() if kind is not Kind.NO_HARDWARE}
