@@ -10,8 +10,8 @@ from hil.errors import FlashError, ImageError, StorageError, WrongDiskError
 from hil.flash.block_hashes import BlockHasher, BlockHasherThread, image_digest
 from hil.flash.chunks import BOOT_REGION_BYTES, ChunkReader
 from hil.flash.compare import are_equal, are_zeros, first_difference
+from hil.flash.disk.concurrent_io import read_ahead
 from hil.flash.disk.disk import CHUNK_BYTES
-from hil.flash.disk.read_ahead import read_ahead
 from hil.flash.fingerprint import body_fingerprint
 from hil.flash.formats.image import Hole
 

@@ -15,8 +15,8 @@ from hil.flash.block_hashes import BlockHasherThread, image_digest
 from hil.flash.boot_region import BootRegion
 from hil.flash.chunks import BOOT_REGION_BYTES, ChunkReader
 from hil.flash.compare import are_equal
+from hil.flash.disk.concurrent_io import ParallelWriter
 from hil.flash.disk.disk import allocate_buffer
-from hil.flash.disk.parallel_writer import ParallelWriter
 from hil.flash.formats.image import Hole
 
 if TYPE_CHECKING:

@@ -7,8 +7,15 @@ import os
 from typing import TYPE_CHECKING
 
 from hil.errors import ImageError
-from hil.flash.formats.archive_memory import UnsupportedArchiveError
-from hil.flash.formats.compression import DAMAGE, HEADER_BYTES, LZ4, SKIPPABLE, ZSTD, Tail
+from hil.flash.formats.compression import (
+    DAMAGE,
+    HEADER_BYTES,
+    LZ4,
+    SKIPPABLE,
+    ZSTD,
+    Tail,
+    UnsupportedArchiveError,
+)
 from hil.flash.reader_thread import raise_if_stopped
 
 if TYPE_CHECKING:

@@ -13,8 +13,7 @@ from hil.flash.formats.android_sparse import MAGIC, AndroidSparseImage
 from hil.flash.formats.bmap import read_bmap
 from hil.flash.formats.bmap_image import MappedImage
 from hil.flash.formats.compression import FORMATS, detect_compression, is_truncated_magic
-from hil.flash.formats.content import SECTOR_BYTES, foreign_format
-from hil.flash.formats.disk_check import check_is_disk
+from hil.flash.formats.content import SECTOR_BYTES, check_is_disk, foreign_format
 from hil.flash.formats.raw import CompressedImage, RawImage
 from hil.flash.formats.stream import ImageFile, open_stream, unreadable_error
 

@@ -3,36 +3,125 @@
 from __future__ import annotations
 
 import datetime as dt
+from contextlib import asynccontextmanager, suppress
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
+from anyio import create_task_group, current_time, sleep
 from jumpstarter.client.lease import Lease
 
 from hil.dutlink.timing import Deadline
 from hil.errors import BoardAbsentError, HilError
 from hil.jumpstarter.client.client_config import load_client_config
-from hil.jumpstarter.client.connect_retry import (
-    ExporterGoneError,
-    ExporterSilentError,
-    connect_while_leased,
-    wait_until_ready,
-)
 from hil.jumpstarter.client.connection import ExporterConnection
 from hil.jumpstarter.client.direct import CONNECT_LIMIT_S, unreachable_error
-from hil.jumpstarter.client.lease import LEASE_S, ExporterLease, end_stale_leases, open_channel
+from hil.jumpstarter.client.lease import LEASE_S, ExporterLease, LeaseStatus, end_stale_leases, open_channel
 from hil.jumpstarter.client.lease_guard import guard_lease
 from hil.jumpstarter.client.lease_name import LeaseName
 from hil.jumpstarter.protocol.client_classes import ALLOWED_CLIENTS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
     from contextlib import ExitStack
 
     from anyio.from_thread import BlockingPortal
 
     from hil.jumpstarter.client.target import LeaseTarget, SelectorTarget
 
-__all__ = ["LeaseConnection", "OwnLeaseConnection", "SharedLeaseConnection"]
+__all__ = [
+    "ExporterGoneError",
+    "ExporterSilentError",
+    "LeaseConnection",
+    "OwnLeaseConnection",
+    "SharedLeaseConnection",
+    "connect_while_leased",
+    "wait_until_ready",
+]
+
+_FIRST_PAUSE_S = 0.1
+_INTERVAL_S = 1.0
+
+
+class ExporterGoneError(Exception):
+    """The lease ended, or its exporter went away, before the run was connected."""
+
+
+class ExporterSilentError(ExporterGoneError):
+    """The lease lasts, but the exporter sends nothing: its host may be dark, which closes no connection."""
+
+
+async def wait_until_ready(lease: ExporterLease, hooks_s: float) -> None:
+    """Wait until a leased exporter accepts its run; gRPC gives up after 20 s, hooks may take longer.
+
+    Args:
+        lease: The lease.
+        hooks_s: How long the exporter's hooks may take, in seconds.
+
+    Raises:
+        ExporterGoneError: The lease has ended, or the exporter was silent for too long.
+        HilError: The controller does not answer.
+    """
+    began_s, pause_s = current_time(), _FIRST_PAUSE_S
+    while not (status := await lease.status()).is_ready:
+        if status.in_hooks:
+            _raise_if_over(status, current_time() - began_s, hooks_s, "its hooks did not end")
+        else:
+            _raise_if_over(status, current_time() - began_s, CONNECT_LIMIT_S, "it did not take its lease")
+        await sleep(pause_s)
+        pause_s = min(2 * pause_s, _INTERVAL_S)
+
+
+def _raise_if_over(status: LeaseStatus, spent_s: float, limit_s: float, silence: str) -> None:
+    if status.ended_reason:
+        raise ExporterGoneError(status.ended_reason)
+    if spent_s >= limit_s:
+        raise ExporterSilentError(f"{silence} within {limit_s:.0f} s, though the lease lasts")
+
+
+@asynccontextmanager
+async def connect_while_leased(
+    connecting: Any,  # noqa: ANN401 - Jumpstarter's
+    lease: ExporterLease,
+) -> AsyncIterator[Any]:
+    """Enter Jumpstarter's client, but give up when the lease has ended or the exporter stays silent.
+
+    Args:
+        connecting: The context manager of Jumpstarter's client, which would try on for ever.
+        lease: The lease.
+
+    Raises:
+        ExporterGoneError: The attempt was given up.
+    """
+    connected = False
+    given_up: list[ExporterGoneError] = []
+
+    async def watch() -> None:
+        began_s = current_time()
+        while not connected and not given_up:
+            await sleep(_INTERVAL_S)
+            status = LeaseStatus()
+            with suppress(HilError):  # a controller that does not answer says nothing of the exporter
+                status = await lease.status()
+            try:
+                _raise_if_over(status, current_time() - began_s, CONNECT_LIMIT_S, "it did not answer")
+            except ExporterGoneError as error:
+                given_up.append(error)
+        if not connected:
+            trying.cancel_scope.cancel()
+
+    try:
+        async with create_task_group() as trying:
+            trying.start_soon(watch)
+            async with connecting as root:
+                connected = True
+                yield root
+    except BaseException as error:
+        if connected or not given_up:
+            raise
+        raise given_up[0] from error  # Jumpstarter and gRPC turn their cancellation into errors of any kind
+    if not connected:
+        raise given_up[0]
+
 
 _MIN_HOOKS_LIMIT_S = 20.0
 """Seconds that an exporter's hooks may take at least, however short the run waits for boards in use."""

@@ -6,11 +6,13 @@ Functions import the rest of this package when they are called: its imports take
 from __future__ import annotations
 
 from functools import partial
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from hil.boards.place_info import PlaceInfo
 from hil.boards.requirements import ANY_BOARD
 from hil.dutlink.timing import Deadline
+from hil.errors import UsageError
 from hil.jumpstarter.client.lease_guard import GUARD_ACTION, guard_arguments
 from hil.jumpstarter.client.target import (
     DirectTarget,
@@ -19,7 +21,6 @@ from hil.jumpstarter.client.target import (
     ShellTarget,
     parse_target,
 )
-from hil.jumpstarter.optional import require_extra
 from hil.lab.config.lab import Lab
 
 if TYPE_CHECKING:
@@ -40,7 +41,25 @@ __all__ = [
     "connect_board",
     "lease_boards",
     "list_exporters",
+    "require_extra",
 ]
+
+_NEEDED = ("jumpstarter", "jumpstarter_protocol", "grpc", "anyio")
+
+
+def require_extra() -> None:
+    """Check that Jumpstarter's packages are installed, without importing them.
+
+    Raises:
+        UsageError: A package is missing.
+    """
+    missing = next((name for name in _NEEDED if find_spec(name) is None), None)
+    if missing is not None:
+        raise UsageError(
+            "boards of a Jumpstarter lab cannot be used",
+            why=f"the package {missing} is not installed: Jumpstarter is an extra of hil",
+            remedy="in a checkout of hil: pip install -e '.[jumpstarter]'",
+        )
 
 
 def check_target(text: str, client: str) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Never
 import usb.backend
 import usb.core
 
-from hil.jumpstarter.protocol.descriptors import Descriptors, as_namespace
+from hil.jumpstarter.protocol.board_description import Descriptors, as_namespace
 from hil.jumpstarter.protocol.frames import FrameKind, Transfer
 
 if TYPE_CHECKING:

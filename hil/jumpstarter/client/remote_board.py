@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 from hil.dutlink.console.tty import uart_name
 from hil.dutlink.host import Host
 from hil.dutlink.wiring import Wiring
-from hil.jumpstarter.client.placeholder import Placeholder
 from hil.jumpstarter.client.remote_backend import RemoteBackend
 from hil.jumpstarter.client.remote_console import RemoteConsole
 from hil.jumpstarter.client.remote_session import RemoteSession
-from hil.jumpstarter.client.remote_stick import RemoteStick
-from hil.jumpstarter.protocol.wiring_codec import apply_wiring
+from hil.jumpstarter.client.remote_stick import Placeholder, RemoteStick
+from hil.jumpstarter.protocol.board_description import apply_wiring
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -5,6 +5,7 @@ The stream ends with the run, however the run ends. Then the board is made safe 
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import logging
 from contextlib import suppress
@@ -12,15 +13,19 @@ from typing import TYPE_CHECKING, Any
 
 from anyio import create_task_group, move_on_after
 
+from hil.dutlink.storage.storage import Position
+from hil.dutlink.storage.usb_disks import size_bytes
 from hil.dutlink.usb.protocol import VENDOR_OUT, Request, StorageAction
 from hil.errors import HilError
-from hil.jumpstarter.exporter.stick_watch import watch_stick
 from hil.jumpstarter.protocol import heartbeat
 from hil.jumpstarter.protocol.frames import Frame, FrameDecoder, FrameKind, Transfer
 from hil.jumpstarter.protocol.heartbeat import HeartbeatMonitor, send_heartbeats
 from hil.jumpstarter.protocol.threads import run_in_thread
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
+
     from anyio import CancelScope
     from anyio.abc import ObjectStream
 
@@ -28,7 +33,41 @@ if TYPE_CHECKING:
     from hil.jumpstarter.exporter.access_queue import AccessQueue
     from hil.jumpstarter.exporter.tenant import Tenant
 
-__all__ = ["ExporterSession"]
+__all__ = ["ExporterSession", "watch_stick"]
+
+_STICK_INTERVAL_S = 0.05
+
+
+async def watch_stick(storage: Callable[[], Storage]) -> AsyncIterator[tuple[Path, int] | None]:
+    """Yield node and size of the stick when it appears, and None when it vanishes; for ever.
+
+    A run moves the mux by its own requests or in the board's shell, so the exporter cannot know the stick's
+    position; only the node tells whether the stick is here.
+
+    Args:
+        storage: Returns the board's present storage: a replugged board has a new one.
+    """
+    last: tuple[Path, int] | None = None
+    while True:
+        seen = await run_in_thread(_find_stick, storage)
+        if seen != last:
+            last = seen
+            yield last
+        await asyncio.sleep(_STICK_INTERVAL_S)
+
+
+def _find_stick(present_storage: Callable[[], Storage]) -> tuple[Path, int] | None:
+    try:
+        storage = present_storage()
+    except HilError:  # the board is lost, or the lease is over
+        return None
+    if storage.position is Position.HOST and (storage.node is None or storage.is_awaited):
+        with suppress(HilError):  # the run that waits for the stick gets this error
+            storage.wait_for_node()
+    node = storage.verified_node
+    size = size_bytes(node) if node is not None else 0
+    return (node, size) if node is not None and size else None
+
 
 logger = logging.getLogger(__name__)
 

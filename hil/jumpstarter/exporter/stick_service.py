@@ -24,8 +24,14 @@ from hil.errors import HilError, StorageError
 from hil.flash.disk.disk import allocate_buffer
 from hil.jumpstarter.protocol import heartbeat
 from hil.jumpstarter.protocol.frames import Frame, FrameDecoder, FrameKind
-from hil.jumpstarter.protocol.manifest import CHUNK_BYTES, ManifestEntry, SpooledImage, chunk_digest
-from hil.jumpstarter.protocol.zstd_codec import compress, decompress
+from hil.jumpstarter.protocol.image_chunks import (
+    CHUNK_BYTES,
+    ManifestEntry,
+    SpooledImage,
+    chunk_digest,
+    compress,
+    decompress,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

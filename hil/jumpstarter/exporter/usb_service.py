@@ -14,11 +14,11 @@ from hil.dutlink.candidate import Candidate, candidates
 from hil.dutlink.usb.backend import PYUSB_ERRORS, release
 from hil.dutlink.usb.protocol import MOST_DATA_BYTES
 from hil.errors import HilError, NoUsbBackendError
-from hil.jumpstarter.protocol.descriptors import Device, read_descriptors
+from hil.jumpstarter.protocol.board_description import Device, read_descriptors
 
 if TYPE_CHECKING:
     from hil.dutlink.host import Host
-    from hil.jumpstarter.protocol.descriptors import Descriptors
+    from hil.jumpstarter.protocol.board_description import Descriptors
     from hil.jumpstarter.protocol.frames import Transfer
 
 __all__ = ["UsbService"]

@@ -18,7 +18,7 @@ from hil.dutlink.storage import learned_sticks, mux_follower, stick_node, stick_
 from hil.dutlink.storage.storage import Storage
 from hil.dutlink.storage.usb_sockets import LearnedSocket
 from hil.dutlink.usb.access import Access
-from hil.flash.disk import open_files
+from hil.flash.disk import users
 from hil.sim.clock import ManualClock
 from hil.sim.host.bus import UsbBus
 from hil.sim.host.dev_nodes import DevFolder
@@ -229,7 +229,7 @@ class MuxBench:
             timing, "time", SimpleNamespace(monotonic=self.time.monotonic, sleep=self.time.sleep)
         )
         LookedUp(monkeypatch)
-        monkeypatch.setattr(open_files, "_PROC", only_this_process(folder / "proc"))
+        monkeypatch.setattr(users, "_PROC", only_this_process(folder / "proc"))
         self.bus = UsbBus(self.clock)
         self.dev = DevFolder(folder / "dev")
         self.sys = SysFolder(folder / "sys")

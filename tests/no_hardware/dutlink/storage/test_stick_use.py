@@ -12,7 +12,7 @@ import pytest
 
 from hil import errors
 from hil.dutlink.storage.stick_use import DetachReason, DiskUse, check_detach
-from hil.flash.disk import open_files, users
+from hil.flash.disk import users
 from hil.flash.disk.disk import Disk
 from hil.flash.disk.sysfs import BlockDevice
 from tests.no_hardware.dutlink.storage.mux_bench import MIB, Memory, MuxBench
@@ -312,7 +312,7 @@ def test_user_of_finds_a_use_that_only_the_kernel_knows(
     folder = tmp_path / "sys/devices/usb/block" / loop.name
     folder.mkdir(parents=True)
     (folder / "dev").write_text(f"{os.major(status.st_rdev)}:{os.minor(status.st_rdev)}\n")
-    monkeypatch.setattr(open_files, "_PROC", tmp_path / "no-processes")
+    monkeypatch.setattr(users, "_PROC", tmp_path / "no-processes")
     held: Any = os.open(loop, os.O_RDONLY | os.O_EXCL) if is_held else None
 
     found = users.user_of(BlockDevice(folder), tmp_path / "sys", loop.parent)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from hil.dutlink.timing import until
-from hil.flash.disk import kernel_users, open_files, users
+from hil.flash.disk import kernel_users, users
 from hil.flash.disk.sysfs import BlockDevice
 from hil.flash.disk.users import iter_users
 from tests.support.programs import running
@@ -28,11 +28,11 @@ def test_opened_by_names_programs_but_not_udev(
     (process / "fd/3").symlink_to(node)
     (process / "comm").write_text(f"{comm}\n")
     (process / "cmdline").write_bytes(b"/usr/bin/editor\0disk\0")
-    monkeypatch.setattr(open_files, "_PROC", tmp_path / "proc")
+    monkeypatch.setattr(users, "_PROC", tmp_path / "proc")
     status = node.stat()
     disk: Any = SimpleNamespace(identity=f"file-{status.st_dev}-{status.st_ino}", name="sda", partitions=list)
 
-    found = list(open_files.opened_by(disk, node.parent))
+    found = list(users.opened_by(disk, node.parent))
 
     assert found == ["sda is open in process 812 (editor disk)"][:seen]
 
@@ -78,7 +78,7 @@ def test_opened_by_finds_a_program_however_it_holds_a_disk(tmp_path: Path, how: 
         if how == "outlives":
             state = Path(f"/proc/{program.pid}/stat")
             assert until(lambda: state.read_text().rpartition(")")[2].split()[0] == "Z", 60)
-        found = list(open_files.opened_by(disk, node.parent))
+        found = list(users.opened_by(disk, node.parent))
 
     use = "mapped" if how == "mapped" else "open"
     command = f"{Path(sys.executable).name} -c import"

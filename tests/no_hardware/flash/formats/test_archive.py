@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hil.errors import ImageError
-from hil.flash.formats import archive_memory
-from hil.flash.formats.archive_memory import available_bytes, zstd_decoder_bytes
+from hil.flash.formats import compression
+from hil.flash.formats.compression import available_bytes, zstd_decoder_bytes
 from hil.flash.formats.open import open_image
 from tests.support.image_makers import COMPRESSORS, content
 
@@ -104,7 +104,7 @@ def test_unpacked_stream_reads_zstd_windows_of_any_size(options: tuple[str, ...]
 def test_unpacked_stream_reports_a_zstd_window_beyond_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(archive_memory, "_PROC", tmp_path)
+    monkeypatch.setattr(compression, "_PROC", tmp_path)
     tmp_path.joinpath("meminfo").write_text("MemTotal: 9 kB\nMemAvailable: 400000 kB\n", "ascii")
     (tmp_path / "image").write_bytes(b"\x28\xb5\x2f\xfd\x00\xa8" + b"\x01\0\0")  # a window of 2 GiB, no size
 
@@ -123,8 +123,8 @@ def test_available_bytes_respects_control_groups(tmp_path: Path, monkeypatch: py
     (tmp_path / "self").mkdir()
     (tmp_path / "self" / "cgroup").write_text("0::/night/job\n", "ascii")
     (tmp_path / "meminfo").write_text("MemAvailable: 8000000 kB\n", "ascii")
-    monkeypatch.setattr(archive_memory, "_PROC", tmp_path)
-    monkeypatch.setattr(archive_memory, "_CGROUPS", tmp_path / "groups")
+    monkeypatch.setattr(compression, "_PROC", tmp_path)
+    monkeypatch.setattr(compression, "_CGROUPS", tmp_path / "groups")
 
     assert available_bytes() == int(0.75 * (1 << 29))
 
@@ -167,7 +167,7 @@ def test_unpacked_stream_reports_an_unknown_xz_filter(tmp_path: Path) -> None:
 def test_unpacked_stream_reports_an_xz_dictionary_beyond_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(archive_memory, "_PROC", tmp_path)
+    monkeypatch.setattr(compression, "_PROC", tmp_path)
     tmp_path.joinpath("meminfo").write_text("MemAvailable: 400000 kB\n", "ascii")
     whole = bytearray(COMPRESSORS["xz"](DATA))
     header_bytes = (whole[12] + 1) * 4

@@ -1,11 +1,17 @@
-"""USB descriptors of a device as plain data: an exporter sends them, a run hands them to pyusb."""
+"""What an exporter tells about its board, as plain data: its USB descriptors, and the wiring of its DUT."""
 
 from __future__ import annotations
 
+from dataclasses import asdict, replace
 from types import SimpleNamespace
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-__all__ = ["Descriptors", "Device", "as_namespace", "read_descriptors"]
+from hil.dutlink.wiring import Login
+
+if TYPE_CHECKING:
+    from hil.dutlink.wiring import Wiring
+
+__all__ = ["Descriptors", "Device", "apply_wiring", "as_namespace", "encode_wiring", "read_descriptors"]
 
 Device: TypeAlias = Any  # pyusb ships no types
 Descriptors: TypeAlias = dict[str, Any]
@@ -59,3 +65,21 @@ def as_namespace(fields: Descriptors) -> SimpleNamespace:
 
 def _fields(descriptor: Device, names: tuple[str, ...]) -> Descriptors:
     return {name: getattr(descriptor, name, None) for name in names}
+
+
+def encode_wiring(wiring: Wiring) -> dict[str, Any]:
+    """Return the fields that mean the same on every host: all but the paths of device nodes."""
+    return {
+        "login": asdict(wiring.login) if wiring.login is not None else None,
+        "up": wiring.up,
+        "up_timeout_s": wiring.up_timeout_s,
+        "pace_s": wiring.pace_s,
+    }
+
+
+def apply_wiring(wiring: Wiring, encoded: dict[str, Any]) -> Wiring:
+    """Return the wiring with the fields that `encode_wiring` returned on the exporter."""
+    login = Login(**encoded["login"]) if encoded["login"] is not None else None
+    return replace(
+        wiring, login=login, up=encoded["up"], up_timeout_s=encoded["up_timeout_s"], pace_s=encoded["pace_s"]
+    )

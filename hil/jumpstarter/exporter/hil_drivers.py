@@ -1,10 +1,10 @@
-"""Driver of the whole board: description, safe state, and the streams of a test run."""
+"""Drivers for clients that have hil: the settings, the control pins, and the whole board."""
 
 from __future__ import annotations
 
 import socket
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from anyio import create_task_group
@@ -12,19 +12,74 @@ from jumpstarter.driver import export, exportstream
 from jumpstarter.streams.common import create_memory_stream
 
 from hil.errors import HilError
-from hil.jumpstarter.exporter.base_driver import SupplyDriver
+from hil.jumpstarter.exporter.base_driver import BoardDriver, SupplyDriver
 from hil.jumpstarter.exporter.session import ExporterSession
 from hil.jumpstarter.exporter.stick_service import StickService
-from hil.jumpstarter.protocol.client_classes import BOARD_CLIENT
+from hil.jumpstarter.protocol.board_description import encode_wiring
+from hil.jumpstarter.protocol.client_classes import BOARD_CLIENT, PINS_CLIENT, SETTINGS_CLIENT
 from hil.jumpstarter.protocol.threads import in_thread
-from hil.jumpstarter.protocol.wiring_codec import encode_wiring
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from anyio.abc import ObjectStream
 
-__all__ = ["WholeBoardDriver"]
+__all__ = ["PinsDriver", "SettingsDriver", "WholeBoardDriver"]
+
+
+@dataclass(kw_only=True)
+class SettingsDriver(BoardDriver):
+    """The six settings that the board stores."""
+
+    @classmethod
+    def client(cls) -> str:
+        """Return the path of the client class."""
+        return SETTINGS_CLIENT
+
+    @export
+    @in_thread
+    def read(self) -> dict[str, str]:
+        """Return all settings."""
+        with self.tenant.board() as board:
+            return asdict(board.settings.read())
+
+    @export
+    @in_thread
+    def write(self, changes: dict[str, str]) -> dict[str, str]:
+        """Store the settings that differ; return all settings."""
+        with self.tenant.board() as board:
+            return asdict(board.settings.write(**changes))
+
+
+@dataclass(kw_only=True)
+class PinsDriver(BoardDriver):
+    """The pins CTL_A to CTL_D and RESET."""
+
+    @classmethod
+    def client(cls) -> str:
+        """Return the path of the client class."""
+        return PINS_CLIENT
+
+    @export
+    @in_thread
+    def set(self, pin: str, level: str) -> None:
+        """Drive a pin `low` or `high`, or leave it `floating`."""
+        with self.tenant.board() as board:
+            board.pins.set(pin, level)
+
+    @export
+    @in_thread
+    def pulse_reset(self, duration_s: float) -> None:
+        """Drive the reset pin low for `duration_s` seconds."""
+        with self.tenant.board() as board:
+            board.pins.pulse_reset(duration_s)
+
+    @export
+    @in_thread
+    def float_all(self) -> None:
+        """Leave every pin floating."""
+        with self.tenant.board() as board:
+            board.pins.float_all()
 
 
 @dataclass(kw_only=True)

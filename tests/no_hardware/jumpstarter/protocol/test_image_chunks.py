@@ -13,8 +13,14 @@ from hil.errors import BoardReplyError, ImageError
 from hil.flash.formats.image import Extent, Hole
 from hil.flash.formats.raw import RawImage
 from hil.jumpstarter.client.remote_stick import _checked_length
-from hil.jumpstarter.protocol.manifest import CHUNK_BYTES, ManifestEntry, SpooledImage, iter_chunks
-from hil.jumpstarter.protocol.zstd_codec import compress, decompress
+from hil.jumpstarter.protocol.image_chunks import (
+    CHUNK_BYTES,
+    ManifestEntry,
+    SpooledImage,
+    compress,
+    decompress,
+    iter_chunks,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -19,14 +19,14 @@ NEEDED = ("jumpstarter", "jumpstarter_protocol", "grpc", "anyio")
 
 
 def test_parse_boards_without_the_extra_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hil.jumpstarter.optional.find_spec", lambda _name: None)
+    monkeypatch.setattr("hil.jumpstarter.client.provider.find_spec", lambda _name: None)
 
     with pytest.raises(UsageError, match=r"(?s)extra of hil.*pip install -e '\.\[jumpstarter\]'"):
         parse_boards("jumpstarter:board=dutlink")
 
 
 def test_parse_boards_keeps_the_text_of_a_lab(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hil.jumpstarter.optional.find_spec", lambda name: name)
+    monkeypatch.setattr("hil.jumpstarter.client.provider.find_spec", lambda name: name)
 
     option = parse_boards("jumpstarter:board=dutlink,site=lab", "ann")
 
@@ -50,7 +50,7 @@ def test_import_of_hil_imports_no_package_of_the_extra() -> None:
 def test_commands_refuse_the_boards_of_a_lab(
     command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("hil.jumpstarter.optional.find_spec", lambda name: name)
+    monkeypatch.setattr("hil.jumpstarter.client.provider.find_spec", lambda name: name)
 
     status = run([*command, "--boards", "jumpstarter:board=dutlink"])
 
