@@ -6,6 +6,10 @@ first test to the end of the last, so xdist's own start-up isn't in it. The boun
 time / boards and all time / workers: by what the tests sleep in the table, and in the line below it by what
 they really took, as a busy machine and pytest itself add to each of them. The shortest of some repeats
 counts, as noise only ever adds.
+
+"each board" is a run with `--hil-each board`: a test is there once for each board, and runs on no other. Then
+the bound is also the time of the board that has most to do. `load` and `worksteal` have no such tests: theirs
+run on any board.
 """
 
 from __future__ import annotations
@@ -21,6 +25,10 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 ROOT = Path(__file__).parents[2]
 CONFTEST = Path(__file__).with_name("makespan_conftest.py")
@@ -30,7 +38,8 @@ GOAL = 1.10
 NOISE = 1.03  # two runs of the same kind differ by that much
 EQUAL_S = (0.05,)
 SKEWED_S = (0.04, 0.04, 0.04, 0.16)
-ORDERS = ("first", "last", "interleaved", "random")
+EACH = "each board"
+ORDERS = ("first", "last", "interleaved", "random", EACH)
 WAYS = {
     "ours": (),  # no durations are known
     "ours, known": (),  # those of the run before
@@ -56,8 +65,8 @@ class Case:
     order: str
     durations_s: tuple[float, ...]
 
-    def tests(self) -> list[tuple[bool, float]]:
-        """Whether each test uses a board, and how long it takes; the same each time."""
+    def tests(self) -> list[tuple[str | None, float]]:
+        """The board of each test (empty: any; None: none), and how long it takes; the same each time."""
         hardware = min(TESTS * self.boards // WORKERS, TESTS * 3 // 4)
         kinds = [index < hardware for index in range(TESTS)]
         if self.order == "last":
@@ -67,16 +76,29 @@ class Case:
         elif self.order == "random":
             random.Random(3).shuffle(kinds)  # noqa: S311  # nothing to keep secret
         chosen = random.Random(5)  # noqa: S311  # the same
-        return [(kind, chosen.choice(self.durations_s)) for kind in kinds]
+        seconds = [chosen.choice(self.durations_s) for _ in kinds]
+        if self.order != EACH:
+            return [("" if kind else None, each_s) for kind, each_s in zip(kinds, seconds, strict=True)]
+        on_each, plain = seconds[: hardware // self.boards], seconds[hardware:]
+        matrix = [(f"board{number}", each_s) for number in range(self.boards) for each_s in on_each]
+        return [*matrix, *((None, each_s) for each_s in plain)]
 
     def bound_s(self) -> float:
         """The shortest time that is possible."""
-        tests = self.tests()
-        hardware_s = sum(seconds for hardware, seconds in tests if hardware)
-        return max(hardware_s / self.boards, sum(seconds for _, seconds in tests) / WORKERS)
+        return _bound_s(self.tests(), self.boards)
 
     def __str__(self) -> str:
         return f"{self.boards} {self.order:<12} {'skewed' if len(self.durations_s) > 1 else 'equal':<7}"
+
+
+def _bound_s(tests: Sequence[tuple[str | None, float]], boards: int) -> float:
+    """The shortest time for tests with a board (empty: any; None: none), by the seconds of each."""
+    of_board: dict[str, float] = {}
+    for board, seconds in tests:
+        if board is not None:
+            of_board[board] = of_board.get(board, 0.0) + seconds
+    named_s = max((seconds for board, seconds in of_board.items() if board), default=0.0)
+    return max(named_s, sum(of_board.values()) / boards, sum(seconds for _, seconds in tests) / WORKERS)
 
 
 def main() -> None:
@@ -116,11 +138,13 @@ def _measure(case: Case, repeats: int) -> list[Run]:
 
 
 def _write_tests(folder: Path, case: Case) -> None:
-    folder.joinpath("pytest.ini").write_text("[pytest]\nmarkers = hardware\n", encoding="utf-8")
+    folder.joinpath("pytest.ini").write_text("[pytest]\nmarkers = on\n", encoding="utf-8")
     shutil.copy(CONFTEST, folder / "conftest.py")
-    source = ["import time\n"]
-    for index, (hardware, seconds) in enumerate(case.tests()):
-        argument = "board" if hardware else ""
+    source = ["import pytest, time\n"]
+    for index, (board, seconds) in enumerate(case.tests()):
+        argument = "" if board is None else "board"
+        if board:
+            source.append(f"@pytest.mark.on({board!r})")
         source.append(f"def test_{index}({argument}):\n    time.sleep({seconds})\n")
     folder.joinpath("test_all.py").write_text("\n".join(source), encoding="utf-8")
 
@@ -143,10 +167,8 @@ def _run(folder: Path, case: Case, way: str) -> Run:
     }
     subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL, env=environment)
     spans = [json.loads(line) for line in times.read_text(encoding="utf-8").splitlines()]
-    hardware_s = sum(end - begin for begin, end, hardware in spans if hardware)
-    all_s = sum(end - begin for begin, end, _ in spans)
     makespan_s = max(end for _, end, _ in spans) - min(begin for begin, _, _ in spans)
-    return Run(makespan_s, max(hardware_s / case.boards, all_s / WORKERS))
+    return Run(makespan_s, _bound_s([(board, end - begin) for begin, end, board in spans], case.boards))
 
 
 if __name__ == "__main__":

@@ -18,6 +18,8 @@ from hil.suite.xdist.plugin import BoardScheduling, worker_channel
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
+    from hil.suite.matrix.listed_boards import ListedBoard
+
 FOLDER = Path(__file__).parent
 SERIALS = [f"board{number}" for number in range(int(os.environ["BENCH_BOARDS"]))]
 POLL_S = 0.005
@@ -35,14 +37,26 @@ class _Suite:
     def take_over(self, config: pytest.Config, collected: dict[str, Any]) -> None:
         raise NotImplementedError  # workers of the whole suite call it
 
+    def listed_boards(self, config: pytest.Config) -> list[ListedBoard]:  # noqa: ARG002  # as above
+        return []
+
     def requirement(self, item: pytest.Function) -> BoardRequirement | None:
-        return BoardRequirement() if "board" in item.fixturenames else None
+        board = _board_of(item)
+        return board if board is None else BoardRequirement(among=frozenset(filter(None, [board])))
 
     def give_back(self, config: pytest.Config, serial: str) -> None:
         """Do nothing: the boards are this machine's."""
 
     def controller_gone(self, config: pytest.Config) -> None:  # noqa: ARG002  # the protocol's
         os._exit(3)
+
+
+def _board_of(item: pytest.Function) -> str | None:
+    """The board that a test names; empty: any board; None: it uses none."""
+    if "board" not in item.fixturenames:
+        return None
+    mark = item.get_closest_marker("on")
+    return str(mark.args[0]) if mark else ""
 
 
 class _Held:
@@ -84,13 +98,13 @@ def pytest_runtest_protocol(item: pytest.Function) -> Generator[None, Any, Any]:
     if channel and channel.is_last_hardware(item.nodeid):
         HELD.give_back()
     with FOLDER.joinpath("times").open("a") as times:
-        times.write(json.dumps([begin, time.monotonic(), "board" in item.fixturenames]) + "\n")
+        times.write(json.dumps([begin, time.monotonic(), _board_of(item)]) + "\n")
     return result
 
 
 @pytest.fixture(scope="session")
 def board() -> Generator[None]:
-    """Practice: whichever board is free, kept to the end of the session."""
+    """Practice: whichever board is free, kept to the end of the session; it can be the wrong one."""
     while HELD.file is None and not any(map(HELD.take, SERIALS)):
         time.sleep(POLL_S)
     yield

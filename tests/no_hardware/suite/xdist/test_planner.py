@@ -127,6 +127,19 @@ def test_the_makespan_is_near_the_lower_bound(count: int, order: str, durations:
     assert run.run() <= 1.1 * run.lower_bound_s()
 
 
+@pytest.mark.parametrize("count", [1, 2, 4])
+@pytest.mark.parametrize("known", [True, False])
+def test_the_makespan_of_a_matrix_is_near_its_lower_bound(count: int, known: bool) -> None:
+    chosen = random.Random(count)  # noqa: S311  # nothing to keep secret
+    on_each = [chosen.choice((0.4, 0.4, 0.4, 1.6)) for _ in range(20)]
+    seconds = [*on_each * count, *(chosen.choice((0.4, 1.6)) for _ in range(20))]
+    wanted = [frozenset(board) for board in NAMES[:count] for _ in on_each] + [PLAIN] * 20
+    run = SimulatedRun(seconds, wanted, NAMES[:count], 4, dict(enumerate(seconds)) if known else {})
+
+    assert run.run() <= 1.1 * max(sum(on_each), run.lower_bound_s())
+    assert run.setups == count
+
+
 @pytest.mark.parametrize("order", ["first", "last", "interleaved", "random"])
 def test_a_board_is_set_up_once_when_durations_are_known(order: str) -> None:
     seconds, wanted = suite(order, "skewed", 2)

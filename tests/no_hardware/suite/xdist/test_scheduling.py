@@ -34,6 +34,9 @@ class FakeSuite:
     def boards(self, config, requirements=(), workers=0):
         return CARDS
 
+    def listed_boards(self, config):
+        return []
+
     def give_back(self, config, serial):
         note(not_needed=serial)
 
