@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hil.evidence.measurement import Measurement
 
 __all__ = ["FAILURES", "Attempt", "AttemptBench", "AttemptOutcome", "RunFacts"]
 
@@ -90,6 +94,7 @@ class Attempt:
         mean_watts: Mean power of the DUT while it was on, or over the whole test if it was on too briefly;
             None if not traced.
         message: First line of its error.
+        numbers: The numbers that it measured.
     """
 
     nodeid: str
@@ -102,3 +107,4 @@ class Attempt:
     teardown_s: float = 0.0
     mean_watts: float | None = None
     message: str = ""
+    numbers: tuple[Measurement, ...] = ()

@@ -234,4 +234,5 @@ class HistoryPlugin:
             teardown_s=took_s.get("teardown", 0.0),
             mean_watts=float(watts) if watts else None,
             message=recorded.message,
+            numbers=tuple(recorded.numbers),
         )

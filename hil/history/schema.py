@@ -25,7 +25,7 @@ __all__ = [
 MESSAGE_SIZE: Final = 300
 """How many characters of a message are stored."""
 
-VERSION = 2
+VERSION = 3
 
 _BENCH = """(
   id INTEGER PRIMARY KEY, board TEXT NOT NULL, firmware TEXT NOT NULL, place TEXT NOT NULL,
@@ -47,6 +47,20 @@ _TALLY = (
   ON CONFLICT(run_id, bench_id) DO UPDATE SET ran=ran+1, failed=failed+excluded.failed; END""",
 )
 
+_NUMBERS = (
+    """CREATE TABLE measure(
+  id INTEGER PRIMARY KEY, test_id INTEGER NOT NULL REFERENCES test, name TEXT NOT NULL, unit TEXT NOT NULL,
+  UNIQUE(test_id, name, unit))""",
+    # The attempt has the same bench, so that a check of the reference would cost a scan for nothing.
+    """CREATE TABLE number(
+  measure_id INTEGER NOT NULL REFERENCES measure, run_id INTEGER NOT NULL REFERENCES run ON DELETE CASCADE,
+  attempt INTEGER NOT NULL, position INTEGER NOT NULL, bench_id INTEGER NOT NULL,
+  value REAL NOT NULL, below REAL, above REAL,
+  PRIMARY KEY(measure_id, run_id, attempt, position)) WITHOUT ROWID""",
+    "CREATE INDEX number_by_run ON number(run_id)",
+)
+"""Numbers of attempts; `position` is the place among all numbers of the attempt."""
+
 SCHEMA = (
     """CREATE TABLE run(
   id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, began_s REAL NOT NULL, host TEXT NOT NULL,
@@ -63,6 +77,7 @@ SCHEMA = (
     "CREATE INDEX attempt_by_test ON attempt(test_id, run_id, number, outcome, bench_id, call_s)",
     "CREATE INDEX attempt_by_outcome ON attempt(run_id, outcome, bench_id, test_id)",
     *_TALLY,
+    *_NUMBERS,
     f"PRAGMA user_version = {VERSION}",
 )
 
@@ -78,6 +93,7 @@ UPGRADES = {
   WHERE number=1 AND outcome != {AttemptOutcome.SKIPPED:d} GROUP BY run_id, bench_id""",
         "PRAGMA user_version = 2",
     ),
+    2: (*_NUMBERS, "PRAGMA user_version = 3"),
 }
 """Statements that upgrade each older version to the next one."""
 
@@ -92,9 +108,10 @@ def _definition(statement: str) -> tuple[str, str, str]:
 _MADE = {one for one in SCHEMA if one.startswith("CREATE")}
 _MADE_BY: Final = {
     1: {
-        *map(_definition, _MADE - {f"CREATE TABLE bench{_BENCH}", *_TALLY}),
+        *map(_definition, _MADE - {f"CREATE TABLE bench{_BENCH}", *_TALLY, *_NUMBERS}),
         _definition(f"CREATE TABLE bench{_BENCH_1}"),
     },
+    2: set(map(_definition, _MADE - set(_NUMBERS))),
     VERSION: set(map(_definition, _MADE)),
 }
 """The definition of everything in the database, by version."""
@@ -138,12 +155,18 @@ _TEXTS = {
     "test": ("nodeid",),
     "bench": ("board", "firmware", "place", "image"),
     "attempt": ("verdict", "message"),
+    "measure": ("name", "unit"),
+    "number": (),
 }
-_NUMBERS = {
+_REALS = {
     "run": ("began_s", "boards", "ended_s", "exit_status"),
     "bench": ("simulated",),
     "attempt": ("number", "outcome", "setup_s", "call_s", "teardown_s", "mean_watts"),
+    "number": ("attempt", "position", "value", "below", "above"),
 }
+_GREATEST = {"number": "9e999"}
+"""What the numbers of a table must be below, if not 1e11: infinity, for what tests measure."""
+
 _OUTCOMES = ", ".join(str(int(one)) for one in AttemptOutcome)
 
 WRONG_ROWS = {
@@ -151,8 +174,9 @@ WRONG_ROWS = {
         (
             *(f"typeof({name}) != 'text'" for name in texts),
             *(
-                f"{name} IS NOT NULL AND NOT (typeof({name}) IN ('integer', 'real') AND abs({name}) < 1e11)"
-                for name in _NUMBERS.get(table, ())
+                f"{name} IS NOT NULL AND NOT (typeof({name}) IN ('integer', 'real') "
+                f"AND abs({name}) < {_GREATEST.get(table, '1e11')})"
+                for name in _REALS.get(table, ())
             ),
             *((f"outcome NOT IN ({_OUTCOMES})",) if table == "attempt" else ()),
         )
@@ -174,5 +198,16 @@ MERGE = (
   JOIN theirs.bench AS b ON b.id=a.bench_id JOIN main.bench ON bench.board=b.board
   AND bench.firmware=b.firmware AND bench.place=b.place AND bench.simulated=b.simulated
   AND bench.image=b.image""",
+    """INSERT OR IGNORE INTO measure(test_id, name, unit)
+  SELECT test.id, name, unit FROM theirs.measure AS m
+  JOIN theirs.test AS t ON t.id=m.test_id JOIN main.test ON test.nodeid=t.nodeid""",
+    """INSERT OR IGNORE INTO number
+  SELECT measure.id, run.id, n.attempt, n.position, a.bench_id, n.value, n.below, n.above
+  FROM theirs.number AS n
+  JOIN theirs.run AS r ON r.id=n.run_id JOIN main.run ON run.key=r.key
+  JOIN theirs.measure AS m ON m.id=n.measure_id
+  JOIN theirs.test AS t ON t.id=m.test_id JOIN main.test ON test.nodeid=t.nodeid
+  JOIN main.measure ON measure.test_id=test.id AND measure.name=m.name AND measure.unit=m.unit
+  JOIN main.attempt AS a ON a.run_id=run.id AND a.test_id=test.id AND a.number=n.attempt""",
 )
 """Insert what another history, attached as `theirs`, has and this one lacks."""

@@ -6,11 +6,13 @@ Each attempt is written as soon as it is known, so that a killed run leaves all 
 from __future__ import annotations
 
 import sqlite3
+from collections import defaultdict
 from contextlib import contextmanager, suppress
 from dataclasses import astuple
 from typing import TYPE_CHECKING, Self
 
 from hil.errors import HistoryError
+from hil.evidence.measurement import Measurement
 from hil.history.models import Attempt, AttemptBench, AttemptOutcome, RunFacts
 from hil.history.schema import (
     MESSAGE_SIZE,
@@ -144,16 +146,30 @@ class History:
             "WHERE key=? ORDER BY nodeid, number",
             (key,),
         )
+        numbers = self._numbers_of(key)
         return [
             Attempt(
                 nodeid,
                 AttemptOutcome(outcome),
                 number,
                 AttemptBench(board, firmware, place, bool(simulated), image),
-                *rest,
+                *(*rest, tuple(numbers.get((nodeid, number), ()))),
             )
             for nodeid, outcome, number, board, firmware, place, simulated, image, *rest in rows
         ]
+
+    def _numbers_of(self, key: str) -> dict[tuple[str, int], list[Measurement]]:
+        """Return the numbers of each attempt of a run, by node id and number of the attempt."""
+        rows = self.read(
+            "SELECT nodeid, attempt, name, value, unit, below, above FROM number "
+            "JOIN run ON run.id=run_id JOIN measure ON measure.id=measure_id JOIN test ON test.id=test_id "
+            "WHERE key=? ORDER BY position",
+            (key,),
+        )
+        found: dict[tuple[str, int], list[Measurement]] = defaultdict(list)
+        for nodeid, attempt, *rest in rows:
+            found[nodeid, attempt].append(Measurement(*rest))
+        return found
 
     def delete_before(self, time_s: float) -> int:
         """Delete the runs that began before a time, in seconds since 1970, and return how many.
@@ -163,6 +179,7 @@ class History:
         """
         with self.writing():
             removed = self.connection.execute("DELETE FROM run WHERE began_s < ?", (time_s,)).rowcount
+            self.connection.execute("DELETE FROM measure WHERE id NOT IN (SELECT measure_id FROM number)")
             for table in ("test", "bench"):
                 self.connection.execute(
                     f"DELETE FROM {table} WHERE id NOT IN (SELECT {table}_id FROM attempt)"
@@ -185,6 +202,25 @@ class History:
                 (
                     *(run, one.number, one.outcome, one.verdict, one.setup_s, one.call_s, one.teardown_s),
                     *(one.mean_watts, one.message[:MESSAGE_SIZE], one.nodeid, *bench),
+                ),
+            )
+            self._insert_numbers(run, one)
+
+    def _insert_numbers(self, run: int, attempt: Attempt) -> None:
+        execute = self.connection.execute
+        for position, one in enumerate(attempt.numbers):
+            execute(
+                "INSERT OR IGNORE INTO measure(test_id, name, unit) SELECT id, ?, ? FROM test WHERE nodeid=?",
+                (one.name, one.unit, attempt.nodeid),
+            )
+            execute(
+                "INSERT OR IGNORE INTO number SELECT measure.id, ?, ?, ?, bench_id, ?, ?, ? "
+                "FROM test JOIN measure ON measure.test_id=test.id "
+                "JOIN attempt ON attempt.test_id=test.id AND run_id=? AND number=? "
+                "WHERE nodeid=? AND name=? AND unit=?",
+                (
+                    *(run, attempt.number, position, one.value, one.below, one.above),
+                    *(run, attempt.number, attempt.nodeid, one.name, one.unit),
                 ),
             )
 

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hil.errors import HistoryError
+from hil.evidence.measurement import Measurement
 from hil.history.merge import merge_history
 from hil.history.models import Attempt, AttemptBench, AttemptOutcome, RunFacts
 from hil.history.store import History
@@ -27,6 +28,10 @@ ATTEMPTS = [
         number,
         AttemptBench(board, "0.09", "place", True, image),
         call_s=test / 8,
+        numbers=tuple(
+            Measurement(name, value, "s", below=9.0 if number > 1 else None)
+            for name, value in (("boot", test + 0.5), ("boot", 2.0), ("idle", -1e12))[: 3 - test]
+        ),
     )
     for test in range(3)
     for number, outcome in ((1, AttemptOutcome.FAILED), (2, AttemptOutcome.PASSED))
@@ -108,6 +113,7 @@ def test_history_of_version_1_is_upgraded(tmp_path: Path) -> None:
     with History(path) as history:
         assert [len(history.attempts(key)) for key in ("one", "two")] == [3, 0]
         assert content_of(history)["tally"] == [("one", "0df10035", 2, 2)]
+        assert [one.numbers for one in history.attempts("one")] == [(), (), ()]
         assert history.connection.execute("PRAGMA foreign_key_check").fetchall() == []
         history.add("two", ATTEMPTS)
         assert history.attempts("two") == ATTEMPTS
@@ -122,9 +128,27 @@ def test_merge_history_refuses_what_is_no_history(tmp_path: Path) -> None:
         assert history.runs() == []
 
 
+def as_version_2(path: Path) -> Path:
+    """Convert a history to version 2, which has no numbers."""
+    with closing(sqlite3.connect(path)) as old, old:
+        old.execute("DROP TABLE number")
+        old.execute("DROP TABLE measure")
+        old.execute("PRAGMA user_version=2")
+    return path
+
+
+def test_history_of_version_2_is_upgraded(tmp_path: Path) -> None:
+    path = as_version_2(filled(tmp_path / "h.db", {"one": ({0, 1}, True), "two": (set(), False)}))
+
+    with History(path) as history:
+        assert [one.numbers for one in history.attempts("one")] == [(), ()]
+        history.add("two", ATTEMPTS)
+        assert history.attempts("two") == ATTEMPTS
+
+
 def as_version_1(path: Path) -> Path:
     """Convert a history to version 1."""
-    with sqlite3.connect(path) as old:
+    with sqlite3.connect(as_version_2(path)) as old:
         old.execute("PRAGMA foreign_keys=OFF")
         old.execute("DROP TRIGGER tally_attempt")
         old.execute("DROP TABLE tally")
@@ -162,6 +186,9 @@ def test_hil_history_merge_refused_leaves_no_empty_history(tmp_path: Path, other
         "UPDATE attempt SET outcome=77",
         "UPDATE attempt SET call_s='long'",
         "UPDATE bench SET board=x'00'",
+        "UPDATE number SET value=9e999",
+        "UPDATE number SET below='high'",
+        "UPDATE measure SET unit=x'00'",
     ],
 )
 def test_merge_history_refuses_values_that_hil_never_writes(tmp_path: Path, change: str) -> None:

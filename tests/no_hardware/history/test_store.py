@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hil.errors import HistoryError
+from hil.evidence.measurement import Measurement
 from hil.history.merge import merge_history
 from hil.history.models import Attempt, AttemptBench, AttemptOutcome, RunFacts
 from hil.history.sqlite import connect_read_only
@@ -25,9 +26,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 BOARD = AttemptBench("0df10035", "0.09", "bench-1", simulated=True)
+NUMBERS = (
+    Measurement("boot", 12.5, "s", 20.0),
+    Measurement("boot", 13.0, "s"),
+    Measurement("<", -1e300, ""),
+)
 ATTEMPTS = [
     Attempt("test_a.py::test_b", AttemptOutcome.FAILED, 1, BOARD, "", 1.0, 2.0, 3.0, 4.5, "assert 1 == 2"),
-    Attempt("test_a.py::test_b", AttemptOutcome.PASSED, 2, BOARD),
+    Attempt("test_a.py::test_b", AttemptOutcome.PASSED, 2, BOARD, numbers=NUMBERS),
     Attempt("test_a.py::test_c", AttemptOutcome.SKIPPED, verdict="absent"),
 ]
 WRITER = """
@@ -86,9 +92,9 @@ def test_delete_before_leaves_nothing_of_a_run(tmp_path: Path) -> None:
     with History(filled(tmp_path / "h.db", "one", "two")) as history:
         history.delete_before(1.0)
 
-        tables = ("run", "attempt")
+        tables = ("run", "attempt", "number", "measure")
         counts = [history.connection.execute(f"SELECT count(*) FROM {one}").fetchone()[0] for one in tables]  # noqa: S608
-        assert counts == [1, len(ATTEMPTS)]
+        assert counts == [1, len(ATTEMPTS), len(NUMBERS), 2]
 
 
 def test_history_keeps_the_attempts_of_a_killed_writer(tmp_path: Path) -> None:
