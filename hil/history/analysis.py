@@ -11,6 +11,7 @@ from hil.history.durations import call_times_s, possibly_slower
 from hil.history.findings import AlwaysSkipped, Analysis, Failing, Flaky, Slower, TiedToBoard
 from hil.history.models import AttemptOutcome
 from hil.history.nights import future_runs, missing_nights, problems_of_newest
+from hil.history.numbers.drift import find_drifts
 from hil.history.statistics import slower_p, wilson
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ def analyze(window: Window, now_s: float | None = None) -> Analysis:
     analysis.no_board.sort()
     analysis.skipping = _skipping(window)
     analysis.slower = _slower(window)
+    analysis.drifted = find_drifts(window)
     return analysis
 
 

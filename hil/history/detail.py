@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from hil.history.findings import AlwaysSkipped, Failing, Flaky, Slower, TiedToBoard
+    from hil.history.numbers.drift import Drift
     from hil.history.window import Window
 
-__all__ = ["of_board", "of_test"]
+__all__ = ["of_board", "of_test", "one_board"]
 
 _SHOWN_ATTEMPTS = 20
 _SHOWN_TESTS = 10
@@ -40,7 +41,7 @@ def of_test(window: Window, text: str, board: str = "") -> tuple[dict[str, Any],
         HistoryError: No test, more than one test, or no board has that name.
     """
     number, name = _one_test(window, text)
-    serial = _one_board(window, board) if board else ""
+    serial = one_board(window, board) if board else ""
     attempts = _attempts_of(window, number, serial)
     findings = _findings_about(window, name)
     boards = {key: counts for key, counts in window.by_board(number).items() if serial in {"", key}}
@@ -74,7 +75,7 @@ def of_board(window: Window, text: str) -> tuple[dict[str, Any], list[str]]:
     Raises:
         HistoryError: No board has that name.
     """
-    serial = _one_board(window, text)
+    serial = one_board(window, text)
     runs, failing = _runs_on(window, serial), _tests_on(window, serial)
     counts = window.boards.get(serial, Counts())
     others = sum(window.boards.values(), Counts()) - counts
@@ -117,7 +118,12 @@ def _one_test(window: Window, text: str) -> tuple[int, str]:
     raise HistoryError(f"{len(found)} tests have {text!r} in their names", why=some, remedy="give more of it")
 
 
-def _one_board(window: Window, text: str) -> str:
+def one_board(window: Window, text: str) -> str:
+    """Return the serial number of a board, or of the board at a place.
+
+    Raises:
+        HistoryError: No board or place has that name.
+    """
     found = _boards_like(window, text)
     if found:
         return found[0]
@@ -130,8 +136,8 @@ def _one_board(window: Window, text: str) -> str:
 def _findings_about(window: Window, name: str) -> list[str]:
     """Return the findings about the test."""
     analysis = analyze(window)
-    found: list[Failing | TiedToBoard | AlwaysSkipped | Flaky | Slower] = [*analysis.failing, *analysis.tied]
-    found += [*analysis.skipping, *analysis.flaky, *analysis.slower]
+    found: list[Failing | TiedToBoard | AlwaysSkipped | Flaky | Slower | Drift] = [*analysis.failing]
+    found += [*analysis.tied, *analysis.drifted, *analysis.skipping, *analysis.flaky, *analysis.slower]
     told = [str(one).removeprefix(f"{name}: ") for one in found if one.test == name]
     told += ["fixed"] if name in analysis.fixed else []
     return told + (["fails now, on a board that fails others, too"] if name in analysis.there else [])

@@ -9,6 +9,7 @@ from hil.history.nights import day_of
 
 if TYPE_CHECKING:
     from hil.history.attribution import Counts, Suspicion
+    from hil.history.numbers.drift import Drift
 
 __all__ = ["AlwaysSkipped", "Analysis", "Failing", "Flaky", "Slower", "TiedToBoard"]
 
@@ -157,6 +158,7 @@ class Analysis:
         fixed: Tests that failed in the previous run and pass now.
         flaky: Tests that fail now and then.
         slower: Tests that take longer than before.
+        drifted: Numbers that are not what they were.
         skipping: Tests that have been skipped for some time.
     """
 
@@ -172,6 +174,7 @@ class Analysis:
     fixed: list[str] = field(default_factory=list)
     flaky: list[Flaky] = field(default_factory=list)
     slower: list[Slower] = field(default_factory=list)
+    drifted: list[Drift] = field(default_factory=list)
     skipping: list[AlwaysSkipped] = field(default_factory=list)
 
     def data(self) -> dict[str, Any]:
@@ -191,5 +194,5 @@ class Analysis:
         parts += [f"fail now, on that board alone: {', '.join(self.there)}"] if self.there else []
         parts += [*self.failing, *self.tied]
         parts += [f"{test}: fixed" for test in self.fixed]
-        parts += [*self.skipping, *self.flaky, *self.slower]
+        parts += [*self.drifted, *self.skipping, *self.flaky, *self.slower]
         return [str(part) for part in parts]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["fisher", "slower_p", "wilson"]
+__all__ = ["fisher", "ranks_of", "slower_p", "wilson"]
 
 
 def fisher(failed_here: int, ran_here: int, failed_elsewhere: int, ran_elsewhere: int) -> float:
@@ -48,7 +48,7 @@ def slower_p(earlier: Sequence[float], later: Sequence[float]) -> float:
     if not n or not m:
         return 1.0
     everything = sorted([(value, 0) for value in earlier] + [(value, 1) for value in later])
-    ranks, tied = _ranks([value for value, _ in everything])
+    ranks, tied = ranks_of([value for value, _ in everything])
     u = sum(rank for rank, (_, side) in zip(ranks, everything, strict=True) if side) - m * (m + 1) / 2
     variance = n * m / 12 * ((n + m + 1) - tied / ((n + m) * (n + m - 1)))
     if variance <= 0:
@@ -56,7 +56,7 @@ def slower_p(earlier: Sequence[float], later: Sequence[float]) -> float:
     return 0.5 * math.erfc((u - n * m / 2 - 0.5) / math.sqrt(2 * variance))
 
 
-def _ranks(values: Sequence[float]) -> tuple[list[float], float]:
+def ranks_of(values: Sequence[float]) -> tuple[list[float], float]:
     """Return the ranks of sorted values, with the mean rank for equal ones, and the ties' sum of t³-t."""
     starts = [0, *(index + 1 for index, (a, b) in enumerate(pairwise(values)) if a != b), len(values)]
     ranks: list[float] = []

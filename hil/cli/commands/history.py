@@ -50,6 +50,8 @@ class _TestsToo(click.Group):
 def history(context: click.Context, path: Path, nights: int, kind: str, board: str) -> Any:  # noqa: ANN401 - data of any kind
     r"""Show which tests are new, failing, fixed, flaky, slower or always skipped, and the likely cause.
 
+    Numbers that drifted are among the findings.
+
     With TEST, a node id or a part of it: show all about that test.
 
     \b
@@ -57,6 +59,7 @@ def history(context: click.Context, path: Path, nights: int, kind: str, board: s
     hil history test_boots
     hil history --board 0df10035
     hil history --nights 14 --kind nightly
+    hil history numbers boot
     hil history merge other-host.db
     hil history forget --days 365
     """
@@ -92,6 +95,34 @@ def test(context: click.Context, test: str) -> Any:  # noqa: ANN401 - as above
     with open_history(selection.path) as kept:
         data, lines = of_test(select_window(kept, selection.nights, selection.kind), test, selection.board)
     return data if context.find_root().params.get("as_json", False) else lines
+
+
+@history.command()
+@click.argument("name", required=False)
+@click.pass_context
+def numbers(context: click.Context, name: str | None) -> Any:  # noqa: ANN401 - as above
+    r"""Show the numbers that tests measured, those that drifted first.
+
+    With NAME, the name of a number or a part of it or of its test: show its values by night and board.
+
+    \b
+    hil history numbers
+    hil history numbers boot
+    hil history --board left numbers boot
+    """
+    from hil.history.detail import one_board  # noqa: PLC0415 - as above
+    from hil.history.numbers.listing import all_numbers, numbers_like  # noqa: PLC0415 - as above
+
+    selection: _HistorySelection = context.obj
+    as_json = context.find_root().params.get("as_json", False)
+    with open_history(selection.path) as kept:
+        window = select_window(kept, selection.nights, selection.kind)
+        if name is None:
+            data, lines = all_numbers(window)
+            return data if as_json else lines
+        serial = one_board(window, selection.board) if selection.board else ""
+        found, lines = numbers_like(window, name, serial)
+    return found if as_json else lines
 
 
 @history.command()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from hil.evidence.measurement import Measurement
 from hil.history.analysis import Analysis, analyze
 from hil.history.models import Attempt, AttemptBench, AttemptOutcome, RunFacts
 from hil.history.store import History
@@ -54,6 +55,20 @@ class Truths:
             missed=(rng.randrange(3, 40), rng.randrange(45, 87)),
         )
 
+    @property
+    def measuring(self) -> list[int]:
+        """Tests that measure a number: the first one's drifts on a board, the second one's steps."""
+        special = {self.drifting, self.skipping, self.failing, self.flaky}
+        return [test for test in range(TESTS) if test not in special][:10]
+
+    def number(self, test: int, board: str, night: int) -> Measurement:
+        """Return what a test measures in a night, the same each time."""
+        rng = random.Random(f"{self} {test} {board} {night}")  # noqa: S311 - the same quarter each time
+        value = 12 + BOARDS.index(board) / 10 + rng.gauss(0, 0.1)
+        value += 0.03 * night * (test == self.measuring[0] and board == self.bad_board)
+        value += 0.8 * (test == self.measuring[1] and night >= self.since)
+        return Measurement("boot", value, "s", below=20)
+
     def fails(self, test: int, board: str, night: int, rng: random.Random) -> bool:
         return (
             (test == self.failing and night >= self.since)
@@ -72,7 +87,8 @@ def attempts(truths: Truths, night: int, way: str, rng: random.Random) -> Iterat
                 yield Attempt(name, AttemptOutcome.SKIPPED, bench=bench)
                 continue
             failed = truths.fails(test, board, night, rng)
-            yield Attempt(name, AttemptOutcome(failed), bench=bench, call_s=call_s)
+            numbers = (truths.number(test, board, night),) if test in truths.measuring else ()
+            yield Attempt(name, AttemptOutcome(failed), bench=bench, call_s=call_s, numbers=numbers)
             if failed and way != "without repeats":
                 again = truths.fails(test, board, night, rng)
                 yield Attempt(name, AttemptOutcome(again), 2, bench=bench, call_s=call_s)
@@ -108,5 +124,15 @@ def test_analysis_names_every_planted_finding_and_nothing_else(tmp_path: Path, s
     assert numbers([one.test for one in morning.flaky]) == {truths.flaky}
     assert numbers([one.test for one in morning.slower]) == {truths.drifting}
     assert numbers([one.test for one in morning.skipping]) == {truths.skipping}
+    steps = [(truths.measuring[1], "", truths.since)] if truths.since <= 80 else []
+    drifted = [
+        (one.test, one.factor, round((one.since_s - START_S) / DAY_S))
+        for one in morning.drifted
+        if one.is_step
+    ]
+    assert [(numbers([test]), *rest) for test, *rest in drifted] == [({test}, *rest) for test, *rest in steps]
+    drifts = [one for one in morning.drifted if not one.is_step]
+    assert numbers([one.test for one in drifts]) == {truths.measuring[0]}
+    assert [(one.factor, one.value) for one in drifts] == [("board", truths.bad_board)]
     assert len(morning.nights) == 2
     assert (morning.fixed, morning.tied) == ([], [])

@@ -1,0 +1,1 @@
+"""The numbers that tests measured, over the nights: series, and what drifted."""

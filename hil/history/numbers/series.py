@@ -1,0 +1,172 @@
+"""Read the numbers of a window's runs as series: one for each number of a test, a point for each board."""
+
+from __future__ import annotations
+
+import statistics
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+
+    from hil.history.window import Window
+
+__all__ = ["NumberPoint", "NumberSeries", "changed_numbers", "count_numbers", "read_series", "without_board"]
+
+_BLOCK_RUNS = 10
+_MARKED = 2.5
+"""Standard errors by which the means of two blocks of runs differ if a number is worth a closer look."""
+
+
+@dataclass(frozen=True, slots=True)
+class NumberPoint:
+    """What a test measured in one run on one board; the median, if it measured more than once.
+
+    Attributes:
+        run: Position of the run in the window.
+        value: The number.
+        board: Serial number of the board; empty if the test had none.
+        image: Image of the run, else the one that was flashed; empty if not known.
+        below: The limit that it must be below, or None.
+        above: The limit that it must be above, or None.
+        test: The test's node id.
+    """
+
+    run: int
+    value: float
+    board: str = ""
+    image: str = ""
+    below: float | None = None
+    above: float | None = None
+    test: str = ""
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether it breaks a limit."""
+        return (self.below is not None and self.value >= self.below) or (
+            self.above is not None and self.value <= self.above
+        )
+
+
+@dataclass(slots=True)
+class NumberSeries:
+    """One number of a test over the runs.
+
+    Attributes:
+        test: The test's node id, without the name of a board in its parameters.
+        name: The number's name.
+        unit: Its unit.
+        points: Its points, by run.
+    """
+
+    test: str
+    name: str
+    unit: str
+    points: list[NumberPoint] = field(default_factory=list)
+
+    @property
+    def tests(self) -> list[str]:
+        """The node ids of its points, each once."""
+        return list(dict.fromkeys(point.test for point in self.points))
+
+    @property
+    def boards(self) -> list[str]:
+        """The boards of its points, sorted; an empty name for points without a board."""
+        return sorted({point.board for point in self.points})
+
+
+def without_board(nodeid: str, names: Iterable[str]) -> str:
+    """Return a node id without a board's name among its parameters: `t[left-fast]` on `left` is `t[fast]`."""
+    function, bracket, parameters = nodeid.removesuffix("]").partition("[")
+    if not bracket or not nodeid.endswith("]"):
+        return nodeid
+    for name in filter(None, names):
+        rest = f"-{parameters}-".replace(f"-{name}-", "-", 1)[1:-1]
+        if len(rest) < len(parameters):
+            return f"{function}[{rest}]" if rest else function
+    return nodeid
+
+
+def count_numbers(window: Window) -> int:
+    """Return how many numbers the tests of the history have, those of older nights among them."""
+    ((count,),) = window.query("SELECT count(*) FROM measure")
+    return int(count)
+
+
+def read_series(window: Window, numbers: Collection[int] | None = None) -> list[NumberSeries]:
+    """Return series in the order of tests and names.
+
+    Args:
+        window: The runs. Only boards of the newest run's kind count, real or simulated.
+        numbers: Only these numbers of the database; None for all.
+    """
+    chosen = "1" if numbers is None else f"measure_id IN ({','.join(map(str, numbers))})"
+    benches = {bench: rest for bench, *rest in window.query("SELECT id, board, place, image FROM bench")}
+    values: dict[tuple[int, int, int], list[tuple[float, float | None, float | None]]] = defaultdict(list)
+    rows = window.query(
+        "SELECT measure_id, run_id, bench_id, value, below, above FROM number "
+        f"WHERE {chosen} AND run_id IN {window.within} AND {window.like_newest} "
+        "ORDER BY measure_id, run_id, attempt, position"
+    )
+    for measure, run, bench, *rest in rows:
+        values[measure, run, bench].append((rest[0], rest[1], rest[2]))
+    return _grouped(window, values, benches)
+
+
+def _grouped(
+    window: Window,
+    values: Mapping[tuple[int, int, int], list[tuple[float, float | None, float | None]]],
+    benches: Mapping[int, list[str]],
+) -> list[NumberSeries]:
+    """Join the numbers of tests that differ only in the name of their board."""
+    sql = "SELECT measure.id, nodeid, name, unit FROM measure JOIN test ON test.id=test_id"
+    measures = {measure: rest for measure, *rest in window.query(sql)}
+    found: dict[tuple[str, str, str], NumberSeries] = {}
+    for (measure, run, bench), made in values.items():
+        nodeid, name, unit = measures[measure]
+        board, place, image = benches[bench]
+        key = without_board(nodeid, (place, board)), name, unit
+        series = found.get(key) or found.setdefault(key, NumberSeries(*key))
+        position = window.position[run]
+        value, (_, below, above) = statistics.median(one[0] for one in made), made[-1]
+        image = window.runs[position].image or image
+        series.points.append(NumberPoint(position, value, board, image, below, above, nodeid))
+    for series in found.values():
+        series.points.sort(key=lambda point: (point.run, point.board))
+    return [found[key] for key in sorted(found)]
+
+
+def changed_numbers(window: Window) -> list[int]:
+    """Return the numbers whose newest ten runs differ from the oldest ten of the window: a quick first look.
+
+    It misses changes that the scatter of boards hides.
+    """
+    if len(window.numbers) < 2 * _BLOCK_RUNS:
+        return []
+    early, late = (
+        _block(window, runs) for runs in (window.numbers[:_BLOCK_RUNS], window.numbers[-_BLOCK_RUNS:])
+    )
+    return [
+        measure
+        for measure, (count, mean, variance) in late.items()
+        if measure in early and _differ((count, mean, variance), early[measure])
+    ]
+
+
+def _block(window: Window, runs: list[int]) -> dict[int, tuple[int, float, float]]:
+    """Return count, mean and variance of each number in some runs."""
+    chosen = ",".join(f"({run})" for run in runs)
+    rows = window.query(
+        "SELECT measure.id, count(*), avg(value), avg(value * value) - avg(value) * avg(value) "
+        f"FROM measure CROSS JOIN (VALUES {chosen}) AS chosen "
+        "JOIN number ON measure_id=measure.id AND run_id=chosen.column1 "
+        f"WHERE {window.like_newest} GROUP BY measure.id"
+    )
+    return {measure: (count, mean, max(0.0, variance)) for measure, count, mean, variance in rows}
+
+
+def _differ(late: tuple[int, float, float], early: tuple[int, float, float]) -> bool:
+    error = late[2] / max(1, late[0] - 1) + early[2] / max(1, early[0] - 1)
+    apart = late[1] - early[1]
+    return apart * apart > _MARKED * _MARKED * error

@@ -1,0 +1,188 @@
+"""`hil history numbers`: every number with its newest value, and one number by night and board."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from hil.cli.main import run
+from hil.evidence.measurement import Measurement
+from hil.history.models import Attempt, AttemptBench, AttemptOutcome, RunFacts
+from hil.history.numbers import series
+from hil.history.numbers.series import changed_numbers, read_series
+from hil.history.store import History
+from hil.history.window import Window
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+DAY_S = 86_400.0
+NIGHTS = 24
+LEFT = AttemptBench("0df10035", "0.09", "left")
+RIGHT = AttemptBench("0df10036", "0.09", "right")
+TEST = "t.py::test_boot"
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Path:
+    """Nights in which `boot` jumps on both boards at the sixteenth, and `rate` stays as it is."""
+    path = tmp_path / "h.db"
+    with History(path) as history:
+        for night in range(NIGHTS):
+            run_facts = RunFacts(f"n{night}", night * DAY_S, commit="b" * 40 if night > 15 else "a" * 40)
+            history.begin_run(run_facts)
+            history.add(run_facts.key, list(attempts(night)))
+    return path
+
+
+def attempts(night: int) -> list[Attempt]:
+    boot = 12.0 + night % 3 / 10 + 8.5 * (night > 15)
+    made = [
+        Attempt(TEST, AttemptOutcome.FAILED, 1, LEFT, numbers=(Measurement("boot", boot, "s", 20.0),)),
+        Attempt(TEST, AttemptOutcome.PASSED, 2, RIGHT, numbers=(Measurement("boot", boot + 1, "s", 20.0),)),
+    ]
+    series = tuple(Measurement("rate", value, "MB/s", above=1.0) for value in (40.0, 2.0, 42.0 + night % 4))
+    return [*made, Attempt("t.py::test_rate", AttemptOutcome.PASSED, numbers=series)]
+
+
+def hil(capsys: pytest.CaptureFixture[str], path: Path, *words: str) -> tuple[int, str]:
+    status = run(["history", "--history", str(path), *words])
+    captured = capsys.readouterr()
+    return status, captured.out + captured.err
+
+
+def test_read_series_takes_the_median_of_a_series_in_a_run(kept: Path) -> None:
+    with History(kept) as history:
+        boot, rate = read_series(Window(history))
+
+    assert [point.value for point in rate.points[:3]] == [40.0, 40.0, 40.0]
+    assert (rate.unit, rate.points[0].board, rate.points[0].above) == ("MB/s", "", 1.0)
+    assert [(point.run, point.board) for point in boot.points[:2]] == [(0, "0df10035"), (0, "0df10036")]
+
+
+def test_read_series_leaves_simulated_boards_out_if_the_newest_run_had_real_ones(kept: Path) -> None:
+    with History(kept) as history:
+        simulated = AttemptBench("5im00001", simulated=True)
+        history.begin_run(RunFacts("early", -DAY_S))
+        history.add(
+            "early",
+            [Attempt(TEST, AttemptOutcome.PASSED, 1, simulated, numbers=(Measurement("boot", 1.0, "s"),))],
+        )
+
+        boot, _ = read_series(Window(history))
+
+    assert boot.boards == ["0df10035", "0df10036"]
+
+
+def test_read_series_joins_tests_that_differ_in_their_board(tmp_path: Path) -> None:
+    with History(tmp_path / "h.db") as history:
+        history.begin_run(RunFacts("n", 1.0))
+        for bench, test in ((LEFT, "t.py::test_a[left-1]"), (RIGHT, "t.py::test_a[right-1]")):
+            numbers = (Measurement("boot", 12.0, "s"),)
+            history.add("n", [Attempt(test, AttemptOutcome.PASSED, 1, bench, numbers=numbers)])
+
+        (joined,) = read_series(Window(history))
+
+    assert (joined.test, joined.boards) == ("t.py::test_a[1]", ["0df10035", "0df10036"])
+    assert joined.tests == ["t.py::test_a[left-1]", "t.py::test_a[right-1]"]
+
+
+def test_number_whose_unit_changed_is_two_series(tmp_path: Path) -> None:
+    with History(tmp_path / "h.db") as history:
+        for night, unit in enumerate(("s", "ms")):
+            history.begin_run(RunFacts(f"n{night}", night * DAY_S))
+            numbers = (Measurement("boot", 12.0, unit),)
+            history.add(f"n{night}", [Attempt(TEST, AttemptOutcome.PASSED, numbers=numbers)])
+
+        assert sorted(one.unit for one in read_series(Window(history))) == ["ms", "s"]
+
+
+def test_changed_numbers_is_a_first_look_that_finds_a_step(kept: Path) -> None:
+    with History(kept) as history:
+        window = Window(history)
+        names = dict(window.query("SELECT id, name FROM measure"))
+
+        assert [names[number] for number in changed_numbers(window)] == ["boot"]
+
+
+def test_find_drifts_of_many_numbers_takes_the_first_look(
+    kept: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = hil(capsys, kept)
+    monkeypatch.setattr("hil.history.numbers.drift._EXAMINED_ALL", 0)
+    monkeypatch.setattr(series, "_BLOCK_RUNS", 8)
+
+    assert hil(capsys, kept) == before
+    assert "boot rose since 1970-01-17" in before[1]
+
+
+def test_hil_history_numbers_tells_drifts_then_newest_values(
+    kept: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, said = hil(capsys, kept, "numbers")
+
+    commits = "at commit bbbbbbbbbb (before: aaaaaaaaaa)"
+    assert (status, said.splitlines()) == (
+        0,
+        [
+            f"{TEST}: boot rose since 1970-01-17, 12.6 s became 21.12 s (+67.6%), on both boards, {commits}",
+            f"{TEST}: boot is 21.7 s, must be below 20 s, mean 19.41 s of 20 on 0df10036  BROKEN",
+            "t.py::test_rate: rate is 45 MB/s, must be above 1 MB/s, mean 28.57 MB/s of 30",
+        ],
+    )
+
+
+def test_hil_history_numbers_as_json(kept: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    status = run(["--json", "history", "--history", str(kept), "numbers"])
+
+    data: dict[str, Any] = json.loads(capsys.readouterr().out)
+    assert (status, [one["name"] for one in data["numbers"]]) == (0, ["boot", "rate"])
+    assert data["drifted"][0]["commit"] == "b" * 40
+
+
+def test_hil_history_numbers_of_one_shows_boards_and_nights(
+    kept: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, said = hil(capsys, kept, "numbers", "boot")
+
+    lines = said.splitlines()
+    assert (status, lines[0]) == (0, f"{TEST}: boot, in 24 of 24 runs")
+    assert lines[1].startswith("boot rose since 1970-01-17")
+    assert "on 0df10035: 12 s to 20.7 s, median 12.2 s, of 24" in lines
+    assert lines[-1] == "1970-01-24  21.7 s  (must be below 20 s)  BROKEN  0df10036  bbbbbbbbbb"
+
+
+def test_hil_history_numbers_of_one_board_shows_no_other(
+    kept: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status = run(["history", "--history", str(kept), "--board", "left", "numbers", "boot"])
+    said = capsys.readouterr().out
+
+    assert (status, "0df10036" in said, "0df10035" in said) == (0, False, True)
+
+
+def test_hil_history_numbers_of_none_names_those_there_are(
+    kept: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, said = hil(capsys, kept, "numbers", "bott")
+
+    assert (status, "there are boot, rate" in said, "try: hil history numbers" in said) == (1, True, True)
+
+
+def test_hil_history_numbers_without_any_names_the_fixture(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with History(tmp_path / "h.db") as history:
+        history.begin_run(RunFacts("n", 1.0))
+
+    status, said = hil(capsys, tmp_path / "h.db", "numbers")
+
+    assert (status, "the fixture measure" in said) == (0, True)
+
+
+def test_hil_history_of_a_test_tells_its_drift(kept: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    status, said = hil(capsys, kept, "test_boot")
+
+    assert (status, "boot rose since 1970-01-17" in said) == (0, True)
