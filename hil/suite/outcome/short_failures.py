@@ -31,24 +31,30 @@ class ShortFailures:
 
     def __init__(self, config: pytest.Config) -> None:
         self._is_full = bool(config.getoption("fulltrace", default=False))
+        self._chain: list[BaseException] = []
+        self._crash: Any = None
+
+    @pytest.hookimpl(specname="pytest_runtest_makereport")  # `unittest` hands its error over `tryfirst`
+    def pytest_hide_frames(self, call: pytest.CallInfo[Any]) -> None:
+        """Hide frames of hil before pytest and its debugger see an error."""
+        if call.excinfo is None or self._is_full:
+            return
+        self._chain = list(_chain(call.excinfo.value))
+        self._crash = call.excinfo.getrepr(style="value", chain=False).reprcrash  # before frames are hidden
+        for one in self._chain:
+            _hide_frames(one)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[Any]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Hide frames of hil before pytest and its debugger see an error; leave out its causes inside hil."""
-        raised = call.excinfo
-        if raised is None or self._is_full:
-            return (yield)
-        chain = list(_chain(raised.value))
-        crash: Any = raised.getrepr(style="value", chain=False).reprcrash  # before its frames are hidden
-        for one in chain:
-            _hide_frames(one)
+        """Leave the causes inside hil out of an error's report, and give it a headline."""
+        self._chain = []
         report = yield
-        if call.excinfo is not None and call.excinfo.value is raised.value:
-            _leave_causes_out(report.longrepr, chain)
-            if isinstance(raised.value, HilError):
-                _tell_headline(item, report.longrepr, crash)
+        if self._chain and call.excinfo is not None and call.excinfo.value is self._chain[0]:
+            _leave_causes_out(report.longrepr, self._chain)
+            if isinstance(self._chain[0], HilError):
+                _tell_headline(item, report.longrepr, self._crash)
         return report
 
 

@@ -20,6 +20,8 @@ pytest_plugins = ["pytester"]
 SECRET = "hush-83461"  # noqa: S105 - it opens nothing
 
 FAILURES = """
+    import unittest
+
     import pytest
 
 
@@ -61,6 +63,15 @@ FAILURES = """
     def test_wrong_password(console, power):
         power.cycle(wait_s=0.1)
         console.login()
+
+    class TestOfUnittest(unittest.TestCase):
+        @pytest.fixture(autouse=True)
+        def take(self, console):
+            self.console = console
+
+        def test_unittest(self):
+            self.console.sendline()
+            self.console.expect("never comes", timeout_s=0.5)
 """
 
 HEADLINES = {
@@ -72,6 +83,7 @@ HEADLINES = {
     "test_time_limit": "ExpectError: 'never comes' did not come within",
     "test_run_without_login": "ExpectError: 'uname' has no shell to run in",
     "test_wrong_password": "ConsoleError: the DUT did not let root in: it answered 'Login incorrect'",
+    "test_unittest": "ExpectError: 'never comes' did not come within 0.5 s",
 }
 SIMULATOR = {"boards": 1, "speed": 10}
 
@@ -141,7 +153,7 @@ def test_the_debugger_stops_at_the_line_of_the_test(boards: str, pytester: pytes
 def failures_in(text: str) -> dict[str, list[str]]:
     """Return the lines of each failure by the test's name: from its heading to the next one."""
     body = text.partition("= FAILURES =")[2].partition("hil: hardware ledger")[0]
-    parts = re.split(r"^_+ (\w+) _+$", body, flags=re.MULTILINE)
+    parts = re.split(r"^_+ (?:\w+\.)?(\w+) _+$", body, flags=re.MULTILINE)
     return {
         name: lines.rstrip("=\n ").split("\n") for name, lines in zip(parts[1::2], parts[2::2], strict=True)
     }
