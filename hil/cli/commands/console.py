@@ -39,7 +39,7 @@ _STALLED_S = 0.3
 
 KEYS = (
     "Ctrl-]  leaves the console; the DUT keeps running",
-    "Ctrl-^  lists these keys; Ctrl-^ Ctrl-^ and Ctrl-^ Ctrl-] send Ctrl-^ and Ctrl-] to the DUT",
+    "Ctrl-^  lists these keys; after it, ^ sends Ctrl-^ to the DUT, and ] sends Ctrl-]",
     "Ctrl-B five times  enters the board's own shell; its command `console` goes back to the DUT",
     "all other keys go to the DUT, also Ctrl-C",
 )

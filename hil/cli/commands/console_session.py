@@ -30,6 +30,9 @@ LEAVE: Final = b"\x1d"
 HELP: Final = b"\x1e"
 """Ctrl-^, which few programs use."""
 
+_AFTER_HELP: Final = {b"]": LEAVE, b"^": HELP}
+"""Keys that send a key of ours to the DUT, if they are typed right after Ctrl-^."""
+
 _READ_BYTES: Final = 4096
 _HELD_BYTES: Final = 16 * 1024 * 1024
 _REST_S: Final = 0.3
@@ -68,7 +71,7 @@ class ConsoleSession:
         self._trouble: HilError | None = None
         self._newest_keys = b""
         self._show_help = show_help
-        self._next_is_literal = False
+        self._is_after_help = False
         self.has_typed_escape = False
 
     def run(self) -> None:
@@ -129,14 +132,14 @@ class ConsoleSession:
         """Return the keys for the DUT, and True if a key leaves; show the help if a key requests it."""
         for_dut = bytearray()
         for number in typed:
-            key, is_literal = bytes([number]), self._next_is_literal
-            self._next_is_literal = key == HELP and not is_literal
-            if self._next_is_literal:
+            key, is_after_help = bytes([number]), self._is_after_help
+            self._is_after_help = key == HELP
+            if key == HELP:
                 self._show_help()
-            elif key == LEAVE and not is_literal:
+            elif key == LEAVE:
                 return bytes(for_dut), True
             else:
-                for_dut += key
+                for_dut += _AFTER_HELP.get(key, key) if is_after_help else key
         return bytes(for_dut), False
 
     @contextmanager

@@ -66,19 +66,19 @@ class RecordingConsole(HangingConsole):
         self.sent += data
 
 
-def test_session_shows_help_and_sends_the_next_key_unchanged() -> None:
+def test_session_sends_its_own_keys_only_after_the_help_key() -> None:
     console: Any = RecordingConsole()
     helped: list[str] = []
     with ExitStack() as stack:
         keys, typed = pipe(stack)
         _, shown = pipe(stack)
-        os.write(typed, HELP + HELP + b"a" + HELP + LEAVE + b"b" + LEAVE + b"c")
+        os.write(typed, b"^]" + HELP + b"^a" + HELP + b"]b" + HELP + b"c" + HELP + LEAVE + b"d")
         ConsoleSession(
             console, [], ConsoleOutput(shown), keys, show_help=lambda: helped.append("shown")
         ).run()
 
-        assert until(lambda: console.sent == HELP + b"a" + LEAVE + b"b", LIMIT_S), console.sent
-    assert helped == ["shown", "shown"]
+        assert until(lambda: console.sent == b"^]" + HELP + b"a" + LEAVE + b"bc", LIMIT_S), console.sent
+    assert helped == ["shown"] * 4
 
 
 LEFT = b"\r\nExiting console mode\r\n#> "
