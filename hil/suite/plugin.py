@@ -122,7 +122,7 @@ def is_configured(config: pytest.Config) -> bool:
 
 
 class Run:
-    """The plugin.
+    """The suite in one process of a run: its options, its board, its ledger.
 
     Attributes:
         options: The options of the run.

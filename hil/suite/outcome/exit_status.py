@@ -42,7 +42,7 @@ class Status(enum.IntEnum):
 
 
 class RunStatus:
-    """The plugin, in the controller.
+    """Decides the run's exit status, in the controller.
 
     Args:
         ledger: The tally of the run.

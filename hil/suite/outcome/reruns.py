@@ -48,7 +48,7 @@ def attempts_of(item: pytest.Item) -> Attempts:
 
 
 class Repeats:
-    """The plugin, in every process of a run.
+    """Repeats tests; registered in every process of a run.
 
     Args:
         times: How often a test is repeated at most.

@@ -19,7 +19,7 @@ __all__ = ["TeardownSkips"]
 
 
 class TeardownSkips:
-    """The plugin, of use in the process that has the terminal.
+    """Corrects the counts of the process that has the terminal.
 
     Args:
         config: The run.

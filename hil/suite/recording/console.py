@@ -72,7 +72,7 @@ class KeptWhere:
 
 
 class ConsoleEvidence:
-    """The plugin.
+    """Keeps each test's console, and attaches its end to a failure.
 
     Args:
         boards: This process's board.

@@ -20,7 +20,7 @@ CONSOLE_FOLDER: Final = "console"
 
 
 class ConsoleReport:
-    """The plugin."""
+    """Prints a failed test's console once, and writes it to JUnit."""
 
     def __init__(self, plugins: pytest.PytestPluginManager) -> None:
         self._plugins = plugins

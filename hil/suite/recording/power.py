@@ -27,7 +27,7 @@ __all__ = ["PowerEvidence"]
 
 
 class PowerEvidence:
-    """The plugin: traces the power from a test's set-up to its tear-down.
+    """Traces the power from a test's set-up to its tear-down.
 
     Args:
         boards: This process's board.

@@ -27,7 +27,7 @@ __all__ = ["RunRecorder"]
 
 
 class RunRecorder:
-    """The plugin.
+    """Writes the record of a run into the folder of its evidence.
 
     Args:
         config: The run.

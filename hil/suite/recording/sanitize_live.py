@@ -17,7 +17,7 @@ __all__ = ["PlainTerminal"]
 
 
 class PlainTerminal:
-    """The plugin: leaves only printable characters, and no CI commands, in live logs and warnings."""
+    """Leaves only printable characters, and no CI commands, in live logs and warnings."""
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self, session: pytest.Session) -> None:

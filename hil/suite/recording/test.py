@@ -27,7 +27,7 @@ __all__ = ["ResultRecorder"]
 
 
 class ResultRecorder:
-    """The plugin; its wrapper is outermost, so that waiting for the board counts, too.
+    """Writes the record of each test. Its wrapper is outermost, so that waiting for the board counts, too.
 
     Args:
         config: The run.

@@ -76,7 +76,7 @@ def worker_channel(config: pytest.Config) -> WorkerChannel | None:
 
 
 class BoardScheduling:
-    """The plugin. Register it in `pytest_addoption` of a root conftest, so that `-n auto` asks it, too.
+    """Schedules tests by board. Register it in `pytest_addoption` of a root conftest: `-n auto` asks it.
 
     Args:
         suite: Knows the boards and the tests.

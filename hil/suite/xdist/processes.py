@@ -25,7 +25,7 @@ _LEDGER = "hil_ledger"
 
 
 class Processes:
-    """The plugin, in every process of a run, parallel or not.
+    """Tells workers the controller's choices, and gives it their ledgers; registered in every process.
 
     Args:
         config: The run.
