@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import importlib
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from hil.errors import UsageError
 
@@ -25,8 +25,7 @@ class Where(enum.Enum):
     NOWHERE = "nowhere"
 
 
-@dataclass(frozen=True, slots=True)
-class BoardsOption:
+class BoardsOption(NamedTuple):
     """The value of `--hil-boards`.
 
     Attributes:

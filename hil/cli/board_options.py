@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import wraps
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import click
 
@@ -17,8 +16,7 @@ __all__ = ["BoardSelection", "board_command", "boards_option", "wait_option"]
 Verb: TypeAlias = Callable[..., Any]
 
 
-@dataclass(frozen=True, slots=True)
-class BoardSelection:
+class BoardSelection(NamedTuple):
     """The board that a command uses.
 
     Attributes:

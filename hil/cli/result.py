@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 __all__ = ["KILLED", "Answer"]
 
@@ -11,8 +10,7 @@ KILLED = 128
 """Number that shells add to the signal that ended a program, for its exit status."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """Data to print, and the exit status.
 
     Attributes:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from hil.dutlink.candidate import Candidate, candidates, chip_boot_loader_seen
 from hil.dutlink.timing import Deadline, sleep
@@ -63,8 +63,7 @@ _USEFULNESS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class ProbeResult:
+class ProbeResult(NamedTuple):
     """What one probe of a board found.
 
     Attributes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from hil.dutlink.usb.protocol import PowerAction
 
@@ -13,8 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["DutEvent", "EventListener", "PowerEvent", "ResetEvent"]
 
 
-@dataclass(frozen=True, slots=True)
-class PowerEvent:
+class PowerEvent(NamedTuple):
     """A power request that is about to be sent, or whose sequence has ended.
 
     Attributes:

@@ -30,8 +30,14 @@ class PeerSocket:
     """
 
     def __init__(self, address: tuple[str, int]) -> None:
-        self.socket = socket.create_connection(address, ANSWER_LIMIT_S)
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.socket = socket.socket()
+        try:
+            self.socket.settimeout(ANSWER_LIMIT_S)
+            self.socket.connect(address)  # `create_connection` would load the IDNA codec
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        except BaseException:
+            self.socket.close()
+            raise
         self._received = bytearray()
         self._deadline = 0.0
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from typing import Any
 
 import click
@@ -76,7 +75,7 @@ def safe(  # noqa: PLR0913, PLR0917 - click gives each option by its name
 def _with_sentences(answer: Answer) -> Answer:
     """Add a sentence for each board to an answer."""
     rows = answer.value if isinstance(answer.value, list) else [answer.value]
-    return replace(answer, text="\n".join(map(_sentence, rows)))
+    return answer._replace(text="\n".join(map(_sentence, rows)))
 
 
 def _sentence(row: dict[str, Any]) -> str:

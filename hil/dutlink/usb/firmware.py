@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Self
+from typing import NamedTuple, Self
 
 from hil.errors import BoardReplyError, FirmwareTooOldError
 
@@ -14,8 +13,7 @@ _REPLY = re.compile(r"([0-9]{1,3})\.([0-9]{1,3}) git-ref: ?(\S*)\s*")
 _SHOWN = 60
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class FirmwareVersion:
+class FirmwareVersion(NamedTuple):
     """A release such as `0.09`. The digits after the dot are a number, so 0.10 is newer than 0.09.
 
     Attributes:

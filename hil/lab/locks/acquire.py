@@ -12,8 +12,7 @@ import logging
 import os
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from hil.dutlink.standard_streams import keep_standard_streams
 from hil.errors import BoardBusyError, SpoiltFileError, UsageError
@@ -52,8 +51,7 @@ LONGEST_PAUSE_S = 1.0
 """The longest sleep between two attempts while no file changes; a change wakes the process at once."""
 
 
-@dataclass(frozen=True, slots=True)
-class WaitStatus:
+class WaitStatus(NamedTuple):
     """What a process that waits for a board can tell its user.
 
     Attributes:

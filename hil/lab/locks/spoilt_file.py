@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import grp
 import os
-import shlex
 import stat
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
@@ -100,7 +99,9 @@ def _group_of(folder: Path) -> str:
 
 
 def _command_for(path: Path, facts: os.stat_result, kind: str) -> str:
-    name = shlex.quote(str(path))
+    from shlex import quote  # noqa: PLC0415 - only for an error
+
+    name = quote(str(path))
     if stat.S_ISDIR(facts.st_mode):
         return f"sudo rm -r {name}"
     return f"sudo rm {name}" if kind else f"sudo chmod 666 {name}"

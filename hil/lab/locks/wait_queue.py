@@ -15,8 +15,7 @@ import os
 import struct
 import time
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from hil.errors import SpoiltFileError, UsageError
 from hil.forked_child import forget_on_fork
@@ -38,8 +37,7 @@ SHOW_ALIVE_NS = 900_000_000
 _FLOCK = struct.Struct("hhqqi0q")  # struct flock: type, whence, start, length, pid
 
 
-@dataclass(frozen=True, slots=True)
-class Ticket:
+class Ticket(NamedTuple):
     """A waiting process.
 
     Attributes:
@@ -127,7 +125,7 @@ class QueueEntry:
         """
         now_ns = time.monotonic_ns()
         if self._ticket.needs > 1 and now_ns - self._ticket.alive_ns > SHOW_ALIVE_NS:
-            self._ticket = replace(self._ticket, alive_ns=now_ns)
+            self._ticket = self._ticket._replace(alive_ns=now_ns)
             with suppress(SpoiltFileError):
                 _write(self._descriptor, self._path, self._slot, _padded(self._ticket))
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,11 +23,14 @@ __all__ = ["TOKEN_NAME", "check_folders", "check_owner", "read_token"]
 TOKEN_NAME = "hil-token"  # noqa: S105 - the name of a file
 """File in the state folder with the management port's token. Only the simulator's user may read it."""
 
-_SOCKETS = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
-_LOOPBACK = frozenset({"0100007F", "7F000001"})
+_SOCKETS = ("/proc/net/tcp", "/proc/net/tcp6")
+_LINE_BYTES = 150
+"""Length of a line of /proc/net/tcp. For a longer read, the kernel searches its tables for more sockets."""
+
+_LOOPBACK = frozenset({b"0100007F", b"7F000001"})
 """127.0.0.1 in /proc/net/tcp, on processors of either byte order."""
 
-_LISTENS = "0A"
+_LISTENS = b"0A"
 _LOCAL, _STATE, _USER = 1, 3, 7
 _ROOT = 0
 
@@ -86,23 +90,21 @@ def read_token(ready: Mapping[str, Any]) -> str:
 
 def _owners(port: int) -> set[int]:
     """Return the users of the sockets that a connection to 127.0.0.1 can reach; empty if not on Linux."""
-    exact, any_address = set(), set()
+    any_address = set()
     for fields in _listening():
-        address, _, number = fields[_LOCAL].partition(":")
+        address, _, number = fields[_LOCAL].partition(b":")
         if int(number, 16) == port and address in _LOOPBACK:
-            exact.add(int(fields[_USER]))
-        elif int(number, 16) == port and not address.strip("0"):
+            return {int(fields[_USER])}  # the kernel prefers the socket with the exact address
+        if int(number, 16) == port and not address.strip(b"0"):
             any_address.add(int(fields[_USER]))
-    return exact or any_address  # the kernel prefers the socket with the exact address
+    return any_address
 
 
-def _listening() -> Iterator[list[str]]:
-    for file in _SOCKETS:
-        try:
-            lines = file.read_text(encoding="ascii").splitlines()[1:]
-        except OSError:
-            continue
-        yield from (fields for line in lines if (fields := line.split())[_STATE] == _LISTENS)
+def _listening() -> Iterator[list[bytes]]:
+    for name in _SOCKETS:
+        with suppress(OSError), open(name, "rb", buffering=_LINE_BYTES) as file:  # noqa: PTH123 - buffered by lines
+            next(file, None)
+            yield from (fields for line in file if (fields := line.split())[_STATE] == _LISTENS)
 
 
 def _refused(folder: Path, why: str) -> SimulatorError:

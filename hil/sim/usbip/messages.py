@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import enum
 import struct
-from dataclasses import dataclass
+from typing import NamedTuple
 
-from hil.sim.interfaces import UsbIdentity
+from hil.sim.usb_identity import UsbIdentity
 
 __all__ = [
     "IMPORT_REQUEST_BYTES",
@@ -65,8 +65,7 @@ class ImportStatus(enum.IntEnum):
     NO_BACKEND = 0x6802
 
 
-@dataclass(frozen=True, slots=True)
-class OperationHeader:
+class OperationHeader(NamedTuple):
     """The eight bytes at the start of each request and answer before an import."""
 
     code: int
@@ -86,8 +85,7 @@ class OperationHeader:
         return cls(code, status)
 
 
-@dataclass(frozen=True, slots=True)
-class ImportRequest:
+class ImportRequest(NamedTuple):
     """The device that a client requests.
 
     Attributes:
@@ -113,8 +111,7 @@ class ImportRequest:
         return cls(busid.decode("utf-8", "replace"), sharer)
 
 
-@dataclass(frozen=True, slots=True)
-class DeviceRecord:
+class DeviceRecord(NamedTuple):
     """A device in a list or in the answer to an import.
 
     Attributes:

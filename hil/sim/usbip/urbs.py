@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 import struct
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from hil.sim.usbip.messages import WireError
 
@@ -56,8 +56,7 @@ class HostCall(enum.IntEnum):
     MAY_CONFIGURE = 6
 
 
-@dataclass(frozen=True, slots=True)
-class Submit:
+class Submit(NamedTuple):
     """A transfer to or from the device. If it is OUT, `length` bytes follow."""
 
     seqnum: int
@@ -80,8 +79,7 @@ class Submit:
         return 0 if self.is_in else self.length
 
 
-@dataclass(frozen=True, slots=True)
-class Unlink:
+class Unlink(NamedTuple):
     """Cancels the transfer `target`."""
 
     seqnum: int
@@ -93,8 +91,7 @@ class Unlink:
         return _HEADER.pack(Command.UNLINK, self.seqnum, self.devid, 0, 0, self.target, 0, 0, 0, 0, bytes(8))
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """A host call. `interface` is an interface number or another value."""
 
     seqnum: int
@@ -107,8 +104,7 @@ class Call:
         return _HEADER.pack(*basic, 0, 0, 0, 0, 0, bytes(8))
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """The answer to a transfer, an unlink or a host call.
 
     Attributes:
