@@ -10,8 +10,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
-from hil.boards.nearest import meant, nearest
 from hil.errors import UsageError
+from hil.nearest import meant, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

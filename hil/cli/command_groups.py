@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from hil.cli.common_options import SHORT
+from hil.cli.help_texts import SHORT
 from hil.errors import UsageError
+from hil.nearest import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -16,13 +16,12 @@ if TYPE_CHECKING:
 __all__ = ["CommandGroup", "Suggestion"]
 
 
-@dataclass(frozen=True, slots=True)
-class Suggestion:
+class Suggestion(NamedTuple):
     """What to type in place of a word that is no command of a group.
 
     Attributes:
         command: Text after the group's name, with `{words}` for the typed words; `--help` if no command fits.
-        why: Why the word is no command; if empty, the error lists the commands.
+        why: Why the word is no command; may be empty.
         missing: Placeholder for an argument that is missing if the word is typed alone.
     """
 
@@ -39,7 +38,8 @@ class CommandGroup(click.Group):
     """Click's group, with a command `help`, a suggestion for unknown words, and short helps that are not cut.
 
     Args:
-        suggestions: Suggestions for words that are no commands; for others the nearest command is suggested.
+        suggestions: Suggestions for words that are no commands. For other words the error names the nearest
+            command, or lists all.
         attributes: Click's.
     """
 
@@ -76,16 +76,11 @@ class CommandGroup(click.Group):
         if ctx.resilient_parsing or name.startswith("-") or self.get_command(ctx, name) is not None:
             return super().resolve_command(ctx, args)
         names = self.list_commands(ctx)
-        suggestions = self._suggestions.get(name.lower()) or _nearest(name, names)
-        raise UsageError(
-            f"{ctx.command_path} has no command {name!r}",
-            why=suggestions.why or f"it has {', '.join(names)}",
-            remedy=f"{ctx.command_path} {suggestions.typed(args)}",
-        )
+        what = f"{ctx.command_path} has no command {name!r}"
+        if suggestion := self._suggestions.get(name.lower()):
+            raise UsageError(what, why=suggestion.why, remedy=f"{ctx.command_path} {suggestion.typed(args)}")
+        if near := nearest(name, names):
+            from shlex import join  # noqa: PLC0415 - only after a typing error
 
-
-def _nearest(name: str, names: Sequence[str]) -> Suggestion:
-    from difflib import get_close_matches  # noqa: PLC0415 - only after a typing error
-
-    near = get_close_matches(name.lower(), names, n=1)
-    return Suggestion(near[0]) if near else Suggestion()
+            raise UsageError(what, remedy=join([*ctx.command_path.split(), near, *args[1:]]))
+        raise UsageError(what, why=f"it has {', '.join(names)}", remedy=f"{ctx.command_path} --help")

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from hil.cli.command_groups import CommandGroup, Suggestion
-from hil.cli.common_options import SHORT, add_common_options
+from hil.cli.common_options import add_common_options
+from hil.cli.help_texts import SHORT
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from hil.nearest import nearest
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -64,11 +66,9 @@ def _nearest_choice(parameter: click.Parameter | None, options: dict[str, Any], 
     """Return the words with the nearest choice in place of a wrong value."""
     if parameter is None or not isinstance(parameter.type, click.Choice):
         return ""
-    from difflib import get_close_matches  # noqa: PLC0415 - only after a typing error
-
     value = options.get(parameter.name or "")
-    near = get_close_matches(str(value).lower(), map(str, parameter.type.choices), n=1)
-    return _typed([near[0] if word == value else word for word in argv]) if near else ""
+    near = nearest(str(value), map(str, parameter.type.choices))
+    return _typed([near if word == value else word for word in argv]) if near else ""
 
 
 def _typed(words: Sequence[str]) -> str:

@@ -12,6 +12,7 @@ from hil.errors import BoardAbsentError, BoardBusyError, HilError, SpoiltFileErr
 from hil.lab.locks.acquire import acquire
 from hil.lab.locks.lock_dir import lock_folder
 from hil.lab.safe_state.record import newest_boards, read_record, record_name
+from hil.nearest import meant
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -125,9 +126,6 @@ def _no_board(
     unplugged = [name for name, place in lab.places.items() if place.serial not in names]
     known = [f"{name} ({serial})" if name else serial for serial, name in called.items()] + unplugged
     words = [*lab.places, *filter(None, names.values()), *names]
-    from difflib import get_close_matches  # noqa: PLC0415 - only for a mistyped name
-
-    near = get_close_matches(asked, words, n=1)
     if absent := _stored_by_absent(asked, names):
         return BoardAbsentError(
             f"board {absent}, which stores the name {asked}, was not found on {host.label}",
@@ -144,7 +142,7 @@ def _no_board(
     return BoardAbsentError(
         f"no board on {host.label}, and no place of the lab file, has the name {asked}",
         why=f"known are {', '.join(known)}{silent}" if known else "no board was found",
-        remedy=f"did you mean {near[0]}?" if near else other,
+        remedy=meant(asked, words) or other,
     )
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from hil.boards.nearest import meant, nearest
 from hil.dutlink.console.allowlist import compile_error_patterns
 from hil.errors import UsageError
+from hil.nearest import meant, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
+import shutil
+import sys
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,12 +14,24 @@ from hil.cli.board_options import boards_option
 from hil.dutlink.console.sanitize import sanitize_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 __all__ = ["boards"]
 
-_COLUMNS = ("board", "name", "state", "power", "position", "firmware", "health", "tags")
-_HEADS = ("BOARD", "NAME", "STATE", "POWER", "STICK", "FIRMWARE", "HEALTH", "TAGS")
+_HEADS = {
+    "board": "BOARD",
+    "name": "NAME",
+    "state": "STATE",
+    "power": "POWER",
+    "position": "STICK",
+    "firmware": "FIRMWARE",
+    "health": "HEALTH",
+    "tags": "TAGS",
+}
+"""The heading of each column of the table."""
+
+_SPARED = ("firmware", "tags", "position")
+"""Columns that a narrow terminal does without, in this order."""
 
 
 @click.command("boards")
@@ -28,7 +43,8 @@ def boards(ctx: click.Context, boards: str, watch: bool, times: int | None) -> A
     r"""List the boards of this host, and the places of the lab file whose board is absent.
 
     A board in use is queried only for its version, so that its run is not disturbed. Boards do not report
-    the position of the stick: it is what the host sees, or the last position that hil set.
+    the position of the stick: it is what the host sees, or the last position that hil set. A narrow terminal
+    gets fewer columns.
 
     \b
     hil boards
@@ -43,26 +59,34 @@ def boards(ctx: click.Context, boards: str, watch: bool, times: int | None) -> A
     found = BoardList(boards)
     as_json = ctx.find_root().params["as_json"]
     for rows in found.changes(times if watch else 1):
-        click.echo(json.dumps(rows) if as_json else "\n".join(_table(rows)))
+        click.echo(json.dumps(rows) if as_json else "\n".join(_table(rows, _room())))
 
 
-def _table(rows: list[dict[str, Any]]) -> Iterator[str]:
+def _table(rows: list[dict[str, Any]], room: float) -> Iterator[str]:
     if not rows:
         yield "no boards; hil doctor says why"
         return
-    shown = [list(_HEADS), *([_cell(row, column) for column in _COLUMNS] for row in rows)]
-    widths = [max(len(line[index]) for line in shown) for index in range(len(shown[0]))]
-    yield _line(shown[0], widths)
-    for row, line in zip(rows, shown[1:], strict=True):
-        yield _line(line, widths)
+    columns = {name: [head, *(_cell(row, name) for row in rows)] for name, head in _HEADS.items()}
+    spared = iter(_SPARED)
+    while max(map(len, lines := _lines(columns.values()))) > room and (name := next(spared, "")):
+        del columns[name]
+    yield lines[0]
+    for row, line in zip(rows, lines[1:], strict=True):
+        yield line
         if row["holder"]:
             yield f"  held by {row['holder']} since {row['since'] or 'an unknown time'}"
         if row["why"]:
             yield f"  {sanitize_line(row['why'])}"
 
 
-def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
-    return "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip()
+def _lines(columns: Iterable[Sequence[str]]) -> list[str]:
+    padded = [[cell.ljust(max(map(len, column))) for cell in column] for column in columns]
+    return ["  ".join(cells).rstrip() for cells in zip(*padded, strict=True)]
+
+
+def _room() -> float:
+    """Return the width of the terminal; infinite if standard output is none."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else math.inf
 
 
 def _cell(row: dict[str, Any], column: str) -> str:

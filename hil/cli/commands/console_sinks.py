@@ -7,7 +7,7 @@ import json
 import time
 from typing import TYPE_CHECKING, BinaryIO, Final, Protocol, TextIO
 
-from hil.cli.terminal_modes import TerminalModes
+from hil.cli.commands.terminal_modes import TerminalModes
 from hil.dutlink.console.board_shell import dut_output
 from hil.dutlink.console.sanitize import CiCommandFilter, SanitizingDecoder, sanitize_text
 from hil.dutlink.console.transcript import Chunk, Mark, MarkKind

@@ -13,7 +13,7 @@ import click
 from hil.cli.command_groups import CommandGroup
 from hil.cli.param_types import parse_size
 from hil.cli.result import Answer
-from hil.errors import UsageError
+from hil.errors import SimulatorError, UsageError
 
 __all__ = ["sim"]
 
@@ -177,7 +177,13 @@ def fault(port: int, board: str, name: str, arguments: tuple[str, ...]) -> Answe
     hil sim fault 5a1c0e01 unplug
     hil sim fault 5a1c0e01 hang on=false
     """
+    from hil.sim.management.fault_injection import check_fault  # noqa: PLC0415 - imported on use
+
     parsed = dict(_argument(text) for text in arguments)
+    try:
+        check_fault(name, parsed)
+    except SimulatorError as error:
+        raise UsageError(error.what, remedy=error.remedy) from None
     with _client(port) as client:
         client.fault(board, name, **parsed)
     return Answer({"board": board, "fault": name, **parsed}, text=f"Board {board} has the fault {name} now.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import tomllib
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ from pydantic import ValidationError
 from hil.errors import UsageError
 from hil.lab.config.place import LabContent, LoginEntry, Place
 from hil.lab.config.toml_lines import line_of
+from hil.nearest import meant, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -243,10 +243,9 @@ def _hint(path: Sequence[str]) -> str:
     """Return what the unknown key at the end of `path` probably means, or an empty string."""
     key, known = path[-1], _known_keys(path)
     folded = key.lower().replace("-", "_")
-    near = difflib.get_close_matches(folded, known, n=1, cutoff=0.7)
-    meant = next(iter(near), None) or _OTHER_WORDS.get(folded)
-    if meant in known:
-        return f"did you mean {meant}?"
+    word = nearest(folded, known, likeness=0.7) or _OTHER_WORDS.get(folded)
+    if word in known:
+        return f"did you mean {word}?"
     if len(path) == 1 and (folded in Place.model_fields or _OTHER_WORDS.get(folded) in Place.model_fields):
         return "put it under a [place.NAME]"
     if folded in LoginEntry.model_fields:
@@ -255,5 +254,4 @@ def _hint(path: Sequence[str]) -> str:
         return f"put {folded} into the place, outside of its login"
     if folded == "name":
         return "a place's name is in its heading: [place.NAME]"
-    near = difflib.get_close_matches(folded, known, n=1, cutoff=0.5)
-    return f"did you mean {near[0]}?" if near else ""
+    return meant(folded, known)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import termios
 import warnings
@@ -17,6 +16,7 @@ from hil.dutlink.power.sequence import PowerSequence
 from hil.dutlink.wiring import UP_TIMEOUT_S
 from hil.errors import SequenceError
 from hil.lab.safe_state.policy import FORCE_OFF, LEAVE, OFF
+from hil.nearest import nearest
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -97,9 +97,9 @@ def _pace(number: float) -> float:
 def _policy(text: str) -> str:
     if text in _POLICIES:
         return text
-    near = difflib.get_close_matches(text, _POLICIES, n=1)
-    meant = f"; did you mean {near[0]}?" if near else ""
-    allowed = f"it is {', '.join(_POLICIES)}, or a power sequence such as aL,w10{meant}"
+    near = nearest(text, _POLICIES, likeness=0.6)
+    question = f"; did you mean {near}?" if near else ""
+    allowed = f"it is {', '.join(_POLICIES)}, or a power sequence such as aL,w10{question}"
     try:
         orders = PowerSequence.parse(text).steps
     except SequenceError as error:

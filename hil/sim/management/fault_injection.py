@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from hil.errors import SimulatorError
+from hil.nearest import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from hil.sim.slot import SimulatedSlot
 
-__all__ = ["FAULT_NAMES", "FaultInjector"]
+__all__ = ["FAULT_NAMES", "FaultInjector", "check_fault"]
 
 _Arguments = dict[str, Any]
 
@@ -172,10 +173,8 @@ class FaultInjector:
 
     def begin(self, name: str, given: _Arguments) -> None:
         """Begin or end a fault by name; raise SimulatorError if the name or an argument is wrong."""
-        fault = _FAULTS.get(name)
-        if fault is None:
-            raise SimulatorError(f"unknown fault {name!r}", remedy="one of " + ", ".join(_FAULTS))
-        arguments = _arguments(name, fault, given)
+        arguments = check_fault(name, given)
+        fault = _FAULTS[name]
         fault.begin(self._slot, arguments)
         if fault.end_arguments is None:
             return
@@ -211,8 +210,19 @@ class FaultInjector:
         return active
 
 
-def _arguments(name: str, fault: _Fault, given: _Arguments) -> _Arguments:
-    """Return all arguments, with defaults and converted types; raise SimulatorError if one is wrong."""
+def check_fault(name: str, given: _Arguments) -> _Arguments:
+    """Return all arguments of a fault, with defaults and converted types.
+
+    Raises:
+        SimulatorError: The name or an argument is wrong.
+    """
+    fault = _FAULTS.get(name)
+    if fault is None:
+        near = nearest(name, _FAULTS)
+        raise SimulatorError(
+            f"unknown fault {name!r}",
+            remedy=f"did you mean {near}?" if near else "one of " + ", ".join(_FAULTS),
+        )
     unknown = given.keys() - fault.arguments.keys()
     if unknown:
         known = ", ".join(fault.arguments) or "none"

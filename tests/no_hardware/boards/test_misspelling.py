@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from hil.boards.misspelling import KnownWords
-from hil.boards.nearest import meant
 from hil.boards.requirements import BoardInfo, BoardRequirement
+from hil.nearest import meant
 
 CARDS = [
     BoardInfo("03f306a2", "alice", frozenset({"jetson", "nvme"})),

@@ -17,7 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hil.cli.commands.settings import NAMES
-from hil.cli.common_options import EXAMPLES, commands_below, complete_board
+from hil.cli.common_options import commands_below, complete_board
+from hil.cli.help_texts import EXAMPLES
 from hil.cli.main import cli, run
 from hil.dutlink.settings import Settings
 from hil.history.models import RunFacts
@@ -90,7 +91,11 @@ def test_json_option_makes_errors_data_before_and_after_the_command(
 
 @pytest.mark.parametrize(
     ("typed", "meant"),
-    [(["pwoer", "on"], "hil power"), (["power", "onn"], "hil power on"), (["sim", "falt"], "hil sim fault")],
+    [
+        (["pwoer", "on"], "hil power on"),
+        (["power", "onn"], "hil power on"),
+        (["sim", "falt"], "hil sim fault"),
+    ],
 )
 def test_command_that_does_not_exist_leads_to_the_one_that_was_meant(
     typed: list[str], meant: str, capsys: pytest.CaptureFixture[str]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import contextmanager
+from dataclasses import asdict
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
@@ -10,6 +12,7 @@ import pytest
 
 from hil.cli.commands import board_list
 from hil.cli.commands.board_list import BoardList, BoardRow
+from hil.cli.commands.boards import _table
 from hil.dutlink.discovery import ProbeResult
 from hil.errors import BoardBusyError, BoardLostError, HilError, SpoiltFileError, Verdict
 from hil.lab.locks.acquire import acquire
@@ -127,3 +130,21 @@ def test_boards_names_the_newest_cause_of_a_board_that_is_not_safe(
 
 def test_boards_has_no_trouble_at_first() -> None:
     assert (BoardRow(SERIAL).health, BoardRow(SERIAL).why) == ("ok", "")
+
+
+@pytest.mark.parametrize(
+    ("room", "heads"),
+    [
+        (math.inf, "BOARD NAME STATE POWER STICK FIRMWARE HEALTH TAGS"),
+        (60, "BOARD NAME STATE POWER STICK HEALTH TAGS"),
+        (55, "BOARD NAME STATE POWER STICK HEALTH"),
+        (20, "BOARD NAME STATE POWER HEALTH"),
+    ],
+)
+def test_boards_leaves_columns_out_on_a_narrow_terminal(room: float, heads: str) -> None:
+    row = BoardRow(SERIAL, "jetson", ["orin"], "0.09", "present", "off", "off", 0.0)
+
+    head, line = _table([asdict(row)], room)
+
+    assert (head.split(), line.split()[0]) == (heads.split(), SERIAL)
+    assert len(line) <= max(room, len("5a1c0e01  jetson  present  off, 0.00 W  ok"))

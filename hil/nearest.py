@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -26,7 +25,9 @@ def nearest(word: str, known: Iterable[str], likeness: float = 0.5) -> str:
 @lru_cache(maxsize=1024)  # asked for each marker of thousands of tests, which have few different ones
 def _nearest(word: str, known: tuple[str, ...], likeness: float) -> str:
     by_folded = {one.lower(): one for one in known}
-    near = difflib.get_close_matches(word.lower(), by_folded, n=1, cutoff=likeness)
+    from difflib import get_close_matches  # noqa: PLC0415 - only after a typing error
+
+    near = get_close_matches(word.lower(), by_folded, n=1, cutoff=likeness)
     return by_folded[near[0]] if near else ""
 
 
