@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hil.dutlink.timing import Deadline
 from hil.lab.locks.lease import holder_of
 from hil.lab.locks.lock_dir import lock_folder
+from hil.process_stat import process_stat
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
 __all__ = ["OwnRun"]
 
@@ -51,8 +51,5 @@ class OwnRun:
 
 def _is_worker_of(controller: int, pid: int) -> bool:
     """Return True if a process is another child of the controller; its command may have any name."""
-    if pid == os.getpid():
-        return False
-    with suppress(OSError, ValueError, IndexError):
-        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1]) == controller
-    return False
+    stat = process_stat(pid) if pid != os.getpid() else None
+    return stat is not None and stat.parent == controller

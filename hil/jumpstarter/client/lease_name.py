@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from hil.process_stat import process_stat
+
 if TYPE_CHECKING:
     from collections.abc import Collection
 
 __all__ = ["LeaseName"]
 
 _PATTERN = re.compile(r"hil-([0-9a-f]{8})-([0-9]+)-([0-9]+)-[0-9a-f]{6}")
-_ENDED = {"Z", "X"}  # states of a process that has ended, though its parent may not have waited for it yet
-_START_FIELD = 19  # of /proc/PID/stat, after the command's name: starttime, in clock ticks since boot
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +66,5 @@ def _this_machine() -> str:
 
 def _start_of(pid: int) -> int | None:
     """Return when a process was started, in clock ticks since boot, or None if it has ended."""
-    try:
-        facts = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return None
-    fields = facts.rpartition(")")[2].split()
-    return None if fields[0] in _ENDED else int(fields[_START_FIELD])
+    stat = process_stat(pid)
+    return stat.started if stat is not None and not stat.has_ended else None

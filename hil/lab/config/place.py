@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 
-from hil.dutlink.dut.secret import Secret
 from hil.dutlink.patterns.incremental_match import compile_pattern
 from hil.dutlink.patterns.search import compile_user_pattern
 from hil.dutlink.power.sequence import PowerSequence
-from hil.dutlink.wiring import UP_TIMEOUT_S
+from hil.dutlink.wiring import UP_TIMEOUT_S, Secret
 from hil.errors import SequenceError
 from hil.lab.safe_state.policy import FORCE_OFF, LEAVE, OFF
 from hil.nearest import nearest

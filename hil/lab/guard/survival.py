@@ -11,6 +11,8 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from hil.process_stat import process_stat
+
 __all__ = ["FIRST_NAME", "INIT_NAME", "Danger", "find_dangers", "is_first"]
 
 INIT_NAME = "hil-init"
@@ -128,8 +130,8 @@ def _above(root: Path, pid: int) -> list[int]:
     """Return the ancestors of a process, the nearest first."""
     line: list[int] = []
     while pid > 1 and len(line) < _MOST_ABOVE:
-        stat = _text(root / f"proc/{pid}/stat").rpartition(")")[2].split()
-        pid = int(stat[1]) if len(stat) > 1 else 0
+        stat = process_stat(pid, root / "proc")
+        pid = stat.parent if stat is not None else 0
         line.append(pid)
     return line
 

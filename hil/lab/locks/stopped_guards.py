@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hil.process_stat import process_stat
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -34,9 +36,6 @@ __all__ = [
 
 GUARD_NAME = "hil-guard"
 """The name of a guard process that `ps` shows, in `comm` and as the first word of the command line."""
-
-_STOPPED = frozenset("Tt")
-"""Stopped by a signal, and stopped by a debugger (proc(5), `stat`)."""
 
 _END_S = 2.0
 
@@ -74,10 +73,8 @@ def is_guard(pid: int) -> bool:
 
 def is_stopped(pid: int) -> bool:
     """Return True if a process is stopped; False if it runs, has ended, or cannot be inspected."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0].decode() in _STOPPED
-    except (OSError, IndexError):
-        return False
+    stat = process_stat(pid)
+    return stat is not None and stat.is_stopped
 
 
 def end_stopped_guards(descriptor: int) -> list[int]:

@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from hil.lab.locks.stopped_guards import is_guard
+from hil.process_stat import process_stat
 
 __all__ = ["adopt_orphans", "end_descendants", "guards", "reap", "wait_for_guards"]
 
@@ -92,8 +93,7 @@ def _children() -> dict[int, list[int]]:
     children: dict[int, list[int]] = {os.getpid(): []}
     for entry in Path("/proc").iterdir():
         if entry.name.isdecimal():
-            with suppress(OSError, ValueError):
-                state, parent = (entry / "stat").read_bytes().rpartition(b")")[2].split()[:2]
-                if state not in {b"Z", b"X"}:
-                    children.setdefault(int(parent), []).append(int(entry.name))
+            stat = process_stat(int(entry.name))
+            if stat is not None and not stat.has_ended:
+                children.setdefault(stat.parent, []).append(int(entry.name))
     return children

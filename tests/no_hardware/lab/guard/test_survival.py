@@ -49,7 +49,7 @@ class Machine:
         folder = self.root / f"proc/{pid}"
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "comm").write_text(f"{name}\n")
-        (folder / "stat").write_text(f"{pid} ({name}) S {parent} 0 0\n")
+        (folder / "stat").write_text(f"{pid} ({name}) S {parent}{' 0' * 50}\n")
         (folder / "status").write_text(f"Name:\t{name}\nCapEff:\t{caps}\n")
 
     def namespace(self, name: str) -> None:
