@@ -15,7 +15,7 @@ from hil.dutlink.pins import Pins
 from hil.dutlink.power.power import Power
 from hil.dutlink.usb.firmware import check_firmware
 from hil.dutlink.usb.protocol import CLOCK_MARGIN, ConfigKey
-from hil.dutlink.usb.request_count import uncounted
+from hil.dutlink.usb.request_log import uncounted
 from hil.dutlink.wiring import Wiring
 from hil.errors import BoardFaultError, HilError
 

@@ -1,16 +1,49 @@
-"""What the lab file says about one board's surroundings: console, stick, and login of the DUT."""
+"""What the lab file says about one board's surroundings: console, stick, login and password of the DUT."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
-
-from hil.dutlink.dut.secret import Secret
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["UP_TIMEOUT_S", "Login", "Wiring"]
+__all__ = ["HIDDEN", "UP_TIMEOUT_S", "Login", "Secret", "SecretBytes", "Wiring"]
+
+HIDDEN: Final = "***"
+"""The text that is shown in place of a secret."""
+
+
+class Secret(str):
+    """Text that is shown as `***`."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return HIDDEN
+
+    def encode(self, encoding: str = "utf-8", errors: str = "strict") -> SecretBytes:
+        """Return the same as secret bytes."""
+        return SecretBytes(super().encode(encoding, errors))
+
+
+class SecretBytes(bytes):
+    """Bytes that are shown as `***`; so are their slices, and the results of adding to them."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return HIDDEN
+
+    __str__ = __repr__
+
+    def __getitem__(self, key: Any) -> Any:  # noqa: ANN401 - a number, or secret bytes
+        got = super().__getitem__(key)
+        return SecretBytes(got) if isinstance(got, bytes) else got
+
+    def __add__(self, more: object) -> SecretBytes:
+        return SecretBytes(bytes(self) + more) if isinstance(more, bytes) else NotImplemented
+
 
 UP_TIMEOUT_S = 120.0
 """The default time that a DUT may take to come up, in seconds."""

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from hil.dutlink.storage.stick_path import size_bytes, usb_disks
 from hil.dutlink.storage.storage import Position
-from hil.dutlink.storage.usb_disks import size_bytes, usb_disks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,7 +10,7 @@ import pytest
 from anyio import EndOfStream, create_task_group
 from jumpstarter.streams.common import create_memory_stream
 
-from hil.jumpstarter.exporter.access_queue import AccessQueue
+from hil.jumpstarter.exporter.base_driver import AccessQueue
 from hil.jumpstarter.exporter.session import ExporterSession
 from hil.jumpstarter.exporter.stick_service import StickService
 from hil.jumpstarter.protocol import heartbeat

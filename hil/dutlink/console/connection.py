@@ -16,7 +16,7 @@ from hil.dutlink.console.expect import Expecter
 from hil.dutlink.console.port import ConsolePort
 from hil.dutlink.console.transcript import MarkKind, Transcript
 from hil.dutlink.timing import until
-from hil.dutlink.usb.request_count import count_request
+from hil.dutlink.usb.request_log import count_request
 from hil.errors import ConsoleError
 
 if TYPE_CHECKING:

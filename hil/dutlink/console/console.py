@@ -15,10 +15,10 @@ from hil.dutlink.dut.boot_wait import wait_for_pattern
 from hil.dutlink.dut.command import CommandResult, run_command
 from hil.dutlink.dut.login import credentials, log_in
 from hil.dutlink.dut.prompt import PROMPT, PromptTracker
-from hil.dutlink.dut.secret import Secret
 from hil.dutlink.noun import Noun
 from hil.dutlink.timing import Deadline, outer_limit, sleep
 from hil.dutlink.usb.access import Access
+from hil.dutlink.wiring import Secret
 from hil.errors import ExpectError
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from hil.dutlink.console.tty import Tty, open_tty
 from hil.dutlink.console.tty_reader import ReadPacing, TtySource
 from hil.dutlink.usb.access import Access
 from hil.dutlink.usb.error_mapping import ErrorSource, translate
-from hil.dutlink.usb.request_count import record_error
+from hil.dutlink.usb.request_log import record_error
 from hil.errors import ConsoleError, ConsoleLostError
 from hil.forked_child import OwnDescriptors
 

@@ -12,9 +12,9 @@ from hil.dutlink.console.sanitize import sanitize_text
 from hil.dutlink.dut.boot_stage import Stage, boot_prompt, may_press_enter, stage_of
 from hil.dutlink.dut.login_questions import LOGIN_PROMPT, PASSWORD, Question, question_in, waits_for_answer
 from hil.dutlink.dut.prompt import PROMPT, describe_prompt, nothing_follows, pattern_at_end
-from hil.dutlink.dut.secret import Secret
 from hil.dutlink.dut.shell_escapes import last_line
 from hil.dutlink.timing import Deadline
+from hil.dutlink.wiring import Secret
 from hil.errors import BootLoaderError, ConsoleError, ExpectError, UsageError
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ in and out at the mux's times, while there is no stick.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from hil.dutlink.storage.mux_timing import EVEN_S, LEAVES_WITHIN_S, SLOWEST_S, Arrival
 from hil.dutlink.storage.usb_sockets import UsbDisk, connected_s, devices_by_socket, disks_by_socket
@@ -23,33 +23,25 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-__all__ = ["Mux", "MuxWatch", "WaitLimits"]
+__all__ = ["MuxTurns", "MuxWatch"]
 
 _ROUNDS = 6
 _SETTLE_S = 0.3
 
 
-class Mux(Protocol):
-    """The mux of one board."""
-
-    def detach(self) -> None:
-        """Turn the storage off."""
-        ...
-
-    def attach(self) -> None:
-        """Call `MuxWatch.begin`, turn the storage to the host, and call `MuxWatch.turned`."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
-class WaitLimits:
-    """How long to wait.
+class MuxTurns:
+    """How to turn the mux of one board while it is watched, and how long to wait each time.
 
     Attributes:
+        detach: Turns the storage off.
+        attach: Calls `MuxWatch.begin`, turns the storage to the host, and calls `MuxWatch.turned`.
         appears_s: Seconds to wait for a disk to come.
         goes_s: Seconds to wait for a disk to go.
     """
 
+    detach: Callable[[], None]
+    attach: Callable[[], None]
     appears_s: float
     goes_s: float
 
@@ -175,15 +167,14 @@ class MuxWatch:
         """Return these sockets without those of other boards' sticks."""
         return frozenset(sockets) - self.ignored
 
-    def prove(self, seen: dict[str, Arrival], mux: Mux, limits: WaitLimits) -> Arrival | None:
+    def prove(self, seen: dict[str, Arrival], turns: MuxTurns) -> Arrival | None:
         """Run rounds until one proves a disk; return None if no disk comes any more.
 
         The disk may be at another socket than the learned one, even at that of another board's stick.
 
         Args:
             seen: The disks that came with *host*.
-            mux: Turns the storage.
-            limits: How long to wait each time.
+            turns: Turns the storage.
 
         Raises:
             StickAmbiguousError: Other disks come and go all the time.
@@ -191,12 +182,12 @@ class MuxWatch:
         followed, in_a_row = "", 0
         disks: set[str] = set()
         for _ in range(_ROUNDS):
-            gone = self._go(seen, mux, limits.goes_s)
-            mux.attach()
+            gone = self._go(seen, turns)
+            turns.attach()
             wanted = self.watched(gone.soon) or gone.soon
             last_s = max((seen[socket].after_s for socket in wanted if socket in seen), default=0.0)
-            settled_s = max(self.slowest_s, min(last_s, limits.appears_s) + self._even_s)
-            came = self.wait_for_disks(limits.appears_s, wanted, settled_s)
+            settled_s = max(self.slowest_s, min(last_s, turns.appears_s) + self._even_s)
+            came = self.wait_for_disks(turns.appears_s, wanted, settled_s)
             disks |= {str(one.disk) for one in (*seen.values(), *came.values())}
             follower = self._follower(seen, gone, came)
             in_a_row = in_a_row + 1 if follower and follower.disk.socket == followed else int(bool(follower))
@@ -229,10 +220,10 @@ class MuxWatch:
         moved = self.watched({*gone.left, *gone.came, *came})
         return mine[0] if rivals <= {socket} and moved <= {socket} else None
 
-    def _go(self, seen: dict[str, Arrival], mux: Mux, limit_s: float) -> _Departures:
+    def _go(self, seen: dict[str, Arrival], turns: MuxTurns) -> _Departures:
         """Turn the storage off, and watch which disks go."""
         before = disks_by_socket(self._sys)
-        mux.detach()
+        turns.detach()
         off, gone = Deadline(0.0), _Departures()
         last_s = 0.0
 
@@ -246,7 +237,7 @@ class MuxWatch:
             last_s = at_s
             return bool(self.watched(gone.left) & seen.keys())
 
-        until(look, limit_s)
+        until(look, turns.goes_s)
         sleep(self._settle_s)  # another disk may go just after it
         look()
         return gone

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
-from hil.dutlink.storage.mux_follower import WaitLimits
+from hil.dutlink.storage.mux_follower import MuxTurns
 from hil.dutlink.storage.stick_node import APPEARS_WITHIN_S, GOES_WITHIN_S
 from hil.dutlink.storage.stick_use import DetachReason, DiskUse, check_detach
 from hil.dutlink.usb.protocol import Request, StorageAction
@@ -141,8 +141,7 @@ class StickMux:
             StickMissingError: The stick did not come in time.
             BoardLostError, BoardTimeoutError: Neither did the stick come, nor does the board answer.
         """
-        mux = _WatchedMux(partial(self._set_watched_position, reason), self._node, self._turns)
-        disk = self._node.wait(timeout_s, mux, WaitLimits(APPEARS_WITHIN_S, GOES_WITHIN_S))
+        disk = self._node.wait(timeout_s, self._watched_turns(reason))
         if disk is None:
             self._link.wait_ready()
             raise self._node.missing(timeout_s)
@@ -184,30 +183,17 @@ class StickMux:
             self.set_position(Position.OFF, reason)
         return time.monotonic() - self._turned_at_s
 
-    def _set_watched_position(self, reason: DetachReason, position: Position, after: int) -> int:
-        return self.set_position(position, reason, after=after)
+    def _watched_turns(self, reason: DetachReason) -> MuxTurns:
+        """Return turns that fail once another thread has turned the mux."""
+        last = self._turns
 
+        def turn(position: Position) -> None:
+            nonlocal last
+            last = self.set_position(position, reason, after=last)
 
-class _WatchedMux:
-    """The mux while it is watched; turning it fails once another thread has turned it.
+        def attach() -> None:
+            self._node.note_before()
+            turn(Position.HOST)
+            self._node.turned()
 
-    Args:
-        set_position: Turns the mux, unless it was turned since a turn of that number.
-        node: The stick's node, which is told before and after the stick may come.
-        turns: The number of the last turn.
-    """
-
-    def __init__(self, set_position: Callable[[Position, int], int], node: StickNode, turns: int) -> None:
-        self._set_position = set_position
-        self._node = node
-        self._turns = turns
-
-    def detach(self) -> None:
-        """Turn the storage off."""
-        self._turns = self._set_position(Position.OFF, self._turns)
-
-    def attach(self) -> None:
-        """Turn the storage to the host."""
-        self._node.note_before()
-        self._turns = self._set_position(Position.HOST, self._turns)
-        self._node.turned()
+        return MuxTurns(partial(turn, Position.OFF), attach, APPEARS_WITHIN_S, GOES_WITHIN_S)

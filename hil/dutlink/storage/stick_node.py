@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from hil.dutlink.storage.host_lock import HostLock
 from hil.dutlink.storage.learned_sticks import LearnedSticks
-from hil.dutlink.storage.mux_follower import Mux, MuxWatch, WaitLimits
+from hil.dutlink.storage.mux_follower import MuxWatch
 from hil.dutlink.storage.mux_timing import LEAVES_WITHIN_S, SLOWEST_S, Arrival
 from hil.dutlink.storage.stick_errors import stick_missing, stick_moved, stick_stayed, two_media
 from hil.dutlink.storage.stick_path import StickPath
@@ -22,6 +22,7 @@ from hil.flash.disk.users import is_of_this_system
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from hil.dutlink.storage.mux_follower import MuxTurns
     from hil.dutlink.storage.usb_sockets import StickMemory
     from hil.dutlink.usb.access import Access
     from hil.errors import StickMissingError
@@ -159,7 +160,7 @@ class StickNode:
         if self._watch is not None:
             self._watch.turned()
 
-    def wait(self, timeout_s: float, mux: Mux, limits: WaitLimits) -> UsbDisk | None:
+    def wait(self, timeout_s: float, turns: MuxTurns) -> UsbDisk | None:
         """Wait until the stick is there, can be used, and is proven; return None if it does not come.
 
         The lock for learning is held until `end_watch`. A stick whose socket is not known must go and come
@@ -167,8 +168,7 @@ class StickNode:
 
         Args:
             timeout_s: How long it may take to come the first time, in seconds.
-            mux: Turns the storage.
-            limits: How long to wait each time after that.
+            turns: Turns the storage, and says how long to wait each time after that.
 
         Raises:
             StickAmbiguousError: Other disks come and go.
@@ -185,7 +185,7 @@ class StickNode:
             if watch.only is not None and (others := watch.elsewhere()):
                 raise stick_moved(self._serial, watch.only, others)
             return None
-        proven = self.learned.matching(arrivals) or self._proven(watch, arrivals, mux, limits)
+        proven = self.learned.matching(arrivals) or self._proven(watch, arrivals, turns)
         if proven is None:
             return None
         if len(proven.disk.media) > 1:
@@ -208,9 +208,7 @@ class StickNode:
         may_include_stick = watch.only in arrivals if watch.only else watch.watched(arrivals)
         return arrivals if may_include_stick else {}
 
-    def _proven(
-        self, watch: MuxWatch, arrivals: dict[str, Arrival], mux: Mux, limits: WaitLimits
-    ) -> Arrival | None:
+    def _proven(self, watch: MuxWatch, arrivals: dict[str, Arrival], turns: MuxTurns) -> Arrival | None:
         """Watch the mux turn, while no other board of the host turns its mux to learn.
 
         Raises:
@@ -225,7 +223,7 @@ class StickNode:
         # during the round cannot come back before the round ends.
         self._is_alone = True
         try:
-            proven = watch.prove(arrivals, mux, limits)
+            proven = watch.prove(arrivals, turns)
         finally:
             self._is_alone = False
             self._arrival_lock.release()

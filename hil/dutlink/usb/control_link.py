@@ -27,8 +27,7 @@ from hil.dutlink.usb.protocol import (
     ReadKey,
     Request,
 )
-from hil.dutlink.usb.request_count import count_request, record_error
-from hil.dutlink.usb.request_log import OK, LastRequests
+from hil.dutlink.usb.request_log import OK, LastRequests, count_request, record_error
 from hil.errors import (
     BoardFaultError,
     BoardLostError,

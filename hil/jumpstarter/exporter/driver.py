@@ -19,7 +19,7 @@ from hil.boards.address import Where, parse_boards
 from hil.boards.sources import source_of
 from hil.dutlink.discovery import serials_on
 from hil.errors import BoardAbsentError, UsageError
-from hil.jumpstarter.exporter.access_queue import access_queue_of
+from hil.jumpstarter.exporter.base_driver import access_queue_of
 from hil.jumpstarter.exporter.hil_drivers import PinsDriver, SettingsDriver, WholeBoardDriver
 from hil.jumpstarter.exporter.stock_drivers import ConsoleDriver, PowerDriver, StorageDriver
 from hil.jumpstarter.exporter.tenant import ExportedBoard, Tenant

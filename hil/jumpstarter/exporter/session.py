@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from anyio import create_task_group, move_on_after
 
+from hil.dutlink.storage.stick_path import size_bytes
 from hil.dutlink.storage.storage import Position
-from hil.dutlink.storage.usb_disks import size_bytes
 from hil.dutlink.usb.protocol import VENDOR_OUT, Request, StorageAction
 from hil.errors import HilError
 from hil.jumpstarter.protocol import heartbeat
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from anyio.abc import ObjectStream
 
     from hil.dutlink.storage.storage import Storage
-    from hil.jumpstarter.exporter.access_queue import AccessQueue
+    from hil.jumpstarter.exporter.base_driver import AccessQueue
     from hil.jumpstarter.exporter.tenant import Tenant
 
 __all__ = ["ExporterSession", "watch_stick"]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from hil.dutlink.usb.request_count import RequestsSince
+from hil.dutlink.usb.request_log import RequestsSince
 from hil.suite.marker_arguments import observes_only
 from hil.suite.markers import Kind, kind_of
 from hil.suite.outcome.user_properties import describe_caught, describe_requests, describe_untested

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from hil.dutlink.usb.request_count import uncounted
+from hil.dutlink.usb.request_log import uncounted
 from hil.evidence.records import file_stem
 from hil.suite.hook_errors import contained, told
 from hil.suite.markers import Kind, kind_of

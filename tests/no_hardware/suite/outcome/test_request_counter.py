@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.dutlink.usb.request_count import RequestsSince, count_request, request_count, uncounted
+from hil.dutlink.usb.request_log import RequestsSince, count_request, request_count, uncounted
 from hil.suite.outcome.exit_status import Status
 
 if TYPE_CHECKING:

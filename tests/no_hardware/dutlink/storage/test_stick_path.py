@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hil.dutlink.storage.host_lock import HostLock
-from hil.dutlink.storage.usb_disks import by_id_name, size_bytes, usb_disks
+from hil.dutlink.storage.stick_path import by_id_name, size_bytes, usb_disks
 from hil.dutlink.storage.usb_sockets import disks_by_socket
 from hil.errors import StorageError
 from hil.sim.host.sysfs import SysFolder, UsbNames
