@@ -1,4 +1,4 @@
-"""A pytest plugin of one hook: name the line that a repository's conftest.py lacks for the fixtures of hil.
+"""A pytest plugin that names the line that a repository's conftest.py lacks for fixtures and options of hil.
 
 The entry point `pytest11` loads this module into every pytest run of an environment that has hil, also into
 runs that do not use it. So it imports nothing of hil and adds no option, fixture or marker.
@@ -15,10 +15,26 @@ if TYPE_CHECKING:
 
 __all__ = ["FIXTURES"]
 
-FIXTURES: Final = ("dutlink", "power", "storage", "console", "pins")
+FIXTURES: Final = ("dutlink", "power", "storage", "console", "pins", "measure")
 """The fixtures of `hil.plugin`."""
 
-_HINT: Final = 'hint: hil has a fixture {name!r}; put pytest_plugins = ["hil.plugin"] into {conftest}'
+_HINT: Final = '{what}; put pytest_plugins = ["hil.plugin"] into {conftest}'
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_load_initial_conftests(
+    early_config: pytest.Config, parser: pytest.Parser, args: list[str]
+) -> Generator[None]:
+    """Refuse an option of hil that no conftest.py added; pytest would only call it unrecognized.
+
+    Raises:
+        pytest.UsageError: The line is missing.
+    """
+    yield
+    options = [arg.partition("=")[0] for arg in args if arg.startswith("--hil-")]
+    if options and not hasattr(parser.parse_known_args(args), "hil_boards"):
+        conftest = early_config.rootpath / "conftest.py"
+        raise pytest.UsageError(_HINT.format(what=f"{options[0]} is an option of hil", conftest=conftest))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -31,6 +47,7 @@ def pytest_runtest_makereport(
     if isinstance(error, pytest.FixtureLookupError) and error.argname in FIXTURES:
         told: Any = report.longrepr
         if hasattr(told, "errorstring") and not item.config.pluginmanager.has_plugin("hil-run"):
-            hint = _HINT.format(name=error.argname, conftest=item.config.rootpath / "conftest.py")
+            what = f"hint: hil has a fixture {error.argname!r}"
+            hint = _HINT.format(what=what, conftest=item.config.rootpath / "conftest.py")
             told.errorstring = f"{told.errorstring}\n{hint}"
     return report

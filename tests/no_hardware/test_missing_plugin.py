@@ -35,6 +35,25 @@ def test_hint_names_the_line_and_its_file(pytester: pytest.Pytester, name: str) 
     assert HINT.format(name, pytester.path / "conftest.py") in result.stdout.str()
 
 
+@pytest.mark.parametrize("option", ["--hil-boards=sim:1", "--hil-require"])
+def test_option_without_the_plugin_names_the_line(pytester: pytest.Pytester, option: str) -> None:
+    pytester.makepyfile("def test_it(): pass")
+
+    result = run(pytester, option)
+
+    line = f'pytest_plugins = ["hil.plugin"] into {pytester.path / "conftest.py"}'
+    said = f"ERROR: {option.partition('=')[0]} is an option of hil; put {line}"
+    assert (result.ret, said in result.stderr.str()) == (pytest.ExitCode.USAGE_ERROR, True)
+
+
+def test_unknown_option_stays_an_error_of_pytest(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest('pytest_plugins = ["hil.plugin"]')
+
+    result = run(pytester, "--hil-boards=none", "--hil-bords=none")
+
+    result.stderr.fnmatch_lines(["*unrecognized arguments: --hil-bords=none"])
+
+
 def test_hint_comes_from_an_xdist_worker_too(pytester: pytest.Pytester) -> None:
     pytester.makepyfile("def test_it(power): pass")
 
