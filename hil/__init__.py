@@ -1,9 +1,9 @@
 """A hardware-in-the-loop test suite for DUTLink boards: its public names.
 
 For tests: the types of the fixtures (`from hil import Console, Power`) and the errors that a test may catch.
-For programs: `this_host()`, `list_boards(host)` and `open_board(host)`. pytest loads the suite by
-`pytest_plugins = ["hil.plugin"]`. Modules of this package are private unless a page of the documentation
-names them.
+For programs: `this_host()`, `list_boards(host)` and `open_board(host)`, which leases the board. pytest loads
+the suite by `pytest_plugins = ["hil.plugin"]`. Modules of this package are private unless a page of the
+documentation names them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Final
 from hil.old_paths import OldPaths
 
 if TYPE_CHECKING:
-    from hil.dutlink.board import Board, open_board
+    from hil.boards.open_board import open_board
+    from hil.dutlink.board import Board
     from hil.dutlink.console.console import Console
     from hil.dutlink.discovery import list_boards
     from hil.dutlink.host import Host
@@ -70,7 +71,7 @@ _MODULES: Final = {
     "StorageError": "hil.errors",
     "UnavailableError": "hil.errors",
     "list_boards": "hil.dutlink.discovery",
-    "open_board": "hil.dutlink.board",
+    "open_board": "hil.boards.open_board",
     "this_host": "hil.lab.this_host",
 }
 

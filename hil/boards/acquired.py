@@ -6,6 +6,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
+from weakref import WeakMethod
 
 from hil.boards.search import GLANCE_S
 from hil.dutlink.discovery import ProbeResult, probe
@@ -31,7 +32,7 @@ COLD_S = 2.0
 """Seconds without power before a DUT counts as cold, as in `power.cycle`; the meter settles in that time."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, weakref_slot=True)
 class AcquiredBoard:
     """An open board and the right to it.
 
@@ -70,7 +71,7 @@ class AcquiredBoard:
         self.replaced = False
         held_boards.add(self.host, board.serial)
         if self.lease is not None:
-            self.lease.on_guard_lost = self._refuse_unguarded
+            self.lease.on_guard_lost = _weakly(self._refuse_unguarded)
             if self.lease.guard_error is not None:
                 self._refuse_unguarded(self.lease.guard_error)
         self.on_open(self)
@@ -208,6 +209,17 @@ class AcquiredBoard:
             self.board.close()
             if self.lease is not None:
                 record_name(self.lease.folder, self.board)  # its user may have stored another
+
+
+def _weakly(method: Callable[[GuardError], None]) -> Callable[[GuardError], None]:
+    """Return a function that calls a method of an object, and does not keep that object alive."""
+    reference = WeakMethod(method)
+
+    def call(error: GuardError) -> None:
+        if (found := reference()) is not None:
+            found(error)
+
+    return call
 
 
 def _lost_error(serial: str, error: HilError | None) -> BoardLostError:

@@ -1,4 +1,4 @@
-"""The token of a run's lease, in the environment of the programs that its tests start."""
+"""The tokens of this process's leases, in the environment of the programs that it starts."""
 
 from __future__ import annotations
 
@@ -7,24 +7,42 @@ import threading
 
 from hil.dutlink.inherited_lease import LEASED
 
-__all__ = ["pass_token", "remove_token"]
+__all__ = ["inherited_token", "pass_token", "remove_token", "withdraw_token"]
 
-_own_tokens: set[str] = set()
+_own_tokens: list[str] = []
+_inherited = ""
+"""The token with which this process was started, while one of its own has its place; empty: none."""
+
+
+def inherited_token() -> str:
+    """Return the token of the lease under which this process was started; empty if there is none."""
+    token = os.environ.get(LEASED, "")
+    return _inherited if token in _own_tokens else token
 
 
 def pass_token(token: str) -> None:
-    """Put the token of this process's lease into its environment, in place of an earlier one.
+    """Put the token of this process's lease into its environment, in place of any other.
 
-    The token stays there after the lease has ended, so that hil refuses programs that start later: a thread
-    that a test left running may start them. A token of another process, which this one inherited, is kept.
+    The token stays there after the lease has ended, unless it is withdrawn, so that hil refuses programs that
+    start later: a thread that a test left running may start them.
     """
-    if os.environ.get(LEASED, "") in {"", *_own_tokens}:
-        _own_tokens.add(token)
-        os.environ[LEASED] = token
+    global _inherited  # noqa: PLW0603 - the environment is one, too
+    _inherited = inherited_token()
+    _own_tokens.append(token)
+    os.environ[LEASED] = token
+
+
+def withdraw_token(token: str) -> None:
+    """Remove the token of a lease that has ended; an earlier one, or the inherited one, takes its place."""
+    if token in _own_tokens:
+        passed = os.environ.get(LEASED) in _own_tokens
+        _own_tokens.remove(token)
+        if passed:
+            _set(_own_tokens[-1] if _own_tokens else _inherited)
 
 
 def remove_token(before: frozenset[threading.Thread]) -> None:
-    """Remove this process's token from its environment, for a program that goes on after its run.
+    """Restore the environment for a program that goes on after its run.
 
     Does nothing if a thread that the run started still runs: programs that it starts must be refused.
 
@@ -32,4 +50,12 @@ def remove_token(before: frozenset[threading.Thread]) -> None:
         before: The threads that ran before the run.
     """
     if before.issuperset(threading.enumerate()) and os.environ.get(LEASED) in _own_tokens:
-        del os.environ[LEASED]
+        _own_tokens.clear()
+        _set(_inherited)
+
+
+def _set(token: str) -> None:
+    if token:
+        os.environ[LEASED] = token
+    else:
+        os.environ.pop(LEASED, None)

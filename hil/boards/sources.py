@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from hil.boards.address import Where
 from hil.dutlink.discovery import ANSWER_LIMIT_S, serials_on
 from hil.dutlink.host import Host
-from hil.errors import BoardAbsentError
+from hil.errors import BoardAbsentError, UsageError
 from hil.lab.config.lab import Lab
 from hil.lab.this_host import stick_memory, this_host
 
@@ -69,10 +69,6 @@ class BoardSource:
         """
         return {serial: serial for serial in sorted(serials_on(self.host()))}
 
-    def host_as_data(self) -> dict[str, Any] | None:
-        """Return how a guard reaches the host: a call by name, or None for this host's USB."""
-        return None
-
     def safety(self, answer_s: float = ANSWER_LIMIT_S) -> Safety:
         """Return how a guard makes a board of this source safe.
 
@@ -81,7 +77,7 @@ class BoardSource:
         """
         from hil.lab.safe_state.policy import Safety  # noqa: PLC0415 - `hil power` does without a guard
 
-        arguments = {"host": self.host_as_data(), "answer_s": answer_s}
+        arguments = {"host": self.host().recipe, "answer_s": answer_s}
         return Safety(arguments=arguments, limit_s=2 * answer_s)
 
     def safety_of(self, serial: str, answer_s: float = ANSWER_LIMIT_S) -> Safety:
@@ -143,6 +139,40 @@ class UsbSource(BoardSource):
         return this_host()
 
 
+class HostSource(BoardSource):
+    """The boards of a host that a program has made.
+
+    Args:
+        host: The host.
+        lab: The lab file of this machine.
+        wiring: The surroundings of the board that is opened; None: as the lab file has them.
+
+    Raises:
+        UsageError: No guard could reach the boards of this host.
+    """
+
+    def __init__(self, host: Host, lab: Lab | None = None, wiring: Wiring | None = None) -> None:
+        super().__init__(lab)
+        if host.recipe is None and host.backend is not None:
+            raise UsageError(
+                f"the boards of {host.label} cannot be leased by this program",
+                why="its pyusb backend belongs to this process, so no guard reaches them: if the program "
+                "were killed, the DUT would stay on",
+                remedy="hil.this_host() for USB, hil.boards.sources.simulated_host(ready) for a simulator",
+            )
+        self._host = host
+        self._wiring = wiring
+        self.is_simulated = host.recipe is not None
+
+    def host(self, serial: str | None = None, requirement: BoardRequirement | None = None) -> Host:  # noqa: ARG002 - one host for all
+        """Return the host."""
+        return self._host
+
+    def wiring_of(self, serial: str) -> Wiring:
+        """Return the surroundings that the program named, or those of the lab file."""
+        return self._wiring or super().wiring_of(serial)
+
+
 class NoSource(BoardSource):
     """The source of a run with `--hil-boards none`."""
 
@@ -202,10 +232,6 @@ class SimulatedSource(BoardSource):
     def list_names(self) -> dict[str, str]:
         """Return the boards as sim-1, sim-2 and so on: their serial numbers differ from run to run."""
         return {f"sim-{number}": board["serial"] for number, board in enumerate(self.ready()["boards"], 1)}
-
-    def host_as_data(self) -> dict[str, Any]:
-        """Return the call of `simulated_host` that makes the host in another process."""
-        return {"call": f"{__name__}:{simulated_host.__name__}", "arguments": {"ready": self.ready()}}
 
     def ready(self) -> dict[str, Any]:
         """Return the ready line of the simulator, which is started if need be.
@@ -269,4 +295,5 @@ def simulated_host(ready: dict[str, Any]) -> Host:
         sys=simulated.sys,
         stick_memory=stick_memory,
         slowest_stick_s=simulated.slowest_stick_s,
+        recipe={"call": f"{__name__}:{simulated_host.__name__}", "arguments": {"ready": ready}},
     )

@@ -214,6 +214,7 @@ def use_board_safely(
         acquired = open_leased(source, lease, terms)
     except BoardAbsentError as error:
         raise with_place(error, lab, serial) from error
+    lease.keep_lock()
     try:
         yield acquired.board, lease
     finally:

@@ -74,6 +74,7 @@ class Board(Noun):
         self.pins = Pins(link, self._record)
         self._boot_begin = 0
         self._before_turn: Callable[[], None] = lambda: None
+        self._give_back: Callable[[], None] | None = None
         self._link = link
         self._wiring = wiring
 
@@ -228,11 +229,23 @@ class Board(Noun):
         """Permission to use the board, which every transfer checks."""
         return self._link.access
 
-    def close(self) -> None:
-        """Close console and board; power, storage and pins stay as they are.
+    def close_with(self, give_back: Callable[[], None]) -> None:
+        """Let `close` call `give_back`, which makes the board safe, closes it and ends its lease."""
+        self._give_back = give_back
 
-        Later uses of this object raise `LeaseEndedError`.
+    def close(self) -> None:
+        """Close console and board; later uses of this object raise `LeaseEndedError`.
+
+        A board that a program opened by `hil.open_board` is made safe, and its lease ends. Otherwise power,
+        storage and pins stay as they are.
+
+        Raises:
+            HilError: The board was to be made safe, and that failed: its guard goes on.
         """
+        give_back, self._give_back = self._give_back, None
+        if give_back is not None:
+            give_back()
+            return
         self.access.end()
         for noun in ("storage", "console"):
             if noun in self.__dict__:  # it was used
@@ -310,7 +323,9 @@ def open_board(
     limit_s: float = ANSWER_LIMIT_S,
     console: bool = True,
 ) -> Board:
-    """Open a board. In a run, only a board that this process holds can be opened.
+    """Open a board, without a lease: for code that has one. Programs call `hil.open_board`.
+
+    In a run, only a board that this process holds can be opened.
 
     Args:
         host: Where it is plugged in.

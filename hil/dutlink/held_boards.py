@@ -91,7 +91,7 @@ class HeldBoards:
 
     def default_for(self, host: Host) -> str | None:
         """Return the board to open if none is named: in a run, one that this process holds; else None."""
-        if not self._is_restricted(host):
+        if not self.is_restricted(host):
             return None
         return next((serial for dev, serial in sorted(self._held) if dev == host.dev), None)
 
@@ -103,7 +103,7 @@ class HeldBoards:
         """
         key = (host.dev, access.serial)
         with self._lock:
-            if self._is_restricted(host) and key not in self._held:
+            if self.is_restricted(host) and key not in self._held:
                 raise NotLeasedError(
                     f"board {access.serial} was opened without a lease",
                     why="in a run, a test opens only the board that it was given: another worker, or another "
@@ -116,7 +116,8 @@ class HeldBoards:
                 access.lease = INHERITED
             self._opened.setdefault(key, WeakSet()).add(access)
 
-    def _is_restricted(self, host: Host) -> bool:
+    def is_restricted(self, host: Host) -> bool:
+        """Return True if the calling thread may open only boards that this process holds."""
         return host.dev in self._restricted and not self._depth
 
     @property

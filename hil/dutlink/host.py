@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from hil.dutlink.storage.usb_sockets import StickMemory
     from hil.flash.formats.image import Image
@@ -66,6 +66,7 @@ class Host:
     remote_stick: RemoteStorage | None = field(default=None, compare=False)
     stick_memory: Callable[[str], StickMemory] | None = field(default=None, compare=False)
     slowest_stick_s: float = SLOWEST_STICK_S
+    recipe: Mapping[str, Any] | None = field(default=None, compare=False)
 
     @property
     def remedy_for_absent(self) -> str:

@@ -21,12 +21,13 @@ from contextlib import suppress
 from typing import Final
 
 from hil.dutlink.timing import until
-from hil.errors import LeaseEndedError
+from hil.errors import LeaseEndedError, NotLeasedError
 
 __all__ = [
     "INHERITED",
     "LEASED",
     "LENT",
+    "OF_BOARD",
     "InheritedLease",
     "new_token",
     "token_hash",
@@ -39,6 +40,9 @@ LEASED: Final = "HIL_LEASE"
 
 LENT: Final = "lent"
 """The key of the token's hash in a lock file."""
+
+OF_BOARD: Final = "of_board"
+"""The key of the serial number of the leased board in a lock file."""
 
 _CONTENT_BYTES = 2048
 _FLOCK = struct.Struct("hhqqi")
@@ -64,9 +68,13 @@ def token_hash(token: str) -> str:
 
 def token_hash_in(content: bytes) -> str:
     """Return the hash of the token in a lock file's content; empty if there is none."""
+    return _word_in(content, LENT)
+
+
+def _word_in(content: bytes, key: str) -> str:
     try:
         facts = json.loads(content)
-        return str(facts.get(LENT, "")) if isinstance(facts, dict) else ""
+        return str(facts.get(key, "")) if isinstance(facts, dict) else ""
     except (ValueError, RecursionError):
         return ""
 
@@ -97,10 +105,27 @@ class InheritedLease:
         self._hash = token_hash(token)
         self._path = token.partition("@")[2]
 
-    def share(self) -> int:
+    def board(self) -> str:
+        """Return the serial number of the board while the lease lasts; empty after its end."""
+        try:
+            lock = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except OSError:
+            return ""
+        try:
+            content = os.pread(lock, _CONTENT_BYTES, 0)
+            lives = token_hash_in(content) == self._hash and _is_locked(lock)
+            return _word_in(content, OF_BOARD) if lives else ""
+        finally:
+            os.close(lock)
+
+    def share(self, serial: str) -> int:
         """Share the lock for the time of a request, and return its descriptor.
 
+        Args:
+            serial: The board that gets the request.
+
         Raises:
+            NotLeasedError: The lease is one of another board.
             LeaseEndedError: The lease has ended, or its lock file cannot be opened. A run whose lock file was
                 removed makes it again before its next test.
         """
@@ -114,9 +139,18 @@ class InheritedLease:
             ) from error
         with suppress(OSError):  # a kernel without such locks: a request may come just after the end
             fcntl.fcntl(lock, fcntl.F_OFD_SETLKW, _FLOCK.pack(fcntl.F_RDLCK, os.SEEK_SET, 0, 0, 0))
-        if token_hash_in(os.pread(lock, _CONTENT_BYTES, 0)) == self._hash and _is_locked(lock):
+        content = os.pread(lock, _CONTENT_BYTES, 0)
+        leased = _word_in(content, OF_BOARD)
+        if token_hash_in(content) == self._hash and _is_locked(lock) and leased in {serial, ""}:
             return lock
         os.close(lock)
+        if leased not in {serial, ""}:
+            raise NotLeasedError(
+                f"board {serial} was opened without a lease",
+                why=f"this program was started under a lease of board {leased}, which {LEASED} names",
+                remedy=f"use board {leased}; hil.open_board(host, {serial!r}) leases that other board, too",
+                serial=serial,
+            )
         raise LeaseEndedError(
             f"the lease that {LEASED} names has ended",
             why="this program was started by a test, or by `hil lease`, to use a board while that lease "

@@ -8,8 +8,10 @@ moments at which it disturbs no DUT.
 
 from __future__ import annotations
 
+import threading
 from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING
+from weakref import finalize
 
 from hil.dutlink.console.board_shell import restore_console_mode, run_shell_command
 from hil.dutlink.console.expect import Expecter
@@ -70,6 +72,7 @@ class ConsoleConnection:
         self._unpowered = unpowered
         self._allowance = allowance
         self._port: ConsolePort | None = None
+        self._unclosed: finalize[[ConsolePort], ConsoleConnection] | None = None
         self._expecter: Expecter | None = None
 
     @property
@@ -102,6 +105,8 @@ class ConsoleConnection:
         """Close the tty; harmless if it is not open."""
         port, self._port, self._expecter = self._port, None, None
         if port is not None:
+            if self._unclosed is not None:
+                self._unclosed.detach()
             port.close()
 
     def check(self) -> None:
@@ -161,6 +166,8 @@ class ConsoleConnection:
         tty = self._find()
         until(tty.path.exists, wait_s)
         self._port = port = ConsolePort(tty, self._serial, self._transcript, self._access)
+        self._unclosed = finalize(self, _close_in_thread, port)
+        self._unclosed.atexit = False
         self._transcript.mark(f"console {tty.path} is open", MarkKind.CONSOLE_OPEN)
         self.mode_is_uncertain = tty.is_board
         if tty.is_board and self._unpowered():
@@ -185,3 +192,8 @@ class ConsoleConnection:
             raise
         self._transcript.mark("the board is in console mode", MarkKind.HEARD)
         self.mode_is_uncertain = False
+
+
+def _close_in_thread(port: ConsolePort) -> None:
+    """Close the port of a console to which nothing refers any more, and so let others open its tty."""
+    threading.Thread(target=port.close, name=f"closer of {port.tty.path}").start()

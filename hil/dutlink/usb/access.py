@@ -64,7 +64,7 @@ class Access:
         """
         self._check_own()
         if self.lease is not None:
-            os.close(self.lease.share())
+            os.close(self.lease.share(self.serial))
 
     def _check_own(self) -> None:
         if self.is_inherited:
@@ -111,7 +111,7 @@ class Access:
         with self._changed:
             self._check_own()  # `end` may have been called while this thread waited for the lock
             if self.lease is not None:
-                self._shared.append(self.lease.share())
+                self._shared.append(self.lease.share(self.serial))
             self._transfers += 1
         return self
 

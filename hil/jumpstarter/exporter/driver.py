@@ -66,7 +66,9 @@ def _acquire(serial: str, boards: str, lab_file: str | None, wait_s: float) -> E
     source = source_of(option, lab=lab)
     number = lab.serial_of(serial) if serial else _only(source.host())
     terms = Terms(use="Jumpstarter exporter", tell=logger.warning, wait_s=wait_s, wait_option="wait_s")
-    return ExportedBoard(source, lease_board(source, [number], terms), lab)
+    lease = lease_board(source, [number], terms)
+    lease.keep_lock()
+    return ExportedBoard(source, lease, lab)
 
 
 def _checked(boards: str) -> BoardsOption:

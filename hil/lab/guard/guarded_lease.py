@@ -10,10 +10,11 @@ the next holder.
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Self
 
-from hil.errors import GuardError
+from hil.errors import GuardError, HilError
 from hil.forked_child import forget_on_fork
 from hil.lab.guard.guard import Guard
 from hil.lab.guard.task import GuardTask
@@ -32,6 +33,11 @@ if TYPE_CHECKING:
     from hil.lab.safe_state.record import BoardRecord, SafetyEvent
 
 __all__ = ["GuardedLease"]
+
+LOOK_EVERY_S = 1.0
+"""How often a lease looks whether its lock file is still there."""
+
+END_S = 1.0
 
 
 class GuardedLease:
@@ -62,6 +68,8 @@ class GuardedLease:
         self._guard_error: GuardError | None = None
         self._new_guard: Callable[[], Guard] | None = None
         self._ending = threading.RLock()
+        self._over = threading.Event()
+        self._keeper = threading.Thread(target=self._keep_lock, name=f"hil-lock-{self.serial}", daemon=True)
         forget_on_fork(self)
 
     @property
@@ -130,6 +138,26 @@ class GuardedLease:
         self._guard, self._safety = guard, safety
         guard.require()
 
+    def keep_lock(self) -> None:
+        """Lock the file again, within a second, whenever it is removed or replaced during this lease.
+
+        Without the file other users do not see the lease, programs that borrow it are refused, and a process
+        with another device folder could lock a new file of that name.
+        """
+        with suppress(RuntimeError):  # no more threads: the file is locked again when `set_test` is called
+            self._keeper.start()
+
+    def _keep_lock(self) -> None:
+        while not self._over.wait(LOOK_EVERY_S):
+            with self._ending, suppress(HilError):  # the next look tries again; `set_test` raises the error
+                if not self._over.is_set():
+                    self._lock_again_if_removed()
+
+    def _lock_again_if_removed(self) -> None:
+        has_record = self._guard is None or record_path(self._folder, self.serial).exists()
+        if not has_record or not self._lease.lock.is_current():
+            self._lock_again()
+
     def set_test(self, test: str) -> None:
         """Write into the lock file what the board is used for now; lock the file again if it was removed.
 
@@ -138,10 +166,9 @@ class GuardedLease:
             SpoiltFileError: The lock file was replaced by something that cannot be locked.
             GuardError: The lock file was made again, and no guard can run that shares its lock.
         """
-        has_record = self._guard is None or record_path(self._folder, self.serial).exists()
-        if not has_record or not self._lease.lock.is_current():
-            self._lock_again()
-        self._lease.set_test(test)
+        with self._ending:
+            self._lock_again_if_removed()
+            self._lease.set_test(test)
 
     def follow_board(self) -> None:
         """Lock the device node that the board has now, after it was plugged in again.
@@ -153,8 +180,9 @@ class GuardedLease:
             BoardBusyError: Another process, with another lock folder, holds the board now.
             GuardError: No guard can run that shares the lock of the new node.
         """
-        if relock_node(self._lease.lock, self.serial):
-            self._replace_guard()
+        with self._ending:
+            if relock_node(self._lease.lock, self.serial):
+                self._replace_guard()
 
     def lend(self, *, ends_borrowers: bool) -> str:
         """Return a token by which other processes use the board under this lease; see `Lease.lend`."""
@@ -228,6 +256,7 @@ class GuardedLease:
         self._end(lambda _record: record)
 
     def _end(self, change: Callable[[BoardRecord], BoardRecord]) -> None:
+        self._over.set()
         with self._ending:
             guard, self._guard = self._guard, None
             try:
@@ -239,6 +268,8 @@ class GuardedLease:
                 self._lease.release()
         if guard is not None:
             guard.join()
+        if self._keeper.is_alive():
+            self._keeper.join(END_S)
 
     def abandon(self) -> None:
         """Leave the board to the guard, which makes it safe and then unlocks it.
@@ -247,6 +278,7 @@ class GuardedLease:
         when the guard has taken over: at once, unless the guard was stopped or killed and another one has to
         be started. If none can be started, this process makes the board safe first.
         """
+        self._over.set()
         with self._ending:
             guard, self._guard = self._guard, None
         if guard is None:
@@ -283,6 +315,7 @@ class GuardedLease:
 
     def close(self) -> None:
         """In a forked child: close the lock's copy, so that the child cannot say that the board is safe."""
+        self._over.set()
         self._ending = threading.RLock()  # another thread may have held it when the child was forked
         self._guard = None
         self._lease.lock.close()

@@ -11,7 +11,7 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
-from hil.dutlink.inherited_lease import LENT, new_token, token_hash, wait_for_requests
+from hil.dutlink.inherited_lease import LENT, OF_BOARD, new_token, token_hash, wait_for_requests
 from hil.errors import SpoiltFileError
 from hil.lab.locks.borrowers import ENDS, end_borrowers
 from hil.lab.locks.holder import Holder
@@ -113,7 +113,7 @@ class Lease:
             ends_borrowers: Whether those processes end with the lease, also when this process is killed.
         """
         token = new_token(str(self.lock.path.absolute()))
-        self._lent = {LENT: token_hash(token), ENDS: ends_borrowers}
+        self._lent = {LENT: token_hash(token), OF_BOARD: self.serial, ENDS: ends_borrowers}
         self._write()
         return token
 

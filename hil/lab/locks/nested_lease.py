@@ -5,17 +5,17 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from hil.dutlink.inherited_lease import LEASED, token_hash, token_hash_in
-from hil.errors import BoardBusyError, LeaseEndedError, SpoiltFileError
+from hil.dutlink.inherited_lease import LEASED, InheritedLease, token_hash, token_hash_in
+from hil.errors import BoardBusyError, LeaseEndedError, SpoiltFileError, UsageError
 from hil.lab.locks.lease import LOCK_FILES, lock_path
 from hil.lab.locks.lock_dir import lock_folder
 from hil.lab.locks.lock_file import LockFile
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
-__all__ = ["LEASED", "is_borrowed", "refuse_borrowed", "refuse_ended_lease"]
+__all__ = ["LEASED", "is_borrowed", "refuse_borrowed", "refuse_ended_lease", "refuse_other_boards"]
 
 
 def is_borrowed(serial: str, environ: Mapping[str, str] = os.environ) -> bool:
@@ -67,6 +67,31 @@ def _lends(path: Path, token: str) -> bool:
         return True
     finally:
         lock.close()
+
+
+def refuse_other_boards(serials: Collection[str], environ: Mapping[str, str] = os.environ) -> None:
+    """Refuse a test run that was started under a lease of one of these boards, if there are others.
+
+    The run would lease another board, but `HIL_BOARD`, `HIL_TTY` and `HIL_LEASE` in its environment lead the
+    programs that its tests start to the leased board: its ledger would name a board that they did not use.
+
+    Args:
+        serials: The boards of the run's host.
+        environ: The environment.
+
+    Raises:
+        UsageError: This process was started under such a lease, and that lease lasts.
+    """
+    token = environ.get(LEASED, "")
+    leased = InheritedLease(token).board() if token else ""
+    if leased in serials and len(serials) > 1:
+        raise UsageError(
+            f"this run was started under a lease of board {leased}",
+            why="a test run acquires a lease of its own, on another board, but the programs that its tests "
+            f"start would use board {leased}, by HIL_BOARD and {LEASED}",
+            remedy="run it without hil lease, and outside of the test",
+            serial=leased,
+        )
 
 
 def refuse_borrowed(serials: Sequence[str]) -> None:

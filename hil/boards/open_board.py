@@ -1,0 +1,186 @@
+"""Open a board in a program: leased, with a guard, and safe, until the program closes it or ends."""
+
+from __future__ import annotations
+
+import atexit
+import gc
+import os
+import sys
+import threading
+import weakref
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hil.boards.acquire import Terms, lease_board, open_leased
+from hil.boards.address import Where, parse_boards
+from hil.boards.passed_token import inherited_token, pass_token, withdraw_token
+from hil.boards.requirements import ANY_BOARD
+from hil.boards.search import BoardSearch
+from hil.boards.sources import HostSource, source_of
+from hil.dutlink.board import open_board as open_driver
+from hil.dutlink.discovery import ANSWER_LIMIT_S, serials_on
+from hil.dutlink.held_boards import held_boards
+from hil.dutlink.inherited_lease import InheritedLease
+from hil.dutlink.usb.access import Access
+from hil.errors import BoardBusyError, HilError, UsageError
+from hil.lab.board_lookup import resolve_serial
+from hil.lab.config.lab_file import find_lab
+from hil.lab.locks.nested_lease import LEASED, is_borrowed, refuse_ended_lease
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hil.boards.acquired import AcquiredBoard
+    from hil.dutlink.board import Board
+    from hil.dutlink.host import Host
+    from hil.dutlink.wiring import Wiring
+    from hil.lab.guard.guarded_lease import GuardedLease
+
+__all__ = ["open_board"]
+
+WAIT_S = 30.0
+"""How long to wait for a board in use, in seconds, as for `hil lease`."""
+
+_opened: weakref.WeakSet[Board] = weakref.WeakSet()
+"""The boards that this process has opened here, and not closed."""
+
+
+def open_board(  # noqa: PLR0913 - most are left out
+    host: Host | None = None,
+    serial: str | None = None,
+    wiring: Wiring | None = None,
+    *,
+    limit_s: float = ANSWER_LIMIT_S,
+    console: bool = True,
+    wait_s: float = WAIT_S,
+) -> Board:
+    """Lease a board, start a guard beside this process, open the board and make it safe.
+
+    No other program gets the board until it is closed: by the end of a `with` block, by `close`, when nothing
+    refers to it any more, or when this process ends, however it ends. Then it is made safe again.
+
+    In a test, only the board that the run gave to the test can be opened; the run makes it safe. A program
+    that `hil lease` or a test has started uses the board of that lease.
+
+    Args:
+        host: Where the board is plugged in; None: where `HIL_BOARDS` says, else this machine's USB.
+        serial: Its serial number, its place in the lab file, or the name that it stores; None: the first
+            free board, or the board of the lease under which this program was started.
+        wiring: Its surroundings; None: as the lab file has them.
+        limit_s: Seconds for which it may be silent at first, since it may be running a power sequence.
+        console: Open the console too, so that none of the DUT's output is missed.
+        wait_s: How long to wait for a board that another program holds, in seconds.
+
+    Raises:
+        BoardBusyError: Another program holds the board, or this one has opened it already.
+        UnavailableError: The board is absent, may not be opened, or cannot be made safe.
+        BoardFaultError: The board answers, and cannot be used.
+        StickInUseError: A program of this host uses the board's stick.
+        GuardError: No guard can run beside this process.
+        LeaseEndedError: This program was started under a lease that has ended.
+        NotLeasedError: This process belongs to a run, and does not hold the board.
+        UsageError: The lab file or `HIL_BOARDS` has an error.
+    """
+    host = host or _usual_host()
+    if held_boards.is_restricted(host):
+        return open_driver(host, serial, wiring, limit_s=limit_s, console=console)
+    lab = find_lab(None, Path.cwd())
+    source = HostSource(host, lab, wiring)
+    environ = {LEASED: inherited_token()}
+    if serial is not None:
+        serials = [resolve_serial(host, lab, serial)]
+    else:
+        serials = [one for one in serials_on(host) if is_borrowed(one, environ)]
+        serials = serials or BoardSearch(source, lab, limit_s).find(host, ANY_BOARD)
+    if is_borrowed(serials[0], environ):
+        wiring = source.wiring_of(serials[0])
+        board = open_driver(host, serials[0], wiring, limit_s=limit_s, console=console)
+        board.access.lease = InheritedLease(environ[LEASED])
+        return board
+    refuse_ended_lease(environ)
+    terms = Terms(use="", tell=_tell, wait_s=wait_s, wait_option="wait_s", silence_s=limit_s, console=console)
+    lease = lease_board(source, _not_open_here(host, serials), terms)
+    return _handed_out(open_leased(source, lease, terms), lease)
+
+
+def _usual_host() -> Host:
+    """Return the host that `HIL_BOARDS` names; this machine's USB without that variable."""
+    boards = parse_boards(os.environ.get("HIL_BOARDS", "usb"), option="--boards")
+    if boards.where not in {Where.USB, Where.RUNNING}:
+        raise UsageError(
+            f"HIL_BOARDS={boards.text} names no board that a program can open",
+            why="it names simulated boards that a test run would start, boards of a lab, or none",
+            remedy="HIL_BOARDS=usb, or sim@PORT with the control_port that hil sim prints",
+        )
+    return source_of(boards).host()
+
+
+def _not_open_here(host: Host, serials: Sequence[str]) -> list[str]:
+    """Return the boards that this program has not opened already.
+
+    Raises:
+        BoardBusyError: It has opened all of them.
+    """
+    left = [serial for serial in serials if not _is_open_here(host, serial)]
+    if not left:
+        gc.collect()  # gives back a board to which nothing refers any more
+        left = [serial for serial in serials if not _is_open_here(host, serial)]
+    if not left:
+        raise BoardBusyError(
+            f"board {serials[0]} is open in this program already",
+            why="the program opened it before, and has not closed it",
+            remedy="go on with the first object, or close() it; `with hil.open_board() as board` closes it",
+            serial=serials[0],
+        )
+    return left
+
+
+def _is_open_here(host: Host, serial: str) -> bool:
+    return any(board.serial == serial and board.host.dev == host.dev for board in _opened)
+
+
+def _handed_out(acquired: AcquiredBoard, lease: GuardedLease) -> Board:
+    """Return the board; its lease ends when it is closed, or when nothing refers to it any more."""
+    board, owner = acquired.board, os.getpid()
+    token = lease.lend(ends_borrowers=False)
+    forgotten = weakref.finalize(board, _give_back_forgotten, acquired.host, board.serial, lease, token)
+    forgotten.atexit = False
+
+    def give_back() -> None:
+        if os.getpid() != owner:  # in a fork, which has no lease
+            return
+        forgotten.detach()
+        _opened.discard(board)
+        withdraw_token(token)
+        acquired.give_back()
+
+    lease.keep_lock()
+    pass_token(token)
+    board.close_with(give_back)
+    _opened.add(board)
+    return board
+
+
+def _give_back_forgotten(host: Host, serial: str, lease: GuardedLease, token: str) -> None:
+    """Leave a board to its guard, in a thread: this is called wherever Python collects garbage."""
+
+    def give_back() -> None:
+        withdraw_token(token)
+        held_boards.end(host, Access(serial), "was forgotten by its program")
+        lease.abandon()
+
+    threading.Thread(target=give_back, name=f"hil-forgotten-{serial}").start()
+
+
+@atexit.register
+def _close_all() -> None:
+    """Make the boards safe that the program has not closed; if it is killed, their guards do it."""
+    for board in list(_opened):
+        try:
+            board.close()
+        except HilError as error:
+            _tell(f"{error}")
+
+
+def _tell(line: str) -> None:
+    sys.stderr.write(f"hil: {line}\n")
