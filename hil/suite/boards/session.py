@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 
 from hil.boards.acquire import acquire_simulated
 from hil.boards.first_usable import BoardAcquirer
+from hil.boards.passed_token import inherited_token
 from hil.boards.requirements import ANY_BOARD, BoardInfo, BoardRequirement
 from hil.boards.search import BoardSearch
 from hil.boards.sources import SimulatedSource
 from hil.dutlink.discovery import ProbeResult, probe
+from hil.dutlink.usb.device_node import serials_by_address
 from hil.errors import (
     BoardBusyError,
     BoardFaultError,
@@ -23,6 +25,7 @@ from hil.errors import (
     UsageError,
     Verdict,
 )
+from hil.lab.locks.nested_lease import LEASED, refuse_other_boards
 from hil.suite.hook_errors import contained
 from hil.suite.markers import Kind
 
@@ -96,6 +99,7 @@ class BoardSession:
         """
         self.error = None
         with contained(self.fail):
+            self._refuse_lease_of_parent()
             self._prepare(kind, test, requirement, serial)
 
     def fail(self, error: BaseException) -> None:
@@ -274,6 +278,18 @@ class BoardSession:
             self.source.close()
         finally:
             self._fallback.close()
+
+    def _refuse_lease_of_parent(self) -> None:
+        """Refuse to run beside a board of the same host that the parent of this process has leased.
+
+        Raises:
+            UsageError: Programs that tests start might use the other board.
+        """
+        token = inherited_token()
+        if token and not self.source.is_remote:
+            with suppress(UnavailableError):
+                boards = serials_by_address(self.source.host()).values()
+                refuse_other_boards(set(boards), {LEASED: token})
 
     def _prepare(self, kind: Kind, test: str, requirement: BoardRequirement, serial: str | None) -> None:
         held = self.held
