@@ -66,7 +66,7 @@ class Host:
     remote_stick: RemoteStorage | None = field(default=None, compare=False)
     stick_memory: Callable[[str], StickMemory] | None = field(default=None, compare=False)
     slowest_stick_s: float = SLOWEST_STICK_S
-    recipe: Mapping[str, Any] | None = field(default=None, compare=False)
+    recipe: Mapping[str, Any] | None = field(default=None, compare=False, repr=False)
 
     @property
     def remedy_for_absent(self) -> str:

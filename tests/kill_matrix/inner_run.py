@@ -47,12 +47,15 @@ class Way(enum.Enum):
     INIT = "hil init -- pytest as PID 1"
     USER_INIT = "the same in a user namespace"
     LEASE = "hil lease"
+    PROGRAM = "a program with hil.open_board"
 
     def command(self, *options: str) -> list[str]:
         """The command line, to be started in the run's folder."""
         python = [sys.executable, "-m"]
         if self is Way.LEASE:
             return [*python, "hil.cli.main", "lease", "--", sys.executable, "leased.py"]
+        if self is Way.PROGRAM:
+            return [sys.executable, "opened.py"]
         if self is Way.NOX:
             return [*python, "nox", "-s", "blocked", "--", *OPTIONS, *options]
         parallel = ("-n", "3") if self is Way.XDIST else ()
@@ -184,6 +187,7 @@ class InnerRun:
         shutil.copy(INNER / "blocked.py", self.folder / "test_blocked.py")
         shutil.copy(INNER / "broken_guard.py", self.folder)
         shutil.copy(INNER / "leased.py", self.folder)
+        shutil.copy(INNER / "opened.py", self.folder)
         shutil.copy(INNER / "nox_session.py", self.folder / "noxfile.py")
         (self.folder / "pytest.ini").write_text(INI, encoding="utf-8")
 

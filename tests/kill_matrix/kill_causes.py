@@ -146,5 +146,8 @@ CAUSES = (
     Cause("SIGTERM", _to_first(signal.SIGTERM), (Way.LEASE,)),
     Cause("SIGKILL", _to_first(signal.SIGKILL), (Way.LEASE,)),
     Cause("SIGKILL to its COMMAND", _worker, (Way.LEASE,)),
+    Cause("SIGKILL", _to_first(signal.SIGKILL), (Way.PROGRAM,)),
+    Cause("SIGTERM", _to_first(signal.SIGTERM), (Way.PROGRAM,)),
+    Cause("Ctrl-C", _to_first(signal.SIGINT), (Way.PROGRAM,)),
     Cause("SIGKILL, and to the process that ends what came of COMMAND", _lease_and_ender, (Way.LEASE,)),
 )

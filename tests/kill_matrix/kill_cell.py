@@ -196,5 +196,5 @@ def _orphans(left: dict[int, bytes]) -> list[str]:
 
 def _who(locks: Path, serial: str, way: Way = Way.PLAIN) -> str:
     events = read_record(locks, serial).events
-    itself = "`hil lease` itself" if way is Way.LEASE else "the run itself"
-    return events[-1].by if events else itself
+    itself = {Way.LEASE: "`hil lease` itself", Way.PROGRAM: "the program itself"}
+    return events[-1].by if events else itself.get(way, "the run itself")

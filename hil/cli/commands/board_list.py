@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from hil.cli.board_context import current_lab, find_host
 from hil.dutlink.board import open_board
 from hil.dutlink.discovery import list_boards
+from hil.dutlink.held_boards import held_boards
 from hil.dutlink.power.power import OFF_AMPS
 from hil.dutlink.timing import sleep
 from hil.errors import BoardBusyError, HilError, SpoiltFileError, Verdict
@@ -156,7 +157,7 @@ class BoardList:
             row.add_trouble("not left safe", record.trouble or cause)
 
     def _read_board(self, row: BoardRow, serial: str) -> None:
-        with open_board(self._host, serial, console=False) as board:
+        with held_boards.any_board(), open_board(self._host, serial, console=False) as board:
             kept, reading = board.settings.read(), board.power.read()
         row.name = row.name or kept.name
         record_name(lock_folder(), board)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from hil.dutlink.board import open_board
+from hil.dutlink.held_boards import held_boards
 from hil.errors import BoardBusyError, HilError, NoUsbBackendError, SpoiltFileError, UsageError, Verdict
 from hil.lab.doctor.checks.bus import boards_on_the_bus, hub_power
 from hil.lab.doctor.checks.console import console_answers
@@ -96,9 +97,11 @@ def _check_if_free(context: DoctorContext, serial: str, names: dict[str, str]) -
 
 def _check_board(doctor: DoctorContext, serial: str, lease: Lease, names: dict[str, str]) -> Findings:
     record = read_record(lock_folder(), serial)
-    with open_board(
-        doctor.host, serial, doctor.lab.wiring_of(serial), limit_s=SILENCE_S, console=False
-    ) as board:
+    wiring = doctor.lab.wiring_of(serial)
+    with (
+        held_boards.any_board(),
+        open_board(doctor.host, serial, wiring, limit_s=SILENCE_S, console=False) as board,
+    ):
         context = BoardContext(board, doctor, record, lease)
         other = names.setdefault(context.settings.name or serial, serial)
         if other != serial:

@@ -95,6 +95,7 @@ class DeviceChannel:
             connection = unless_imported.enter_context(contextlib.closing(PeerSocket(address)))
             _import(connection, record)
             unless_imported.pop_all()
+        self._owner = os.getpid()
         self._socket = connection.socket
         self._socket.setblocking(False)
         self._received = bytearray()
@@ -182,6 +183,8 @@ class DeviceChannel:
                     raise TimeoutError from None
 
     def _hang_up(self) -> None:
+        if os.getpid() != self._owner:
+            return  # in a fork, which shares the connection: its parent goes on using the device
         with self._arrival:
             self._gone = True
         with contextlib.suppress(OSError):

@@ -134,6 +134,34 @@ def test_test_run_under_a_lease_skips_and_explains(tmp_path: Path) -> None:
     assert (ran.returncode, "run it without hil lease" in ran.stdout) == (0, True), ran.stdout
 
 
+def test_test_run_beside_a_leased_board_is_refused(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "conftest.py", tmp_path)
+    (tmp_path / "test_reads.py").write_text("def test_reads(power):\n    power.read()\n")
+    with SimulatorProcess(boards=2, speed=10) as simulator:
+        boards, first = f"sim@{simulator.management.port}", simulator.serials()[0]
+        run = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider", str(tmp_path))
+
+        ran = run_hil("lease", "--board", first, "--", *run, HIL_BOARDS=boards)
+
+    assert (ran.returncode, f"under a lease of board {first}" in ran.stdout) == (1, True), ran.stdout
+    assert "1 error" in ran.stdout
+
+
+def test_lease_locks_again_when_its_lock_file_was_removed(serial: str, tmp_path: Path) -> None:
+    lock = lock_path(tmp_path / "locks", serial)
+    with started('echo "$HIL_LEASE"; exec sleep 100') as process:
+        assert process.stdout is not None
+        word = process.stdout.readline().strip()
+        assert is_borrowed(serial, {LEASED: word})
+
+        shutil.rmtree(tmp_path / "locks")
+
+        assert until(lock.exists, LIMIT_S)
+        assert until(lambda: is_borrowed(serial, {LEASED: word}), LIMIT_S)
+        assert read_record(tmp_path / "locks", serial).state is BoardState.IN_USE
+    assert until(lambda: read_record(tmp_path / "locks", serial).state is BoardState.SAFE, LIMIT_S)
+
+
 def test_lease_makes_others_wait_and_names_its_command(serial: str) -> None:
     with started("exec sleep 100") as process:
         other = run_hil("power", "off", "--wait", "0")

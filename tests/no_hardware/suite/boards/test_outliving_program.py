@@ -136,6 +136,48 @@ def test_command_of_a_thread_that_a_test_left_running_is_refused_after_the_run(
     assert simulator.management.state(serial)["supply"] is False
 
 
+LATE_OPENINGS = """
+import atexit, threading
+import hil
+from hil.boards.address import parse_boards
+from hil.boards.sources import source_of
+from hil.dutlink import board as driver
+
+go = threading.Event()
+
+def drive():
+    go.wait()
+    with open({told!r}, "w") as told:
+        for opener in (hil.open_board, driver.open_board):
+            try:
+                opener(source_of(parse_boards({boards!r})).host(), console=False).power.force_on()
+            except hil.HilError as error:
+                print(type(error).__name__, file=told)
+
+thread = threading.Thread(target=drive, daemon=True)
+
+def test_leaves_a_thread(power):
+    thread.start()
+
+@atexit.register  # after pytest has ended
+def end():
+    go.set()
+    thread.join()
+"""
+
+
+def test_thread_that_a_test_left_running_opens_no_board_after_the_run(
+    serial: str, simulator: SimulatorProcess, run_suite: RunSuite, tmp_path: Path
+) -> None:
+    boards, told = f"sim@{simulator.management.port}", tmp_path / "told"
+
+    run = run_suite(LATE_OPENINGS.format(boards=boards, told=str(told)), f"--hil-boards={boards}")
+
+    assert run.results() == {"test_leaves_a_thread": "passed"}, run.text
+    assert told.read_text().split() == ["NotLeasedError"] * 2
+    assert simulator.management.state(serial)["supply"] is False
+
+
 LATER_TEST = """
 import os, subprocess, sys
 import pytest
