@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 from weakref import WeakMethod
@@ -12,6 +12,7 @@ from hil.boards.search import GLANCE_S
 from hil.dutlink.discovery import ProbeResult, probe
 from hil.dutlink.held_boards import held_boards
 from hil.dutlink.timing import sleep
+from hil.dutlink.usb.device_node import usb_node
 from hil.errors import BoardLostError, HilError, StickInUseError, Verdict
 from hil.lab.safe_state.action import apply_policy
 from hil.lab.safe_state.policy import FORCE_OFF, LEAVE
@@ -19,6 +20,7 @@ from hil.lab.safe_state.record import record_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from hil.boards.sources import BoardSource
     from hil.dutlink.board import Board
@@ -48,6 +50,7 @@ class AcquiredBoard:
         replaced: Whether it left the bus and came back since it was opened.
         test: The test that used it last.
         on_open: Called with this object each time the board was opened.
+        node: Its device node when it was opened; None if this host has none.
     """
 
     board: Board
@@ -61,6 +64,7 @@ class AcquiredBoard:
     replaced: bool = False
     test: str = ""
     on_open: Callable[[AcquiredBoard], None] = lambda _board: None
+    node: Path | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         self.take(self.board)
@@ -69,6 +73,7 @@ class AcquiredBoard:
         """Use this object for a board that was just opened."""
         self.board = board
         self.replaced = False
+        self.node = usb_node(self.host, board.serial)
         held_boards.add(self.host, board.serial)
         if self.lease is not None:
             self.lease.on_guard_lost = _weakly(self._refuse_unguarded)
@@ -96,6 +101,11 @@ class AcquiredBoard:
     def is_fallback(self) -> bool:
         """Whether it stands in for a real board that could not be used."""
         return self.lease is None
+
+    @property
+    def has_left_bus(self) -> bool:
+        """Whether the board's device node is gone, if this host has one; the board is sent no request."""
+        return self.node is not None and not self.node.exists()
 
     @property
     def is_as_opened(self) -> bool:

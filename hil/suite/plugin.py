@@ -143,6 +143,7 @@ class Run:
         self.dropped = DroppedTests()
         self.processes = Processes(config, self.options.boards, self.ledger)
         self._block = UsbBlock.install()
+        self._block.note = self._note_raw_error
         self.time_limit = TimeLimit()
         self.caught_errors = CaughtErrors(self._judge_caught)
         self.numbers = NumberRecorder()
@@ -165,6 +166,16 @@ class Run:
         except Exception as error:
             self.caught_errors.note(error)
             raise
+
+    def _note_raw_error(self, error: Exception) -> None:
+        """Note an error of pyusb that a test met without hil, as hil's own driver notes its errors."""
+        from hil.dutlink.usb.error_mapping import ErrorSource, classify, translate  # noqa: PLC0415 - the driver is for runs with boards
+        from hil.dutlink.usb.request_log import record_error  # noqa: PLC0415 - the same
+
+        board = self.boards.held_board()
+        if board is not None and classify(error, ErrorSource.USB) is not None:
+            what = f"a transfer failed that the test made itself, beside board {board.serial}"
+            record_error(board.serial, translate(error, ErrorSource.USB, what, serial=board.serial))
 
     def _list_boards(self) -> Sequence[ListedBoard]:
         """Return the boards for tests that run on each: all workers of a controller get its list."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from hil.errors import NotLeasedError, UnavailableError, UsbBlockedError
-from hil.suite.outcome.error_chain import is_unittest_skip, raised_by_tests
+from hil.suite.outcome.error_chain import is_excuse, raised_by_tests
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
@@ -75,7 +75,7 @@ class CaughtErrors:
         chain = [
             error
             for end in (raised, ended)  # pytest makes its own skip, without a chain, of one of unittest
-            if end is not None and _is_skip(end.value)
+            if end is not None and is_excuse(end.value)
             for error in raised_by_tests(end.value)
         ]
         mistakes: list[BaseException] = [one for one in self._noted if not isinstance(one, UnavailableError)]
@@ -92,10 +92,6 @@ class CaughtErrors:
             if call.excinfo is not ended:
                 _report_again(report, item, call)
         return report
-
-
-def _is_skip(error: BaseException) -> bool:
-    return isinstance(error, (pytest.skip.Exception, pytest.xfail.Exception)) or is_unittest_skip(error)
 
 
 def _report_again(report: pytest.TestReport, item: pytest.Item, call: pytest.CallInfo[Any]) -> None:

@@ -16,7 +16,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["is_unittest_skip", "raised_by_tests"]
+__all__ = ["is_excuse", "is_unittest_skip", "raised_by_tests"]
 
 _LIBRARIES: Final = {"_pytest", "anyio", "grpc", "jumpstarter", "pluggy", "serial", "usb"}
 _OURS: Final = sys.stdlib_module_names | _LIBRARIES | {"hil"}
@@ -36,6 +36,11 @@ def is_unittest_skip(error: BaseException) -> bool:
     """Return True if an error is a `unittest.SkipTest`; only tests that use unittest import it."""
     kind = getattr(sys.modules.get("unittest"), "SkipTest", None)
     return isinstance(kind, type) and isinstance(error, kind)
+
+
+def is_excuse(error: BaseException) -> bool:
+    """Return True if a test skips itself, or expects to fail, by raising an error."""
+    return isinstance(error, (pytest.skip.Exception, pytest.xfail.Exception)) or is_unittest_skip(error)
 
 
 def raised_by_tests(error: BaseException) -> Iterator[BaseException]:

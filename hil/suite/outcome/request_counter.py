@@ -1,37 +1,62 @@
-"""Count the requests of each test to its board: a test that passed without a request has tested nothing.
+"""Count the requests of each test to its board, and find the errors of its board that a test caught.
 
-Requests to the test's board and uses of its console count, in set-up and body. Requests by the set-up of a
-wider fixture count for each test that uses the fixture; otherwise the order of the tests would decide for
-which test they count. A marker with `observes_only=True` says that its test judges what other tests did.
+A test that passed without a request has tested nothing. Requests to the test's board and uses of its console
+count, in set-up and body. Requests by the set-up of a wider fixture count for each test that uses it, or the
+order of the tests would decide for which test they count. The same holds for errors, those of the tear-down
+included. A marker with `observes_only=True` says that its test judges what other tests did.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import pytest
 
-from hil.dutlink.usb.request_log import RequestsSince
+from hil.dutlink.usb.request_log import RequestsSince, record_error
+from hil.errors import BoardLostError
 from hil.suite.marker_arguments import observes_only
 from hil.suite.markers import Kind, kind_of
+from hil.suite.outcome.error_chain import is_excuse
 from hil.suite.outcome.user_properties import describe_caught, describe_requests, describe_untested
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator, Iterator, Sequence
 
     from hil.errors import HilError
     from hil.suite.boards.lifecycle import BoardLifecycle
 
 __all__ = ["RequestCounter", "errors_of_requests"]
 
+Errors: TypeAlias = "Callable[[], list[HilError]]"
+
 _SINCE = pytest.StashKey["RequestsSince | None"]()
 _ASKED = pytest.StashKey["int | None"]()
+"""How often the test asked its board, from the end of its body on."""
+
+_ERRORS = pytest.StashKey[Errors]()
+_HAS_PASSED = pytest.StashKey[bool]()
 
 
 def errors_of_requests(item: pytest.Item) -> list[HilError]:
     """Return the errors of requests to a test's board in its present attempt, caught or not."""
-    since = item.stash.get(_SINCE, None)
-    return since.errors() if since is not None else []
+    return item.stash.get(_ERRORS, _no_errors)()
+
+
+def _no_errors() -> list[HilError]:
+    return []
+
+
+class _SetUp(NamedTuple):
+    """What the set-up of a fixture asked the board for.
+
+    Attributes:
+        requests: How many requests.
+        errors: The errors of requests, caught or not.
+    """
+
+    requests: int
+    errors: list[HilError]
 
 
 class RequestCounter:
@@ -45,49 +70,66 @@ class RequestCounter:
     def __init__(self, boards: BoardLifecycle, *, required: bool) -> None:
         self._boards = boards
         self._required = required
-        self._by_fixture: dict[pytest.FixtureDef[Any], int] = {}
+        self._by_fixture: dict[pytest.FixtureDef[Any], _SetUp] = {}
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, object, object]:
         """Start to count; each attempt of a test is counted separately."""
         item.stash[_SINCE] = item.stash[_ASKED] = None
+        item.stash[_ERRORS] = _no_errors
+        item.stash[_HAS_PASSED] = False
         board = None if kind_of(item) is Kind.NO_HARDWARE else self._boards.held_board()
-        if board is not None:
-            item.stash[_SINCE] = RequestsSince(board.serial)
-            describe_requests(item, 0)
-        return (yield)
+        if board is None:
+            return (yield)
+        since = item.stash[_SINCE] = RequestsSince(board.serial)
+        item.stash[_ERRORS] = lambda: self._errors_of(item, since)
+        describe_requests(item, 0)
+        with self._noting_loss(since):
+            return (yield)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any]) -> Generator[None, object, object]:
         """Count the requests of a fixture's set-up; keep the count until the fixture ends."""
         board = self._boards.held_board()
-        since = RequestsSince(board.serial) if board is not None else None
-        result = yield
-        if since is not None:
-            self._by_fixture[fixturedef] = since.times()
-        return result
+        if board is None:
+            return (yield)
+        since = RequestsSince(board.serial)
+        try:
+            return (yield)
+        finally:  # pytest keeps an error of a set-up for the tests to come
+            self._by_fixture[fixturedef] = _SetUp(since.times(), since.errors())
 
     def pytest_fixture_post_finalizer(self, fixturedef: pytest.FixtureDef[Any]) -> None:
         """Forget the count of a fixture that has ended."""
         self._by_fixture.pop(fixturedef, None)
 
-    def _asked_by_fixtures(self, item: pytest.Item) -> int:
-        """Return the requests by the set-ups of a test's fixtures, also before this test."""
-        return sum(self._by_fixture.get(fixture, 0) for fixture in _fixtures_of(item))
-
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
         """Count the requests until the end of the body, and note errors that the test caught."""
         since = item.stash.get(_SINCE, None)
+        if since is None:
+            return (yield)
         try:
-            result = yield
+            with self._noting_loss(since):
+                result = yield
         finally:
-            if since is not None:
-                asked = max(since.times(), self._asked_by_fixtures(item))
-                item.stash[_ASKED] = asked
-                describe_requests(item, asked)
-        if since is not None:
-            describe_caught(item, [str(error).splitlines()[0] for error in since.errors()])
+            by_fixtures = sum(one.requests for one in self._set_ups_of(item))
+            asked = item.stash[_ASKED] = max(since.times(), by_fixtures)
+            describe_requests(item, asked)
+        item.stash[_HAS_PASSED] = True
+        describe_caught(item, errors_of_requests(item))
+        return result
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None, object, object]:
+        """Note errors that the tear-down of a test caught, and those of fixtures that end with it."""
+        since = item.stash.get(_SINCE, None)
+        if since is None or not item.stash[_HAS_PASSED]:
+            return (yield)
+        before = errors_of_requests(item)
+        with self._noting_loss(since):
+            result = yield
+        describe_caught(item, before + [one for one in errors_of_requests(item) if one not in before])
         return result
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -109,13 +151,45 @@ class RequestCounter:
             )
         return report
 
+    def _set_ups_of(self, item: pytest.Item) -> list[_SetUp]:
+        """Return what the set-ups of a test's fixtures asked for, also before this test."""
+        return [self._by_fixture[one] for one in _fixtures_of(item) if one in self._by_fixture]
+
+    def _errors_of(self, item: pytest.Item, since: RequestsSince) -> list[HilError]:
+        """Return the errors of a test and of the set-ups of its fixtures, each once."""
+        before = [error for set_up in self._set_ups_of(item) for error in set_up.errors]
+        return list({id(error): error for error in (*before, *since.errors())}.values())
+
+    @contextmanager
+    def _noting_loss(self, since: RequestsSince) -> Iterator[None]:
+        """Record that the board left the bus in a block that does not fail: by whatever error, it was caught.
+
+        A test may use the tty, the stick or libusb without hil, which then sees no error.
+        """
+        try:
+            yield
+        except BaseException as error:
+            if is_excuse(error):
+                self._note_loss(since)
+            raise
+        self._note_loss(since)
+
+    def _note_loss(self, since: RequestsSince) -> None:
+        held = self._boards.session.held
+        if held is not None and held.has_left_bus and not since.errors():
+            lost = BoardLostError(f"board {since.serial} left the bus in this test", serial=since.serial)
+            record_error(since.serial, lost)
+
 
 def _fixtures_of(item: pytest.Item) -> set[pytest.FixtureDef[Any]]:
     """Return the fixtures of a test, and the fixtures that they extend under the same name."""
     request = getattr(item, "_request", None)
+    known: dict[str, Sequence[pytest.FixtureDef[Any]]] = getattr(request, "_arg2fixturedefs", {})
+    names: list[str] = getattr(item, "fixturenames", [])
+    failed = {name: known[name][-1] for name in names if known.get(name)}  # not in `_fixture_defs`
     found: set[pytest.FixtureDef[Any]] = set()
-    for name, got in getattr(request, "_fixture_defs", {}).items():
-        candidates = list(getattr(request, "_arg2fixturedefs", {}).get(name, ()))
+    for name, got in (failed | getattr(request, "_fixture_defs", {})).items():
+        candidates = list(known.get(name, ()))
         below = candidates[: candidates.index(got)] if got in candidates else []
         chain = [got]
         while name in chain[-1].argnames and below:

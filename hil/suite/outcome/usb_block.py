@@ -1,5 +1,6 @@
 """Block the system's USB and the simulated boards of the run for tests that are marked no_hardware.
 
+In other tests the errors of calls that hil did not make are noted: tests may use pyusb, and catch them.
 The modules of pyusb's backends are wrapped when they are imported, so a run that does not import them pays
 nothing. A backend of the test's own, such as that of a simulator that it started, is not blocked.
 """
@@ -18,7 +19,7 @@ from hil.errors import UsbBlockedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from types import ModuleType
+    from types import FrameType, ModuleType
 
 __all__ = ["UsbBlock"]
 
@@ -35,6 +36,7 @@ class UsbBlock:
     Attributes:
         active: Whether a no_hardware test runs.
         ports: USB/IP ports of the simulators that the run uses.
+        note: Called with an error of a call that hil did not make.
     """
 
     installed: ClassVar[UsbBlock | None] = None
@@ -42,6 +44,7 @@ class UsbBlock:
     def __init__(self) -> None:
         self.active = False
         self.ports: set[int] = set()
+        self.note: Callable[[Exception], None] = lambda _error: None
         self._lifted = 0
 
     @classmethod
@@ -102,6 +105,15 @@ class UsbBlock:
                 remedy="mark it hardware or mixed, or have it start simulated boards of its own",
             )
 
+    @contextmanager
+    def _noting(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            if not _is_called_by_hil():
+                self.note(error)
+            raise
+
     def _guard_ways_in(self, backend: Any) -> Any:  # noqa: ANN401 - pyusb ships no types
         for name in _WAYS_IN:
             if name not in vars(backend):  # pyusb gives the same backend again
@@ -115,9 +127,11 @@ class UsbBlock:
     def _guarded_where_own(self, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(method)
         def guarded(backend: Any, *arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - whatever pyusb passes
-            if backend.port in self.ports:
-                self.check(f"{name}() of this run's simulated boards")
-            return method(backend, *arguments, **named)
+            if backend.port not in self.ports:
+                return method(backend, *arguments, **named)
+            self.check(f"{name}() of this run's simulated boards")
+            with self._noting():
+                return method(backend, *arguments, **named)
 
         return guarded
 
@@ -125,9 +139,21 @@ class UsbBlock:
         @functools.wraps(method)
         def guarded(*arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - whatever pyusb passes
             self.check(f"libusb's {name}()")
-            return method(*arguments, **named)
+            with self._noting():
+                return method(*arguments, **named)
 
         return guarded
+
+
+def _is_called_by_hil() -> bool:
+    """Return True if hil made the call of pyusb that goes on now."""
+    frame: FrameType | None = sys._getframe()  # noqa: SLF001 - documented, and the cheapest way
+    while frame is not None:
+        module = str(frame.f_globals.get("__name__", ""))
+        if module != __name__ and module.partition(".")[0] not in {"usb", "contextlib"}:
+            return module.partition(".")[0] == "hil"
+        frame = frame.f_back
+    return False
 
 
 class _WrappingLoader(importlib.abc.Loader):

@@ -79,11 +79,11 @@ def describe_requests(item: pytest.Item, requests: int) -> None:
     _note(item, {"hil_requests": str(requests)})
 
 
-def describe_caught(item: pytest.Item, errors: Sequence[str]) -> None:
+def describe_caught(item: pytest.Item, errors: Sequence[BaseException]) -> None:
     """Note the errors of its board that a test caught before it passed."""
     if errors:
         more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-        _note(item, {CAUGHT: errors[0] + more})
+        _note(item, {CAUGHT: str(errors[0]).splitlines()[0] + more})
 
 
 def describe_untested(item: pytest.Item, report: pytest.TestReport) -> None:

@@ -243,3 +243,61 @@ def test_error_of_the_board_that_a_passing_test_caught_is_told_in_ledger_and_jun
     assert "test_catches" in line
     assert "request (value " in line, "which request failed"
     assert Path("inner.xml").read_text(encoding="utf-8").count('name="hil_caught"') == 1
+
+
+CAUGHT_BY_FIXTURES = """
+import os, pytest, usb.core
+from contextlib import suppress
+from hil.sim.management.client import ManagementClient
+
+def fault(dutlink, name):
+    ManagementClient(int(os.environ["INNER_CONTROL"])).fault(dutlink.serial, name)
+
+@pytest.fixture(scope="session")
+def warm(dutlink):
+    fault(dutlink, "stall")
+    with suppress(Exception): dutlink.power.read()
+    return dutlink.power
+
+@pytest.fixture
+def cools(dutlink):
+    yield dutlink.power
+    fault(dutlink, "stall")
+    with suppress(Exception): dutlink.power.off()
+
+def test_warm(warm): warm.read()
+def test_warm_again(warm): warm.read()
+def test_other(power): power.read()
+def test_cools(cools): cools.read()
+def test_after_it(power): power.read()
+def test_raw(dutlink):
+    dutlink.power.read()
+    device = usb.core.find(backend=dutlink.host.backend(), serial_number=dutlink.serial)
+    fault(dutlink, "stall")
+    with suppress(usb.core.USBError): device.ctrl_transfer(0xC1, 2, 0, 0, 64)
+def test_unplugged(dutlink, console):
+    dutlink.power.read()
+    fault(dutlink, "unplug")
+    with suppress(OSError): console.tty.path.open("rb")
+"""
+
+
+@pytest.mark.thorough
+@pytest.mark.usefixtures("serial")  # plugged in again
+@pytest.mark.parametrize("more", [(), ("-n1",)], ids=["plain", "xdist"])
+def test_error_that_a_test_caught_is_told_for_it_whatever_met_the_error(
+    run_suite: RunSuite, simulator: SimulatorProcess, monkeypatch: pytest.MonkeyPatch, more: tuple[str, ...]
+) -> None:
+    port = simulator.management.port
+    monkeypatch.setenv("INNER_CONTROL", str(port))
+
+    inner = run_suite(CAUGHT_BY_FIXTURES, f"--hil-boards=sim@{port}", *more)
+
+    told = {name: one.properties.get("hil_caught", "") for name, one in inner.outcomes.items()}
+    assert set(inner.results().values()) == {"passed"}, inner.text
+    assert {name for name, error in told.items() if error} == {
+        *("test_warm", "test_warm_again", "test_cools", "test_raw", "test_unplugged")
+    }
+    assert (told["test_warm"], "STALL" in told["test_warm"]) == (told["test_warm_again"], True)
+    assert "a transfer failed that the test made itself" in told["test_raw"]
+    assert "left the bus" in told["test_unplugged"]

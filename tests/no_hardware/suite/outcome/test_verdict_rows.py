@@ -436,12 +436,15 @@ def test_lost_board_is_called_lost_where_its_test_skips_itself(
 
 
 LOST_AND_EXCUSED = """
-import os, pytest, unittest
+import os, pytest, unittest, usb.core
 from hil.sim.management.client import ManagementClient
 
-def lose(power):
+def fault(name):
     with ManagementClient(int(os.environ["INNER_CONTROL"])) as client:
-        client.fault(os.environ["INNER_SERIAL"], "unplug")
+        client.fault(os.environ["INNER_SERIAL"], name)
+
+def lose(power):
+    fault("unplug")
     power.on()
 
 class OnBoard(unittest.TestCase):
@@ -534,6 +537,57 @@ def on(power):
 
 def test_1(on):
     pass
+""",
+    "skip in a fixture after the except, once more": """
+@pytest.fixture(scope="session")
+def on(power):
+    skip = False
+    try:
+        lose(power)
+    except Exception:
+        skip = True
+    if skip:
+        pytest.skip("flaky")
+
+def test_0(on):
+    pass
+
+def test_1(on):
+    pass
+""",
+    "skip after an error of pyusb": """
+def test_1(dutlink):
+    device = usb.core.find(backend=dutlink.host.backend(), serial_number=dutlink.serial)
+    fault("hang")
+    skip = False
+    try:
+        device.ctrl_transfer(0xC1, 2, 0, 0, 64, timeout=200)
+    except usb.core.USBError:
+        skip = True
+    if skip:
+        pytest.skip("flaky")
+""",
+    "skip after the tty could not be opened": """
+def test_1(power, console):
+    fault("unplug")
+    skip = False
+    try:
+        os.open(console.tty.path, os.O_RDWR)
+    except OSError:
+        skip = True
+    if skip:
+        pytest.skip("flaky")
+""",
+    "skip after the stick could not be opened": """
+def test_1(dutlink):
+    fault("unplug")
+    skip = False
+    try:
+        (dutlink.host.dev / "sda").open("rb")
+    except OSError:
+        skip = True
+    if skip:
+        pytest.skip("flaky")
 """,
 }
 
