@@ -1,4 +1,7 @@
-"""Check the plan of the house: files per folder, import cycles, class names, words. Run by `nox -s lint`."""
+"""Check the plan of the house: files per folder, import cycles, class names, words, dotted names.
+
+Run by `nox -s lint`.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import re
 import sys
 import tokenize
 from collections import Counter, defaultdict
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +28,18 @@ PUBLIC = Path("hil/__init__.py")
 FORBIDDEN = re.compile(r"\b(whoever|whomever|nobody|somebody|anew|meanwhile|behind)\b", re.IGNORECASE)
 """Words that hide the actor, or that have a plainer twin: *after*, *again*, *while*."""
 
+NAMING = ("hil", "tests", "docs", "packaging", ".ci")
+"""Folders whose files, and those in the root, name modules: in code, in programs in strings, in prose."""
+
+SUFFIXES = {".py", ".md", ".toml", ".sh"}
+OLD_NAMES = Path("hil/old_paths.py")
+NAMING_OTHERS = {"CHANGELOG.md", "copied_conftest.py", "test_public_names.py", OLD_NAMES.name}
+"""Files with names that do not exist, or do not exist any more."""
+
+FILE_NAMES = {"hil.conf"}
+DOTTED = re.compile(r"(?<![\w./-])hil(?:\.[A-Za-z]\w*)+(?![\w/*])")
+IMPORTED = re.compile(r"\bfrom ((?:hil|tests)(?:\.\w+)*) import (\([^)]*\)|[\w, ]+)")
+
 
 def main() -> int:
     """Print each fault of the house; return 1 if there is one."""
@@ -34,6 +50,7 @@ def main() -> int:
         *cycles(trees),
         *doubled_classes(trees),
         *(fault for path, text in files.items() for fault in forbidden_words(path, text, trees[path])),
+        *dangling_names(),
     ]
     sys.stdout.writelines(f"{fault}\n" for fault in faults)
     return 1 if faults else 0
@@ -115,6 +132,48 @@ def comments(text: str) -> Iterator[tuple[int, str]]:
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
         if token.type == tokenize.COMMENT:
             yield token.start[0], token.string
+
+
+def dangling_names() -> Iterator[str]:
+    """Tell dotted names of modules, and of what is in them, that do not exist."""
+    old = set(re.findall(r'"(hil[\w.]+)"', (ROOT / OLD_NAMES).read_text("utf-8")))
+    for path in naming_files():
+        text = path.read_text("utf-8")
+        named = [(found.start(), found[0]) for found in DOTTED.finditer(text)]
+        for found in IMPORTED.finditer(text):
+            names = re.findall(r"(\w+)(?: as \w+)?", re.sub(r"#.*", "", found[2]))
+            named += [(found.start(), f"{found[1]}.{name}") for name in names]
+        for at, name in named:
+            if not (exists(name) or name in FILE_NAMES or {name, name.rpartition(".")[0]} & old):
+                yield f"{path.relative_to(ROOT)}:{text.count(chr(10), 0, at) + 1}: no {name}"
+
+
+def naming_files() -> Iterator[Path]:
+    """Yield the files that may name modules."""
+    for path in [*ROOT.iterdir(), *(inner for folder in NAMING for inner in (ROOT / folder).rglob("*"))]:
+        is_text = path.suffix in SUFFIXES and path.is_file() and not path.is_symlink()
+        if is_text and path.name not in NAMING_OTHERS:
+            yield path
+
+
+def exists(name: str) -> bool:
+    """Return True if a dotted name leads to a module, or to a module that has the next part in its text."""
+    place = ROOT
+    for part in name.split("."):
+        if (place / part).is_dir():
+            place /= part
+        elif (place / f"{part}.py").is_file():
+            place = place / f"{part}.py"
+        else:
+            source = place if place.suffix == ".py" else place / "__init__.py"
+            return part in words_of(source)
+    return True
+
+
+@cache
+def words_of(source: Path) -> frozenset[str]:
+    """Return the words in a module; none if there is no such file."""
+    return frozenset(re.findall(r"\w+", source.read_text("utf-8"))) if source.is_file() else frozenset()
 
 
 if __name__ == "__main__":

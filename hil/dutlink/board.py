@@ -13,6 +13,7 @@ from hil.dutlink.held_boards import held_boards
 from hil.dutlink.noun import Noun
 from hil.dutlink.pins import Pins
 from hil.dutlink.power.power import Power
+from hil.dutlink.power.sequence_timing import stored_duration_s
 from hil.dutlink.usb.firmware import check_firmware
 from hil.dutlink.usb.protocol import CLOCK_MARGIN, ConfigKey
 from hil.dutlink.usb.request_log import uncounted
@@ -300,8 +301,6 @@ class Board(Noun):
 
         Wait for a sequence that still runs first, since the shell would not answer.
         """
-        from hil.dutlink.power.sequence import stored_duration_s  # noqa: PLC0415 - few use the board's shell
-
         self._link.wait_idle()
         if command.split()[:1] == ["storage"]:
             self.storage.forget()

@@ -11,7 +11,7 @@ import pytest
 
 from hil.cli.commands.console_sinks import RawFileSink, TimestampedFileSink
 from hil.cli.history_options import open_history
-from hil.dutlink.power.reading import Sample
+from hil.dutlink.power.model import Sample
 from hil.dutlink.power.trace import PowerTrace
 from hil.errors import HilError, HistoryError
 from hil.evidence.run_folder import EvidenceFolder

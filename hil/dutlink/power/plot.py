@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from hil.dutlink.power.reading import TraceData
+    from hil.dutlink.power.model import TraceData
 
 __all__ = ["plot", "to_svg"]
 

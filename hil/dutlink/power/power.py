@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from hil.dutlink.dut_event import PowerEvent
 from hil.dutlink.noun import Noun
 from hil.dutlink.power.reading import EVERY_S, OFF_AMPS, PowerReading
+from hil.dutlink.power.sequence_timing import leaves_supply_off, stored_duration_s
 from hil.dutlink.timing import sleep, until
 from hil.dutlink.usb.protocol import ConfigKey, PowerAction, ReadKey, Request
 from hil.errors import BoardFaultError
@@ -179,8 +180,6 @@ class Power(Noun):
 
     def _run(self, action: PowerAction, setting: ConfigKey, wait: bool) -> None:
         """Send a request, after reading the duration of its sequence from the board."""
-        from hil.dutlink.power.sequence import leaves_supply_off, stored_duration_s  # noqa: PLC0415 - a reading needs none
-
         self._cut = self._is_off = False
         stored = self._link.read_setting(setting)
         duration_s = stored_duration_s(stored)

@@ -12,7 +12,8 @@ from contextvars import copy_context
 from functools import partial
 from typing import TYPE_CHECKING
 
-from hil.dutlink.power.reading import EVERY_S, GROUP_DELAY_S, Gap, Sample
+from hil.dutlink.power.model import GROUP_DELAY_S, Gap, Sample
+from hil.dutlink.power.reading import EVERY_S
 from hil.dutlink.power.trace import PowerTrace
 from hil.errors import HilError, UsageError
 

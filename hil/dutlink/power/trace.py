@@ -12,7 +12,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from hil.dutlink.power.reading import AMPS_PER_STEP, OFF_AMPS, SETTLE_S, Gap, Sample, TraceData
+from hil.dutlink.power.model import AMPS_PER_STEP, Gap, Sample, TraceData
+from hil.dutlink.power.reading import OFF_AMPS, SETTLE_S
 from hil.dutlink.power.statistics import Comparison, compare, independent
 from hil.errors import UsageError
 from hil.regular_file import nonblocking_opener

@@ -13,7 +13,7 @@ from anyio import create_task_group, fail_after
 from anyio.from_thread import start_blocking_portal
 
 from hil.errors import BoardAbsentError, BoardLostError
-from hil.jumpstarter.protocol.client_classes import BOARD_CLIENTS
+from hil.jumpstarter.protocol.board_description import BOARD_CLIENTS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator

@@ -13,7 +13,7 @@ from jumpstarter.config.tls import TLSConfigV1Alpha1
 
 from hil.errors import BoardAbsentError, BoardDeniedError, HilError
 from hil.jumpstarter.client.connection import ExporterConnection, enter_within
-from hil.jumpstarter.protocol.client_classes import ALLOWED_CLIENTS
+from hil.jumpstarter.protocol.board_description import ALLOWED_CLIENTS
 from hil.regular_file import read_regular
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from hil.jumpstarter.client.direct import CONNECT_LIMIT_S, unreachable_error
 from hil.jumpstarter.client.lease import LEASE_S, ExporterLease, LeaseStatus, end_stale_leases, open_channel
 from hil.jumpstarter.client.lease_guard import guard_lease
 from hil.jumpstarter.client.lease_name import LeaseName
-from hil.jumpstarter.protocol.client_classes import ALLOWED_CLIENTS
+from hil.jumpstarter.protocol.board_description import ALLOWED_CLIENTS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

@@ -15,8 +15,12 @@ from hil.errors import HilError
 from hil.jumpstarter.exporter.base_driver import BoardDriver, SupplyDriver
 from hil.jumpstarter.exporter.session import ExporterSession
 from hil.jumpstarter.exporter.stick_service import StickService
-from hil.jumpstarter.protocol.board_description import encode_wiring
-from hil.jumpstarter.protocol.client_classes import BOARD_CLIENT, PINS_CLIENT, SETTINGS_CLIENT
+from hil.jumpstarter.protocol.board_description import (
+    BOARD_CLIENT,
+    PINS_CLIENT,
+    SETTINGS_CLIENT,
+    encode_wiring,
+)
 from hil.jumpstarter.protocol.threads import in_thread
 
 if TYPE_CHECKING:

@@ -1,17 +1,40 @@
-"""What an exporter tells about its board, as plain data: its USB descriptors, and the wiring of its DUT."""
+"""What an exporter tells about its board, as plain data: client classes, USB descriptors, the wiring."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, replace
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from hil.dutlink.wiring import Login
 
 if TYPE_CHECKING:
     from hil.dutlink.wiring import Wiring
 
-__all__ = ["Descriptors", "Device", "apply_wiring", "as_namespace", "encode_wiring", "read_descriptors"]
+__all__ = [
+    "ALLOWED_CLIENTS",
+    "BOARD_CLIENT",
+    "BOARD_CLIENTS",
+    "PINS_CLIENT",
+    "SETTINGS_CLIENT",
+    "Descriptors",
+    "Device",
+    "apply_wiring",
+    "as_namespace",
+    "encode_wiring",
+    "read_descriptors",
+]
+
+_MODULE: Final = "hil.jumpstarter.exporter.j_clients"
+BOARD_CLIENT: Final = f"{_MODULE}.BoardClient"
+BOARD_CLIENTS: Final = (BOARD_CLIENT, "hil.jumpstarter.clients.BoardClient")
+"""The second is sent by exporters with a hil from before its modules moved; it goes in 0.2."""
+
+PINS_CLIENT: Final = f"{_MODULE}.PinsClient"
+SETTINGS_CLIENT: Final = f"{_MODULE}.SettingsClient"
+
+ALLOWED_CLIENTS: Final = ["hil.jumpstarter.*", "jumpstarter_driver_*"]
+"""Patterns of the client classes that a run imports at an exporter's word; it refuses all others."""
 
 Device: TypeAlias = Any  # pyusb ships no types
 Descriptors: TypeAlias = dict[str, Any]

@@ -4,14 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hil.dutlink.power.sequence import (
-    PinStep,
-    PowerSequence,
-    SupplyStep,
-    WaitStep,
-    leaves_supply_off,
-    stored_duration_s,
-)
+from hil.dutlink.power.sequence import PinStep, PowerSequence, SupplyStep, WaitStep
+from hil.dutlink.power.sequence_timing import leaves_supply_off, stored_duration_s
 from hil.dutlink.usb.protocol import Level, Pin
 from hil.errors import SequenceError
 

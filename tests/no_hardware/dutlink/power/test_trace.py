@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from hil.boards.sources import simulated_host
 from hil.dutlink.board import open_board
 from hil.dutlink.power import plot
-from hil.dutlink.power.reading import GROUP_DELAY_S, Gap, PowerReading, Sample
+from hil.dutlink.power.model import GROUP_DELAY_S, Gap, Sample
+from hil.dutlink.power.reading import PowerReading
 from hil.dutlink.power.sampling import PowerSampler
 from hil.dutlink.power.statistics import compare, student_tail
 from hil.dutlink.power.trace import PowerTrace
