@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Self
 
-from hil.dutlink.discovery import ANSWER_LIMIT_S, open_link
+from hil.dutlink.discovery import ANSWER_LIMIT_S, open_link, open_twin_links
 from hil.dutlink.dut_event import PowerEvent
 from hil.dutlink.held_boards import held_boards
 from hil.dutlink.noun import Noun
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from hil.dutlink.usb.firmware import FirmwareVersion
     from hil.dutlink.usb.request_log import LastRequests
 
-__all__ = ["Board", "open_board"]
+__all__ = ["Board", "open_board", "open_twins"]
 
 logger = logging.getLogger(__name__)
 
@@ -356,3 +356,29 @@ def open_board(
         with suppress(HilError):  # the first use tries again, and raises the error
             board.console.open(wait_s=0.0)
     return board
+
+
+def open_twins(host: Host, serial: str, limit_s: float = ANSWER_LIMIT_S) -> list[Board]:
+    """Open all boards with this serial number, to make them safe; nothing else is done to such boards.
+
+    Args:
+        host: Where they are plugged in.
+        serial: Their serial number.
+        limit_s: Seconds for which each may be silent at first.
+
+    Raises:
+        HilError: One of them cannot be opened; the others were closed.
+    """
+    probed = open_twin_links(host, serial, limit_s)
+    with ExitStack() as undone:
+        for one in probed:
+            undone.callback(one.release)
+        for one in probed:
+            if one.result.error is not None:
+                raise one.result.error
+        undone.pop_all()
+    return [
+        Board(one.link, one.result.firmware, host, Wiring())
+        for one in probed
+        if one.link and one.result.firmware
+    ]

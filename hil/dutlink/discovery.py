@@ -7,7 +7,7 @@ second, and one that was just plugged in cannot be opened until udev has set its
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from hil.dutlink.candidate import Candidate, candidates, chip_boot_loader_seen
@@ -38,6 +38,7 @@ __all__ = [
     "ProbeResult",
     "list_boards",
     "open_link",
+    "open_twin_links",
     "probe",
     "serials_on",
 ]
@@ -179,6 +180,15 @@ def open_link(host: Host, serial: str | None = None, limit_s: float = ANSWER_LIM
         if recheck.passed or not may_change:
             return opened
         sleep(_RECHECK_EVERY_S)
+
+
+def open_twin_links(host: Host, serial: str, limit_s: float = ANSWER_LIMIT_S) -> list[OpenProbe]:
+    """Probe each of several boards with one serial number, and keep the links to those that are present.
+
+    Only to make all of them safe: which of them a lease means is not known.
+    """
+    twins = [one for one in candidates(host) if one.listed_serial == serial]
+    return [_probe_candidate(replace(one, twins=()), limit_s) for one in twins]
 
 
 def _survey(host: Host, serial: str | None, limit_s: float) -> OpenProbe:

@@ -53,9 +53,20 @@ class HeldBoards:
             self._of_thread.depth = depth
 
     def restrict(self, dev: Path) -> None:
-        """Restrict `open_board` on a host to the boards that this process holds, until `lift` is called."""
+        """Restrict `open_board` on a host to the boards that this process holds, until `lift` is called.
+
+        Boards of this host that were opened before and are not held, as when a test file was imported, are
+        ended.
+        """
         with self._lock:
             self._restricted[dev] = self._restricted.get(dev, 0) + 1
+            others = [key for key in self._opened if key[0] == dev and key not in self._held]
+            opened = [access for key in others for access in self._opened.pop(key)]
+        for access in opened:
+            access.end(
+                "was opened without a lease, before the run,", why="a run opens only boards that it holds"
+            )
+            access.finish()
 
     def lift(self, dev: Path) -> None:
         """Undo one `restrict`."""

@@ -6,9 +6,10 @@ that the DUT draws nothing.
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from hil.dutlink.board import open_board
+from hil.dutlink.board import open_board, open_twins
 from hil.dutlink.discovery import ANSWER_LIMIT_S
 from hil.dutlink.held_boards import held_boards
 from hil.dutlink.host import Host
@@ -16,12 +17,12 @@ from hil.dutlink.power.power import OFF_AMPS
 from hil.dutlink.power.reading import SETTLE_S
 from hil.dutlink.power.sequence import TICK_S, PinStep, PowerSequence, SupplyStep, WaitStep
 from hil.dutlink.timing import sleep, until
-from hil.errors import BoardUnsafeError
+from hil.errors import BoardUnsafeError, TwinBoardsError
 from hil.lab.safe_state.policy import FORCE_OFF, HERE, LEAVE, OFF, STICK_TAKEN, MadeSafe, Safety, resolve
 from hil.lab.this_host import this_host
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from hil.dutlink.board import Board
 
@@ -43,6 +44,8 @@ def make_safe(  # noqa: PLR0913 - by keyword, as plain data
 ) -> MadeSafe:
     """Make a board safe, and return what its DUT draws afterwards.
 
+    If several boards have its serial number, each of them is made safe, except at a glance.
+
     Args:
         serial: The board.
         policy: What to do before force-off: nothing (`force-off`), the board's own power-off sequence
@@ -59,7 +62,15 @@ def make_safe(  # noqa: PLR0913 - by keyword, as plain data
         BoardFaultError: The board refused, or its DUT still draws current.
         StickInUseError: A program of this host uses the stick, and `spare_stick` is True.
     """
-    with held_boards.any_board(), open_board(_host(host), serial, limit_s=answer_s, console=False) as board:
+    here = _host(host)
+    with held_boards.any_board(), ExitStack() as opened:
+        try:
+            board = opened.enter_context(open_board(here, serial, limit_s=answer_s, console=False))
+        except TwinBoardsError as error:
+            if glance:
+                raise
+            boards = [opened.enter_context(one) for one in open_twins(here, serial, answer_s)]
+            return _make_twins_safe(boards, offset_amps, error.what)
         if spare_stick:
             board.storage.check_unused()
         before = board.power.read().amps
@@ -71,6 +82,18 @@ def make_safe(  # noqa: PLR0913 - by keyword, as plain data
         sleep(SETTLE_S)
         amps = board.power.wait_until_off(MEASURED_WITHIN_S, offset_amps).amps
         return MadeSafe(amps, _taken(board), was_on)
+
+
+def _make_twins_safe(boards: Sequence[Board], offset_amps: float, remark: str) -> MadeSafe:
+    """Make each board with one serial number safe: one of them is the board of the lease.
+
+    No other program uses the others, since boards with one serial number are handed out to none.
+    """
+    for board in boards:
+        board.make_safe()
+    sleep(SETTLE_S)
+    amps = [board.power.wait_until_off(MEASURED_WITHIN_S, offset_amps).amps for board in boards]
+    return MadeSafe(max(amps), f"{remark}: each was made safe", was_on=True)
 
 
 def _taken(board: Board) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,9 +13,12 @@ from hil.boards.sources import simulated_host
 from hil.cli.main import run
 from hil.dutlink.board import open_board
 from hil.dutlink.discovery import probe
+from hil.dutlink.timing import until
 from hil.errors import TwinBoardsError, Verdict
 from hil.lab.locks.acquire import acquire
+from hil.lab.safe_state.record import BoardState, read_record
 from hil.sim.dut.image import build_image
+from tests.support.programs import running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,6 +28,7 @@ if TYPE_CHECKING:
     from hil.sim.process import SimulatorProcess
 
 pytestmark = pytest.mark.thorough  # processes
+LIMIT_S = 60.0
 SIMULATOR = {"boards": 3, "speed": 5}
 
 
@@ -113,6 +119,44 @@ def test_boards_lists_both_twins_with_the_problem(twins: str, capsys: pytest.Cap
     rows = json.loads(capsys.readouterr().out)
     assert [row["state"] for row in rows if row["board"] == twins] == ["faulty", "faulty"]
     assert all(row["why"].count("bus 1 address") >= 2 for row in rows if row["board"] == twins)
+
+
+def test_doctor_reports_twins_that_are_in_use(
+    host: Host, twins: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with acquire(twins, test="a night", host=host):
+        run(["--json", "doctor", "--quick"])
+
+    findings = json.loads(capsys.readouterr().out)["findings"]
+    about = [one for one in findings if one["board"] == twins and one["check"] == "boards"]
+    assert [one["outcome"] for one in about] == ["problem", "problem"]
+    assert all("2 boards have the serial number" in one["says"] for one in about)
+
+
+HOLDS = """
+import hil, signal, sys
+board = hil.open_board(serial=sys.argv[1])
+board.power.force_on()
+print(flush=True)
+signal.pause()
+"""
+
+
+def test_guard_makes_a_board_safe_although_a_twin_was_plugged_in(
+    simulator: SimulatorProcess, tmp_path: Path
+) -> None:
+    first, second, _ = simulator.serials()
+    with running([sys.executable, "-c", HOLDS, first], stdout=subprocess.PIPE) as program:
+        assert program.stdout is not None
+        program.stdout.readline()
+        simulator.management.fault(second, "serial", told=first)
+
+        program.kill()
+
+        assert until(lambda: not simulator.management.state(first)["supply"], LIMIT_S)
+        assert until(lambda: read_record(tmp_path, first).state is BoardState.SAFE, LIMIT_S)
+    simulator.management.clear(second)
+    assert "each was made safe" in str(read_record(tmp_path, first).events[-1])
 
 
 def test_open_board_refuses_both_twins(host: Host, twins: str) -> None:

@@ -65,7 +65,7 @@ def _probe_finding(result: ProbeResult, context: DoctorContext) -> Finding:
         return problem(
             "permission", f"{name} may not be opened", why=error.why, fix=error.remedy, board=serial
         )
-    if serial and (holder := _holder_of(serial, context)):
+    if result.verdict is Verdict.LOST and serial and (holder := _holder_of(serial, context)):
         why = f"{name} is silent, as in a power sequence; it is in use, and was left alone ({holder})"
         return skipped("boards", why, board=serial)
     return problem_of("boards", error, board=serial)

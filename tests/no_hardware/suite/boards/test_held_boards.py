@@ -155,3 +155,29 @@ def test_restricted_host_opens_what_is_held_and_lets_the_suite_look(two_boards: 
     finally:
         held_boards.lift(host.dev)
     open_board(host, held, console=False).close()
+
+
+IMPORTED = """
+import pytest
+from hil.boards.address import parse_boards
+from hil.boards.sources import source_of
+from hil.dutlink.board import open_board
+from hil.errors import LeaseEndedError
+
+host = source_of(parse_boards({boards!r})).host()
+boards = [open_board(host, serial, console=False) for serial in {serials!r}]
+
+def test_uses_a_board_that_its_file_opened(dutlink):
+    for board in boards:
+        with pytest.raises(LeaseEndedError, match="before the run"):
+            board.power.force_on()
+"""
+
+
+def test_board_that_a_test_file_opened_when_it_was_imported_drives_nothing(run_suite: RunSuite) -> None:
+    with SimulatorProcess(boards=2, speed=10) as simulator:
+        boards = f"sim@{simulator.management.port}"
+
+        run = run_suite(IMPORTED.format(boards=boards, serials=simulator.serials()), f"--hil-boards={boards}")
+
+        assert run.results() == {"test_uses_a_board_that_its_file_opened": "passed"}, run.text
