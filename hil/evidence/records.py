@@ -163,6 +163,7 @@ class RecordedTest:
         attempts: Its attempts, in order.
         requests: The last requests to the board while it ran.
         unasked: Whether it passed without sending a request to its board.
+        column: The board or kind in its node id, if it runs on each; else empty.
     """
 
     nodeid: str
@@ -179,6 +180,7 @@ class RecordedTest:
     attempts: list[RecordedAttempt] = field(default_factory=list)
     requests: list[SentRequest] = field(default_factory=list)
     unasked: bool = False
+    column: str = ""
 
     @property
     def last(self) -> RecordedAttempt:

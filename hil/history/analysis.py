@@ -32,6 +32,9 @@ _BAD_BOARD_TESTS = 3
 _SURE_STREAK = 3
 """This many failures in a row are not by chance."""
 
+_SURE_BOARDS = 3
+"""Nor are failures on this many boards in one night."""
+
 _FLAKY_SPELLS = 2
 _SHORT = 3
 """Maximum number of runs in a short spell of failures."""
@@ -90,8 +93,15 @@ def _judge(
 
 
 def _follows(window: Window, test: int, bad_boards: set[str]) -> Suspicion | None:
-    """Return what a test's failures follow, without those on bad boards."""
-    return suspect({"board": window.by_board(test, bad_boards), "image": window.by_image(test, bad_boards)})
+    """Return what a test's failures follow, without those on bad boards.
+
+    Of a test that runs on each board the failures on another board are another finding.
+    """
+    found = suspect({"board": window.by_board(test, bad_boards), "image": window.by_image(test, bad_boards)})
+    own = {one.board for one in window.results[test]}
+    if found is not None and found.factor == "board" and found.value not in own:
+        return _follows(window, test, bad_boards | {found.value})
+    return found
 
 
 def _is_boards_fault(window: Window, ran: list[Result], fair: list[Result]) -> bool:
@@ -129,7 +139,7 @@ def _failing(window: Window, test: int, ran: list[Result], follows: Suspicion | 
     if follows is not None and follows.factor == "board":
         ran = [one for one in ran if one.board == follows.value] or ran
     streak = _streak(ran)
-    if follows is None and streak >= _SURE_STREAK:
+    if follows is None and (streak >= _SURE_STREAK or window.fails_on_boards(test) >= _SURE_BOARDS):
         counts = sum(window.by_board(test).values(), Counts())
         follows = suspect_test(window.failing_tests[test], counts, window.everything)
     first = window.runs[ran[-streak].run]

@@ -9,11 +9,12 @@ from functools import cached_property
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
+from hil.evidence.matrix_id import without_column
 from hil.history.attribution import Counts
 from hil.history.models import FAILURES, AttemptOutcome, RunFacts
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Sequence
 
     from hil.history.store import History
 
@@ -171,12 +172,39 @@ class Window:
         return Counts(failed or 0, ran or 0)
 
     def by_board(self, test: int, without: Collection[str] = ()) -> dict[str, Counts]:
-        """Return the counts of one test by board, except some boards."""
-        return self._counted("board", test, without)
+        """Return the counts of one test by board, except some boards.
+
+        A test that runs on each board has an id for each; all of them count.
+        """
+        return self._counted("board", self.siblings(test), without)
 
     def by_image(self, test: int, without: Collection[str] = ()) -> dict[str, Counts]:
-        """Return the counts of one test by image (`HIL_IMAGE`, else the file's name), except some boards."""
-        return self._counted("iif(run.image != '', run.image, bench.image)", test, without)
+        """Return the counts by image (`HIL_IMAGE`, else the file's name); otherwise as `by_board`."""
+        return self._counted("iif(run.image != '', run.image, bench.image)", self.siblings(test), without)
+
+    def siblings(self, test: int) -> list[int]:
+        """Return the numbers of the tests that are one test on several boards, `test` among them."""
+        return self._on_each_board.get(test, [test])
+
+    def fails_on_boards(self, test: int) -> int:
+        """Return on how many boards a test that runs on each fails in the newest run."""
+        last = (self.results[one][-1] for one in self.siblings(test) if one in self.results)
+        newest = len(self.runs) - 1
+        return len({one.board for one in last if one.run == newest and one.outcome.is_failure})
+
+    @cached_property
+    def _on_each_board(self) -> dict[int, list[int]]:
+        """The tests of the history whose ids name a board or place, each with its siblings."""
+        names = {
+            name for row in self.query("SELECT DISTINCT board, place FROM bench") for name in row if name
+        }
+        groups: dict[str, list[int]] = defaultdict(list)
+        for number, nodeid in self.query("SELECT id, nodeid FROM test WHERE instr(nodeid, '[')"):
+            parameters = nodeid.partition("[")[2]
+            for name in names:
+                if parameters.startswith(name) and (base := without_column(nodeid, name)) != nodeid:
+                    groups[base].append(number)
+        return {number: group for group in groups.values() for number in group}
 
     def last_counts(self) -> dict[str, int]:
         """Return how many tests of the newest run had each outcome, by its name, `flaky` among them."""
@@ -259,11 +287,11 @@ class Window:
         """SQL list of the runs' numbers."""
         return f"({','.join(map(str, self.numbers))})"
 
-    def _counted(self, value: str, test: int, without: Collection[str]) -> dict[str, Counts]:
+    def _counted(self, value: str, tests: Sequence[int], without: Collection[str]) -> dict[str, Counts]:
         rows = self.query(
             f"SELECT {value} AS value, sum(outcome IN {FAILURES}), count(*) FROM attempt "
             "JOIN bench ON bench.id=bench_id JOIN run ON run.id=run_id "
-            f"WHERE test_id={test:d} AND run_id IN {self.within} AND number=1 "
+            f"WHERE test_id IN ({','.join(map(str, tests))}) AND run_id IN {self.within} AND number=1 "
             f"AND {self.like_newest} AND outcome != {AttemptOutcome.SKIPPED:d} AND value != '' "
             "AND (board != '' OR verdict = '') "
             f"AND board NOT IN ({','.join('?' * len(without))}) GROUP BY value",

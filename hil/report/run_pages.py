@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["build_run", "draw_trace", "find_run_folders", "link_to", "read_traces"]
 
 _MOST_LOUD = 50
+TESTS_BY_BOARDS = "boards.html"
 _BESIDE = ("junit.xml", "console.txt", "ledger.txt", "summary.md")
 
 
@@ -49,6 +50,7 @@ def build_run(folder: Path) -> RunView | None:
         _write_test(folder, test)
     for board in run.boards:
         _write_board(folder, board)
+    _write_tests_by_boards(folder, run)
     (folder / "summary.md").write_text(summary(run), encoding="utf-8")
     _write_run(folder, run)  # last, because it links to all others
     return run
@@ -66,6 +68,19 @@ def _write_run(folder: Path, run: RunView) -> None:
         links=_links(folder),
         most=_MOST_LOUD,
     )
+
+
+def _write_tests_by_boards(folder: Path, run: RunView) -> None:
+    if run.by_boards is not None:
+        page = folder / TESTS_BY_BOARDS
+        write_page(
+            page,
+            "tests_by_boards.html.j2",
+            run=run,
+            table=run.by_boards,
+            links=_links(folder),
+            most=_MOST_LOUD,
+        )
 
 
 def _links(folder: Path) -> list[tuple[str, str]]:

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 from hil.evidence.records import UNCOLLECTED, BoardHealth, RunRecord
 from hil.evidence.run_folder import EvidenceFolder
 from hil.report.filters import OUTCOMES
+from hil.report.tests_by_boards import build_tests_by_boards
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from hil.evidence.records import RecordedTest
+    from hil.report.tests_by_boards import TestsByBoards
 
 __all__ = ["BoardView", "RunView", "read_run"]
 
@@ -132,6 +134,11 @@ class RunView:
                 known.setdefault(one.board.serial, seen)
         views = [BoardView(known[serial], names.get(serial, ""), ran) for serial, ran in tests.items()]
         return sorted(views, key=lambda view: (-len(view.bad), view.health.serial))
+
+    @cached_property
+    def by_boards(self) -> TestsByBoards | None:
+        """The table of tests that run on each board; None if there are none."""
+        return build_tests_by_boards(self.tests)
 
     @property
     def was_cut_short(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -28,10 +29,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from hil.evidence.records import RecordedTest
+
 pytestmark = pytest.mark.no_hardware
 NAME = "tests/test_boot.py::test_boots"
+PLACES = [f"jetson-{number}" for number in range(9)]
 NIGHTS = [f"tests/test_{n % 7}.py::test_does_{n}" for n in range(60)]
 BOOT = b"".join(b"[%8.3f] line %d of the boot log\r\n" % (n / 100, n) for n in range(900)) + b"dut login: "
+
+
+def on_board(place: str, outcome: str) -> RecordedTest:
+    """A test that runs on each board."""
+    test = a_test(f"tests/test_dut.py::test_{outcome}[{place}-fast]", attempt(outcome))
+    return replace(test, column=place)
 
 
 @pytest.fixture(scope="session")
@@ -57,6 +67,16 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def each(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Pages of a run in which each test runs on each board."""
+    outcomes = ("passed", "failed", "skipped")
+    tests = [on_board(place, outcome) for place in PLACES for outcome in outcomes]
+    folder = keep_run(tmp_path_factory.mktemp("each"), *tests)
+    build_run(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def nights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Pages of sixty nights of which the newest is kept."""
     folder = tmp_path_factory.mktemp("nights")
@@ -75,13 +95,23 @@ def test_page(run: Path, name: str) -> Path:
 test_page.__test__ = False  # type: ignore[attr-defined]
 
 
-PAGES = ["run", "board", "test", "hostile", "nights", "test over the nights", "board over the nights"]
+PAGES = [
+    "run",
+    "tests by boards",
+    "board",
+    "test",
+    "hostile",
+    "nights",
+    "test over the nights",
+    "board over the nights",
+]
 
 
 @pytest.fixture
-def path_of(run: Path, nights: Path) -> Callable[[str], Path]:
+def path_of(run: Path, each: Path, nights: Path) -> Callable[[str], Path]:
     return {
         "run": run / "index.html",
+        "tests by boards": each / "boards.html",
         "board": run / "boards" / f"{BOARD}.html",
         "test": test_page(run, NAME),
         "hostile": test_page(run, HOSTILE),

@@ -22,6 +22,7 @@ from hil.suite.boards.restriction import BoardRestriction
 from hil.suite.boards.unsafe_boards import UnsafeBoards
 from hil.suite.hook_errors import contained, told
 from hil.suite.markers import Kind, kind_of, requirement_of, uses_board
+from hil.suite.matrix.column import column_of
 from hil.suite.outcome.user_properties import describe_board, describe_image, describe_test
 from hil.suite.xdist.plugin import worker_channel
 
@@ -327,9 +328,15 @@ class BoardLifecycle:
             self._restriction.restrict(held.host.dev)
             held.test = item.nodeid
             held.board.access.raise_if_blocked = partial(self._fixtures.block.check, "a board of this run")
-            in_history = self._config.getoption("hil_history", "")  # asks the board, once, for its name
-            name = self.name_of_board() if in_history else self._options.lab.name_of(held.board.serial)
-            describe_board(item, held, name)
+            describe_board(item, held, self._place_of(item, held.board.serial))
+
+    def _place_of(self, item: pytest.Item, serial: str) -> str:
+        """Return the name that the history keeps for the place of a test's board, or an empty string."""
+        column = column_of(item)
+        if column is not None and column.each == "board" and column.name != serial:
+            return column.name
+        in_history = self._config.getoption("hil_history", "")  # asks the board, once, for its name
+        return self.name_of_board() if in_history else self._options.lab.name_of(serial)
 
     def _tell_faults(self) -> None:
         """Tell the run, once, what is wrong with each board that answers and cannot be used."""

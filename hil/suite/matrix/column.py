@@ -21,10 +21,12 @@ class Column:
     Attributes:
         name: The part of the test's id.
         boards: Their serial numbers, or names of exporters.
+        each: `board` or `kind`: what it stands for.
     """
 
     name: str
     boards: frozenset[str]
+    each: str = "board"
 
 
 def column_of(item: pytest.Item) -> Column | None:

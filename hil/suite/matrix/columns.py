@@ -34,7 +34,7 @@ def columns_of(boards: Sequence[ListedBoard], each: str, tags: frozenset[str]) -
         identifier = _NOT_IN_IDS.sub("_", name)
         while identifier in columns:
             identifier += "_"
-        columns[identifier] = Column(identifier, frozenset(board.board for board in group))
+        columns[identifier] = Column(identifier, frozenset(board.board for board in group), each)
         if any(board.may_have(tags) for board in group):
             fitting.append(columns[identifier])
     return fitting

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hil.suite.matrix.column import column_of
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -49,8 +51,9 @@ def has_verdict(report: pytest.TestReport) -> bool:
 
 
 def describe_test(item: pytest.Item, kind: Kind) -> None:
-    """Note the kind of a test."""
-    _note(item, {"hil_kind": kind.value})
+    """Note the kind of a test, and its board or kind of board if it runs on each."""
+    column = column_of(item)
+    _note(item, {"hil_kind": kind.value} | ({"hil_column": column.name} if column else {}))
 
 
 def describe_board(item: pytest.Item, held: AcquiredBoard, place: str) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from hil.evidence.records import RecordedBoard, RecordedTest, file_stem
 from hil.suite.markers import KIND, Kind
+from hil.suite.matrix.column import column_of
 from hil.suite.recording.identity import identity_of
 from hil.suite.recording.phases import attempt_of
 from hil.suite.xdist.costs import without_group
@@ -96,6 +97,7 @@ class ResultRecorder:
         facts = RecordedTest(
             nodeid=nodeid,
             run=self._run,
+            column=column.name if (column := column_of(item)) else "",
             kind=item.stash.get(KIND, Kind.NO_HARDWARE).value,
             worker=self._worker,
             stem=file_stem(item.nodeid),

@@ -1,0 +1,102 @@
+"""The page of tests by boards, for runs in which tests run on each board."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from hil.report.run_pages import build_run
+from hil.report.tests_by_boards import build_tests_by_boards
+from tests.support.made_up import HOSTILE, a_test, attempt, keep_run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hil.evidence.records import RecordedTest
+
+
+def on(column: str, name: str, outcome: str = "passed", board: str = "0df10031") -> RecordedTest:
+    test = a_test(f"tests/test_dut.py::{name}[{column}]", attempt(outcome), board=board)
+    return replace(test, column=column)
+
+
+def matrix(tests: int = 8) -> list[RecordedTest]:
+    """Tests on four boards; test_0 fails on all of them."""
+    places = [f"jetson-{number}" for number in (1, 2, 3, 10)]
+    return [
+        on(place, f"test_{number}", "passed" if number else "failed")
+        for number in range(tests)
+        for place in places
+    ]
+
+
+def test_tests_by_boards_has_a_row_for_each_test_and_a_column_for_each_board() -> None:
+    table = build_tests_by_boards([*matrix(3), a_test("t::plain")])
+
+    assert table is not None
+    assert [column.name for column in table.columns] == ["jetson-1", "jetson-2", "jetson-3", "jetson-10"]
+    assert [row.nodeid for row in table.rows] == [f"tests/test_dut.py::test_{number}" for number in range(3)]
+
+
+def test_tests_by_boards_shows_tests_that_need_a_look_first() -> None:
+    table = build_tests_by_boards([on("a", "test_good"), on("a", "test_bad", "failed")])
+
+    assert table is not None
+    assert [row.name for row in table.rows] == ["test_bad", "test_good"]
+
+
+def test_tests_by_boards_has_no_cell_where_a_test_does_not_run() -> None:
+    table = build_tests_by_boards([on("a", "test_1"), on("b", "test_1"), on("b", "test_2")])
+
+    assert table is not None
+    assert [[cell is not None for cell in row.cells] for row in table.rows] == [[True, True], [False, True]]
+
+
+def test_tests_by_boards_counts_no_test_without_its_board() -> None:
+    table = build_tests_by_boards([on("a", "test_1", "skipped", board=""), on("a", "test_2", "failed")])
+
+    assert table is not None
+    assert [str(column) for column in table.columns] == ["1 of 1 failed, 1 did not run"]
+
+
+def test_tests_by_boards_names_a_test_that_fails_on_all_boards() -> None:
+    table = build_tests_by_boards(matrix())
+
+    assert table is not None
+    assert [str(one).partition(",")[0] for one in table.suspicions] == ["fails wherever it runs: 4 of 4"]
+
+
+def test_tests_by_boards_names_a_board_that_fails_its_tests() -> None:
+    tests = [
+        on(f"b-{board}", f"test_{number}", "failed" if board == 1 else "passed")
+        for number in range(8)
+        for board in range(4)
+    ]
+    table = build_tests_by_boards(tests)
+
+    assert table is not None
+    assert [(one.factor, one.value) for one in table.suspicions] == [("board", "b-1")]
+
+
+def test_run_without_such_tests_has_no_page_of_them(tmp_path: Path) -> None:
+    build_run(keep_run(tmp_path, a_test("t::one")))
+
+    assert not (tmp_path / "boards.html").exists()
+    assert "Tests by boards" not in (tmp_path / "index.html").read_text()
+
+
+def test_run_with_such_tests_links_to_their_page_and_says_first_what_failures_follow(tmp_path: Path) -> None:
+    build_run(keep_run(tmp_path, *matrix()))
+    page, first = ((tmp_path / name).read_text() for name in ("boards.html", "index.html"))
+
+    assert 'href="boards.html"' in first
+    assert first.index("fails wherever it runs: 4 of 4") < first.index("test_0[jetson-1]")
+    assert page.count("tests/tests-test_dut.py") == 32
+    assert "fails wherever it runs: 4 of 4" in page
+
+
+def test_page_of_tests_by_boards_shows_hostile_names_harmlessly(tmp_path: Path) -> None:
+    build_run(keep_run(tmp_path, on(HOSTILE, "test_1", "failed"), on("a", HOSTILE)))
+
+    page = (tmp_path / "boards.html").read_text()
+    assert (page.count("<script>"), page.count("<img")) == (1, 0)
