@@ -48,12 +48,13 @@ class AttemptInRun:
 
 @dataclass(frozen=True, slots=True)
 class BoardInRun:
-    """A board in a run: position of the run, first attempts that ran and that failed, seconds used."""
+    """A board in a run: position of the run, first attempts that ran and failed, seconds used, its kind."""
 
     run: int
     ran: int
     failed: int
     used_s: float
+    is_simulated: int = False
 
 
 class MatrixQueries:
@@ -106,8 +107,8 @@ class MatrixQueries:
         found: dict[str, list[BoardInRun]] = defaultdict(list)
         rows = self._ask(
             f"SELECT board, run_id, sum(number=1 AND outcome != {AttemptOutcome.SKIPPED:d}), "
-            f"sum(number=1 AND outcome IN {_BAD}), sum(setup_s + call_s + teardown_s) FROM attempt "
-            f"JOIN bench ON bench.id=bench_id WHERE run_id IN {self._in} AND board != '' "
+            f"sum(number=1 AND outcome IN {_BAD}), sum(setup_s + call_s + teardown_s), max(simulated) "
+            f"FROM attempt JOIN bench ON bench.id=bench_id WHERE run_id IN {self._in} AND board != '' "
             "GROUP BY board, run_id"
         )
         for board, run, *counts in rows:

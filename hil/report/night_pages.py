@@ -93,6 +93,7 @@ def build_nights(
         headline=title,
         groups=groups,
         newest=newest,
+        errors={row.nodeid for section in matrix.sections for row in section.rows if row.letters[-1:] == "e"},
         matrix=matrix,
         links=links,
         boards=boards,
@@ -107,7 +108,10 @@ def build_nights(
 def _write_wall(
     out: Path, title: str, analysis: Analysis, matrix: Matrix, boards: list[dict[str, object]]
 ) -> None:
-    """Write the page for a wall screen: the number of failures in large type, and the boards."""
+    """Write the page for a wall screen: the number of failures in large type, and the boards.
+
+    Simulated boards of earlier nights are left out: each night starts new ones.
+    """
     number = len(analysis.failing) + len(analysis.there) + len(analysis.no_board)
     is_calm = not number and not analysis.nights and bool(analysis.runs)
     write_page(
@@ -117,7 +121,7 @@ def _write_wall(
         number=number if analysis.runs else "-",
         colour="o-passed" if is_calm else "o-failed" if number else "o-cut",
         newest=matrix.nights[-1] if matrix.nights else None,
-        boards=boards,
+        boards=[board for board in boards if board["in_newest"] or not board["is_simulated"]],
     )
 
 
@@ -160,6 +164,7 @@ def _write_boards(
             "nights": len(rows),
             "last": when(matrix.nights[rows[-1].run].run.began_s),
             "blamed": serial in blamed,
+            "is_simulated": rows[-1].is_simulated,
             **_in_newest(rows[-1], len(matrix.nights) - 1),
         }
         said.append(board)

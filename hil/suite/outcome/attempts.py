@@ -23,6 +23,7 @@ __all__ = [
     "OUTCOME",
     "REPEATED",
     "Attempts",
+    "attempt_of",
     "fail_for_subtests",
     "fail_skipped_rerun",
     "is_flaky",
@@ -88,6 +89,14 @@ class Attempts:
 def mark(report: pytest.TestReport, outcome: str) -> None:
     """Give a report an outcome that pytest's type does not know."""
     report.outcome = cast("Literal['passed', 'failed', 'skipped']", outcome)
+
+
+def attempt_of(report: pytest.TestReport) -> int:
+    """Return the number of the attempt that a report of a repeated test is from; 0 if it is not repeated."""
+    reruns: Any = getattr(report, "rerun", 0)  # pytest-rerunfailures
+    if number := dict(report.user_properties).get(ATTEMPT):
+        return int(str(number))
+    return reruns + 1 if reruns or report.outcome in {REPEATED, "rerun"} else 0
 
 
 def is_flaky(report: pytest.TestReport) -> bool:

@@ -122,9 +122,12 @@ class Repeats:
         flaky = terminalreporter.getreports("flaky")
         if flaky:
             terminalreporter.write_sep("=", "hil: FLAKY, passed only when repeated", yellow=True, bold=True)
+        first = {report.nodeid: report for report in reversed(terminalreporter.getreports("repeated"))}
         for report in flaky:
             terminalreporter.write_sep("_", report.nodeid, yellow=True)
             terminalreporter.write_line(report.longreprtext)
+            if report.nodeid in first:
+                _write_sections(terminalreporter, first[report.nodeid])
         for report in flaky:
             terminalreporter.write_line(f"FLAKY {report.nodeid} - {first_line(report)}", yellow=True)
 
@@ -184,6 +187,15 @@ class AttemptLabels:
                 title, text = report.sections[index]
                 report.sections[index] = f"{title}{LABEL}{attempt}", text
         return report
+
+
+def _write_sections(terminalreporter: pytest.TerminalReporter, report: pytest.TestReport) -> None:
+    """Write the output of a failed attempt, as `--show-capture` asks."""
+    asked = terminalreporter.config.option.showcapture
+    for title, text in report.sections:
+        if asked == "all" or asked in title:
+            terminalreporter.write_sep("-", title)
+            terminalreporter.write_line(text.rstrip("\n"))
 
 
 def _is_rerun_by_others(item: pytest.Item) -> bool:

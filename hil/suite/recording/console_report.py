@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from hil.suite.outcome.attempts import attempt_of
+
 if TYPE_CHECKING:
     from collections.abc import Generator
 
@@ -28,7 +30,9 @@ class ConsoleReport:
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> Generator[None]:
         """Attach a failed test's console after its failure, and before JUnit completes the entry."""
-        shown = [content for title, content in report.sections if title.startswith(SECTION)]
+        attempt = attempt_of(report)
+        label = f"attempt {attempt}:\n" if attempt else ""
+        shown = [f"{label}{content}" for title, content in report.sections if title.startswith(SECTION)]
         if report.when == "teardown":
             self._attach(shown, report)
             return (yield)

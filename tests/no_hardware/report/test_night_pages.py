@@ -13,12 +13,13 @@ import pytest
 from hil.cli.main import run
 from hil.evidence.records import file_stem
 from hil.history.matrix_data import MatrixCell
+from hil.history.models import Attempt, AttemptBench, AttemptOutcome, RunFacts
 from hil.history.store import History
 from hil.history.window import Window
 from hil.report.matrix import outcome_letters, sparkline, tally
 from hil.report.night_pages import build_nights
 from tests.no_hardware.report.test_run_pages import Page
-from tests.support.made_up import HOSTILE, a_test, keep_nights, keep_run
+from tests.support.made_up import BEGAN_S, HOSTILE, a_test, keep_nights, keep_run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -93,6 +94,26 @@ def test_wall_page_shows_one_number_and_boards_and_reloads(built: Path) -> None:
     assert 'http-equiv="refresh"' in wall
     assert "1 test fails" in wall
     assert "<kbd>/</kbd> search" not in wall, "it has nothing to search"
+
+
+def test_wall_page_leaves_out_simulated_boards_of_earlier_nights(tmp_path: Path) -> None:
+    old = [AttemptBench("51000001", "0.09", simulated=True), AttemptBench("0df10035", "0.09")]
+    new = [AttemptBench("51000002", "0.09", simulated=True)]
+    with History(tmp_path / "history.db") as history:
+        for night, benches in enumerate([old, new]):
+            run = RunFacts(f"n{night}", BEGAN_S + night * 86_400, kind="nightly")
+            history.begin_run(run)
+            history.add(
+                run.key, [Attempt(f"t.py::{one.board}", AttemptOutcome.ERROR, bench=one) for one in benches]
+            )
+            history.close_run(run.key, run.began_s + 60, 1)
+        build_nights(Window(history), tmp_path)
+
+    wall = (tmp_path / "wall.html").read_text(encoding="utf-8")
+    assert ("51000001" in wall, "0df10035" in wall, "51000002" in wall) == (False, True, True)
+    assert '<li class="o-error"><' in (tmp_path / "index.html").read_text(encoding="utf-8"), (
+        "as in the matrix"
+    )
 
 
 def test_night_page_names_the_board_and_utc_time_of_a_failure(built: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import xml.etree.ElementTree as ET
 from typing import TYPE_CHECKING
 
 import pytest
@@ -110,6 +111,20 @@ def test_flaky_test_is_a_failure_in_junit_with_its_reason(run_suite: RunSuite, w
         "flaky",
         "2",
     )
+
+
+def test_flaky_test_shows_the_output_of_the_failed_attempt(
+    run_suite: RunSuite, pytester: pytest.Pytester
+) -> None:
+    source = FLAKY.replace("assert not", "assert not print('said at', first('printed') or 'last') and not")
+
+    run = run_suite(source, "--hil-boards=sim:1", "--hil-repeat=1")
+
+    section = run.text.partition("hil: FLAKY")[2].partition("hardware ledger")[0]
+    assert ("said at True" in section, "said at last" in section) == (True, False)
+    assert "DUT console of board" in section
+    (out,) = ET.parse(pytester.path / "inner.xml").iter("system-out")  # noqa: S314 - pytest's own
+    assert str(out.text).startswith("attempt 1:\n")
 
 
 @BOTH_WAYS
