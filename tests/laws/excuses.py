@@ -35,6 +35,33 @@ def was_unusable(run: Outcome, serial: str, life: Life) -> bool:
     )
 
 
+def has_met_fault(run: Outcome, life: Life) -> bool:
+    """Return True if a board of a test was not as it should be since the end of the test before it."""
+    boards = _boards_of(run, life)
+    return any(
+        spell.board in boards and spell.overlaps(life.since_s - FORGOTTEN_S, life.until_s)
+        for spell in run.record.spells
+    )
+
+
+def _boards_of(run: Outcome, life: Life) -> set[str]:
+    """Return the boards that a test used or, if it got none, could have used; no other board explains it.
+
+    What rests on the board of the test before in the same process may end in this test's set-up.
+    """
+    named = {report.facts["facts"].get("hil_board") for report in life.reports}
+    boards = {serial for serial in named if serial}
+    if not boards and life.is_hardware:
+        boards = {serial for serial, tags in run.tags.items() if not life.plan.tags or life.plan.tags in tags}
+    before = (one for one in lives_of(run.suite, run.record) if one.pid == life.pid)
+    boards |= {one.facts.get("hil_board", "") for one in before if one.until_s == life.since_s}
+    return boards | {
+        request.board
+        for request in run.record.requests
+        if request.pid == life.pid and life.since_s <= request.time_s <= life.until_s
+    }
+
+
 def has_faulty_board(run: Outcome, life: Life) -> bool:
     """Return True if a test was refused the one board that suits it while a guard was making that board safe.
 

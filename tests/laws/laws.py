@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from tests.laws.excuses import FORGOTTEN_S, has_failed_fixture, has_faulty_board, was_unusable
+from tests.laws.excuses import has_failed_fixture, has_faulty_board, has_met_fault, was_unusable
 from tests.laws.expected_outcomes import expected_outcome
 from tests.laws.life_of_test import BASES, Life, lives_of
 
@@ -246,12 +246,11 @@ def _raised(run: Outcome) -> Iterator[tuple[str, str]]:
 
 
 def the_innocent_have_their_outcome(run: Outcome) -> Iterator[str]:
-    """A test that met no fault has the outcome that it was written to have."""
+    """A test that met no fault of its board has the outcome that it was written to have."""
     raised = {nodeid for nodeid, _ in _raised(run) if nodeid}
     for life in _lives(run):
         expected = expected_outcome(life.plan, run.suite)
-        met = any(spell.overlaps(life.since_s - FORGOTTEN_S, life.until_s) for spell in run.record.spells)
-        if not expected or met or life.outcome in expected:
+        if not expected or life.outcome in expected or has_met_fault(run, life):
             continue
         # a fixture of the test before ends in the set-up of the one that needs another parameter
         ended_in_setup = life.nodeid in raised

@@ -254,6 +254,23 @@ def test_the_innocent_have_their_outcome_excuses_one_that_met_a_fault() -> None:
     assert finish(run, "failed") == []
 
 
+def test_the_innocent_have_their_outcome_is_excused_by_no_other_board() -> None:
+    run = run_of(outcome="failed", steps=())
+    run.record.begin("stall", TWO)
+
+    assert finish(run, "failed") == ["the_innocent_have_their_outcome"]
+
+
+def test_the_innocent_have_their_outcome_excuses_a_fault_of_the_board_before() -> None:
+    run = later_error(STALL)
+    run.record.spells[0].board = TWO
+    first = next(told for told in run.record.told if told.what == "report")
+    first.facts["facts"]["hil_board"] = TWO
+    run.record.spells[0].ended_s = None
+
+    assert innocent(run)
+
+
 FAULTY = f"E hil.errors.BoardUnsafeError: board {ONE} is faulty"
 STALL = "hil/dutlink/usb/control_link.py:1: BoardFaultError"
 SECOND = "suite/test_top.py::test_1"
