@@ -28,7 +28,7 @@ from hil.suite.options import is_no_run, read_options
 from hil.suite.outcome.caught_errors import CaughtErrors
 from hil.suite.outcome.early_exit import EarlyExit
 from hil.suite.outcome.exit_status import RunStatus, boards_without_part
-from hil.suite.outcome.ledger import Ledger, planned
+from hil.suite.outcome.ledger import Ledger
 from hil.suite.outcome.ledger_report import JunitLedger, write_summary
 from hil.suite.outcome.reruns import AttemptLabels, Repeats
 from hil.suite.outcome.returning_child import ReturningChild
@@ -304,7 +304,7 @@ class Run:
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Count the planned tests, after deselection; register the plugins of boards if a test uses one."""
-        self.ledger.planned = planned(session.items)
+        self.ledger.plan(session.items)
         self.ledger.dropped = self.dropped.take(session.items)
         channel = worker_channel(session.config)
         if channel is not None:

@@ -59,7 +59,7 @@ class RunStatus:
         self._failed = self._unusable = self._flaky = 0
         self._missing: Sequence[str] | None = None
         self._begun: set[str] = set()
-        self._never_began = 0
+        self._never_began = self._interrupted = 0
         self._was_ended = self._ended_unbegun = False  # by pytest.exit or Ctrl-C; before any test
         self._untold: list[str] = []
         self._session: pytest.Session | None = None
@@ -159,6 +159,7 @@ class RunStatus:
         if _is_green(session.exitstatus):
             session.exitstatus = pytest.ExitCode.OK
             self._ended_unbegun = self._was_ended and not self._begun
+            self._interrupted = self._ledger.interrupted()
         if session.exitstatus in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}:
             session.exitstatus = self._status_after(int(session.exitstatus))
         elif session.exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED and self._missing:
@@ -172,6 +173,9 @@ class RunStatus:
         if self._never_began:
             planned = self._ledger.planned.total()
             line = f"NOT ALL TESTS BEGAN: {self._never_began} of {planned} never began"
+            terminalreporter.write_line(line, red=True, bold=True)
+        elif self._interrupted:
+            line = f"NOT ALL TESTS ENDED: {self._interrupted} with a board began and has no outcome"
             terminalreporter.write_line(line, red=True, bold=True)
         elif self._ended_unbegun:
             terminalreporter.write_line(_NO_TEST_BEGAN, red=True, bold=True)
@@ -195,7 +199,7 @@ class RunStatus:
             return Status.TESTS_FAILED
         if self._unusable or self._missing or self._ledger.faults:
             return Status.BENCH_NOT_READY
-        if self._never_began or self._untold or self._ended_unbegun:
+        if self._never_began or self._interrupted or self._untold or self._ended_unbegun:
             return Status.INTERRUPTED
         if self._required and not self._ledger.serials():
             return Status.NOTHING_RAN

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-__all__ = ["CRASHED", "Ledger", "LedgerEntry", "LeftBoard", "planned"]
+__all__ = ["CRASHED", "Ledger", "LedgerEntry", "LeftBoard"]
 
 CRASHED = "???"
 """xdist's word for the phase in which a worker died."""
@@ -79,10 +79,10 @@ class LedgerEntry:
         excused = self.verdict or self.skipped or self.unasked
         return self.ran and self.board is not None and not excused
 
-
-def planned(items: Iterable[pytest.Item]) -> Counter[Kind]:
-    """Count the tests of each kind; a test that was selected twice counts once."""
-    return Counter({item.nodeid: kind_of(item) for item in items}.values())
+    @property
+    def was_interrupted(self) -> bool:
+        """Whether it has no outcome, although it began."""
+        return not (self.ran or self.failed or self.skipped or self.ended)
 
 
 def _skip_reason(report: pytest.CollectReport | pytest.TestReport) -> str:
@@ -115,6 +115,7 @@ class Ledger:
 
     Attributes:
         planned: How many tests of each kind were collected and selected.
+        kinds: The kind of each of these tests, by node id, in a process that collected them.
         records: The result of each test, by node id.
         left: Boards that were left to their guards; the controller tells at its end what became of them.
         trouble: Boards that could not be made safe, or were lost.
@@ -132,6 +133,7 @@ class Ledger:
     """
 
     planned: Counter[Kind] = field(default_factory=Counter)
+    kinds: dict[str, Kind] = field(default_factory=dict)
     records: dict[str, LedgerEntry] = field(default_factory=dict)
     left: list[LeftBoard] = field(default_factory=list)
     trouble: list[str] = field(default_factory=list)
@@ -143,15 +145,25 @@ class Ledger:
     dropped: dict[str, str] = field(default_factory=dict)
     not_kept: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
+    _crashed: set[str] = field(default_factory=set)
+
+    def plan(self, items: Iterable[pytest.Item]) -> None:
+        """Count the tests of each kind; a test that was selected twice counts once."""
+        self.kinds = {item.nodeid: kind_of(item) for item in items}
+        self.planned = Counter(self.kinds.values())
 
     def collected(self) -> dict[str, Any]:
         """Return what a worker knows after its collection; one that is killed sends nothing at its end."""
+        kinds = {nodeid: kind for nodeid, kind in self.kinds.items() if kind is not Kind.NO_HARDWARE}
+        return self._counted() | {"kinds": kinds}
+
+    def _counted(self) -> dict[str, Any]:
         planned = {kind.value: number for kind, number in self.planned.items()}
         return {"planned": planned, "dropped": self.dropped}
 
     def as_data(self) -> dict[str, Any]:
         """Return what a worker sends to the controller at its end; the reports have sent the rest."""
-        return self.collected() | {
+        return self._counted() | {
             "left": [asdict(board) for board in self.left],
             "trouble": self.trouble,
             "safe_since": self.safe_since,
@@ -167,6 +179,9 @@ class Ledger:
         """Add the ledger of a worker; all workers collect the same tests."""
         for kind, number in data.get("planned", {}).items():
             self.planned[Kind(kind)] = max(self.planned[Kind(kind)], number)
+        kinds: dict[str, str] = data.get("kinds", {})
+        for nodeid in self._crashed & kinds.keys() - self.records.keys():
+            self.records[nodeid] = LedgerEntry(Kind(kinds[nodeid]), failed=True)
         self.left += [LeftBoard(**board) for board in data.get("left", [])]
         self.trouble += data.get("trouble", [])
         self.safe_since += data.get("safe_since", [])
@@ -193,6 +208,8 @@ class Ledger:
         """Add a phase of a test."""
         if report.when == CRASHED and report.nodeid in self.records:
             self.records[report.nodeid].failed = True
+        elif report.when == CRASHED:
+            self._crashed.add(report.nodeid)  # before its set-up was over: a worker has sent its kind
         if not report.user_properties:
             return
         facts = facts_of(report)
@@ -273,16 +290,20 @@ class Ledger:
             "skipped": sum(record.skipped for record in records),
         } | {name: number for name, number in self._rarer_counts(records, planned).items() if number}
 
+    def interrupted(self) -> int:
+        """Return how many tests began, and have no outcome."""
+        return sum(record.was_interrupted for record in self.records.values())
+
     @staticmethod
     def _rarer_counts(records: list[LedgerEntry], planned: int) -> dict[str, int]:
         """Count results that most runs do not have, by the words of the summary."""
         told = [record for record in records if record.ran or record.failed or record.skipped]
-        begun = [one for one in records if not (one.ran or one.failed or one.skipped or one.ended)]
+        interrupted = sum(record.was_interrupted for record in records)
         boardless = (one.ran and one.board is None and not one.failed and not one.skipped for one in records)
         return {
             "flaky": sum(record.flaky for record in records),
             "never asked their board": sum(record.unasked for record in records),
             "ran without a board": sum(boardless),
-            "interrupted": len(begun),
-            "never began": planned - len(told) - len(begun),
+            "interrupted": interrupted,
+            "never began": planned - len(told) - interrupted,
         }

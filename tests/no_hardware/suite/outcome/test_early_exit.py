@@ -400,5 +400,30 @@ def test_tests_that_xdist_gave_up_with_its_last_worker_are_counted(
 
     assert inner.status == (Status.INTERRUPTED if options else Status.TESTS_FAILED), inner.text
     assert "NOT ALL TESTS BEGAN: 4 of 5 never began" in inner.text
-    assert "hardware: 4 planned, 0 ran" in inner.text
+    assert "hardware: 4 planned, 0 ran, 1 failed, 0 skipped, 3 never began" in inner.text
     assert inner.suite_properties["hil_hardware_planned"] == "4"
+
+
+def test_worker_that_crashes_in_a_set_up_fails_its_test_in_the_ledger_too(run_suite: RunSuite) -> None:
+    source = KILLS.replace("def test_kills(power):", "@pytest.fixture\ndef dies(power):")
+    source += "def test_dies(dies): pass\n"
+
+    inner = run_suite(source, "--hil-boards=sim:1", "-n1", "--max-worker-restart=0")
+
+    assert "hardware: 4 planned, 3 ran, 1 failed, 0 skipped\n" in inner.text
+
+
+def test_hardware_test_that_pytest_exit_ends_with_status_0_is_not_green(run_suite: RunSuite) -> None:
+    source = """
+import pytest
+
+def test_1(power): power.read()
+def test_2(power):
+    power.read()
+    pytest.exit("no board", returncode=0)
+"""
+
+    inner = run_suite(source, "--hil-boards=sim:1", "--hil-require")
+
+    assert inner.status == Status.INTERRUPTED, inner.text
+    assert "NOT ALL TESTS ENDED: 1 with a board began and has no outcome" in inner.text
