@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hil.dutlink.storage.usb_sockets import LearnedSocket, OwnMemory, UsbDisk, board_is_at, disks_by_socket
-from hil.errors import FlashError
+from hil.dutlink.storage.usb_sockets import LearnedSocket, UsbDisk, board_is_at, disks_by_socket
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,19 +22,19 @@ class LearnedSticks:
         serial: The board's serial number.
         usb_port: The USB port of the board (`1-2.3`); empty if it is not known.
         sys: The folder of the host's kernel for disks.
-        memory: Keeps what is learned; None: only this object does.
+        memory: Keeps what is learned.
 
     Attributes:
         is_relearning: Whether the socket was forgotten, because cables may have been swapped. Then other
             users' files are not believed.
     """
 
-    def __init__(self, serial: str, usb_port: str, sys: Path, memory: StickMemory | None) -> None:
+    def __init__(self, serial: str, usb_port: str, sys: Path, memory: StickMemory) -> None:
         self.is_relearning = False
         self._serial = serial
         self._usb_port = usb_port
         self._sys = sys
-        self._memory: StickMemory = memory if memory is not None and usb_port else OwnMemory()
+        self._memory = memory
 
     @property
     def is_shared(self) -> bool:
@@ -107,27 +106,6 @@ class LearnedSticks:
             for serial, learned in self._others()
             if learned.socket in now.keys() & sockets and now[learned.socket].identity not in bystanders
         ]
-
-    def mark_unverified(self, image: str) -> None:
-        """Record for all users of the board on this host that its stick may boot an unverified image."""
-        self._memory.mark_unverified(image)
-
-    def check_image_verified(self) -> None:
-        """Raise FlashError if the stick may boot an unverified image.
-
-        Raises:
-            FlashError: An image was written to the stick and not read back.
-        """
-        image = self._memory.unverified_image()
-        if image:
-            raise FlashError(
-                f"board {self._serial}: the stick was not attached to the DUT: {image} was written "
-                "but not verified",
-                why="the flash was interrupted before verification",
-                remedy=f"hil flash --board {self._serial} once more, which writes only what differs; "
-                f"or hil storage dut --force --board {self._serial} (force=True in Python)",
-                serial=self._serial,
-            )
 
     def _others(self) -> list[tuple[str, LearnedSocket]]:
         """Return what is known of other boards that are still at their USB ports."""

@@ -1,15 +1,15 @@
-"""The errors of a stick that does not come, comes elsewhere, does not go, or has several media."""
+"""The errors of a stick: not there, elsewhere, still there, with several media, with an unverified image."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hil.errors import StickAmbiguousError, StickMissingError, StickMovedError, StickStayedError
+from hil.errors import FlashError, StickAmbiguousError, StickMissingError, StickMovedError, StickStayedError
 
 if TYPE_CHECKING:
     from hil.dutlink.storage.usb_sockets import LearnedSocket, UsbDisk
 
-__all__ = ["stick_missing", "stick_moved", "stick_stayed", "two_media"]
+__all__ = ["stick_missing", "stick_moved", "stick_stayed", "two_media", "unverified_image"]
 
 
 def stick_missing(
@@ -74,4 +74,15 @@ def two_media(disk: UsbDisk) -> StickAmbiguousError:
         f"{len(disk.media)} disks at USB socket {disk.socket} follow the mux",
         why=" and ".join(medium.name for medium in disk.media),
         remedy="leave one card in the reader",
+    )
+
+
+def unverified_image(serial: str, image: str) -> FlashError:
+    """Return the error for a stick that may boot an image that was written and not read back."""
+    return FlashError(
+        f"board {serial}: the stick was not attached to the DUT: {image} was written but not verified",
+        why="the flash was interrupted before verification",
+        remedy=f"hil flash --board {serial} once more, which writes only what differs; "
+        f"or hil storage dut --force --board {serial} (force=True in Python)",
+        serial=serial,
     )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from hil.dutlink.storage.host_lock import HostLock
 from hil.dutlink.storage.learned_sticks import LearnedSticks
 from hil.dutlink.storage.mux_follower import MuxWatch
-from hil.dutlink.storage.mux_timing import LEAVES_WITHIN_S, SLOWEST_S, Arrival
+from hil.dutlink.storage.mux_timing import LEAVES_WITHIN_S, Arrival
 from hil.dutlink.storage.stick_errors import stick_missing, stick_moved, stick_stayed, two_media
 from hil.dutlink.storage.stick_path import StickPath
 from hil.dutlink.storage.usb_sockets import UsbDisk, disks_by_socket
@@ -49,7 +49,7 @@ class StickNode:
         sys: The folder of the host's kernel for disks.
         wired: The node's path, if the wiring names it: it must lead to the disk that follows the mux.
         access: Permission to use the board.
-        memory: Keeps what is learned; None: only this object does.
+        memory: Keeps what is learned.
         slowest_s: The longest time that a stick needs to come; see `Host.slowest_stick_s`.
 
     Attributes:
@@ -66,8 +66,8 @@ class StickNode:
         sys: Path,
         wired: Path | None,
         access: Access,
-        memory: StickMemory | None = None,
-        slowest_s: float = SLOWEST_S,
+        memory: StickMemory,
+        slowest_s: float,
     ) -> None:
         self.before: frozenset[str] = frozenset()
         self._slowest_s = slowest_s

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 from hil.dutlink.noun import Noun
 from hil.dutlink.storage.mux_timing import SLOWEST_S
+from hil.dutlink.storage.stick_errors import unverified_image
 from hil.dutlink.storage.stick_mux import Position, StickMux
 from hil.dutlink.storage.stick_node import APPEARS_WITHIN_S, GOES_WITHIN_S, StickNode
 from hil.dutlink.storage.stick_path import usb_disks
 from hil.dutlink.storage.stick_use import DetachReason, check_detach
+from hil.dutlink.storage.usb_sockets import OwnMemory
 from hil.dutlink.timing import until
 from hil.errors import StickStayedError, UsageError
 from hil.flash.disk.identity import NOTHING_WRITTEN, ExpectedDisk, open_verified, wrong_disk_error
@@ -73,7 +75,10 @@ class Storage(Noun):
         self._remote = remote
         self._dev = dev
         self._sys = sys
-        self._stick = StickNode(link.serial, link.usb_port, dev, sys, stick, link.access, memory, slowest_s)
+        self._memory = memory if memory is not None and link.usb_port else OwnMemory()
+        self._stick = StickNode(
+            link.serial, link.usb_port, dev, sys, stick, link.access, self._memory, slowest_s
+        )
         self._mux = StickMux(link, self._stick, dev, sys, before_turn, remote is not None)
         self._flashed: Flashed | None = None
         self._flashed_files: tuple[ImageFileState | None, int] = (None, 0)
@@ -352,7 +357,7 @@ class Storage(Noun):
                 progress,
                 force=force,
                 earlier=earlier,
-                mark_unverified=self._stick.learned.mark_unverified,
+                mark_unverified=self._memory.mark_unverified,
                 check_image_verified=self.check_image_verified,
                 check_board=self.check_board,
             )
@@ -401,7 +406,10 @@ class Storage(Noun):
         Raises:
             FlashError: An image was written to the stick and not read back.
         """
-        (self._remote or self._stick.learned).check_image_verified()
+        if self._remote is not None:
+            self._remote.check_image_verified()
+        elif image := self._memory.unverified_image():
+            raise unverified_image(self._link.serial, image)
 
     def check_board(self) -> None:
         """Check that the board still answers.

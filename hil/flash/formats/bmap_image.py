@@ -46,7 +46,7 @@ class MappedImage:
         self.map_label = map_label
         self.remarks = self._file.remarks
         self._map = blocks
-        self._must_be_proven, self._is_proven = is_found, False
+        self._must_be_verified, self._is_verified = is_found, False
         if blocks.is_signed:
             self.remarks.append(
                 f"{map_label} is signed; its signature was not checked (gpg --verify does it)"
@@ -70,17 +70,17 @@ class MappedImage:
     def check(self, progress: Progress | None = None) -> None:
         """Check that the file is unchanged, and verify a map that was found; see `Image`."""
         self._file.check_unchanged()
-        if not self._must_be_proven:
+        if not self._must_be_verified:
             return
         progress = progress or NoProgress()
         progress.begin("check", self._map.image_bytes if self.is_compressed else self._map.mapped_bytes)
         try:
-            self._prove(progress)
+            self._verify(progress)
         finally:
             progress.end()
-        self._must_be_proven, self._is_proven = False, True
+        self._must_be_verified, self._is_verified = False, True
 
-    def _prove(self, progress: Progress) -> None:
+    def _verify(self, progress: Progress) -> None:
         with self._file.stream() as stream, Checksums(self._map.checksum_kind, self._wrong) as checksums:
             for blocks in self._map.ranges:
                 self._check_zeros(stream, self._map.extent(blocks)[0], progress)
@@ -111,7 +111,7 @@ class MappedImage:
         self.check()
         with self._file.stream() as stream, Checksums(self._map.checksum_kind, self._wrong) as checksums:
             for blocks in self._map.ranges:
-                is_known = self._is_proven or (skip_checksums is not None and skip_checksums())
+                is_known = self._is_verified or (skip_checksums is not None and skip_checksums())
                 counted = checksums.range(_name(blocks), "" if is_known else blocks.checksum)
                 yield from self._range(stream, blocks, counted, allocate)
             stream.skip(self._map.image_bytes - stream.at)
