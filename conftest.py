@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from hil.dutlink.power.power import Power
     from hil.dutlink.storage.storage import Storage
     from hil.evidence.measure import Measure
+    from hil.suite.images.board_images import RunImage
 
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
@@ -95,6 +96,12 @@ def power(dutlink: Board) -> Power:
 def storage(dutlink: Board) -> Storage:
     """The storage stick: `flash(image)`, `read(path)`; `host()`, `dut()`, `off()`; `node`, `position`."""
     return dutlink.storage
+
+
+@pytest.fixture(scope="session")
+def image(dutlink: Board, pytestconfig: pytest.Config) -> RunImage:  # noqa: ARG001 - its board has the image
+    """The image on the board's stick, by --hil-image: `name`, `version`, `digest`, `path`."""
+    return plugin.run_of(pytestconfig).boards.image()
 
 
 @pytest.fixture(scope="session")

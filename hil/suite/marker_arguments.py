@@ -23,9 +23,13 @@ __all__ = [
     "observes_only",
 ]
 
-TAGS, OBSERVES_ONLY, EACH = "tags", "observes_only", "each"
+TAGS, OBSERVES_ONLY, EACH, IMAGE = "tags", "observes_only", "each", "image"
 _LIKE_OURS = 0.85  # `hardwear` is, `fixed` is not like `mixed`
-_TAKES = {"hardware": (TAGS, EACH, OBSERVES_ONLY), "mixed": (TAGS, OBSERVES_ONLY), "no_hardware": ()}
+_TAKES = {
+    "hardware": (TAGS, EACH, IMAGE, OBSERVES_ONLY),
+    "mixed": (TAGS, IMAGE, OBSERVES_ONLY),
+    "no_hardware": (),
+}
 _EACH = ("board", "kind", "any")
 
 
@@ -144,6 +148,7 @@ def are_tags(value: Any) -> bool:  # noqa: ANN401 - whatever a test's author wro
 _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     TAGS: (are_tags, "words or a list of words"),
     EACH: (lambda value: value in _EACH, f"one of {', '.join(_EACH)}"),
+    IMAGE: (lambda value: isinstance(value, str) and bool(value.strip()), "a file or an address"),
     OBSERVES_ONLY: (lambda value: isinstance(value, bool), "True or False"),
 }
 

@@ -22,17 +22,17 @@ __all__ = [
     "MARKER_ERROR",
     "TROUBLE_MARKER",
     "Kind",
-    "is_hardware",
     "kind_of",
     "refuse",
     "register_markers",
     "requirement_of",
     "sort_tests",
     "tags_of",
+    "unchecked_kind",
     "uses_board",
 ]
 
-BOARD_FIXTURES = frozenset({"dutlink", "power", "storage", "console", "pins"})
+BOARD_FIXTURES = frozenset({"dutlink", "power", "storage", "console", "pins", "image"})
 
 
 class Kind(enum.StrEnum):
@@ -56,7 +56,7 @@ MARKER_ERROR = pytest.StashKey[UsageError]()
 _DECORATORS = {kind: getattr(pytest.mark, kind.value) for kind in Kind}
 _MARKERS = {kind.value: kind for kind in Kind}
 _MEANINGS = {
-    Kind.HARDWARE: "needs a board; skipped where there is none; tags=..., each=..., observes_only=True",
+    Kind.HARDWARE: "needs a board; skipped where there is none; tags=, each=, image=, observes_only=True",
     Kind.MIXED: "uses a board if there is one, else a simulated one; never skipped",
     Kind.NO_HARDWARE: "must not touch a board: USB is blocked",
 }
@@ -109,13 +109,15 @@ def refuse(item: pytest.Item, error: UsageError) -> Kind:
     return Kind.NO_HARDWARE
 
 
-def is_hardware(item: pytest.Item) -> bool:
-    """Return True if a test, or the definition of tests with parameters, needs a board; checks nothing."""
+def unchecked_kind(item: pytest.Item) -> Kind:
+    """Return the kind of a test, or of the definition of several, without looking for mistakes."""
     known = item.stash.get(KIND, None)
     if known is not None:
-        return known is Kind.HARDWARE
+        return known
     marked = {mark.name for mark in item.iter_markers() if mark.name in _MARKERS}
-    return marked == {Kind.HARDWARE.value} or (not marked and uses_board(item))
+    if len(marked) == 1:
+        return _MARKERS[marked.pop()]
+    return Kind.HARDWARE if not marked and uses_board(item) else Kind.NO_HARDWARE
 
 
 def _decide(item: pytest.Item, marked: list[str]) -> Kind:

@@ -12,6 +12,7 @@ from weakref import WeakKeyDictionary
 
 from hil.boards.address import BoardsOption, Where, parse_boards
 from hil.errors import UsageError
+from hil.images.choice import ImageChoice, parse_choice
 from hil.lab.config.lab import Lab
 from hil.lab.config.lab_file import find_lab
 from hil.lab.files.trusted_path import refuse_foreign_folder
@@ -34,6 +35,7 @@ __all__ = [
 
 DEFAULT_WAIT_S = 600.0
 DEFAULT_SILENCE_S = 30.0
+DEFAULT_IMAGE_LIMIT_S = 1800.0
 _LEAST_SILENCE_S = 0.1  # a board takes some time for each answer: with less, each one is lost
 MOST_REPEATS = 9
 
@@ -57,6 +59,8 @@ class RunOptions:
         whole_lab: Whether every board of the lab file must take part.
         unasked: With `--hil-real`: the simulated boards that only the environment asks for; else empty.
         each: `board` or `kind`: each hardware test runs on every one of them; `any`: on one board.
+        images: The images that tests run with.
+        image_limit_s: The longest time to put an image on a board, in seconds; no part of a test's time.
     """
 
     boards: BoardsOption
@@ -70,6 +74,8 @@ class RunOptions:
     whole_lab: bool = False
     unasked: str = ""
     each: str = "any"
+    images: tuple[ImageChoice, ...] = ()
+    image_limit_s: float = DEFAULT_IMAGE_LIMIT_S
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -99,6 +105,20 @@ def add_options(parser: pytest.Parser) -> None:
         default="any",
         help="run each hardware test once on every board, or on a board of every kind (docs/every-board.md; "
         "default: once, on any board)",
+    )
+    group.addoption(
+        "--hil-image",
+        metavar="[PLACE_OR_TAG=]IMAGE",
+        action="append",
+        default=[],
+        help="flash this image before a board's first test: a file, or an https address that ends in "
+        "#sha256=DIGEST; given again, each test runs with each image (docs/images.md)",
+    )
+    group.addoption(
+        "--hil-image-limit",
+        metavar="SECONDS",
+        default=f"{DEFAULT_IMAGE_LIMIT_S:g}",
+        help="how long it may take to put an image on a board (default: %(default)s)",
     )
     group.addoption(
         "--hil-report", metavar="DIR", help="keep evidence of every test there, and make pages of it"
@@ -178,6 +198,10 @@ def read_options(config: pytest.Config, environ: Mapping[str, str] = os.environ)
             whole_lab=config.getoption("hil_whole_lab"),
             unasked=_unasked(config, environ),
             each=config.getoption("hil_each"),
+            images=tuple(
+                parse_choice(text, config.invocation_params.dir) for text in config.getoption("hil_image")
+            ),
+            image_limit_s=_seconds("--hil-image-limit", config.getoption("hil_image_limit")),
         )
     except UsageError as error:
         from pytest import UsageError as PytestUsageError  # noqa: PLC0415, PT013 - the command line does without

@@ -44,10 +44,9 @@ from hil.suite.xdist.plugin import worker_channel
 from hil.suite.xdist.processes import Processes
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Generator
 
     from hil.dutlink.board import Board
-    from hil.suite.matrix.listed_boards import ListedBoard
 
 __all__ = ["END_WITH", "Run", "begin", "is_configured", "run_of"]
 
@@ -149,7 +148,7 @@ class Run:
         self.numbers = NumberRecorder()
         self._fixtures = DependentFixtures(self._block, self.time_limit)
         self.boards = BoardLifecycle(config, self.options, self.ledger, self.processes, self._fixtures)
-        self.matrix = BoardMatrix(self.options.each, self._list_boards)
+        self.matrix = BoardMatrix(self.options.each, self.options.images, self.boards.listed_for_all)
         self._blocked_outside = self._block.active  # by a run that has this run inside one of its tests
         parent = os.environ.pop(END_WITH, "")  # not for the runs that this one starts
         if self.processes.is_worker:
@@ -176,11 +175,6 @@ class Run:
         if board is not None and classify(error, ErrorSource.USB) is not None:
             what = f"a transfer failed that the test made itself, beside board {board.serial}"
             record_error(board.serial, translate(error, ErrorSource.USB, what, serial=board.serial))
-
-    def _list_boards(self) -> Sequence[ListedBoard]:
-        """Return the boards for tests that run on each: all workers of a controller get its list."""
-        channel = worker_channel(self._config)
-        return self.boards.listed() if channel is None else channel.listed_boards()
 
     def missing(self) -> list[str] | None:
         """Return a line for each board of the lab file that took no part; None without `--hil-whole-lab`.

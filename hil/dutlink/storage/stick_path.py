@@ -110,10 +110,11 @@ class StickPath:
         """Return udev's name of a disk by its place on the bus, else the kernel's.
 
         A disk at another place cannot get that name, while a name by serial number leads to the last disk
-        that has this serial number.
+        that has this serial number. udev makes its names a moment after the kernel makes the node.
         """
         node = self.node(disk)
-        return by_path_name(self._dev, node.name) or node
+        limit_s = _NAMED_WITHIN_S if (self._dev / "disk").is_dir() else 0.0
+        return until(lambda: by_path_name(self._dev, node.name), limit_s) or node
 
     def wired_leads_elsewhere(self, disk: UsbDisk) -> bool:
         """Return True if the wired path leads to another disk that has the same names as this one."""

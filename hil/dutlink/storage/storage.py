@@ -113,6 +113,11 @@ class Storage(Noun):
         return self._mux.taken_from
 
     @property
+    def changes(self) -> int:
+        """A number that grows each time that the stick may be changed through the mux."""
+        return self._mux.changes
+
+    @property
     def node(self) -> Path | None:
         """The stick's device node, if it is wired or was found already."""
         return self._stick.path

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from hil.dutlink.settings import Settings
+    from hil.images.source import ImageSource
     from hil.lab.config.place import Place
     from hil.lab.safe_state.policy import Safety
 
@@ -66,6 +67,19 @@ class Lab:
         """Return the place's own patterns of console errors, besides those that hil knows."""
         place = self._place_of(serial)
         return tuple(place.watch) if place is not None else ()
+
+    def image_of(self, serial: str) -> ImageSource | None:
+        """Return the image that the file names for a board's place; None if it names none.
+
+        Raises:
+            UsageError: There is no such file, or an address lacks its digest.
+        """
+        place = self._place_of(serial)
+        if self.file is None or place is None or place.image is None:
+            return None
+        from hil.images.source import parse_image  # noqa: PLC0415 - only for runs with images
+
+        return parse_image(place.image, self.file.resolve().parent)
 
     def sequences_of(self, serial: str) -> dict[str, str]:
         """Return the power sequences that the board should store, by the name of their setting.

@@ -133,6 +133,12 @@ def _sequence(text: str) -> str:
     return text
 
 
+def _image(text: str) -> str:
+    if not text.strip() or not text.isprintable():
+        raise ValueError("an image is the path of a file, or an address, on one line")
+    return text
+
+
 def _user(text: str) -> str:
     if not text or not text.isprintable() or text.isspace():
         raise ValueError("a user is a name on one line")
@@ -220,6 +226,12 @@ class Place(BaseModel):
         default=UP_TIMEOUT_S,
         description="How long the DUT may take to come up, in seconds.",
         json_schema_extra={"exclusiveMinimum": 0, "maximum": _LONGEST_UP_S},
+    )
+    image: Annotated[str, AfterValidator(_image)] | None = Field(
+        default=None,
+        description="The image that tests on this place run with, unless --hil-image gives another: a file, "
+        "from this file's folder, or an address that ends in #sha256= and the digest.",
+        examples=["images/rack-v2.1.img.xz"],
     )
     power_on: SequenceText | None = Field(
         default=None,

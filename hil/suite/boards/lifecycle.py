@@ -15,12 +15,13 @@ import pytest
 
 from hil.boards.address import Where
 from hil.boards.requirements import ANY_BOARD, BoardRequirement
-from hil.errors import BoardBusyError
+from hil.errors import BoardBusyError, HilError
 from hil.suite.boards.dependent_fixtures import raise_together
 from hil.suite.boards.remaining_tests import RemainingTests, gets_a_board
 from hil.suite.boards.restriction import BoardRestriction
 from hil.suite.boards.unsafe_boards import UnsafeBoards
 from hil.suite.hook_errors import contained, told
+from hil.suite.images.run_images import RunImages
 from hil.suite.markers import Kind, kind_of, requirement_of, uses_board
 from hil.suite.matrix.column import column_of
 from hil.suite.outcome.user_properties import describe_board, describe_image, describe_test
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from hil.dutlink.board import Board
     from hil.suite.boards.dependent_fixtures import DependentFixtures
     from hil.suite.boards.session import BoardSession
+    from hil.suite.images.board_images import RunImage
     from hil.suite.matrix.listed_boards import ListedBoard
     from hil.suite.options import RunOptions
     from hil.suite.outcome.ledger import Ledger
@@ -74,6 +76,7 @@ class BoardLifecycle:
         self._late_errors: list[BaseException] = []
         self._remaining = RemainingTests(is_worker=processes.is_worker)
         self._requirement = ANY_BOARD
+        self.images = RunImages(options, self.listed_for_all, self.show, ledger.flashes)
         self._given: str | None = None
         self._told: set[str] = set()
         self._threads_before: frozenset[threading.Thread] = frozenset()
@@ -108,6 +111,11 @@ class BoardLifecycle:
             return self.session.search.infos(with_words=True)
         return []
 
+    def listed_for_all(self) -> Sequence[ListedBoard]:
+        """Return the boards that a test can be told to run on: all workers of a controller get its list."""
+        channel = worker_channel(self._config)
+        return self.listed() if channel is None else channel.listed_boards()
+
     def listed(self) -> list[ListedBoard]:
         """Return the boards that a test can be told to run on; none if they cannot be listed."""
         from hil.suite.matrix.listed_boards import list_boards  # noqa: PLC0415 - for tests that run on each board
@@ -140,6 +148,7 @@ class BoardLifecycle:
     def plan(self, items: Sequence[pytest.Item]) -> None:
         """Note the tests of this process, in their order."""
         self._restrict_boards()
+        self.images.plan(items)
         self._remaining.plan(items)
 
     def acquire_for(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool:
@@ -319,8 +328,11 @@ class BoardLifecycle:
             self.release("the next test wants another board")
         elif session.can_replace(requirement, self._given):
             self.release("it was lost, and another board can be used")
+        elif self._has_other_image(item):
+            self.release("the next test wants another image")
         self._requirement = requirement
         session.prepare(kind, item.nodeid, requirement, self._given)
+        self._put_image(item)
         self._tell_faults()
         self._restrict_boards()
         held = session.held
@@ -333,10 +345,34 @@ class BoardLifecycle:
     def _place_of(self, item: pytest.Item, serial: str) -> str:
         """Return the name that the history keeps for the place of a test's board, or an empty string."""
         column = column_of(item)
-        if column is not None and column.each == "board" and column.name != serial:
-            return column.name
+        if column is not None and column.each == "board" and column.group != serial:
+            return column.group
         in_history = self._config.getoption("hil_history", "")  # asks the board, once, for its name
         return self.name_of_board() if in_history else self._options.lab.name_of(serial)
+
+    def image(self) -> RunImage:
+        """Return the image of the present test.
+
+        Raises:
+            UsageError: The test has none.
+        """
+        return self.images.of(self._held)
+
+    def _has_other_image(self, item: pytest.Item) -> bool:
+        """Return True if the acquired board has another image than a test wants."""
+        held = self._held
+        with suppress(HilError):  # `_put_image` raises it again
+            return held is not None and self.images.has_other(
+                item, held, partial(self.session.search.info_of, held.board)
+            )
+        return False
+
+    def _put_image(self, item: pytest.Item) -> None:
+        """Put the image that a test wants on its board, or keep the error for the test to raise."""
+        held = self._held
+        if held is not None and self.session.error is None:
+            with contained(self.session.fail):
+                self.images.put(item, held, partial(self.session.search.info_of, held.board))
 
     def _tell_faults(self) -> None:
         """Tell the run, once, what is wrong with each board that answers and cannot be used."""
@@ -397,6 +433,8 @@ class BoardLifecycle:
 
         The board is queried only if the requirement differs or the controller assigned a board to the test.
         """
+        if self._has_other_image(item):
+            return False
         requirement = requirement_of(item, self._options.board) or ANY_BOARD
         given = self._channel.board(item.nodeid) if self._channel is not None else None
         if requirement == self._requirement and given is None:

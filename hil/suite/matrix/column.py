@@ -1,4 +1,4 @@
-"""A column of the matrix of tests and boards, and the column of a test."""
+"""A column of the matrix of tests, boards and images, and the column of a test."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pytest
 
+    from hil.images.source import ImageSource
+
 __all__ = ["PARAMETER", "Column", "column_of"]
 
 PARAMETER = "_hil_column"
@@ -16,17 +18,26 @@ PARAMETER = "_hil_column"
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """Boards of which a test runs on one.
+    """Boards of which a test runs on one, and the image that it runs with.
 
     Attributes:
-        name: The part of the test's id.
-        boards: Their serial numbers, or names of exporters.
-        each: `board` or `kind`: what it stands for.
+        group: The name of the board or kind in the test's id; empty for any board.
+        boards: Their serial numbers, or names of exporters; empty for any board.
+        each: `board`, `kind` or `any`: what it stands for.
+        image: The image, if it is certain before a board is acquired; else None.
+        label: The name of the image in the test's id; empty if the boards run with one image only.
     """
 
-    name: str
+    group: str
     boards: frozenset[str]
     each: str = "board"
+    image: ImageSource | None = None
+    label: str = ""
+
+    @property
+    def name(self) -> str:
+        """The part of the test's id."""
+        return "-".join(filter(None, (self.group, self.label)))
 
 
 def column_of(item: pytest.Item) -> Column | None:

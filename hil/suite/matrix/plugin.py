@@ -1,4 +1,4 @@
-"""The pytest plugin for `--hil-each` and `hardware(each=...)`: tests that run on every board or kind."""
+"""The pytest plugin for tests that run on every board or kind (`--hil-each`), or with several images."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hil.errors import UsageError
-from hil.suite.markers import is_hardware, refuse, tags_of
+from hil.suite.markers import Kind, refuse, tags_of, unchecked_kind
 from hil.suite.matrix.column import PARAMETER, Column, column_of
-from hil.suite.matrix.columns import columns_of
+from hil.suite.matrix.columns import columns_of, split_by_image
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from hil.images.choice import ImageChoice
     from hil.suite.matrix.listed_boards import ListedBoard
 
 __all__ = ["BoardMatrix"]
@@ -24,11 +25,15 @@ class BoardMatrix:
 
     Args:
         each: The value of `--hil-each`; a test's marker goes first.
+        images: The images of the run.
         list_boards: Returns the boards of the run; called once, and only if a test runs on each of them.
     """
 
-    def __init__(self, each: str, list_boards: Callable[[], Sequence[ListedBoard]]) -> None:
+    def __init__(
+        self, each: str, images: Sequence[ImageChoice], list_boards: Callable[[], Sequence[ListedBoard]]
+    ) -> None:
         self._each = each
+        self._images = images
         self._list_boards = list_boards
         self._boards: Sequence[ListedBoard] | None = None
 
@@ -59,12 +64,20 @@ class BoardMatrix:
 
     def _columns_for(self, item: pytest.Item) -> list[Column]:
         """Return the columns of a test; none if it runs once, or if no board may have its tags."""
-        if not is_hardware(item):
+        kind = unchecked_kind(item)
+        if kind is Kind.NO_HARDWARE:
             return []
+        columns = self._columns_of_boards(item) if kind is Kind.HARDWARE else None
+        if columns == [] or any("image" in mark.kwargs for mark in item.iter_markers(kind.value)):
+            return columns or []
+        return split_by_image(columns or [], self._boards or (), self._images)
+
+    def _columns_of_boards(self, item: pytest.Item) -> list[Column] | None:
+        """Return the columns of a hardware test by boards; None if it runs on any board."""
         asked = (mark.kwargs["each"] for mark in item.iter_markers("hardware") if "each" in mark.kwargs)
         each = next(asked, self._each)
         if each not in ("board", "kind"):  # a wrong word fails the test later
-            return []
+            return None
         if self._boards is None:
             self._boards = self._list_boards()
         return columns_of(self._boards, each, tags_of(item))
@@ -72,8 +85,8 @@ class BoardMatrix:
 
 def _no_parameters(item: pytest.Item) -> UsageError:
     return UsageError(
-        f"{item.nodeid} would run on one board only, and is asked to run on each",
+        f"{item.nodeid} would run once, and is asked to run on each board or with each image",
         why="pytest has no parameters for it: it is a method of a unittest.TestCase, a doctest, "
         "or got its marker after its file was collected",
-        remedy='make it a function with the fixture dutlink, or mark it hardware(each="any")',
+        remedy='make it a function with the fixture dutlink, or mark it hardware(each="any", image="...")',
     )

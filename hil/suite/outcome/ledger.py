@@ -129,6 +129,8 @@ class Ledger:
         dropped: The kinds of tests that a conftest or a plugin dropped after they were collected, by node id;
             they are not planned.
         not_kept: Evidence that could not be written.
+        flashes: How many images were to be put on boards at most (`planned`), how many were (`done`), and how
+            many of them were not on the stick before (`written`).
         remarks: Other lines of the summary, such as console trouble between two tests.
     """
 
@@ -144,6 +146,7 @@ class Ledger:
     vanished: dict[str, str] = field(default_factory=dict)
     dropped: dict[str, str] = field(default_factory=dict)
     not_kept: list[str] = field(default_factory=list)
+    flashes: Counter[str] = field(default_factory=Counter)
     remarks: list[str] = field(default_factory=list)
     _crashed: set[str] = field(default_factory=set)
 
@@ -171,6 +174,7 @@ class Ledger:
             "faults": self.faults,
             "uncollected": self.uncollected,
             "vanished": self.vanished,
+            "flashes": dict(self.flashes),
             "remarks": self.remarks,
             "not_kept": self.not_kept,
         }
@@ -190,6 +194,10 @@ class Ledger:
         self.uncollected |= data.get("uncollected", {})
         self.vanished |= data.get("vanished", {})
         self.dropped |= data.get("dropped", {})
+        flashes = Counter(data.get("flashes", {}))
+        planned = max(self.flashes["planned"], flashes["planned"])
+        self.flashes += flashes
+        self.flashes["planned"] = planned
         self.remarks += data.get("remarks", [])
         self.not_kept += data.get("not_kept", [])
 

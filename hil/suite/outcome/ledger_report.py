@@ -63,12 +63,22 @@ def summary_lines(ledger: Ledger) -> list[str]:
         counts = ledger.counts(kind)
         if counts["planned"]:
             lines.append(f"{kind.value}: " + ", ".join(f"{number} {what}" for what, number in counts.items()))
-    lines += reason_lines(ledger)
+    lines += flash_lines(ledger) + reason_lines(ledger)
     late = ledger.late_losses().most_common()
     lines += [
         f"{number} x in a tear-down, after the test had its outcome: {reason}" for reason, number in late
     ]
     return lines + caught_lines(ledger) + vanished_lines(ledger) + dropped_lines(ledger)
+
+
+def flash_lines(ledger: Ledger) -> list[str]:
+    """Return how often an image was put on a board, if the run had images."""
+    flashes = ledger.flashes
+    if not flashes["planned"]:
+        return []
+    done, written = flashes["done"], flashes["written"]
+    held = f"{done - written} were on the stick already"
+    return [f"images: {flashes['planned']} planned, {done} put on boards: {written} written, {held}"]
 
 
 def caught_lines(ledger: Ledger) -> list[str]:

@@ -4,18 +4,21 @@ import os
 import shutil
 import stat
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
+from hil.dutlink.storage import stick_path
 from hil.dutlink.storage.host_lock import HostLock
-from hil.dutlink.storage.stick_path import by_id_name, size_bytes, usb_disks
+from hil.dutlink.storage.stick_path import StickPath, by_id_name, size_bytes, usb_disks
 from hil.dutlink.storage.usb_sockets import disks_by_socket
 from hil.errors import StorageError
 from hil.sim.host.sysfs import SysFolder, UsbNames
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from hil.dutlink.storage.usb_sockets import UsbDisk
 
 
 def test_usb_disks_is_empty_without_the_folder(tmp_path: Path) -> None:
@@ -104,3 +107,13 @@ def test_disks_by_socket_keeps_the_plug_number_if_a_card_is_inserted(tmp_path: P
     full = disks_by_socket(folder.root)["2-1"]
 
     assert (empty.is_ready, full.is_ready, empty.plug_number == full.plug_number) == (False, True, True)
+
+
+def test_by_place_waits_until_udev_has_made_the_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "disk").mkdir()
+    named = tmp_path / "disk/by-path/usb-0:3:1.0"
+    looks = iter([None, None, named])
+    monkeypatch.setattr(stick_path, "by_path_name", lambda _dev, _node: next(looks))
+    disk = cast("UsbDisk", SimpleNamespace(media=[SimpleNamespace(name="sda")]))
+
+    assert StickPath("0df10035", tmp_path, tmp_path, None).by_place(disk) == named

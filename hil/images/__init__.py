@@ -1,0 +1,1 @@
+"""Images that a run is given: files, and addresses with a digest."""

@@ -1,0 +1,161 @@
+"""Where an image comes from: a file, or an address with the SHA-256 of its bytes."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+from hil.errors import UsageError
+from hil.nearest import nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["ImageSource", "image_labels", "parse_image"]
+
+_VERSION = re.compile(
+    r"(?<![A-Za-z0-9])v?[0-9]+(?:\.[0-9]+)+(?:[-+](?:rc|alpha|beta)[.0-9]*)?(?![A-Za-z0-9])"
+)
+_ENDING = re.compile(
+    r"\.(?:gz|gzip|bz2|xz|zst|zstd|lz4|img|raw|wic|bin|iso|hddimg|sdimg|rpi-sdimg|sdcard|direct|disk|dd)$",
+    re.IGNORECASE,
+)
+_DIGEST: Final = "sha256="
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_UNFIT_FOR_ID = re.compile(r"[^A-Za-z0-9._+-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSource:
+    """An image that a user named.
+
+    Attributes:
+        path: Its file; None if it has an address.
+        url: Its address, without the digest; empty if it is a file.
+        sha256: The digest that its bytes must have, as 64 hexadecimal digits; empty for a file.
+    """
+
+    path: Path | None = None
+    url: str = ""
+    sha256: str = ""
+
+    @property
+    def name(self) -> str:
+        """The file's name."""
+        if self.path is not None:
+            return self.path.name
+        return PurePosixPath(unquote(urlsplit(self.url).path)).name
+
+    @property
+    def shown_url(self) -> str:
+        """The address without user, password and query, which may be secrets."""
+        parts = urlsplit(self.url)
+        return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+    @property
+    def version(self) -> str:
+        """The version in the file's name, such as `v2.1` or `1.0.3`; empty if there is not exactly one."""
+        found = set(_VERSION.findall(self.stem))
+        return found.pop() if len(found) == 1 else ""
+
+    @property
+    def stem(self) -> str:
+        """The file's name without the endings of its format and compression."""
+        stem = self.name
+        while (shorter := _ENDING.sub("", stem)) not in {stem, ""}:
+            stem = shorter
+        return stem
+
+    def __str__(self) -> str:
+        return str(self.path) if self.path is not None else self.shown_url
+
+
+def parse_image(text: str, folder: Path) -> ImageSource:
+    """Return the image that a user named.
+
+    Args:
+        text: The path of a file, or an `https:` or `http:` address that ends in `#sha256=` and the digest.
+        folder: The folder from which a relative path leads.
+
+    Raises:
+        UsageError: There is no such file, it is no file, or an address lacks its digest.
+    """
+    if not text.strip():
+        raise UsageError("the image has no name", why="the text is empty", remedy="give a file or an address")
+    if _SCHEME.match(text):
+        return _parse_address(text)
+    if "\0" in text:
+        raise UsageError(f"{text!r} is no path", why="it contains a NUL", remedy="give the path of an image")
+    path = Path(folder, Path(text).expanduser())
+    if path.is_dir():
+        raise UsageError(f"{path} is no image", why="it is a folder", remedy="give the path of an image file")
+    if not path.exists():
+        raise UsageError(f"there is no image {path}", why="no file has this path", remedy=_near(path))
+    return ImageSource(path.resolve())
+
+
+def image_labels(images: Sequence[ImageSource]) -> list[str]:
+    """Return a short label for each of several images, for test ids.
+
+    A label is the version in the file's name if no other image has it, else the name without its endings. It
+    does not depend on the order of the images. Equal names get the first digits of a digest or the folder.
+    """
+    versions = Counter(image.version for image in images)
+    labels = [
+        image.version if image.version and versions[image.version] == 1 else image.stem for image in images
+    ]
+    doubled = Counter(labels)
+    return [
+        _UNFIT_FOR_ID.sub("-", label if doubled[label] == 1 else f"{label}-{_distinct(image)}")
+        for label, image in zip(labels, images, strict=True)
+    ]
+
+
+def _distinct(image: ImageSource) -> str:
+    return image.sha256[:8] if image.path is None else f"{image.path.parent.name}-{image.path.name}"
+
+
+def _parse_address(text: str) -> ImageSource:
+    url, _, fragment = text.partition("#")
+    parts = urlsplit(url)
+    source = ImageSource(url=url)
+    if parts.scheme.lower() not in {"https", "http"}:
+        raise UsageError(
+            f"an image cannot be downloaded by {parts.scheme}",
+            why="hil downloads by https and http",
+            remedy="give an https address, or download the image and give its path",
+        )
+    if not parts.hostname or not source.name:
+        raise UsageError(
+            f"{source.shown_url} is no address of an image",
+            why="it names no host, or no file",
+            remedy="https://HOST/PATH/IMAGE#sha256=DIGEST",
+        )
+    digest = fragment.removeprefix(_DIGEST).lower()
+    if not fragment.startswith(_DIGEST) or not _SHA256.fullmatch(digest):
+        why = (
+            "its digest is not 64 hexadecimal digits"
+            if fragment
+            else "it has no digest, so nothing proves it"
+        )
+        raise UsageError(
+            f"{source.shown_url} is not downloaded",
+            why=why,
+            remedy=f"append #sha256=DIGEST to it; sha256sum {source.name} prints the digest",
+        )
+    return ImageSource(url=url, sha256=digest)
+
+
+def _near(path: Path) -> str:
+    """Return the remedy for a file that does not exist."""
+    try:
+        names = [entry.name for entry in path.parent.iterdir() if entry.is_file()]
+    except OSError:
+        return "check the path"
+    near = nearest(path.name, names)
+    return f"did you mean {path.parent / near}?" if near else "check the path"

@@ -1,0 +1,177 @@
+"""Put the image of a test on its board before the test begins, once for each board and image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hil.dutlink.storage.storage import Position
+from hil.errors import BoardLostError, FlashError, HilError, UsageError
+from hil.lab.safe_state.policy import LEAVE
+from hil.suite.images.flash_progress import FlashProgress
+
+if TYPE_CHECKING:
+    from collections import Counter
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from hil.boards.acquired import AcquiredBoard
+    from hil.dutlink.board import Board
+    from hil.flash.results import Flashed
+    from hil.images.source import ImageSource
+    from hil.lab.config.lab import Lab
+
+__all__ = ["BoardImages", "RunImage"]
+
+
+@dataclass(frozen=True, slots=True)
+class RunImage:
+    """The image of the present test.
+
+    Attributes:
+        name: Its file name.
+        version: The version in its name, such as `v2.1`; empty if there is none.
+        path: Its file on this machine.
+        digest: Names the image by its content, the same for an archive of it.
+    """
+
+    name: str
+    version: str
+    path: Path
+    digest: str
+
+
+@dataclass(slots=True)
+class _OnBoard:
+    """The image that is on a board.
+
+    Attributes:
+        board: The open board.
+        image: The image.
+        flashed: The result of the flash.
+        file: The image's file.
+        turns: The count of changes through the mux at that time.
+    """
+
+    board: Board
+    image: ImageSource
+    flashed: Flashed
+    file: Path
+    turns: int
+
+
+class BoardImages:
+    """The images of a run, and what this process's board has on its stick.
+
+    Args:
+        lab: The lab file, for the names of boards.
+        limit_s: The longest time for an image, in seconds; it is not a part of a test's time.
+        tell: Shows the user a line.
+        flashes: Counts the flashes; see `Ledger.flashes`.
+    """
+
+    def __init__(self, lab: Lab, limit_s: float, tell: Callable[[str], None], flashes: Counter[str]) -> None:
+        self._lab = lab
+        self._limit_s = limit_s
+        self._tell = tell
+        self._now: _OnBoard | None = None
+        self._failed: dict[tuple[str, ImageSource], str] = {}
+        self._files: dict[ImageSource, Path] = {}
+        self._flashes = flashes
+
+    def is_other(self, held: AcquiredBoard, wanted: ImageSource | None) -> bool:
+        """Return True if the board has another image than a test wants."""
+        now = self._now
+        return wanted is not None and now is not None and now.board is held.board and now.image != wanted
+
+    def put(self, held: AcquiredBoard, wanted: ImageSource, test: str) -> None:
+        """Put an image on the board's stick, verify it, and turn the stick to the DUT.
+
+        The board is left as it is if the image is there, and no test has turned the stick since.
+
+        Args:
+            held: The board; its DUT has no power, unless its place leaves it alone.
+            wanted: The image.
+            test: The node id of the test that wants it.
+
+        Raises:
+            BoardLostError: The board was lost on the way.
+            FlashError: The image could not be put on this board before another test.
+            HilError: The image cannot be downloaded, is damaged, or the stick does not take it.
+        """
+        if self._is_there(held, wanted):
+            return
+        self._now = None
+        serial = held.board.serial
+        before = self._failed.get((serial, wanted))
+        if before is not None:
+            raise FlashError(
+                f"image {wanted.name} is not on board {serial}",
+                why=f"it could not be put there, see {before}",
+                remedy="mend what that test tells, then run again",
+                serial=serial,
+            )
+        try:
+            self._flash(held, wanted)
+        except BoardLostError:
+            raise
+        except HilError:
+            self._failed[serial, wanted] = test
+            raise
+
+    def of(self, held: AcquiredBoard) -> RunImage | None:
+        """Return the image that was put on a board; None if none was."""
+        now = self._now
+        if now is None or now.board is not held.board:
+            return None
+        return RunImage(now.image.name, now.image.version, now.file, now.flashed.digest)
+
+    def _is_there(self, held: AcquiredBoard, wanted: ImageSource) -> bool:
+        now, storage = self._now, held.board.storage
+        return (
+            now is not None
+            and now.board is held.board
+            and now.image == wanted
+            and storage.position is Position.DUT
+            and storage.changes == now.turns
+        )
+
+    def _flash(self, held: AcquiredBoard, image: ImageSource) -> None:
+        board = held.board
+        where = self._lab.name_of(board.serial) or board.serial
+        progress = FlashProgress(self._tell, f"image {image.name} for {where}", self._limit_s)
+        file = self._file_of(image, progress)
+        if board.power.draws():
+            self._switch_off(held, image, where)
+        flashed = board.storage.flash(file, progress=progress)
+        board.storage.dut()
+        board.storage.wait_until_gone()
+        self._flashes["done"] += 1
+        self._flashes["written"] += flashed.was_written
+        self._now = _OnBoard(board, image, flashed, file, board.storage.changes)
+        how = "flashed and verified" if flashed.was_written else "was on the stick already"
+        self._tell(f"hil: image {flashed.image} {how}: {where}")
+
+    def _switch_off(self, held: AcquiredBoard, image: ImageSource, where: str) -> None:
+        """Leave the DUT without power: its stick is taken away.
+
+        Raises:
+            UsageError: The board's place wants its DUT left alone.
+        """
+        if held.policy == LEAVE:
+            raise UsageError(
+                f"image {image.name} is not put on {where}",
+                why="its DUT has power, and its place says safe = leave",
+                remedy=f"switch it off (hil power off --board {held.board.serial}), or change its place",
+                serial=held.board.serial,
+            )
+        held.power_down()
+
+    def _file_of(self, image: ImageSource, progress: FlashProgress) -> Path:
+        if image.path is not None:
+            return image.path
+        if image not in self._files:
+            from hil.images.download import cache_folder, download  # noqa: PLC0415 - ssl and HTTP are slow to import
+
+            self._files[image] = download(image, cache_folder(), progress)
+        return self._files[image]

@@ -1,0 +1,175 @@
+"""Decide which image a test runs with: by its marker, its column, the options, or the place of its board."""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import pytest
+
+from hil.errors import UsageError
+from hil.images.choice import choose_images
+from hil.nearest import meant
+from hil.suite.images.marked_image import marked_image
+from hil.suite.markers import Kind, kind_of
+from hil.suite.matrix.column import column_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from hil.boards.acquired import AcquiredBoard
+    from hil.boards.requirements import BoardInfo
+    from hil.images.source import ImageSource
+    from hil.suite.images.board_images import BoardImages, RunImage
+    from hil.suite.matrix.listed_boards import ListedBoard
+    from hil.suite.options import RunOptions
+
+__all__ = ["RunImages"]
+
+
+class RunImages:
+    """The images of a run, and the image on this process's board.
+
+    Args:
+        options: The options of the run.
+        list_boards: Returns the boards of the run.
+        tell: Shows the user a line.
+        flashes: Counts the flashes; see `Ledger.flashes`.
+    """
+
+    def __init__(
+        self,
+        options: RunOptions,
+        list_boards: Callable[[], Sequence[ListedBoard]],
+        tell: Callable[[str], None],
+        flashes: Counter[str],
+    ) -> None:
+        self._choices = options.images
+        self._has_names = any(choice.board for choice in options.images)
+        self._lab = options.lab
+        self._limit_s = options.image_limit_s
+        self._list_boards = list_boards
+        self._tell = tell
+        self._flashes = flashes
+        self._on_board: BoardImages | None = None
+
+    def plan(self, items: Iterable[pytest.Item]) -> None:
+        """Check the boards of `--hil-image BOARD=IMAGE`, and count the flashes that the tests need at most.
+
+        Each board gets each of its images once: tests that run with one image are run together.
+
+        Args:
+            items: The tests of the run.
+
+        Raises:
+            pytest.UsageError: No board has that name, serial number or tag, so it is misspelt.
+        """
+        self._check_names()
+        wanted = Counter(key for item in items if (key := self._planned_image(item)))
+        if wanted:
+            number = len(self._list_boards())
+            self._flashes["planned"] = sum(
+                min(tests, len(boards) or number) for (_, boards), tests in wanted.items()
+            )
+
+    def _planned_image(self, item: pytest.Item) -> tuple[ImageSource, frozenset[str]] | None:
+        """Return the image of a test and the boards that it may run on (none: any); None without image."""
+        if kind_of(item) is Kind.NO_HARDWARE:
+            return None
+        column = column_of(item)
+        boards = column.boards if column is not None else frozenset()
+        with suppress(UsageError):
+            image = marked_image(item) or (column.image if column is not None else None)
+            images = (image,) if image else choose_images(self._choices, (), ())
+            return (images[0], boards) if images else None
+        return None
+
+    def _check_names(self) -> None:
+        """Check the boards of `--hil-image BOARD=IMAGE`.
+
+        Raises:
+            pytest.UsageError: No board has that name, serial number or tag, so it is misspelt.
+        """
+        boards = self._list_boards() if self._has_names else ()
+        if not boards or any(one.tags is None for one in boards):
+            return
+        known = {word for one in boards for word in (one.name, one.board, *(one.tags or ()))}
+        for word in sorted({choice.board for choice in self._choices} - known - {""}):
+            raise pytest.UsageError(
+                f"--hil-image {word}=...: no board has this name, serial number or tag; "
+                + (meant(word, known) or f"there are {', '.join(sorted(known))}")
+            )
+
+    def has_other(self, item: pytest.Item, held: AcquiredBoard, info: Callable[[], BoardInfo]) -> bool:
+        """Return True if a board has another image than a test wants.
+
+        Args:
+            item: The test.
+            held: The board.
+            info: Returns the board's name and tags, which may ask the board.
+
+        Raises:
+            HilError: As `put`.
+        """
+        return self._on_board is not None and self._on_board.is_other(held, self._wanted(item, held, info))
+
+    def put(self, item: pytest.Item, held: AcquiredBoard, info: Callable[[], BoardInfo]) -> None:
+        """Put the image that a test wants on its board; arguments as for `has_other`.
+
+        Raises:
+            UsageError: There is no such image, or several are given for the board.
+            HilError: As `BoardImages.put`.
+        """
+        wanted = self._wanted(item, held, info)
+        if wanted is None:
+            return
+        if self._on_board is None:
+            from hil.suite.images.board_images import BoardImages  # noqa: PLC0415 - the driver is for runs that use boards
+
+            self._on_board = BoardImages(self._lab, self._limit_s, self._tell, self._flashes)
+        self._on_board.put(held, wanted, item.nodeid)
+
+    def of(self, held: AcquiredBoard | None) -> RunImage:
+        """Return the image of the present test.
+
+        Raises:
+            UsageError: The test has none.
+        """
+        image = self._on_board.of(held) if self._on_board is not None and held is not None else None
+        if image is None:
+            raise UsageError(
+                "this test has no image",
+                why="none was given by --hil-image, by the test's marker, or by the board's place",
+                remedy="pytest --hil-image IMAGE",
+            )
+        return image
+
+    def _wanted(
+        self, item: pytest.Item, held: AcquiredBoard, info: Callable[[], BoardInfo]
+    ) -> ImageSource | None:
+        """Return the image for a test; None if there is none, or a simulated board stands in."""
+        if held.is_fallback:
+            return None
+        column = column_of(item)
+        own = marked_image(item) or (column.image if column is not None else None)
+        if own is not None:
+            return own
+        serial = held.board.serial
+        images = choose_images(self._choices, *self._words_of(serial, info))
+        if len(images) > 1:
+            raise UsageError(
+                f"{item.nodeid} would run with one of {len(images)} images for board {serial}",
+                why="several images are given for one place, and the test may run on any board",
+                remedy="--hil-each board, so that the test runs on the place with each image",
+                serial=serial,
+            )
+        return images[0] if images else self._lab.image_of(serial)
+
+    def _words_of(self, serial: str, info: Callable[[], BoardInfo]) -> tuple[set[str], frozenset[str]]:
+        """Return the names and tags by which an option may choose a board."""
+        if not self._has_names:
+            return set(), frozenset()
+        told = info()
+        listed = {board.name for board in self._list_boards() if board.board in {serial, told.name}}
+        return {serial, told.name, *listed} - {""}, told.tags
