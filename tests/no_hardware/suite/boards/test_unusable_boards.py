@@ -15,6 +15,7 @@ from hil.dutlink.board import open_board
 from hil.dutlink.power.power import OFF_AMPS
 from hil.dutlink.timing import until
 from hil.lab.locks.acquire import acquire
+from hil.lab.locks.wait_queue import waiting_tickets
 from hil.lab.safe_state.record import BoardRecord, BoardState, read_record, write_record
 from hil.sim.process import SimulatorProcess
 from hil.suite.outcome.exit_status import Status
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from subprocess import Popen
 
+    from hil.lab.locks.wait_queue import Ticket
     from tests.support.suite_run import InnerRun, RunSuite
 
 pytestmark = pytest.mark.thorough  # processes
@@ -155,6 +157,55 @@ def test_board_that_is_given_back_during_the_run_runs_its_own_tests(
         timer.join()
 
     assert set(inner.results().values()) == {"passed"}, inner.text
+
+
+def test_worker_s_test_passes_on_a_board_that_was_busy_until_the_worker_waited(
+    run: RunOnTwo, bad: str, pytester: pytest.Pytester
+) -> None:
+    folder = pytester.path / "locks"
+    lease = ExitStack()
+    lease.enter_context(acquire(bad, folder=folder))
+    waited: list[Ticket] = []
+
+    def give_back() -> None:
+        with lease:
+            waited.extend(until(lambda: waiting_tickets(folder) or None, 60.0) or ())
+
+    giver = threading.Thread(target=give_back)
+    with lease:
+        giver.start()
+        inner = run(f"{READS}def test_plain(): pass\n", "-n2", "--hil-wait=60", f"--hil-board={bad}")
+        giver.join()
+
+    assert [one.serials for one in waited] == [(bad,)]
+    assert inner.results() == dict.fromkeys(("test_1", "test_2", "test_plain"), "passed"), inner.text
+    boards = [inner.outcomes[name].properties["hil_board"] for name in ("test_1", "test_2")]
+    assert boards == [bad, bad]
+
+
+EACH_WAITS_FOR_THE_OTHER = """
+import os, pytest
+from pathlib import Path
+from hil.dutlink.timing import until
+from hil.lab.locks.wait_queue import waiting_tickets
+
+FOLDER = Path(os.environ["HIL_LOCK_DIR"])
+
+@pytest.mark.parametrize("number", range(2))
+def test_holds(number, power):
+    power.read()
+    if not FOLDER.joinpath("waited").exists():
+        assert until(lambda: waiting_tickets(FOLDER) or None, 60.0)
+        FOLDER.joinpath("waited").touch()
+"""
+
+
+def test_test_passes_on_a_board_that_another_worker_of_the_run_held(run: RunOnTwo, bad: str) -> None:
+    inner = run(EACH_WAITS_FOR_THE_OTHER, "-n2", "--dist=load", "--hil-wait=60", f"--hil-board={bad}", "-v")
+
+    assert inner.results() == dict.fromkeys(("test_holds[0]", "test_holds[1]"), "passed"), inner.text
+    assert {"[gw0]", "[gw1]"} <= set(inner.text.split())
+    assert "is held by" in inner.text
 
 
 @pytest.mark.parametrize("fault", ["hang", "deny", "boot_loader"])
