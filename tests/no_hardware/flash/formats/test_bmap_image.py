@@ -120,10 +120,10 @@ def test_mapped_image_refuses_a_map_for_another_size(change: int, tmp_path: Path
 def test_mapped_image_checks_a_found_map_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     image = open_image(write_map_and_image(tmp_path))
     image.check()
-    proofs: list[int] = []
-    monkeypatch.setattr(MappedImage, "_prove", lambda *_: proofs.append(1))
+    verified: list[int] = []
+    monkeypatch.setattr(MappedImage, "_verify", lambda *_: verified.append(1))
 
-    assert (laid_out(image), laid_out(image), proofs) == (RAW, RAW, [])
+    assert (laid_out(image), laid_out(image), verified) == (RAW, RAW, [])
 
 
 def test_mapped_image_skips_unmapped_holes(tmp_path: Path) -> None:
