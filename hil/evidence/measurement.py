@@ -104,6 +104,8 @@ def format_quantity(value: float, unit: str) -> str:
 
 def _factor(value: float) -> float:
     """Return the factor of the prefix that leaves one to three digits before the point."""
+    if 1 <= abs(value) < 999:  # noqa: PLR2004 - most values, and thousands of them are shown
+        return 1.0
     size = abs(float(f"{value:.{_DIGITS}g}"))  # 999.96 W is 1 kW
     if not size:
         return 1.0

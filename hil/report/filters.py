@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
+from hil.evidence.measurement import format_quantity
 from hil.evidence.records import file_stem
 
 if TYPE_CHECKING:
@@ -107,5 +108,6 @@ FILTERS: dict[str, Callable[..., object]] = {
     "oclass": outcome_class,
     "shorten": shorten,
     "board_file": board_file,
+    "quantity": format_quantity,
     "file_stem": file_stem,
 }

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from hil.history.analysis import Analysis
+    from hil.history.numbers.drift import Drift
+    from hil.report.numbers import NumbersPage
 
 __all__ = ["Group", "Item", "headline", "highlight_groups", "named_tests"]
 
@@ -20,11 +22,12 @@ class _OfTest(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One line: its text, and the test or board that it is about, if any."""
+    """One line: its text, the test or board that it is about, and a link to more, if any."""
 
     text: str
     test: str = ""
     board: str = ""
+    link: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +39,13 @@ class Group:
     items: list[Item]
 
 
-def highlight_groups(analysis: Analysis) -> list[Group]:
-    """Return the groups that have lines."""
+def highlight_groups(analysis: Analysis, numbers: NumbersPage) -> list[Group]:
+    """Return the groups that have lines.
+
+    Args:
+        analysis: The findings.
+        numbers: The page of numbers, to which those that drifted are linked.
+    """
     new = [one for one in analysis.failing if one.is_new]
     old = [one for one in analysis.failing if not one.is_new]
     boards = [Item(str(one), board=one.value) for one in analysis.boards]
@@ -50,6 +58,7 @@ def highlight_groups(analysis: Analysis) -> list[Group]:
         Group("New failures", "failed", _items(new)),
         Group("Still failing", "failed", _items(old)),
         Group("Fail now, on that board alone", "error", [Item("", test) for test in analysis.there]),
+        Group("Numbers that drifted", "drifted", [_of_number(one, numbers) for one in analysis.drifted]),
         Group("Always skipped", "skipped", _items(analysis.skipping)),
         Group("Flaky", "flaky", _items(analysis.flaky)),
         Group("Slower", "slower", _items(analysis.slower)),
@@ -87,6 +96,12 @@ def headline(analysis: Analysis) -> str:
 def named_tests(groups: Iterable[Group]) -> list[str]:
     """Return the tests that the groups name, each once."""
     return list(dict.fromkeys(item.test for group in groups for item in group.items if item.test))
+
+
+def _of_number(drift: Drift, numbers: NumbersPage) -> Item:
+    anchor = numbers.anchor_of(drift)
+    text = str(drift).removeprefix(f"{drift.test}: ")
+    return Item(text, drift.test, link=f"numbers.html#{anchor}" if anchor else "")
 
 
 def _items(found: Sequence[_OfTest]) -> list[Item]:

@@ -11,6 +11,7 @@ from hil.report.filters import board_file, when
 from hil.report.highlights import headline, highlight_groups, named_tests
 from hil.report.matrix import build_matrix
 from hil.report.nights_of_test import NightsOfTest
+from hil.report.numbers import view_numbers, write_numbers
 from hil.report.pages import write_page
 from hil.report.run_pages import find_run_folders, link_to
 
@@ -75,14 +76,16 @@ def build_nights(
     trouble: list[str] = []
     analysis = analyze(window)
     title = f"SIMULATED: {headline(analysis)}" if simulated or analysis.simulated else headline(analysis)
-    groups = highlight_groups(analysis)
+    numbers = view_numbers(window, analysis.drifted)
+    groups = highlight_groups(analysis, numbers)
     kept = find_run_folders(folders, [run.key for run in window.runs], trouble)
     links = {key: link_to(folder, out) for key, folder in kept.items()}
     queries = MatrixQueries(window)
     cells = queries.cells()
     matrix = build_matrix(cells, window.runs, queries.benches(), links)
-    pages = NightsOfTest(queries, window.runs, kept, out)
-    newest = {test: pages.write(test) for test in _worth_a_page(matrix, named_tests(groups))}
+    pages = NightsOfTest(queries, window.runs, kept, out, numbers)
+    named = [*named_tests(groups), *numbers.tests]
+    newest = {test: pages.write(test) for test in _worth_a_page(matrix, named) if test in cells}
     boards = _write_boards(
         queries, matrix, out, newest.keys(), {one.value: str(one) for one in analysis.boards}
     )
@@ -100,7 +103,10 @@ def build_nights(
         kinds=_KINDS,
         most=_MOST_LOUD,
         trouble=trouble,
+        numbers=bool(numbers.views),
     )
+    if numbers.views:
+        write_numbers(numbers, out)
     _write_wall(out, title, analysis, matrix, boards)
     return BuiltPages(out / "index.html", len(window.runs), matrix.tests, len(kept), title, trouble)
 
@@ -136,7 +142,7 @@ def _in_newest(row: BoardInRun, newest: int) -> dict[str, object]:
 
 
 def _worth_a_page(matrix: Matrix, named: list[str]) -> list[str]:
-    """Return the tests that get a page: those in the highlights, then those that failed most often."""
+    """Return the tests that get a page: those that are named, then those that failed most often."""
     rows = sorted((row for section in matrix.sections for row in section.rows), key=lambda row: -row.bad)
     failed = [row.nodeid for row in rows if row.bad or "k" in row.letters]
     return list(dict.fromkeys([*named, *failed]))[:_MOST_TESTS]

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from hil.history.matrix_data import AttemptInRun, MatrixQueries
     from hil.history.models import RunFacts
+    from hil.report.numbers import NumbersPage
 
 __all__ = ["NightsOfTest"]
 
@@ -44,11 +45,18 @@ class NightsOfTest:
         runs: The runs, oldest first.
         folders: Evidence folders of runs, by key.
         out: The folder of all pages.
+        numbers: The numbers of tests.
     """
 
     def __init__(
-        self, queries: MatrixQueries, runs: Sequence[RunFacts], kept: Mapping[str, Path], out: Path
+        self,
+        queries: MatrixQueries,
+        runs: Sequence[RunFacts],
+        kept: Mapping[str, Path],
+        out: Path,
+        numbers: NumbersPage,
     ) -> None:
+        self._numbers = numbers
         self._queries = queries
         self._runs = runs
         self._kept = kept
@@ -64,6 +72,7 @@ class NightsOfTest:
             test=test,
             rows=rows,
             chart=_chart(attempts, len(self._runs)),
+            numbers=self._numbers.of_test(test),
         )
         newest = next((one.attempt for one in rows if one.attempt.outcome.is_failure), None)
         if newest is None:

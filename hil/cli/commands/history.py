@@ -111,15 +111,15 @@ def numbers(context: click.Context, name: str | None) -> Any:  # noqa: ANN401 - 
     hil history --board left numbers boot
     """
     from hil.history.detail import one_board  # noqa: PLC0415 - as above
-    from hil.history.numbers.listing import all_numbers, numbers_like  # noqa: PLC0415 - as above
+    from hil.history.numbers.listing import list_numbers, numbers_like  # noqa: PLC0415 - as above
 
     selection: _HistorySelection = context.obj
     as_json = context.find_root().params.get("as_json", False)
     with open_history(selection.path) as kept:
         window = select_window(kept, selection.nights, selection.kind)
         if name is None:
-            data, lines = all_numbers(window)
-            return data if as_json else lines
+            listed = list_numbers(window)
+            return listed.data() if as_json else listed.lines()
         serial = one_board(window, selection.board) if selection.board else ""
         found, lines = numbers_like(window, name, serial)
     return found if as_json else lines

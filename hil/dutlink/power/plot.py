@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from hil.dutlink.power.model import TraceData
 
-__all__ = ["plot", "to_svg"]
+__all__ = ["PlotAxis", "plot", "to_svg"]
 
 _WIDTH, _HEIGHT = 800, 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 60, 25, 20, 45
@@ -93,9 +93,9 @@ def to_svg(
     ends = [sample.monotonic_s for sample in trace.samples] + [gap.to_s for gap in trace.gaps]
     ends += [trace.began_s + 1.0] if trace.ended_s is None else [trace.ended_s]
     watts = [sample.watts for sample in trace.samples]
-    across = _Axis(0.0, max(ends) - trace.began_s, _LEFT, _WIDTH - _RIGHT)
+    across = PlotAxis(0.0, max(ends) - trace.began_s, _LEFT, _WIDTH - _RIGHT)
     most = max([0.1, *watts]) * (_LABEL_ROOM if marks else 1.0)
-    up = _Axis(min([0.0, *watts]), most, _HEIGHT - _BOTTOM, _TOP)
+    up = PlotAxis(min([0.0, *watts]), most, _HEIGHT - _BOTTOM, _TOP)
     return "\n".join(
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" class="power"',
@@ -113,11 +113,22 @@ def to_svg(
     )
 
 
-class _Axis:
-    """Map values of a range to pixels; the range is widened to round ticks."""
+class PlotAxis:
+    """Map values of a range to pixels; the range is widened to round ticks.
+
+    Args:
+        low: The least value.
+        high: The greatest value.
+        first: Pixel of the lower end.
+        last: Pixel of the upper end.
+
+    Attributes:
+        low: The lower end.
+        high: The upper end.
+    """
 
     def __init__(self, low: float, high: float, first: float, last: float) -> None:
-        rough = max(high - low, 1e-3) / _TICKS
+        rough = ((high - low) or 1e-3) / _TICKS
         power = 10.0 ** math.floor(math.log10(rough))
         self._step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * 0.999)
         self.low = math.floor(low / self._step) * self._step
@@ -125,16 +136,18 @@ class _Axis:
         self._first, self._last = first, last
 
     def at(self, value: float) -> float:
+        """Return the pixel of a value."""
         share = (value - self.low) / (self.high - self.low)
         return round(self._first + share * (self._last - self._first), 1)
 
     def ticks(self) -> list[float]:
+        """Return the round values from the lower end to the upper."""
         return [
             self.low + index * self._step for index in range(round((self.high - self.low) / self._step) + 1)
         ]
 
 
-def _grid(across: _Axis, up: _Axis) -> Iterator[str]:
+def _grid(across: PlotAxis, up: PlotAxis) -> Iterator[str]:
     bottom, right = _HEIGHT - _BOTTOM, _WIDTH - _RIGHT
     for value in across.ticks():
         x = across.at(value)
@@ -149,7 +162,7 @@ def _grid(across: _Axis, up: _Axis) -> Iterator[str]:
     yield f'<text transform="translate(14 {middle}) rotate(-90)" text-anchor="middle">power / W</text>'
 
 
-def _gaps(trace: TraceData, across: _Axis) -> Iterator[str]:
+def _gaps(trace: TraceData, across: PlotAxis) -> Iterator[str]:
     for gap in trace.gaps:
         x, end = across.at(gap.from_s - trace.began_s), across.at(gap.to_s - trace.began_s)
         yield (
@@ -158,7 +171,7 @@ def _gaps(trace: TraceData, across: _Axis) -> Iterator[str]:
         )
 
 
-def _lines(trace: TraceData, across: _Axis, up: _Axis) -> Iterator[str]:
+def _lines(trace: TraceData, across: PlotAxis, up: PlotAxis) -> Iterator[str]:
     """Yield a line for each part without a gap; a single reading is a circle."""
     after_gap = {gap.to_s for gap in trace.gaps}
     stretches: list[list[tuple[float, float]]] = [[]]
@@ -183,7 +196,7 @@ def _thinned(points: list[tuple[float, float]]) -> Iterator[tuple[float, float]]
         yield from (group[index] for index in sorted(shown))
 
 
-def _busy(trace: TraceData, across: _Axis, busy_s: Sequence[float]) -> Iterator[str]:
+def _busy(trace: TraceData, across: PlotAxis, busy_s: Sequence[float]) -> Iterator[str]:
     """Yield a path with a tick for each pixel in which console output came."""
     bottom = _HEIGHT - _BOTTOM
     seen = {round(across.at(at_s - trace.began_s)) for at_s in busy_s}
@@ -192,7 +205,7 @@ def _busy(trace: TraceData, across: _Axis, busy_s: Sequence[float]) -> Iterator[
         yield f'<path class="busy" d="{ticks}"><title>the console spoke</title></path>'
 
 
-def _marks(trace: TraceData, across: _Axis, marks: Sequence[tuple[float, str]]) -> Iterator[str]:
+def _marks(trace: TraceData, across: PlotAxis, marks: Sequence[tuple[float, str]]) -> Iterator[str]:
     """Yield a line for each mark; a label that would cover another one is only in the tooltip."""
     taken = [0.0] * _LABEL_ROWS
     for at_s, text in marks:

@@ -12,13 +12,13 @@ from hil.evidence.measurement import format_quantity
 from hil.history.attribution import SURE_P
 from hil.history.nights import day_of
 from hil.history.numbers.change import LEAST_VALUES, Change, find_change, fit_change
-from hil.history.numbers.series import changed_numbers, count_numbers, read_series
+from hil.history.numbers.series import changed_numbers, count_numbers, newest_blocks, read_series
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from hil.history.models import RunFacts
-    from hil.history.numbers.series import NumberPoint, NumberSeries
+    from hil.history.numbers.series import NumberBlock, NumberPoint, NumberSeries
     from hil.history.window import Window
 
 __all__ = ["Drift", "drifts_of", "find_drifts"]
@@ -109,12 +109,20 @@ class Drift:
         return ", ".join(filter(None, parts))
 
 
-def find_drifts(window: Window) -> list[Drift]:
-    """Return the numbers that drifted within a window, the latest first."""
+def find_drifts(window: Window, newest: Mapping[int, NumberBlock] | None = None) -> list[Drift]:
+    """Return the numbers that drifted within a window, the latest first.
+
+    Args:
+        window: The runs.
+        newest: The numbers of its newest runs, if they are known already.
+    """
     count = count_numbers(window)
     if not count or not window.runs:
         return []
-    numbers = None if count <= _EXAMINED_ALL else changed_numbers(window)
+    if count <= _EXAMINED_ALL:
+        numbers = None
+    else:
+        numbers = changed_numbers(window, newest_blocks(window) if newest is None else newest)
     found = [
         drift for series in read_series(window, numbers) for drift in drifts_of(series, window.runs, count)
     ]

@@ -10,17 +10,17 @@ from hil.errors import HistoryError
 from hil.evidence.measurement import Measurement, format_quantity
 from hil.history.nights import day_of
 from hil.history.numbers.drift import drifts_of, find_drifts
-from hil.history.numbers.series import count_numbers, read_series
+from hil.history.numbers.series import count_numbers, newest_blocks, read_series
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
-    from hil.history.numbers.series import NumberPoint, NumberSeries
+    from hil.history.numbers.drift import Drift
+    from hil.history.numbers.series import NumberBlock, NumberPoint, NumberSeries
     from hil.history.window import Window
 
-__all__ = ["all_numbers", "numbers_like"]
+__all__ = ["NewestNumber", "NumberList", "list_numbers", "newest_numbers", "numbers_like"]
 
-_NEWEST_RUNS = 10
 _MOST_SERIES = 20
 _SHOWN_POINTS = 20
 
@@ -30,65 +30,91 @@ class NewestNumber:
     """The newest value of a number.
 
     Attributes:
+        number: Its number in the database.
         test: Node id of its test.
         name: Its name.
         unit: Its unit.
-        value: The newest value.
-        below: The limit that it must be below, or None.
-        above: The limit that it must be above, or None.
-        board: Serial number of the board; empty if the test had none.
-        mean: Mean of the newest ten runs.
-        values: How many values these runs have.
+        board: Serial number of the board of the newest value; empty if the test had none.
+        block: The values of the newest eight runs.
     """
 
+    number: int
     test: str
     name: str
     unit: str
-    value: float
-    below: float | None
-    above: float | None
     board: str
-    mean: float
-    values: int
+    block: NumberBlock
+
+    @property
+    def newest(self) -> Measurement:
+        """The newest value with its limits."""
+        return Measurement(self.name, self.block.newest, self.unit, self.block.below, self.block.above)
+
+    def as_data(self) -> dict[str, Any]:
+        """Return it as plain data."""
+        few = {"test": self.test, "board": self.board, "mean": self.block.mean, "values": self.block.count}
+        return {**asdict(self.newest), **few}
 
     def __str__(self) -> str:
-        newest = Measurement(self.name, self.value, self.unit, self.below, self.above)
-        mean = f", mean {format_quantity(self.mean, self.unit)} of {self.values}" if self.values > 1 else ""
+        newest, block = self.newest, self.block
+        mean = f", mean {format_quantity(block.mean, self.unit)} of {block.count}" if block.count > 1 else ""
         board = f" on {self.board}" if self.board else ""
         return f"{self.test}: {newest}{mean}{board}{'  BROKEN' if newest.is_broken else ''}"
 
 
-def all_numbers(window: Window) -> tuple[dict[str, Any], list[str]]:
-    """Return the numbers of the newest ten runs, and those that drifted, as data and as lines."""
-    newest, drifted = _newest(window), find_drifts(window)
-    older = count_numbers(window) - len(newest)
-    lines = [*map(str, drifted), *map(str, newest)]
-    if older:
-        lines.append(f"{older} more {'was' if older == 1 else 'were'} measured in older runs alone")
-    if not lines:
-        lines.append("no test has measured a number: see the fixture measure in docs/numbers.md")
-    data = {"drifted": [asdict(one) for one in drifted], "numbers": [asdict(one) for one in newest]}
-    return data, lines
+@dataclass(frozen=True, slots=True)
+class NumberList:
+    """The numbers of the newest eight runs, and those that drifted.
+
+    Attributes:
+        drifted: The numbers that drifted.
+        newest: The newest values, by test and name.
+        older: How many numbers only older runs have.
+    """
+
+    drifted: list[Drift]
+    newest: list[NewestNumber]
+    older: int
+
+    def data(self) -> dict[str, Any]:
+        """Return them as plain data."""
+        newest = [one.as_data() for one in self.newest]
+        return {"drifted": [asdict(one) for one in self.drifted], "numbers": newest, "older": self.older}
+
+    def lines(self) -> list[str]:
+        """Return them as lines for people."""
+        lines = [*map(str, self.drifted), *map(str, self.newest)]
+        if self.older:
+            lines.append(
+                f"{self.older} more {'was' if self.older == 1 else 'were'} measured in older runs alone"
+            )
+        return lines or ["no test has measured a number: see the fixture measure in docs/numbers.md"]
 
 
-def _newest(window: Window) -> list[NewestNumber]:
-    runs = window.numbers[-_NEWEST_RUNS:]
-    if not runs:
-        return []
-    chosen = ",".join(f"({run},{position})" for position, run in enumerate(runs))
+def list_numbers(window: Window) -> NumberList:
+    """Return the numbers of a window."""
+    blocks = newest_blocks(window)
+    drifted, newest = find_drifts(window, blocks), newest_numbers(window, blocks)
+    return NumberList(drifted, newest, count_numbers(window) - len(newest))
+
+
+def newest_numbers(window: Window, blocks: Mapping[int, NumberBlock]) -> list[NewestNumber]:
+    """Return the newest values of numbers, by test and name.
+
+    Args:
+        window: The runs.
+        blocks: The numbers of its newest runs.
+    """
     boards = dict(window.query("SELECT id, board FROM bench"))
     rows = window.query(
-        "SELECT nodeid, name, unit, value, below, above, bench_id, avg(value), count(*), "
-        "max((chosen.column2 * 1000 + attempt) * 1000 + position) "  # the row whose value is told
-        f"FROM measure CROSS JOIN (VALUES {chosen}) AS chosen "
-        "JOIN number ON measure_id=measure.id AND run_id=chosen.column1 JOIN test ON test.id=test_id "
-        f"WHERE {window.like_newest} GROUP BY measure.id"
+        "SELECT measure.id, nodeid, name, unit FROM measure JOIN test ON test.id=test_id "
+        "ORDER BY nodeid, name, unit"
     )
-    found = [
-        NewestNumber(test, name, unit, value, below, above, boards[bench], mean, count)
-        for test, name, unit, value, below, above, bench, mean, count, _ in rows
+    return [
+        NewestNumber(number, test, name, unit, boards[blocks[number].bench], blocks[number])
+        for number, test, name, unit in rows
+        if number in blocks
     ]
-    return sorted(found, key=lambda one: (one.test, one.name, one.unit))
 
 
 def numbers_like(window: Window, text: str, board: str = "") -> tuple[list[dict[str, Any]], list[str]]:

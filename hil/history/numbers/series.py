@@ -8,14 +8,24 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from hil.history.window import Window
 
-__all__ = ["NumberPoint", "NumberSeries", "changed_numbers", "count_numbers", "read_series", "without_board"]
+__all__ = [
+    "NumberBlock",
+    "NumberPoint",
+    "NumberSeries",
+    "changed_numbers",
+    "count_numbers",
+    "newest_blocks",
+    "read_series",
+    "without_board",
+]
 
-_BLOCK_RUNS = 10
-_MARKED = 2.5
+_BLOCK_RUNS = 8
+_ROUNDING = 1e-12
+_MARKED = 3.5
 """Standard errors by which the means of two blocks of runs differ if a number is worth a closer look."""
 
 
@@ -120,8 +130,9 @@ def _grouped(
     benches: Mapping[int, list[str]],
 ) -> list[NumberSeries]:
     """Join the numbers of tests that differ only in the name of their board."""
-    sql = "SELECT measure.id, nodeid, name, unit FROM measure JOIN test ON test.id=test_id"
-    measures = {measure: rest for measure, *rest in window.query(sql)}
+    numbers = ",".join(str(measure) for measure in {measure for measure, _, _ in values})
+    sql = "SELECT measure.id, nodeid, name, unit FROM measure JOIN test ON test.id=test_id "
+    measures = {measure: rest for measure, *rest in window.query(f"{sql} WHERE measure.id IN ({numbers})")}
     found: dict[tuple[str, str, str], NumberSeries] = {}
     for (measure, run, bench), made in values.items():
         nodeid, name, unit = measures[measure]
@@ -137,36 +148,66 @@ def _grouped(
     return [found[key] for key in sorted(found)]
 
 
-def changed_numbers(window: Window) -> list[int]:
-    """Return the numbers whose newest ten runs differ from the oldest ten of the window: a quick first look.
+@dataclass(frozen=True, slots=True)
+class NumberBlock:
+    """The values of a number in some neighbouring runs.
 
-    It misses changes that the scatter of boards hides.
+    Attributes:
+        count: How many values there are.
+        mean: Their mean.
+        variance: Their variance.
+        newest: The last value.
+        below: Its limit that it must be below, or None.
+        above: Its limit that it must be above, or None.
+        bench: The bench of the last value, by its number in the database.
+    """
+
+    count: int
+    mean: float
+    variance: float
+    newest: float
+    below: float | None
+    above: float | None
+    bench: int
+
+    def differs(self, other: NumberBlock) -> bool:
+        """Return True if the means differ by more than the scatter explains."""
+        apart = self.mean - other.mean
+        error = sum(
+            max(one.variance, _ROUNDING * one.mean * one.mean) / max(1, one.count - 1)
+            for one in (self, other)
+        )
+        return apart * apart > _MARKED * _MARKED * error
+
+
+def newest_blocks(window: Window) -> dict[int, NumberBlock]:
+    """Return the numbers of the newest eight runs, by their numbers in the database."""
+    return _blocks(window, window.numbers[-_BLOCK_RUNS:])
+
+
+def changed_numbers(window: Window, newest: Mapping[int, NumberBlock]) -> list[int]:
+    """Return the numbers whose newest eight runs differ from the oldest eight of the window.
+
+    This is a quick first look. It misses changes that the scatter of boards hides.
     """
     if len(window.numbers) < 2 * _BLOCK_RUNS:
         return []
-    early, late = (
-        _block(window, runs) for runs in (window.numbers[:_BLOCK_RUNS], window.numbers[-_BLOCK_RUNS:])
-    )
-    return [
-        measure
-        for measure, (count, mean, variance) in late.items()
-        if measure in early and _differ((count, mean, variance), early[measure])
-    ]
+    early = _blocks(window, window.numbers[:_BLOCK_RUNS])
+    return [number for number, late in newest.items() if number in early and late.differs(early[number])]
 
 
-def _block(window: Window, runs: list[int]) -> dict[int, tuple[int, float, float]]:
-    """Return count, mean and variance of each number in some runs."""
-    chosen = ",".join(f"({run})" for run in runs)
+def _blocks(window: Window, runs: Sequence[int]) -> dict[int, NumberBlock]:
+    if not runs:
+        return {}
+    chosen = ",".join(f"({run},{position})" for position, run in enumerate(runs))
     rows = window.query(
-        "SELECT measure.id, count(*), avg(value), avg(value * value) - avg(value) * avg(value) "
+        "SELECT measure.id, count(*), avg(value), avg(value * value), value, below, above, bench_id, "
+        "max((chosen.column2 * 1000 + attempt) * 1000 + position) "  # the row of the last value
         f"FROM measure CROSS JOIN (VALUES {chosen}) AS chosen "
         "JOIN number ON measure_id=measure.id AND run_id=chosen.column1 "
         f"WHERE {window.like_newest} GROUP BY measure.id"
     )
-    return {measure: (count, mean, max(0.0, variance)) for measure, count, mean, variance in rows}
-
-
-def _differ(late: tuple[int, float, float], early: tuple[int, float, float]) -> bool:
-    error = late[2] / max(1, late[0] - 1) + early[2] / max(1, early[0] - 1)
-    apart = late[1] - early[1]
-    return apart * apart > _MARKED * _MARKED * error
+    return {
+        number: NumberBlock(count, mean, squares - mean * mean, *rest)
+        for number, count, mean, squares, *rest, _ in rows
+    }

@@ -1,0 +1,164 @@
+"""The page of numbers: a plot for each, with boards, limits, commits and drifts; and where it is linked."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from hil.evidence.measurement import Measurement
+from hil.evidence.records import RecordedAttempt, file_stem
+from hil.history.models import Attempt, AttemptBench, AttemptOutcome, RunFacts
+from hil.history.numbers.series import NumberPoint, NumberSeries
+from hil.history.store import History
+from hil.history.window import Window
+from hil.report import numbers
+from hil.report.night_pages import build_nights
+from hil.report.run_pages import build_run
+from tests.no_hardware.report.test_run_pages import Page
+from tests.support.made_up import HOSTILE, a_test, attempt, keep_nights, keep_run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+DAY_S = 86_400.0
+START_S = 1_800_000_000.0
+BOARDS = [AttemptBench(f"0df1003{number}", "0.09", f"place-{number}") for number in range(2)]
+BOOT, IDLE = "t.py::test_boot", "t.py::test_idle"
+
+
+def keep_numbers(path: Path, *, extra: int = 0) -> None:
+    """Thirty nights: `boot` steps at the commit of the twentieth, with a lower limit; `idle` is calm."""
+    with History(path) as history:
+        for night in range(30):
+            commit = ("b" if night >= 20 else "a") * 40
+            run = RunFacts(f"n{night}", START_S + night * DAY_S, "lab", "nightly", commit)
+            history.begin_run(run)
+            history.add(run.key, [one for board in BOARDS for one in measured(night, board, extra)])
+            history.close_run(run.key, run.began_s + 60, 0)
+
+
+def measured(night: int, board: AttemptBench, extra: int) -> list[Attempt]:
+    boot = 12.0 + night % 3 / 10 + 4 * (night >= 20)
+    more = tuple(Measurement(f"more {at:03}", float(night % 2), "") for at in range(extra))
+    facts = {
+        BOOT: (Measurement("boot", boot, "s", 16.0 if night >= 20 else 18.0),),
+        IDLE: (Measurement(f"idle {HOSTILE[:40]}", 2.0 + night % 2 / 100, "W"), *more),
+    }
+    return [
+        Attempt(f"{test}[{board.place}]", AttemptOutcome.PASSED, 1, board, numbers=numbers)
+        for test, numbers in facts.items()
+    ]
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The pages."""
+    folder = tmp_path_factory.mktemp("numbers")
+    keep_numbers(folder / "h.db")
+    with History(folder / "h.db") as history:
+        build_nights(Window(history), folder / "report")
+    return folder / "report"
+
+
+def test_first_page_names_what_drifted_and_links_to_its_plot(built: Path) -> None:
+    page = Page((built / "index.html").read_text())
+
+    assert "Numbers that drifted" in page.text
+    assert re.search(r"boot rose since 2027-02-04, 12.1 s became 16\.?\d* s \(\+3\d", page.text)
+    assert "on both boards, at commit bbbbbbbbbb (before: aaaaaaaaaa)" in page.text
+    (link,) = [value for name, value in page.attributes if value and value.startswith("numbers.html#")]
+    anchors = [value for name, value in Page((built / "numbers.html").read_text()).attributes if name == "id"]
+    assert link.partition("#")[2] in anchors
+
+
+def test_plot_has_a_line_for_each_board(built: Path) -> None:
+    page = (built / "numbers.html").read_text()
+
+    assert page.count('<polyline class="number"') == 4
+    assert page.count("<circle") == 2 * 2 * 30 + 4  # a spot for each value, and the boards' legend
+
+
+def test_plot_marks_limits_commits_and_drift(built: Path) -> None:
+    boot = (built / "numbers.html").read_text().partition("</section>")[0]
+
+    assert '<path class="limit"' in boot
+    assert "2027-02-04: commit bbbbbbbbbb" in boot
+    assert "from here: +3" in boot
+    assert boot.count("breaks its limit") == 2 * 10
+
+
+def test_numbers_that_drifted_come_first(built: Path) -> None:
+    page = Page((built / "numbers.html").read_text()).text
+
+    assert page.index("boot") < page.index("idle")
+    assert "1 drifted, 1 breaks a limit now" in page
+
+
+def test_numbers_page_escapes_names(built: Path) -> None:
+    page = Page((built / "numbers.html").read_text())
+
+    assert (page.tags.count("script"), "img" in page.tags) == (1, False)
+
+
+def test_page_of_a_test_has_the_plots_of_its_numbers(built: Path) -> None:
+    page = (built / "tests" / f"{file_stem(f'{BOOT}[place-0]')}.html").read_text()
+
+    assert page.count('<polyline class="number"') == 2
+    assert "boot rose since 2027-02-04" in page
+
+
+def test_numbers_pages_have_no_broken_link(built: Path) -> None:
+    for path in built.glob("**/*.html"):
+        links = [value for name, value in Page(path.read_text()).attributes if name == "href" and value]
+        files = [one.partition("#")[0] for one in links if not one.startswith("#")]
+        missing = [one for one in files if not path.parent.joinpath(one).exists()]
+        assert (path.name, missing) == (path.name, [])
+
+
+def test_history_without_numbers_has_no_page_of_them(tmp_path: Path) -> None:
+    keep_nights(tmp_path / "h.db", ["t.py::test_a"])
+    with History(tmp_path / "h.db") as history:
+        build_nights(Window(history), tmp_path / "report")
+
+    assert not (tmp_path / "report" / "numbers.html").exists()
+    assert "numbers.html" not in (tmp_path / "report" / "index.html").read_text()
+
+
+def test_numbers_page_lists_those_that_have_no_plot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(numbers, "_MOST_PLOTS", 4)
+    monkeypatch.setattr(numbers, "_MOST_ROWS", 3)
+    keep_numbers(tmp_path / "h.db", extra=4)
+    with History(tmp_path / "h.db") as history:
+        build_nights(Window(history), tmp_path / "report")
+
+    page = Page((tmp_path / "report" / "numbers.html").read_text())
+    assert page.tags.count("section") == 3  # two boards of `boot` are one plot
+    assert "More numbers" in page.text
+    assert "and 5 more" in page.text
+
+
+@pytest.mark.parametrize("value", [0.0, 1e-9, -5.0, 1e12])
+def test_draw_numbers_of_a_constant_draws_a_line(value: float) -> None:
+    runs = [RunFacts(f"n{night}", START_S + night * DAY_S) for night in range(3)]
+    points = [NumberPoint(night, value) for night in range(3)]
+
+    drawn = numbers.draw_numbers(NumberSeries(BOOT, "n", "s", points), runs, [])
+
+    assert "nan" not in drawn
+    assert drawn.count("<circle") == 3
+
+
+def test_page_of_a_run_shows_the_numbers_of_each_attempt(tmp_path: Path) -> None:
+    first = attempt("failed", "too slow")
+    first.numbers = [Measurement("boot", 21.0, "s", 20.0)]
+    second: RecordedAttempt = attempt(number=2)
+    second.numbers = [Measurement("boot", 0.0125, "s", 20.0)]
+    keep_run(tmp_path, a_test("t::one", first, second))
+
+    build_run(tmp_path)
+
+    page = Page((tmp_path / "tests" / f"{file_stem('t::one')}.html").read_text()).text
+    assert "21 smust be below 20 s breaks its limit" in page
+    assert "12.5 msmust be below 20 s\n" in page
