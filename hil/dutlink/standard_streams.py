@@ -13,8 +13,7 @@ def keep_standard_streams() -> None:
     """Open /dev/null as standard input, output or error if that descriptor is closed.
 
     The kernel assigns the lowest free number. In a process that was started without standard error, the next
-    file
-    that is opened would be number 2: libusb and the C library would write messages into it, and a child
+    file that is opened would be number 2: libusb and the C library would write messages into it, and a child
     process that gets /dev/null as standard error would lose it.
     """
     for number in _STANDARD:

@@ -181,8 +181,7 @@ class _ShellSession:
         """Delete the characters in the board's line, before and after the cursor.
 
         The editor rings the bell if there is nothing to delete, and if the cursor cannot go right. Only a few
-        keys
-        are sent at a time: if this process is killed and its answers are not read, the board would hang.
+        keys are sent at a time: if this process is killed and its answers are not read, the board would hang.
         """
         deadline = Deadline(_CLEARED_WITHIN_S)
         for _ in range(2 * LONGEST_COMMAND // len(_RUB_OUT)):

@@ -3,8 +3,7 @@
 A board sends packets of 64 bytes. To be woken for each of them would cost sixteen consoles a tenth of a core,
 so the reader pauses while bytes keep coming, and the tty, which holds 4 KiB, gathers them. A flow begins
 without a pause, so that an echo or a prompt is read at once. If a read finds the tty nearly full, because the
-machine is
-busy, pauses are short for two seconds: no byte must be lost to save processor time.
+machine is busy, pauses are short for two seconds: no byte must be lost to save processor time.
 
 Bytes that flood, faster than any UART, are gathered into longer pieces, since a short piece costs as much to
 handle as a long one.
