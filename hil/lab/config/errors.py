@@ -27,8 +27,17 @@ _SEE = "see docs/lab-file.md"
 _WHERE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 _ASSIGNMENT = re.compile(r"""\s*(?P<key>[\w.-]+)\s*(?P<sign>[=:])\s*(?P<value>.*?)\s*(?:#[^"']*)?$""")
 _HEADING = re.compile(r"\s*\[+\s*(?P<name>[^\]]*?)\s*\]*\s*(?:#.*)?$")
-_PASSWORD = re.compile(r"(\b[\w.-]*(?:passw|secret|pwd)[\w-]*[\"']?\s*[=:]\s*)[^\s,}].*", re.IGNORECASE)
-"""A password and the rest of its line: neither is repeated in an error."""
+_PASSWORD = re.compile(
+    r"""(\b[\w.-]*(?:passw|secret|pwd)[\w-]*["']?\s*[=:]\s*(?=[^\s,}])"""
+    r"""|^login["']?\s*[=:]\s*(?=\S)(?!\{|(["']?)[\w.-]+\2(?:\s|$))).*""",
+    re.IGNORECASE,
+)
+"""A password and the rest of its line, also in a `login` of several words: no error repeats them."""
+
+_LOGIN = re.compile(
+    r"""(\s*["']?login\b[\w.]*["']?\s*[=:]\s*(?:\{\s*user\s*=\s*)?(["']?)[\w.-]*\2)[^\w}]+\w.*"""
+)
+"""A line for `login`, up to the user's name; what follows may be a password."""
 
 _LOCATED = 50
 """How many mistakes are located in the text, at most."""
@@ -106,7 +115,8 @@ def toml_error(file: Path, text: str, error: tomllib.TOMLDecodeError) -> UsageEr
     number = int(where[1]) if where and where[1] else len(lines)
     line = lines[number - 1].strip() if number <= len(lines) else ""
     what = f"this is not TOML: {_WHERE.sub('', str(error))}"
-    return lab_file_error(file, number, what, f"the line is: {line[:80]}", _corrected(line) or _SEE)
+    shown = _LOGIN.sub(r"\1 ***", line[:80])
+    return lab_file_error(file, number, what, f"the line is: {shown}", _corrected(line) or _SEE)
 
 
 def validation_error(file: Path, text: str, mistakes: Sequence[ErrorDetails]) -> UsageError:
@@ -144,7 +154,8 @@ def _good_line(key: str, written: str) -> str:
     if bare in {"true", "false"} or "{" in bare:
         return ""
     words = ", ".join(f'"{word}"' for word in re.findall(r"[^\s,\[\]\"']+", written))
-    for value in (written, bare, f'"{bare}"', f"[{words}]", f'{{ user = "{bare}" }}', f'"/dev/{bare}"'):
+    user = bare if re.fullmatch(r"[\w.-]+", bare) else ""  # several words may hold a password
+    for value in (written, bare, f'"{bare}"', f"[{words}]", f'{{ user = "{user}" }}', f'"/dev/{bare}"'):
         if _is_good(f"{key} = {value}"):
             return f"{key} = {value}"
     return ""

@@ -240,3 +240,32 @@ def test_guard_carries_out_the_policy_of_the_lab_file(
     assert died.returncode == -9, died.stdout
     assert ("left alone" in told.stdout) == stays_on, told
     assert (amps > 0.02) == stays_on
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'login = "root:hush-83461"',
+        'login = ["root", "hush-83461"]',
+        "login = 'root hush-83461'",
+        "login = root:hush-83461",
+        "login: root hush-83461",
+        'login = {"root", "hush-83461"}',
+        'login = { user = "root", pass = hush-83461 }',
+        'login = { user = "root" password = "hush-83461" }',
+        'login = { user = "root", password = hush-83461 }',
+        'login = { user = "root", password = ["hush-83461"] }',
+        'login = { user = "root", password = "hush-83461\\u0007" }',
+        'login.password = "hush-83461',
+        'password = "hush-83461"',
+    ],
+)
+def test_lab_file_error_repeats_no_password(tmp_path: Path, line: str) -> None:
+    file = tmp_path / "lab.toml"
+    file.write_text(f'[place.rack]\nserial = "0df10035"\n{line}\n', encoding="utf-8")
+
+    with pytest.raises(UsageError) as raised:
+        read_lab(file)
+
+    assert "lab.toml:3: " in str(raised.value)
+    assert "hush" not in str(raised.value)
