@@ -150,6 +150,8 @@ def _failing(window: Window, test: int, ran: list[Result], follows: Suspicion | 
         since_s=first.began_s,
         commit=first.commit,
         commit_before=before.commit if before else "",
+        image=ran[-streak].image,
+        image_before=ran[-streak - 1].image if before else "",
         suspicion=follows,
     )
 

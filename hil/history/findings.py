@@ -28,6 +28,8 @@ class Failing:
         since_s: Start of the first of them, in seconds since 1970.
         commit: Commit of the first of them.
         commit_before: Commit of the last run in which it passed; empty if it never did.
+        image: Image of the first failing run; empty if unknown.
+        image_before: Image of the last run in which it passed; empty if it never did, or if unknown.
         suspicion: What its failures follow, if anything.
     """
 
@@ -36,6 +38,8 @@ class Failing:
     since_s: float
     commit: str
     commit_before: str
+    image: str
+    image_before: str
     suspicion: Suspicion | None
 
     @property
@@ -50,11 +54,16 @@ class Failing:
 
     def __str__(self) -> str:
         since = "new" if self.is_new else f"since {day_of(self.since_s)}, {self.runs} runs"
-        commits = f", passed at {self.commit_before[:10]}, fails at {self.commit[:10]}"
-        changed = self.commit_before and self.commit_before != self.commit
         fails = "could not be collected" if self.is_file else "fails"
-        words = f"{self.test}: {fails}, {since}{commits if changed else ''}"
+        commits = _change("at", self.commit_before[:10], self.commit[:10])
+        images = _change("with image", self.image_before, self.image)
+        words = f"{self.test}: {fails}, {since}{commits}{images}"
         return f"{words}; {self.suspicion}" if self.suspicion else words
+
+
+def _change(word: str, before: str, now: str) -> str:
+    """Return what differs between the last pass and the first failure; empty if it is unknown or the same."""
+    return f", passed {word} {before}, fails {word} {now}" if before and now and before != now else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,7 @@ class Result:
         failed_attempts: Number of failed attempts.
         board: Serial number of the last attempt's board; empty if it had none.
         ran: Whether the last attempt started; it does not if its board cannot be used.
+        image: The image of the last attempt; empty if it had none.
     """
 
     run: int
@@ -58,6 +59,7 @@ class Result:
     failed_attempts: int
     board: str
     ran: bool = True
+    image: str = ""
 
     @property
     def is_flaky(self) -> bool:
@@ -136,7 +138,7 @@ class Window:
     def results(self) -> dict[int, list[Result]]:
         """Results of the failing tests in each run that had them, oldest first."""
         found: dict[int, list[Result]] = defaultdict(list)
-        boards = dict(self.query("SELECT id, board FROM bench"))
+        benches = {bench: row for bench, *row in self.query("SELECT id, board, image FROM bench")}
         rows = self.query(
             "SELECT test_id, run_id, max(number), outcome, "
             f"CASE WHEN max(number)=1 THEN outcome IN {FAILURES} ELSE sum(outcome IN {FAILURES}) END, "
@@ -144,8 +146,10 @@ class Window:
             f"AND run_id IN {self.within} AND {self.like_newest} GROUP BY test_id, run_id"
         )
         for test, run, attempts, outcome, bad, bench, verdict in rows:
-            ran, kind = bool(boards[bench] or not verdict), _OUTCOMES[outcome]
-            found[test].append(Result(self.position[run], kind, attempts, bad, boards[bench], ran))
+            board, image = benches[bench]
+            ran, at = bool(board or not verdict), self.position[run]
+            kind, image = _OUTCOMES[outcome], self.runs[at].image or image
+            found[test].append(Result(at, kind, attempts, bad, board, ran, image))
         for results in found.values():
             results.sort(key=_BY_RUN)
         return found

@@ -130,3 +130,20 @@ def test_night_page_shows_all_findings_and_no_others(quarter: Path, tmp_path: Pa
     assert blamed == {"test_07", "test_11", "test_20", "test_33"}
     assert loud.count(": no run") == len(MISSED)
     assert f"board {BAD_BOARD}</a>" in loud
+
+
+def test_analysis_tells_with_which_image_a_test_broke(tmp_path: Path) -> None:
+    with History(tmp_path / "history.db") as history:
+        for number, (image, outcome) in enumerate(
+            [("v2.0.img", AttemptOutcome.PASSED)] * 5 + [("v2.1.img", AttemptOutcome.FAILED)] * 2
+        ):
+            run = RunFacts(f"night-{number}", START_S + number * DAY_S, kind="nightly")
+            history.begin_run(run)
+            history.add(
+                run.key,
+                [Attempt("test_a.py::test_one", outcome, bench=AttemptBench("0df10035", image=image))],
+            )
+            history.end_run(run)
+        (failing,) = analyze(Window(history, NIGHTS)).failing
+
+    assert "passed with image v2.0.img, fails with image v2.1.img" in str(failing)
