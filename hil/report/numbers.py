@@ -16,7 +16,7 @@ from hil.evidence.measurement import Measurement, format_quantity
 from hil.evidence.records import file_stem
 from hil.history.nights import day_of
 from hil.history.numbers.listing import newest_numbers
-from hil.history.numbers.series import newest_blocks, read_series
+from hil.history.numbers.series import newest_blocks, on_all_boards, read_series
 from hil.report.pages import write_page
 
 if TYPE_CHECKING:
@@ -117,11 +117,11 @@ def view_numbers(window: Window, drifts: Sequence[Drift]) -> NumbersPage:
     newest.sort(
         key=lambda one: ((one.name, one.test.partition("[")[0]) not in drifted, not one.newest.is_broken)
     )
-    chosen = newest[:_MOST_PLOTS]
-    series = read_series(window, [one.number for one in chosen]) if chosen else []
+    chosen = set(on_all_boards(window, [one.number for one in newest[:_MOST_PLOTS]]))
+    series = read_series(window, chosen) if chosen else []
     views = [_view(one, window.runs, drifts) for one in series]
     views.sort(key=lambda view: (not view.drifts, not view.is_broken))
-    return NumbersPage(views, newest[_MOST_PLOTS:])
+    return NumbersPage(views, [one for one in newest if one.number not in chosen])
 
 
 def write_numbers(page: NumbersPage, out: Path) -> None:

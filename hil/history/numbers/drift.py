@@ -12,7 +12,13 @@ from hil.evidence.measurement import format_quantity
 from hil.history.attribution import SURE_P
 from hil.history.nights import day_of
 from hil.history.numbers.change import LEAST_VALUES, Change, find_change, fit_change
-from hil.history.numbers.series import changed_numbers, count_numbers, newest_blocks, read_series
+from hil.history.numbers.series import (
+    changed_numbers,
+    count_numbers,
+    newest_blocks,
+    on_all_boards,
+    read_series,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -122,7 +128,8 @@ def find_drifts(window: Window, newest: Mapping[int, NumberBlock] | None = None)
     if count <= _EXAMINED_ALL:
         numbers = None
     else:
-        numbers = changed_numbers(window, newest_blocks(window) if newest is None else newest)
+        changed = changed_numbers(window, newest_blocks(window) if newest is None else newest)
+        numbers = on_all_boards(window, changed)
     found = [
         drift for series in read_series(window, numbers) for drift in drifts_of(series, window.runs, count)
     ]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from hil.errors import HistoryError
 from hil.evidence.measurement import Measurement, format_quantity
 from hil.history.nights import day_of
+from hil.history.numbers.change import LEAST_VALUES
 from hil.history.numbers.drift import drifts_of, find_drifts
 from hil.history.numbers.series import count_numbers, newest_blocks, read_series
 
@@ -175,7 +176,8 @@ def _lines(window: Window, series: NumberSeries) -> Iterator[str]:
     nights = len({point.run for point in series.points})
     yield f"{series.test}: {series.name}, in {nights} of {len(window.runs)} runs"
     drifted = [str(one).removeprefix(f"{one.test}: ") for one in drifts_of(series, window.runs)]
-    yield from drifted or ["it did not drift"]
+    few = "no drift can be told from so few runs" if nights < LEAST_VALUES else "it did not drift"
+    yield from drifted or [few]
     for board in series.boards:
         values = [point.value for point in series.points if point.board == board]
         low, middle, high = (

@@ -19,6 +19,7 @@ __all__ = [
     "changed_numbers",
     "count_numbers",
     "newest_blocks",
+    "on_all_boards",
     "read_series",
     "without_board",
 ]
@@ -36,7 +37,8 @@ class NumberPoint:
     Attributes:
         run: Position of the run in the window.
         value: The number.
-        board: Serial number of the board; empty if the test had none.
+        board: Serial number of the board, or the place of a simulated one, whose serial number is new in
+            each run; empty if the test had none.
         image: Image of the run, else the one that was flashed; empty if not known.
         below: The limit that it must be below, or None.
         above: The limit that it must be above, or None.
@@ -112,7 +114,8 @@ def read_series(window: Window, numbers: Collection[int] | None = None) -> list[
         numbers: Only these numbers of the database; None for all.
     """
     chosen = "1" if numbers is None else f"measure_id IN ({','.join(map(str, numbers))})"
-    benches = {bench: rest for bench, *rest in window.query("SELECT id, board, place, image FROM bench")}
+    named = "SELECT id, iif(simulated AND place!='', place, board), place, image FROM bench"
+    benches = {bench: rest for bench, *rest in window.query(named)}
     values: dict[tuple[int, int, int], list[tuple[float, float | None, float | None]]] = defaultdict(list)
     rows = window.query(
         "SELECT measure_id, run_id, bench_id, value, below, above FROM number "
@@ -122,6 +125,26 @@ def read_series(window: Window, numbers: Collection[int] | None = None) -> list[
     for measure, run, bench, *rest in rows:
         values[measure, run, bench].append((rest[0], rest[1], rest[2]))
     return _grouped(window, values, benches)
+
+
+def on_all_boards(window: Window, numbers: Collection[int]) -> list[int]:
+    """Return numbers of the database, and those of the same tests on other boards (`t[left]`, `t[right]`)."""
+    names = {name for row in window.query("SELECT board, place FROM bench") for name in row}
+    tests = {
+        number: (nodeid, name, unit)
+        for number, nodeid, name, unit in window.query(
+            "SELECT measure.id, nodeid, name, unit FROM measure JOIN test ON test.id=test_id"
+        )
+    }
+
+    def key(number: int) -> tuple[str, str, str]:
+        nodeid, name, unit = tests[number]
+        return without_board(nodeid, names), name, unit
+
+    functions = {tests[number][0].partition("[")[0] for number in numbers}
+    wanted = {key(number) for number in numbers}
+    like = [number for number, (test, *_) in tests.items() if test.partition("[")[0] in functions]
+    return [number for number in like if key(number) in wanted]
 
 
 def _grouped(

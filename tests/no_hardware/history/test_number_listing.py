@@ -10,6 +10,7 @@ import pytest
 from hil.cli.main import run
 from hil.evidence.measurement import Measurement
 from hil.history.models import Attempt, AttemptBench, AttemptOutcome, RunFacts
+from hil.history.numbers.drift import find_drifts
 from hil.history.numbers.series import changed_numbers, newest_blocks, read_series
 from hil.history.store import History
 from hil.history.window import Window
@@ -86,6 +87,38 @@ def test_read_series_joins_tests_that_differ_in_their_board(tmp_path: Path) -> N
 
     assert (joined.test, joined.boards) == ("t.py::test_a[1]", ["0df10035", "0df10036"])
     assert joined.tests == ["t.py::test_a[left-1]", "t.py::test_a[right-1]"]
+
+
+def test_read_series_tells_simulated_boards_by_their_place(tmp_path: Path) -> None:
+    with History(tmp_path / "h.db") as history:
+        for night in range(2):
+            bench = AttemptBench(f"5im0000{night}", "0.09", "sim-1", simulated=True)
+            history.begin_run(RunFacts(f"n{night}", night * DAY_S))
+            numbers = (Measurement("boot", 12.0, "s"),)
+            history.add(f"n{night}", [Attempt(TEST, AttemptOutcome.PASSED, 1, bench, numbers=numbers)])
+
+        (boot,) = read_series(Window(history))
+
+    assert boot.boards == ["sim-1"]
+
+
+def test_drift_on_one_of_many_numbers_is_compared_with_the_other_boards(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first look marks the number of the one board; the numbers of the others are read with it."""
+    monkeypatch.setattr("hil.history.numbers.drift._EXAMINED_ALL", 0)
+    with History(tmp_path / "h.db") as history:
+        for night in range(NIGHTS):
+            history.begin_run(RunFacts(f"n{night}", night * DAY_S))
+            for bench in (LEFT, RIGHT):
+                value = 12.0 + night % 3 / 10 + (5.0 if bench is LEFT and night > 11 else 0)
+                numbers = (Measurement("boot", value, "s"),)
+                test = f"{TEST}[{bench.place}-1]"
+                history.add(f"n{night}", [Attempt(test, AttemptOutcome.PASSED, 1, bench, numbers=numbers)])
+
+        (drift,) = find_drifts(Window(history))
+
+    assert (drift.test, drift.factor, drift.value) == (f"{TEST}[left-1]", "board", "0df10035")
 
 
 def test_number_whose_unit_changed_is_two_series(tmp_path: Path) -> None:
