@@ -18,6 +18,8 @@ from hil.suite.outcome import early_exit, exit_status
 from hil.suite.xdist import registration
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from hil.dutlink.board import Board
     from hil.dutlink.console.console import Console
     from hil.dutlink.pins import Pins
@@ -80,6 +82,12 @@ def dutlink(pytestconfig: pytest.Config, _hil_column: None) -> Board:
     `power`, `storage`, `console`, `pins`, `settings`; `wait_until_up()`, `make_safe()`; `serial`.
     """
     return plugin.run_of(pytestconfig).board()
+
+
+@pytest.fixture(scope="session")
+def dutlinks(dutlink: Board, pytestconfig: pytest.Config) -> Mapping[str | int, Board]:  # noqa: ARG001 - the first
+    """The boards of a test marked `hardware(boards=...)`, by role or index; `dutlink` is the first."""
+    return plugin.run_of(pytestconfig).boards_by_role()
 
 
 @pytest.fixture(scope="session")

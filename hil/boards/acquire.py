@@ -16,7 +16,7 @@ from hil.dutlink.held_boards import held_boards
 from hil.dutlink.settings import differing_sequences
 from hil.errors import BoardBusyError
 from hil.lab.guard.under_guard import under_guard
-from hil.lab.locks.acquire import acquire_any
+from hil.lab.locks.acquire import acquire_all
 from hil.lab.locks.nested_lease import refuse_borrowed
 from hil.lab.safe_state.action import confirm_off
 from hil.lab.safe_state.policy import LEAVE
@@ -30,8 +30,9 @@ if TYPE_CHECKING:
     from hil.dutlink.board import Board
     from hil.lab.guard.guarded_lease import GuardedLease
     from hil.lab.locks.acquire import WaitStatus
+    from hil.lab.locks.lease import Lease
 
-__all__ = ["Terms", "acquire_simulated", "lease_board", "open_leased", "reopen"]
+__all__ = ["Terms", "acquire_simulated", "lease_board", "lease_boards", "open_leased", "reopen"]
 
 LOOK_AGAIN_S = 1.0
 """Seconds for which to wait again if `Terms.waits_on` says so."""
@@ -86,7 +87,45 @@ def lease_board(source: BoardSource, serials: Sequence[str], terms: Terms) -> Gu
         GuardError: No guard can run; nothing was done to the board.
         UsageError: The lock folder, or a file in it, cannot be used.
     """
-    refuse_borrowed(serials)
+    (lease,) = lease_boards(source, [serials], terms)
+    return lease
+
+
+def lease_boards(source: BoardSource, choices: Sequence[Sequence[str]], terms: Terms) -> list[GuardedLease]:
+    """Lease a board for each choice, all at once or none; start their guards; make safe what was not left so.
+
+    Args:
+        source: Where the boards are.
+        choices: For each board that is needed, the boards that would do, the preferred one first.
+        terms: How long to wait, and what the guards get.
+
+    Raises:
+        HilError: As for `lease_board`; no board is leased.
+    """
+    for serials in choices:
+        refuse_borrowed(serials)
+    leases = _acquire(source, choices, terms)
+    guarded: list[GuardedLease] = []
+    with ExitStack() as undone:
+        for lease in leases:
+            undone.callback(lease.release_untouched)
+        for lease in leases:
+            guarded.append(
+                under_guard(
+                    lease,
+                    source.safety_of(lease.serial, terms.silence_s),
+                    controller=terms.controller,
+                    once=lease.serial in terms.faulty,
+                    drivers=terms.drivers,
+                    spare_stick=not terms.force,
+                )
+            )
+            undone.callback(guarded[-1].release_unused)
+        undone.pop_all()
+    return guarded
+
+
+def _acquire(source: BoardSource, choices: Sequence[Sequence[str]], terms: Terms) -> list[Lease]:
     folder = source.lock_folder()
     host = None if folder else source.host()
 
@@ -96,8 +135,8 @@ def lease_board(source: BoardSource, serials: Sequence[str], terms: Terms) -> Gu
     wait_s = terms.wait_s
     while True:
         try:
-            lease = acquire_any(
-                serials,
+            return acquire_all(
+                choices,
                 wait_s=wait_s,
                 test=terms.use,
                 on_wait=tell,
@@ -109,16 +148,6 @@ def lease_board(source: BoardSource, serials: Sequence[str], terms: Terms) -> Gu
             if not terms.waits_on():
                 raise
             wait_s = LOOK_AGAIN_S
-        else:
-            break
-    return under_guard(
-        lease,
-        source.safety_of(lease.serial, terms.silence_s),
-        controller=terms.controller,
-        once=lease.serial in terms.faulty,
-        drivers=terms.drivers,
-        spare_stick=not terms.force,
-    )
 
 
 def open_leased(

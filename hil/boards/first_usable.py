@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import sys
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from hil.boards.acquire import Terms, lease_board, open_leased, reopen
+from hil.boards.acquire import Terms, lease_board, lease_boards, open_leased, reopen
 from hil.boards.passed_token import pass_token
 from hil.boards.requirements import ANY_BOARD
 from hil.boards.run_peers import OwnRun
 from hil.errors import (
+    BoardAbsentError,
     BoardBusyError,
     BoardFaultError,
     BoardUnsafeError,
@@ -18,16 +20,19 @@ from hil.errors import (
     UnavailableError,
 )
 from hil.flash.progress import ProgressLines
+from hil.lab.locks.choice import choose
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from hil.boards.acquired import AcquiredBoard
+    from hil.boards.own_boards import OwnBoards
     from hil.boards.requirements import BoardRequirement
     from hil.boards.search import BoardSearch
     from hil.boards.sources import BoardSource
     from hil.dutlink.host import Host
     from hil.errors import HilError
+    from hil.lab.guard.guarded_lease import GuardedLease
 
 __all__ = ["BoardAcquirer"]
 
@@ -97,6 +102,72 @@ class BoardAcquirer:
                         return acquired
             raise next((error for error in errors if not isinstance(error, UnavailableError)), errors[-1])
 
+    def acquire_several(
+        self, test: str, needs: Sequence[BoardRequirement], given: Sequence[str], own: OwnBoards
+    ) -> list[AcquiredBoard]:
+        """Acquire a board for each requirement, all at once; while this process waits, it holds none.
+
+        Args:
+            test: The test that the boards are for; other processes can read it.
+            needs: Which boards will do.
+            given: The boards that the controller gave to this worker; empty if it gave none.
+            own: The boards that this process holds; those that will do are kept if the others are free.
+
+        Raises:
+            UnavailableError: There are too few boards that can be used.
+            BoardFaultError: A board answers, and cannot be used.
+            StickInUseError: A program of this host uses the stick of a board.
+        """
+        host = self._source.host()
+        choices = [[serial] for serial in given] or [self._search.find(host, need) for need in needs]
+        errors: list[HilError] = [too_few_error(needs, choices)]
+        while choose(choices, {serial for serials in choices for serial in serials}) is not None:
+            kept = own.keep(choices)
+            missing = [
+                [serial for serial in serials if serial not in own]
+                for serials, one in zip(choices, kept, strict=True)
+                if one is None
+            ]
+            try:
+                new = self._acquire_missing(missing, test, wait=not own) if missing else []
+            except BoardBusyError as error:
+                if not own:
+                    raise self._note_in_use(missing, error) from None
+                own.release()
+            except (UnavailableError, BoardFaultError, StickInUseError) as error:
+                serial = error.serial or ""
+                errors.append(self._note_unusable(host, serial, error))
+                choices = [[one for one in serials if one != serial] for serials in choices]
+            else:
+                acquired = iter(new)
+                return [one or next(acquired) for one in kept]
+        raise next((error for error in errors if not isinstance(error, UnavailableError)), errors[-1])
+
+    def _acquire_missing(
+        self, choices: Sequence[Sequence[str]], test: str, *, wait: bool
+    ) -> list[AcquiredBoard]:
+        """Lease and open a board for each choice; on an error, release all of them.
+
+        Args:
+            choices: For each board, the boards that would do.
+            test: The test that the boards are for.
+            wait: Wait for boards that other processes hold; this process must not hold any then.
+        """
+        terms = self._terms([serial for serials in choices for serial in serials], test)
+        if not wait:
+            terms = replace(terms, wait_s=0.0, waits_on=lambda: False)
+        leases = lease_boards(self._source, choices, terms)
+        acquired: list[AcquiredBoard] = []
+        with ExitStack() as undone:
+            for lease in leases:
+                undone.callback(lease.release_unused)
+            for lease in leases:
+                limit_s = self._search.patience_s(lease.serial)
+                acquired.append(_open_named(self._source, lease, terms, limit_s))
+                undone.callback(acquired[-1].release, safe=True)  # it was made safe, and not used since
+            undone.pop_all()
+        return acquired
+
     def reopen(self, acquired: AcquiredBoard) -> None:
         """Open a board that came back, under the same lease, and make it safe; see `acquire.reopen`."""
         reopen(acquired, self._search.patience_s(acquired.board.serial))
@@ -120,9 +191,12 @@ class BoardAcquirer:
             return open_leased(self._source, lease, terms, self._search.patience_s(serial))
         except (UnavailableError, BoardFaultError, StickInUseError) as error:
             if serial is None and isinstance(error, BoardBusyError):
-                errors.append(self._note_in_use(serials, error))
+                errors.append(self._note_in_use([serials], error))
+                serials.clear()
             else:
-                errors.append(self._note_unusable(host, serials, serial or error.serial or "", error))
+                unusable = serial or error.serial or ""
+                errors.append(self._note_unusable(host, unusable, error))
+                serials.remove(unusable)
             return None
 
     def _terms(self, serials: list[str], test: str) -> Terms:
@@ -141,16 +215,16 @@ class BoardAcquirer:
             on_open=_pass_to_tests,
         )
 
-    def _note_in_use(self, serials: list[str], error: BoardBusyError) -> HilError:
-        """Note that all these boards stayed in use; return the error for the test.
+    def _note_in_use(self, choices: Sequence[Sequence[str]], error: BoardBusyError) -> HilError:
+        """Note that these boards stayed in use; return the error for the test.
 
         A guard may hold a faulty board, still trying to make it safe: then the fault is the error.
         """
+        serials = [serial for some in choices for serial in some]
         if self.may_wait:
             self._in_use.update(serials)
         faults = self._search.faults
         faulty = next((serial for serial in serials if serial in faults), None)
-        serials.clear()
         if faulty is None:
             return error
         return BoardUnsafeError(
@@ -161,18 +235,32 @@ class BoardAcquirer:
         )
 
     def _note_unusable(
-        self,
-        host: Host,
-        serials: list[str],
-        serial: str,
-        error: UnavailableError | BoardFaultError | StickInUseError,
+        self, host: Host, serial: str, error: UnavailableError | BoardFaultError | StickInUseError
     ) -> HilError:
         """Note that a board cannot be used; return the error for the test."""
-        serials.remove(serial)
         if isinstance(error, StickInUseError):
             self._search.faults.setdefault(serial, error)
             return error
         return self._search.diagnose(host, serial, error)
+
+
+def too_few_error(needs: Sequence[BoardRequirement], choices: Sequence[Sequence[str]]) -> BoardAbsentError:
+    """Return the error for a test that needs more boards than there are."""
+    there = sorted({serial for serials in choices for serial in serials})
+    return BoardAbsentError(
+        f"this test uses {len(needs)} boards at once, and there are too few that will do",
+        why=f"its boards: {'; '.join(f'one {need}' for need in needs)}; found: {', '.join(there)}",
+        remedy="plug in another board, or give the boards the tags that the test asks for",
+    )
+
+
+def _open_named(source: BoardSource, lease: GuardedLease, terms: Terms, limit_s: float) -> AcquiredBoard:
+    """Open a leased board; an error names the board, so that the others can be told from it."""
+    try:
+        return open_leased(source, lease, terms, limit_s)
+    except (UnavailableError, BoardFaultError, StickInUseError) as error:
+        error.serial = lease.serial
+        raise
 
 
 def _pass_to_tests(acquired: AcquiredBoard) -> None:

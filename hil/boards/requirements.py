@@ -6,12 +6,12 @@ The controller knows the boards, and workers know the tests; workers send a `Boa
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
 
 from hil.dutlink.console.sanitize import sanitize_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 __all__ = ["ANY_BOARD", "BoardInfo", "BoardRequirement", "matching_serials", "split_tags"]
 
@@ -47,11 +47,25 @@ class BoardRequirement:
         tags: The board must have all of these tags.
         board: Its serial number or its name; empty for any board.
         among: Serial numbers or names of exporters, of which it must have one; empty for any board.
+        role: The name by which a test that uses several boards calls this one; empty: its index.
+        others: The requirements on the further boards that the test uses at the same time.
     """
 
     tags: frozenset[str] = frozenset()
     board: str = ""
     among: frozenset[str] = frozenset()
+    role: str = ""
+    others: tuple[BoardRequirement, ...] = ()
+
+    @property
+    def needs(self) -> tuple[BoardRequirement, ...]:
+        """The requirement on each board of the test, the first board's first."""
+        return (self, *self.others)
+
+    @property
+    def roles(self) -> tuple[str | int, ...]:
+        """The key of each board in the fixture `dutlinks`."""
+        return tuple(one.role or index for index, one in enumerate(self.needs))
 
     @property
     def is_any(self) -> bool:
@@ -68,6 +82,18 @@ class BoardRequirement:
         words += [f"tagged {' '.join(sorted(self.tags))}"] if self.tags else []
         words += [f"among {' '.join(sorted(self.among))}"] if self.among else []
         return " and ".join(words) or "of any kind"
+
+    def as_data(self) -> dict[str, Any]:
+        """Return the requirement as plain data."""
+        others = [one.as_data() for one in self.others]
+        words = {"tags": sorted(self.tags), "board": self.board, "among": sorted(self.among)}
+        return {**words, "role": self.role, "others": others}
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any]) -> Self:
+        """Return the requirement that `as_data` wrote."""
+        others = tuple(map(cls.from_data, data["others"]))
+        return cls(frozenset(data["tags"]), data["board"], frozenset(data["among"]), data["role"], others)
 
     def fits(self, info: BoardInfo) -> bool:
         """Return True if a board will do."""

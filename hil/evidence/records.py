@@ -18,6 +18,7 @@ __all__ = [
     "RecordedTest",
     "RunRecord",
     "file_stem",
+    "part_name",
 ]
 
 
@@ -136,12 +137,14 @@ class RecordedBoard:
         name: Name in its settings or in the lab file.
         firmware: Firmware version.
         simulated: Whether it is a simulated board.
+        role: What a test that uses several boards calls it; empty for the only board.
     """
 
     serial: str
     name: str = ""
     firmware: str = ""
     simulated: bool = False
+    role: str = ""
 
 
 @dataclass(slots=True)
@@ -160,6 +163,7 @@ class RecordedTest:
         wait_s: Seconds until its board was acquired, opened and made safe.
         give_back_s: Seconds for releasing the board after it, if the board was released.
         board: Its board; None if it had none.
+        partners: The further boards of a test that used several.
         attempts: Its attempts, in order.
         requests: The last requests to the board while it ran.
         unasked: Whether it passed without sending a request to its board.
@@ -177,10 +181,16 @@ class RecordedTest:
     wait_s: float = 0.0
     give_back_s: float = 0.0
     board: RecordedBoard | None = None
+    partners: list[RecordedBoard] = field(default_factory=list)
     attempts: list[RecordedAttempt] = field(default_factory=list)
     requests: list[SentRequest] = field(default_factory=list)
     unasked: bool = False
     column: str = ""
+
+    @property
+    def boards(self) -> list[RecordedBoard]:
+        """All boards that it had, the first board first."""
+        return [] if self.board is None else [self.board, *self.partners]
 
     @property
     def last(self) -> RecordedAttempt:
@@ -207,6 +217,11 @@ class RecordedTest:
 
 
 _LONGEST_STEM = 120
+
+
+def part_name(test: str, role: str | int) -> str:
+    """Return the name under which the evidence of a further board of a test is kept."""
+    return f"{test} ({role})"
 
 
 def file_stem(test: str) -> str:

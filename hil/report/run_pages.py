@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from hil.dutlink.power.plot import to_svg
 from hil.dutlink.power.trace import PowerTrace
-from hil.evidence.records import file_stem
+from hil.evidence.records import file_stem, part_name
 from hil.evidence.run_folder import EvidenceFolder
 from hil.regular_file import read_regular
 from hil.report.filters import KINDS, board_file, seconds, when
@@ -20,13 +20,13 @@ from hil.report.markdown_summary import summary
 from hil.report.pages import write_page
 from hil.report.run_view import read_run
 from hil.report.timeline import build_timeline
-from hil.report.transcript import read_console_view
+from hil.report.transcript import merge_views, read_console_view
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from hil.evidence.records import RecordedTest
+    from hil.evidence.records import RecordedBoard, RecordedTest
     from hil.report.run_view import BoardView, RunView
     from hil.report.transcript import ConsoleView
 
@@ -104,13 +104,23 @@ def _write_test(folder: Path, test: RecordedTest) -> None:
     transcript = read_console_view(folder / "console", stem) if test.board else None
     traces = read_traces(folder / "power", stem, began_s) if test.board else []
     origin_s = traces[0].began_s if traces else began_s + test.wait_s
+    plots = [(_power_facts(trace), draw_trace(trace, transcript, origin_s)) for trace in traces]
+    if test.board and test.partners:
+        stems = {one.role: file_stem(part_name(test.nodeid, one.role)) for one in test.partners}
+        views = {role: read_console_view(folder / "console", part) for role, part in stems.items()}
+        plots = [(f"{test.board.role}: {said}", plot) for said, plot in plots]
+        for role, part in stems.items():
+            for trace in read_traces(folder / "power", part, began_s):
+                plot = draw_trace(trace, views[role], origin_s)
+                plots.append((f"{role}: {_power_facts(trace)}", plot))
+        transcript = merge_views({test.board.role: transcript, **views})
     write_page(
         folder / "tests" / f"{file_stem(test.nodeid)}.html",
         "test.html.j2",
         test=test,
         facts=list(_test_facts(test)),
         transcript=transcript,
-        plots=[(_power_facts(trace), draw_trace(trace, transcript, origin_s)) for trace in traces],
+        plots=plots,
         origin_s=origin_s,
     )
 
@@ -156,12 +166,17 @@ def _test_facts(test: RecordedTest) -> list[tuple[str, str]]:
         ("began", when(test.began_s)),
         ("took", seconds(test.took_s)),
         ("waited for its board", seconds(test.wait_s) if board else ""),
-        ("board", f"{board.serial} {board.name}" if board else ""),
-        ("firmware", board.firmware if board else ""),
+        ("board", " and ".join(map(_board_name, test.boards))),
+        ("firmware", " and ".join(dict.fromkeys(one.firmware for one in test.boards))),
         ("kind", test.kind),
         ("worker", test.worker),
     ]
     return [(name, value) for name, value in facts if value]
+
+
+def _board_name(board: RecordedBoard) -> str:
+    role = f"{board.role}: " if board.role else ""
+    return f"{role}{board.serial} {board.name}".strip()
 
 
 def _power_facts(trace: PowerTrace) -> str:

@@ -127,11 +127,10 @@ class RunView:
         tests: dict[str, list[RecordedTest]] = {serial: [] for serial in known}
         names: dict[str, str] = {}
         for one in self.tests:
-            if one.board is not None:
-                tests.setdefault(one.board.serial, []).append(one)
-                names[one.board.serial] = names.get(one.board.serial) or one.board.name
-                seen = BoardHealth(one.board.serial, one.board.firmware, one.board.simulated)
-                known.setdefault(one.board.serial, seen)
+            for board in one.boards:
+                tests.setdefault(board.serial, []).append(one)
+                names[board.serial] = names.get(board.serial) or board.name
+                known.setdefault(board.serial, BoardHealth(board.serial, board.firmware, board.simulated))
         views = [BoardView(known[serial], names.get(serial, ""), ran) for serial, ran in tests.items()]
         return sorted(views, key=lambda view: (-len(view.bad), view.health.serial))
 

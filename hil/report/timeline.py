@@ -115,8 +115,8 @@ def build_timeline(tests: Sequence[RecordedTest]) -> Timeline | None:
         return None
     lanes: dict[tuple[str, str], list[RecordedTest]] = {}
     for one in tests:
-        key = ("board", one.board.serial) if one.board else ("worker", one.worker)
-        lanes.setdefault(key, []).append(one)
+        for key in [("board", board.serial) for board in one.boards] or [("worker", one.worker)]:
+            lanes.setdefault(key, []).append(one)
     scale = _Scale(tests, max(map(len, lanes.values())))
     laid = [_lane(kind, name, of_lane, scale) for (kind, name), of_lane in sorted(lanes.items())]
     return Timeline(scale.width, laid, list(scale.ticks()))
@@ -128,7 +128,8 @@ def _lane(kind: str, name: str, tests: Iterable[RecordedTest], scale: _Scale) ->
     for one in tests:
         lane.bars.append(_bar(one, scale))
         lane.used_s += one.took_s
-        lane.place = lane.place or (one.board.name if one.board else "")
+        names = (board.name for board in one.boards if board.serial == lane.board)
+        lane.place = lane.place or next(names, "")
     return lane
 
 

@@ -17,10 +17,10 @@ from hil.dutlink.console.sanitize import sanitize_bytes, sanitize_text
 from hil.regular_file import open_regular, read_regular
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-__all__ = ["ConsoleMark", "ConsoleView", "Line", "read_console_view"]
+__all__ = ["ConsoleMark", "ConsoleView", "Line", "merge_views", "read_console_view"]
 
 _LONGEST_LINE_BYTES = 2_000
 _HEAD_BYTES = 100_000
@@ -96,6 +96,28 @@ def read_console_view(folder: Path, stem: str) -> ConsoleView | None:
         transcript.lines = list(_with_marks(list(_lines(raw, size_bytes, index)), index))
         return transcript
     return None
+
+
+def merge_views(views: Mapping[str, ConsoleView | None]) -> ConsoleView | None:
+    """Return the consoles of a test's boards as one, in the order of time; None if there is none.
+
+    Each line begins with the role of its board. The files are those of the first console.
+
+    Args:
+        views: The consoles by role.
+    """
+    known = {role: view for role, view in views.items() if view is not None}
+    if not known:
+        return None
+    timed = []
+    for role, view in known.items():
+        at_s = float("-inf")  # a line without a time follows the line before it
+        for line in view.lines:
+            at_s = at_s if line.at_s is None else line.at_s
+            timed.append((at_s, Line(line.at_s, f"{role}: {line.text}", line.kind)))
+    first = next(iter(known.values()))
+    lines = [line for _at_s, line in sorted(timed, key=lambda one: one[0])]
+    return ConsoleView(lines, first.marks, first.busy_s, first.size_bytes, first.file)
 
 
 class _Index:

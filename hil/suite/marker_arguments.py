@@ -23,10 +23,10 @@ __all__ = [
     "observes_only",
 ]
 
-TAGS, OBSERVES_ONLY, EACH, IMAGE = "tags", "observes_only", "each", "image"
+TAGS, BOARDS, EACH, IMAGE, OBSERVES_ONLY = "tags", "boards", "each", "image", "observes_only"
 _LIKE_OURS = 0.85  # `hardwear` is, `fixed` is not like `mixed`
 _TAKES = {
-    "hardware": (TAGS, EACH, IMAGE, OBSERVES_ONLY),
+    "hardware": (TAGS, BOARDS, EACH, IMAGE, OBSERVES_ONLY),
     "mixed": (TAGS, IMAGE, OBSERVES_ONLY),
     "no_hardware": (),
 }
@@ -60,6 +60,19 @@ def check_arguments(test: str, marks: Iterable[pytest.Mark]) -> None:
             is_right, kind = _RULES[name]
             if not is_right(value):
                 raise _mistake(test, mark, f"{name}={value!r}", why=f"{name} is {kind}")
+    each = [mark for mark in marks if mark.kwargs.get(EACH, "any") != "any"]
+    boards = [(mark, mark.kwargs[BOARDS]) for mark in marks if BOARDS in mark.kwargs]
+    if boards and each:
+        why = "a test that uses several boards at once runs once"
+        raise _mistake(test, each[0], f"{EACH}= and {BOARDS}=", why=why, remedy=f"keep {BOARDS}=")
+    for mark, value in boards[1:]:
+        if value != boards[0][1]:
+            raise _mistake(
+                test,
+                mark,
+                f"{BOARDS}={boards[0][1]!r} and {BOARDS}={value!r}",
+                why="they contradict each other",
+            )
 
 
 def check_names(item: pytest.Item, ours: Collection[str]) -> None:
@@ -145,8 +158,22 @@ def are_tags(value: Any) -> bool:  # noqa: ANN401 - whatever a test's author wro
     )
 
 
+def _is_role(value: Any) -> bool:  # noqa: ANN401 - whatever a test's author wrote
+    return isinstance(value, str) and re.fullmatch(r"[\w.-]+", value) is not None
+
+
+def _are_boards(value: Any) -> bool:  # noqa: ANN401 - whatever a test's author wrote
+    if isinstance(value, dict):
+        return bool(value) and all(_is_role(role) and are_tags(tags) for role, tags in value.items())
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
 _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     TAGS: (are_tags, "words or a list of words"),
+    BOARDS: (
+        _are_boards,
+        'a number from 1, or tags by role, such as {"server": "ethernet", "client": "wifi"}',
+    ),
     EACH: (lambda value: value in _EACH, f"one of {', '.join(_EACH)}"),
     IMAGE: (lambda value: isinstance(value, str) and bool(value.strip()), "a file or an address"),
     OBSERVES_ONLY: (lambda value: isinstance(value, bool), "True or False"),

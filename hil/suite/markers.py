@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import enum
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from hil.boards.requirements import BoardRequirement, split_tags
 from hil.errors import UsageError
-from hil.suite.marker_arguments import are_tags, check_arguments, check_fixtures, check_names, check_words
+from hil.suite.marker_arguments import (
+    BOARDS,
+    are_tags,
+    check_arguments,
+    check_fixtures,
+    check_names,
+    check_words,
+)
 from hil.suite.matrix.column import column_of
 
 if TYPE_CHECKING:
@@ -22,6 +30,7 @@ __all__ = [
     "MARKER_ERROR",
     "TROUBLE_MARKER",
     "Kind",
+    "boards_of",
     "kind_of",
     "refuse",
     "register_markers",
@@ -32,7 +41,7 @@ __all__ = [
     "uses_board",
 ]
 
-BOARD_FIXTURES = frozenset({"dutlink", "power", "storage", "console", "pins", "image"})
+BOARD_FIXTURES = frozenset({"dutlink", "dutlinks", "power", "storage", "console", "pins", "image"})
 
 
 class Kind(enum.StrEnum):
@@ -56,7 +65,8 @@ MARKER_ERROR = pytest.StashKey[UsageError]()
 _DECORATORS = {kind: getattr(pytest.mark, kind.value) for kind in Kind}
 _MARKERS = {kind.value: kind for kind in Kind}
 _MEANINGS = {
-    Kind.HARDWARE: "needs a board; skipped where there is none; tags=, each=, image=, observes_only=True",
+    Kind.HARDWARE: "needs a board; skipped where there is none; "
+    "tags=, boards=, each=, image=, observes_only=True",
     Kind.MIXED: "uses a board if there is one, else a simulated one; never skipped",
     Kind.NO_HARDWARE: "must not touch a board: USB is blocked",
 }
@@ -158,7 +168,8 @@ def uses_board(item: pytest.Item) -> bool:
 def requirement_of(item: pytest.Item, board: str) -> BoardRequirement | None:
     """Return which boards a collected test can use, or None if it uses none.
 
-    A marker may have `tags="jetson"`, `tags="jetson, nvme"` or `tags=["jetson", "nvme"]`.
+    A marker may have `tags="jetson"`, `tags="jetson, nvme"` or `tags=["jetson", "nvme"]`, and for several
+    boards at once `boards=2` or `boards={"server": "ethernet", "client": "wifi"}`; `tags` holds for each.
 
     Args:
         item: The test.
@@ -168,7 +179,22 @@ def requirement_of(item: pytest.Item, board: str) -> BoardRequirement | None:
     if kind is Kind.NO_HARDWARE:
         return None
     column = column_of(item)
-    return BoardRequirement(tags_of(item), board, column.boards if column else frozenset())
+    among = column.boards if column else frozenset()
+    boards = boards_of(item)
+    roles = boards if isinstance(boards, dict) else dict.fromkeys(range(boards), "")
+    first, *others = (
+        BoardRequirement(
+            tags_of(item).union(split_tags(tags)), board, among, role if isinstance(role, str) else ""
+        )
+        for role, tags in roles.items()
+    )
+    return replace(first, others=tuple(others))
+
+
+def boards_of(item: pytest.Item) -> int | dict[str, str]:
+    """Return how many boards a test uses at once, or the tags of each by role."""
+    marks = item.iter_markers(Kind.HARDWARE.value)
+    return next((mark.kwargs[BOARDS] for mark in marks if BOARDS in mark.kwargs), 1)
 
 
 def tags_of(item: pytest.Item) -> frozenset[str]:

@@ -176,6 +176,11 @@ class Run:
             what = f"a transfer failed that the test made itself, beside board {board.serial}"
             record_error(board.serial, translate(error, ErrorSource.USB, what, serial=board.serial))
 
+    def boards_by_role(self) -> dict[str | int, Board]:
+        """Return the boards of the present test by role, or raise why it has none."""
+        self.board()
+        return self.boards.boards_by_role()
+
     def missing(self) -> list[str] | None:
         """Return a line for each board of the lab file that took no part; None without `--hil-whole-lab`.
 

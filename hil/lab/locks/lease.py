@@ -135,6 +135,11 @@ class Lease:
             self.lock.close()
         self.lock.release()
 
+    def release_untouched(self) -> None:
+        """Release a board to which nothing was done, if that was not done before; see `leave_untouched`."""
+        self.leave_untouched()
+        self.release()
+
     def __enter__(self) -> Self:
         return self
 

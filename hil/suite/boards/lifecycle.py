@@ -1,4 +1,4 @@
-"""Provide this process's board to tests and release it after the last test that uses it.
+"""Provide this process's board, or boards, to tests and release it after the last test that uses it.
 
 The driver is imported for the first test that uses a board.
 """
@@ -16,6 +16,7 @@ import pytest
 from hil.boards.address import Where
 from hil.boards.requirements import ANY_BOARD, BoardRequirement
 from hil.errors import BoardBusyError, HilError
+from hil.evidence.records import part_name
 from hil.suite.boards.dependent_fixtures import raise_together
 from hil.suite.boards.remaining_tests import RemainingTests, gets_a_board
 from hil.suite.boards.restriction import BoardRestriction
@@ -24,7 +25,12 @@ from hil.suite.hook_errors import contained, told
 from hil.suite.images.run_images import RunImages
 from hil.suite.markers import Kind, kind_of, requirement_of, uses_board
 from hil.suite.matrix.column import column_of
-from hil.suite.outcome.user_properties import describe_board, describe_image, describe_test
+from hil.suite.outcome.user_properties import (
+    describe_board,
+    describe_image,
+    describe_partners,
+    describe_test,
+)
 from hil.suite.xdist.plugin import worker_channel
 
 if TYPE_CHECKING:
@@ -78,6 +84,7 @@ class BoardLifecycle:
         self._requirement = ANY_BOARD
         self.images = RunImages(options, self.listed_for_all, self.show, ledger.flashes)
         self._given: str | None = None
+        self._given_partners: tuple[str, ...] = ()
         self._told: set[str] = set()
         self._threads_before: frozenset[threading.Thread] = frozenset()
 
@@ -88,7 +95,12 @@ class BoardLifecycle:
             from hil.suite.boards.session import BoardSession  # noqa: PLC0415 - the driver is for runs that use boards
 
             self._session = BoardSession(
-                self._source(), self._options, self._processes.controller, self.show, self._end_fixtures
+                self._source(),
+                self._options,
+                self._processes.controller,
+                self.show,
+                before_reopening=self._end_fixtures,
+                release_other=self._release_other,
             )
         return self._session
 
@@ -97,9 +109,27 @@ class BoardLifecycle:
         held = self._held
         return held.board if held is not None and self.session.error is None else None
 
-    def watch(self) -> tuple[str, ...]:
-        """Return the regular expressions of the board's place for trouble on the console."""
-        return self._held.watch if self._held is not None else ()
+    def held_boards(self) -> list[Board]:
+        """Return all boards of the present test; none if there are none, or one was lost."""
+        if self._session is None or self._session.error is not None:
+            return []
+        return [held.board for held in self._session.all_held]
+
+    def names_by_board(self, nodeid: str) -> list[str]:
+        """Return the name under which evidence of a test is kept, for each of its boards.
+
+        For the first board it is the node id; for each further one it has the role, too.
+        """
+        return [nodeid, *(part_name(nodeid, role) for role in self._requirement.roles[1:])]
+
+    def boards_by_role(self) -> dict[str | int, Board]:
+        """Return the boards of the present test by role, or raise why it has none."""
+        return self.session.boards(self._requirement)
+
+    def watch(self, board: Board) -> tuple[str, ...]:
+        """Return the regular expressions of a board's place for trouble on the console."""
+        held = self._session.all_held if self._session is not None else ()
+        return next((one.watch for one in held if one.board is board), ())
 
     def name_of_board(self) -> str:
         """Return the name of the acquired board; empty if it has none, or does not tell it."""
@@ -229,19 +259,25 @@ class BoardLifecycle:
 
     def lost(self) -> None:
         """Tell the controller, if it gives boards, that this process's board cannot be used."""
-        serial = self._held.board.serial if self._held is not None else self._given
-        if self._channel and serial:
-            self._channel.lost(serial)
+        if (channel := self._channel) is not None:
+            for serial in self._lost_boards():
+                channel.lost(serial)
 
     def release(self, why: str = "no later test of this process uses it") -> None:
         """End the fixtures that depend on the board, make it safe, and release it."""
         self._end_fixtures()
-        held = self._held
+        for held in reversed(self._session.all_held) if self._session is not None else ():
+            self._release(held, why)
+
+    def _release_other(self, held: AcquiredBoard) -> None:
+        """Release one of several boards, before the next test gets its boards."""
+        self._end_fixtures()
+        self._release(held, "the next test does not use it, or waits for others")
+
+    def _release(self, held: AcquiredBoard, why: str) -> None:
         try:
-            if self._session is not None:
-                self._session.release(why)
-            if held is not None:
-                self._unsafe.forget(held.board.serial)
+            self.session.release(why, held)
+            self._unsafe.forget(held.board.serial)
         except Exception as error:  # noqa: BLE001 - whatever it is, the lease was released
             self._unsafe.add(error, held)
 
@@ -300,6 +336,7 @@ class BoardLifecycle:
         """Acquire a board; return False if it cannot be used and the test was returned to the controller."""
         channel = self._channel
         self._given = channel.board(item.nodeid) if channel else None
+        self._given_partners = channel.partners(item.nodeid) if channel else ()
         may_wait = channel is None or nextitem is None or channel.may_wait(item.nodeid)
         self.session.set_may_wait(self._given is None or may_wait)
         self._prepare(item, kind)
@@ -307,16 +344,32 @@ class BoardLifecycle:
         if channel is None or self._given is None or not self.session.is_unusable:
             return True
         if not may_wait and isinstance(self.session.error, BoardBusyError):
-            channel.busy(self._given)
+            self._tell_busy(channel, self.session.error)
         else:
             self.lost()
         self.release()
         if nextitem is not None:  # so the controller knows a worker that can run it
             channel.return_test(item.nodeid)
             return False
-        self._given = None
+        self._given, self._given_partners = None, ()
         self._prepare(item, kind)
         return True
+
+    def _tell_busy(self, channel: WorkerChannel, error: BoardBusyError) -> None:
+        """Tell the controller which of the given boards another process holds."""
+        given = (self._given or "", *self._given_partners)
+        channel.busy(error.serial if error.serial in given else given[0])
+
+    def _lost_boards(self) -> list[str]:
+        """Return the boards of the present test that cannot be used: one at least, if it has any."""
+        lost = [held.board.serial for held in (self._session.all_held if self._session else ()) if held.lost]
+        if lost:
+            return lost
+        given = [self._given, *self._given_partners] if self._given else []
+        serial = getattr(self.session.error, "serial", None)
+        known = serial if serial in given else next(iter(given), None)
+        first = self._held.board.serial if self._held is not None else known
+        return [first] if first else []
 
     def _prepare(self, item: pytest.Item, kind: Kind) -> None:
         """Acquire the board that a test needs; first release another one."""
@@ -324,23 +377,28 @@ class BoardLifecycle:
         requirement = requirement_of(item, self._options.board) or ANY_BOARD
         if self._channel is not None:
             session.take_shared(self._channel.faults(), self._channel.words())
-        if not session.suits(requirement, self._given):
+        if requirement.others or session.partners:
+            pass  # the session keeps those of its boards that will do
+        elif not session.suits(requirement, self._given):
             self.release("the next test wants another board")
         elif session.can_replace(requirement, self._given):
             self.release("it was lost, and another board can be used")
         elif self._has_other_image(item):
             self.release("the next test wants another image")
         self._requirement = requirement
-        session.prepare(kind, item.nodeid, requirement, self._given)
+        session.prepare(kind, item.nodeid, requirement, self._given, partners=self._given_partners)
         self._put_image(item)
         self._tell_faults()
         self._restrict_boards()
         held = session.held
         if held is not None and session.error is None:
-            self._restriction.restrict(held.host.dev)
-            held.test = item.nodeid
-            held.board.access.raise_if_blocked = partial(self._fixtures.block.check, "a board of this run")
+            check = partial(self._fixtures.block.check, "a board of this run")
+            for one in session.all_held:
+                self._restriction.restrict(one.host.dev)
+                one.test = item.nodeid
+                one.board.access.raise_if_blocked = check
             describe_board(item, held, self._place_of(item, held.board.serial))
+            describe_partners(item, dict(zip(requirement.roles, session.all_held, strict=True)))
 
     def _place_of(self, item: pytest.Item, serial: str) -> str:
         """Return the name that the history keeps for the place of a test's board, or an empty string."""
@@ -359,20 +417,20 @@ class BoardLifecycle:
         return self.images.of(self._held)
 
     def _has_other_image(self, item: pytest.Item) -> bool:
-        """Return True if the acquired board has another image than a test wants."""
-        held = self._held
+        """Return True if an acquired board has another image than a test wants."""
         with suppress(HilError):  # `_put_image` raises it again
-            return held is not None and self.images.has_other(
-                item, held, partial(self.session.search.info_of, held.board)
+            return any(
+                self.images.has_other(item, held, partial(self.session.search.info_of, held.board))
+                for held in self.session.all_held
             )
         return False
 
     def _put_image(self, item: pytest.Item) -> None:
-        """Put the image that a test wants on its board, or keep the error for the test to raise."""
-        held = self._held
-        if held is not None and self.session.error is None:
-            with contained(self.session.fail):
-                self.images.put(item, held, partial(self.session.search.info_of, held.board))
+        """Put the image that a test wants on its boards, or keep the error for the test to raise."""
+        for held in self.session.all_held:
+            if self.session.error is None:
+                with contained(self.session.fail):
+                    self.images.put(item, held, partial(self.session.search.info_of, held.board))
 
     def _tell_faults(self) -> None:
         """Tell the run, once, what is wrong with each board that answers and cannot be used."""
@@ -397,7 +455,8 @@ class BoardLifecycle:
         held = self._held
         if held is None or held.is_fallback or self._channel is None:
             return False
-        return held.board.serial != self._given or held.lost is not None
+        is_lost = any(one.lost is not None for one in self.session.all_held)
+        return held.board.serial != self._given or is_lost
 
     def _is_last(self, nodeid: str) -> bool:
         """Return True if no later test of this process needs the board."""
@@ -439,6 +498,10 @@ class BoardLifecycle:
         given = self._channel.board(item.nodeid) if self._channel is not None else None
         if requirement == self._requirement and given is None:
             return True
+        if requirement.others or requirement.roles != self._requirement.roles:
+            partners = self._channel.partners(item.nodeid) if self._channel is not None else ()
+            present = (self._requirement, self._given, self._given_partners)
+            return (requirement, given, partners) == present
         return self.session.suits(requirement, given)
 
     def _end_fixtures(self) -> None:

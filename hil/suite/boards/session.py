@@ -1,6 +1,7 @@
-"""One board for this process, from the first test that needs one to the end of the session.
+"""The board of this process, from the first test that needs one to the end of the session.
 
-The board is acquired before a test begins, outside of its time limit. An error is kept for the test to raise.
+A test may use further boards at the same time: the partners of the first one. Boards are acquired before a
+test begins, outside of its time limit. An error is kept for the test to raise.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from hil.boards.acquire import acquire_simulated
 from hil.boards.first_usable import BoardAcquirer
+from hil.boards.own_boards import OwnBoards
 from hil.boards.passed_token import inherited_token
 from hil.boards.requirements import ANY_BOARD, BoardInfo, BoardRequirement
 from hil.boards.search import BoardSearch
@@ -30,7 +32,7 @@ from hil.suite.hook_errors import contained
 from hil.suite.markers import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from hil.boards.acquired import AcquiredBoard
@@ -44,7 +46,7 @@ __all__ = ["BoardSession"]
 
 
 class BoardSession:
-    """At most one acquired board.
+    """The acquired boards: none, one, or those of a test that uses several.
 
     Args:
         source: Where the boards are.
@@ -52,23 +54,28 @@ class BoardSession:
         controller: Pid of the xdist controller that this process works for; 0 if there is none.
         tell: Shows the user a line.
         before_reopening: Ends the fixtures that depend on a board that came back, before it is opened again.
+        release_other: Releases a board that the next test does not use; raises nothing.
 
     Attributes:
         held: The acquired board, or None.
+        partners: The further boards of a test that uses several.
         error: Why the present test has no board, or None if it has one.
         source: The argument.
         search: What is known of the boards.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - by keyword
         self,
         source: BoardSource,
         options: RunOptions,
         controller: int = 0,
         tell: Callable[[str], None] = lambda _line: None,
+        *,
         before_reopening: Callable[[], None] = lambda: None,
+        release_other: Callable[[AcquiredBoard], None] = lambda _board: None,
     ) -> None:
         self.held: AcquiredBoard | None = None
+        self.partners: list[AcquiredBoard] = []
         self.error: BaseException | None = None
         self.source = source
         self.search = BoardSearch(source, options.lab, options.silence_s)
@@ -85,9 +92,21 @@ class BoardSession:
             tell=tell,
         )
         self._before_reopening = before_reopening
+        self._release_other = release_other
+
+    @property
+    def all_held(self) -> list[AcquiredBoard]:
+        """The acquired boards, the first board first."""
+        return [] if self.held is None else [self.held, *self.partners]
 
     def prepare(
-        self, kind: Kind, test: str, requirement: BoardRequirement = ANY_BOARD, serial: str | None = None
+        self,
+        kind: Kind,
+        test: str,
+        requirement: BoardRequirement = ANY_BOARD,
+        serial: str | None = None,
+        *,
+        partners: Sequence[str] = (),
     ) -> None:
         """Acquire a board for a test, or keep the error that says why there is none.
 
@@ -96,10 +115,16 @@ class BoardSession:
             test: The node id of the test.
             requirement: Which boards will do.
             serial: The board that the controller gave to this worker, or None.
+            partners: The further boards that it gave for a test that uses several.
         """
         self.error = None
         with contained(self.fail):
             self._refuse_lease_of_parent()
+            if requirement.others:
+                self._prepare_several(test, requirement, [serial, *partners] if serial else [])
+                return
+            if self.partners:
+                self._keep_one(requirement, serial)
             self._prepare(kind, test, requirement, serial)
 
     def fail(self, error: BaseException) -> None:
@@ -147,6 +172,18 @@ class BoardSession:
             )
         return self.held.board
 
+    def boards(self, requirement: BoardRequirement) -> dict[str | int, Board]:
+        """Return the boards of the present test by role.
+
+        Args:
+            requirement: The requirement of the test.
+
+        Raises:
+            Exception: What kept `prepare` from acquiring them.
+        """
+        self.board()
+        return dict(zip(requirement.roles, (one.board for one in self.all_held), strict=True))
+
     @property
     def may_run_without(self) -> bool:
         """Whether a test that opens a board itself may run although `prepare` acquired none.
@@ -185,10 +222,13 @@ class BoardSession:
     def prove(self) -> ProbeResult:
         """Probe the acquired board, or any board if none is acquired; verdicts rest on this.
 
-        The simulated board of mixed tests is not probed: it proves nothing.
+        Of several boards, the first that cannot be used counts. The simulated board of mixed tests is not
+        probed: it proves nothing.
         """
         if self.held is not None and not self.held.is_fallback:
-            return self.held.probe(self._options.silence_s)
+            results = [one.probe(self._options.silence_s) for one in self.all_held]
+            works = (Verdict.PRESENT, Verdict.FAULTY)
+            return next((one for one in results if one.verdict not in works), results[0])
         try:
             host = self.source.host()
         except UnavailableError as error:
@@ -196,23 +236,23 @@ class BoardSession:
         return probe(host, None, self._options.silence_s)
 
     def power_down(self) -> None:
-        """Leave the DUT of the acquired board, if there is one, without power until it is cold.
+        """Leave the DUT of each acquired board without power until it is cold.
 
         Raises:
-            HilError: The board did not do it, or its DUT still draws current.
+            HilError: A board did not do it, or its DUT still draws current.
         """
-        if self.held is not None:
-            self.held.power_down()
+        for held in self.all_held:
+            held.power_down()
 
     def is_as_opened(self) -> bool:
-        """Return True if the acquired board was neither lost nor left the bus since it was opened."""
-        return self.held is None or self.held.is_as_opened
+        """Return True if no acquired board was lost or left the bus since it was opened."""
+        return all(held.is_as_opened for held in self.all_held)
 
     def suits(self, requirement: BoardRequirement, serial: str | None = None) -> bool:
         """Return True if the acquired board, if there is one, is the given one and meets a requirement."""
-        held = self.held
-        if held is None or held.is_fallback:
-            return True
+        return self.held is None or self.held.is_fallback or self._fits(self.held, requirement, serial)
+
+    def _fits(self, held: AcquiredBoard, requirement: BoardRequirement, serial: str | None) -> bool:
         if serial is not None and serial != held.board.serial:
             return False
         return requirement.is_any or requirement.fits(self._info_of(held.board))
@@ -245,22 +285,23 @@ class BoardSession:
                 self._names[held.board.serial] = self.search.info_of(held.board).name
         return self._names[held.board.serial]
 
-    def release(self, why: str = "") -> None:
-        """Make the board safe and release it; release it even if making it safe fails.
+    def release(self, why: str = "", which: AcquiredBoard | None = None) -> None:
+        """Make a board safe and release it; release it even if making it safe fails.
 
         Args:
             why: The cause, for the error that later uses of the board raise.
+            which: The board; None: the first.
 
         Raises:
             BoardLostError: The board is lost, and was left as it is.
             HilError: The board could not be made safe; its DUT may have power.
         """
-        held = self.held
+        held = which or self.held
         if held is None:
             return
         safe = False
         try:
-            if held.lost is not None and self.prove().verdict is not Verdict.PRESENT:
+            if held.lost is not None and held.probe(self._options.silence_s).verdict is not Verdict.PRESENT:
                 raise held.lost
             if held.is_as_opened:
                 held.end_use("was given back", why)
@@ -269,7 +310,8 @@ class BoardSession:
             held.make_safe()
             safe = True
         finally:
-            self.held = None
+            left = [one for one in self.all_held if one is not held]
+            self.held, self.partners = (left[0], left[1:]) if left else (None, [])
             held.release(safe=safe)
 
     def close(self) -> None:
@@ -312,6 +354,43 @@ class BoardSession:
             if kind is Kind.HARDWARE or self._options.require:
                 raise
             self.held = acquire_simulated(self._fallback)
+
+    def _prepare_several(self, test: str, requirement: BoardRequirement, given: Sequence[str]) -> None:
+        """Acquire the boards of a test that uses several; keep those of the last test that will do."""
+        if requirement.board:
+            raise UsageError(
+                f"{test} uses {len(requirement.needs)} boards at once",
+                why=f"--hil-board {requirement.board} lets this run use one board only",
+                remedy="run without --hil-board, or deselect the test",
+            )
+        if self.source.is_remote:
+            raise UsageError(
+                f"{test} uses {len(requirement.needs)} boards at once",
+                why="one process leases one board of a Jumpstarter lab",
+                remedy="run it where its boards are plugged in",
+            )
+        for held in self.all_held:
+            if not self._works(held):
+                self._release_other(held)
+        own = OwnBoards(self.all_held, self._release_other)
+        acquired = self._acquirer.acquire_several(test, requirement.needs, given, own)
+        self.held, *self.partners = acquired
+        for held in acquired:
+            held.pass_on(test)
+
+    def _keep_one(self, requirement: BoardRequirement, serial: str | None) -> None:
+        """Keep one of several boards for a test that uses one; release the others."""
+        kept = next(
+            (one for one in self.all_held if self._works(one) and self._fits(one, requirement, serial)), None
+        )
+        for held in self.all_held:
+            if held is not kept:
+                self._release_other(held)
+
+    @staticmethod
+    def _works(held: AcquiredBoard) -> bool:
+        """Return True if a board can be kept for the next test as it is."""
+        return held.is_as_opened and held.lease is not None and held.lease.guard_error is None
 
     def _refuse_a_second_board(self, test: str) -> None:
         """Refuse a real board to a hardware test while session fixtures use the simulated board.

@@ -61,7 +61,7 @@ class _OnBoard:
 
 
 class BoardImages:
-    """The images of a run, and what this process's board has on its stick.
+    """The images of a run, and what this process's boards have on their sticks.
 
     Args:
         lab: The lab file, for the names of boards.
@@ -74,15 +74,15 @@ class BoardImages:
         self._lab = lab
         self._limit_s = limit_s
         self._tell = tell
-        self._now: _OnBoard | None = None
+        self._now: dict[str, _OnBoard] = {}  # by serial number
         self._failed: dict[tuple[str, ImageSource], str] = {}
         self._files: dict[ImageSource, Path] = {}
         self._flashes = flashes
 
     def is_other(self, held: AcquiredBoard, wanted: ImageSource | None) -> bool:
         """Return True if the board has another image than a test wants."""
-        now = self._now
-        return wanted is not None and now is not None and now.board is held.board and now.image != wanted
+        now = self._on(held)
+        return wanted is not None and now is not None and now.image != wanted
 
     def put(self, held: AcquiredBoard, wanted: ImageSource, test: str) -> None:
         """Put an image on the board's stick, verify it, and turn the stick to the DUT.
@@ -101,8 +101,8 @@ class BoardImages:
         """
         if self._is_there(held, wanted):
             return
-        self._now = None
         serial = held.board.serial
+        self._now.pop(serial, None)
         before = self._failed.get((serial, wanted))
         if before is not None:
             raise FlashError(
@@ -121,16 +121,20 @@ class BoardImages:
 
     def of(self, held: AcquiredBoard) -> RunImage | None:
         """Return the image that was put on a board; None if none was."""
-        now = self._now
-        if now is None or now.board is not held.board:
+        now = self._on(held)
+        if now is None:
             return None
         return RunImage(now.image.name, now.image.version, now.file, now.flashed.digest)
 
+    def _on(self, held: AcquiredBoard) -> _OnBoard | None:
+        """Return what was put on a board since it was opened."""
+        now = self._now.get(held.board.serial)
+        return now if now is not None and now.board is held.board else None
+
     def _is_there(self, held: AcquiredBoard, wanted: ImageSource) -> bool:
-        now, storage = self._now, held.board.storage
+        now, storage = self._on(held), held.board.storage
         return (
             now is not None
-            and now.board is held.board
             and now.image == wanted
             and storage.position is Position.DUT
             and storage.changes == now.turns
@@ -148,7 +152,7 @@ class BoardImages:
         board.storage.wait_until_gone()
         self._flashes["done"] += 1
         self._flashes["written"] += flashed.was_written
-        self._now = _OnBoard(board, image, flashed, file, board.storage.changes)
+        self._now[board.serial] = _OnBoard(board, image, flashed, file, board.storage.changes)
         how = "flashed and verified" if flashed.was_written else "was on the stick already"
         self._tell(f"hil: image {flashed.image} {how}: {where}")
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hil.errors import UsageError
-from hil.suite.markers import Kind, refuse, tags_of, unchecked_kind
+from hil.suite.markers import Kind, boards_of, refuse, tags_of, unchecked_kind
 from hil.suite.matrix.column import PARAMETER, Column, column_of
 from hil.suite.matrix.columns import columns_of, split_by_image
 
@@ -75,7 +75,7 @@ class BoardMatrix:
     def _columns_of_boards(self, item: pytest.Item) -> list[Column] | None:
         """Return the columns of a hardware test by boards; None if it runs on any board."""
         asked = (mark.kwargs["each"] for mark in item.iter_markers("hardware") if "each" in mark.kwargs)
-        each = next(asked, self._each)
+        each = next(asked, "any" if boards_of(item) != 1 else self._each)
         if each not in ("board", "kind"):  # a wrong word fails the test later
             return None
         if self._boards is None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from hil.suite.markers import Kind, kind_of
 from hil.suite.outcome.attempts import is_flaky, skip_text
-from hil.suite.outcome.user_properties import CAUGHT, LATE_LOSS, facts_of
+from hil.suite.outcome.user_properties import CAUGHT, LATE_LOSS, PARTNERS, facts_of
 from hil.suite.recording.phases import attempt_to_collect
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ class LedgerEntry:
         own_reason: Why the test skipped itself, or its marker skipped it; ignored if there is a verdict.
         headline: The beginning of the reason.
         board: The board that it ran on, or None.
+        partners: The further boards of a test that uses several.
         unasked: Whether it passed without a request to its board.
         late_loss: How its board was lost in its tear-down after the test had its outcome; else empty.
         caught: The errors of its board that it caught before it passed; else empty.
@@ -68,10 +69,16 @@ class LedgerEntry:
     own_reason: str = ""
     headline: str = ""
     board: BoardUsed | None = None
+    partners: tuple[BoardUsed, ...] = ()
     unasked: bool = False
     late_loss: str = ""
     caught: str = ""
     ended: bool = False
+
+    @property
+    def boards(self) -> tuple[BoardUsed, ...]:
+        """All boards that it ran on."""
+        return () if self.board is None else (self.board, *self.partners)
 
     @property
     def was_tested(self) -> bool:
@@ -243,6 +250,10 @@ class Ledger:
         if "hil_board" in facts:
             simulated = facts["hil_board_is"] == "simulated"
             record.board = BoardUsed(facts["hil_board"], facts["hil_firmware"], simulated)
+            partners = (one.partition("=") for one in facts.get(PARTNERS, "").split())
+            record.partners = tuple(
+                BoardUsed(serial, firmware, simulated) for serial, _, firmware in partners
+            )
 
     def of(self, kind: Kind) -> list[LedgerEntry]:
         """Return the records of one kind."""
@@ -250,14 +261,16 @@ class Ledger:
 
     def boards(self) -> dict[BoardUsed, int]:
         """Count the tests that ran on each board."""
-        used = Counter(record.board for record in self.records.values() if record.board and record.was_tested)
+        tested = [record for record in self.records.values() if record.board and record.was_tested]
+        used = Counter(board for record in tested for board in record.boards)
         return dict(sorted(used.items()))
 
     def died_in_setup(self) -> dict[BoardUsed, int]:
         """Count, for each board on which no test ran, the tests whose set-up failed on it."""
-        dead = [record.board for record in self.records.values() if record.failed and not record.ran]
+        dead = [record for record in self.records.values() if record.failed and not record.ran]
         ran = self.boards()
-        return dict(sorted(Counter(board for board in dead if board and board not in ran).items()))
+        boards = (board for record in dead for board in record.boards if board not in ran)
+        return dict(sorted(Counter(boards).items()))
 
     def serials(self) -> set[str]:
         """Return the serial numbers of the boards that tests ran on."""

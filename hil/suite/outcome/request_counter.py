@@ -1,9 +1,9 @@
-"""Count the requests of each test to its board, and find the errors of its board that a test caught.
+"""Count the requests of each test to its boards, and find the errors of its boards that a test caught.
 
-A test that passed without a request has tested nothing. Requests to the test's board and uses of its console
-count, in set-up and body. Requests by the set-up of a wider fixture count for each test that uses it, or the
-order of the tests would decide for which test they count. The same holds for errors, those of the tear-down
-included. A marker with `observes_only=True` says that its test judges what other tests did.
+A test that passed without a request to each of its boards has tested nothing. Requests to a board and uses of
+its console count, in set-up and body. Requests by the set-up of a wider fixture count for each test that uses
+it, or the order of the tests would decide for which test they count. The same holds for errors, those of the
+tear-down included. A marker with `observes_only=True` says that its test judges what other tests did.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ __all__ = ["RequestCounter", "errors_of_requests"]
 
 Errors: TypeAlias = "Callable[[], list[HilError]]"
 
-_SINCE = pytest.StashKey["RequestsSince | None"]()
-_ASKED = pytest.StashKey["int | None"]()
-"""How often the test asked its board, from the end of its body on."""
+_SINCE = pytest.StashKey[list[RequestsSince]]()
+_UNASKED = pytest.StashKey[list[str]]()
+"""The boards that the test never asked, from the end of its body on."""
 
 _ERRORS = pytest.StashKey[Errors]()
 _HAS_PASSED = pytest.StashKey[bool]()
 
 
 def errors_of_requests(item: pytest.Item) -> list[HilError]:
-    """Return the errors of requests to a test's board in its present attempt, caught or not."""
+    """Return the errors of requests to a test's boards in its present attempt, caught or not."""
     return item.stash.get(_ERRORS, _no_errors)()
 
 
@@ -48,14 +48,14 @@ def _no_errors() -> list[HilError]:
 
 
 class _SetUp(NamedTuple):
-    """What the set-up of a fixture asked the board for.
+    """What the set-up of a fixture asked the boards for.
 
     Attributes:
-        requests: How many requests.
+        requests: How many requests to each board, by serial number.
         errors: The errors of requests, caught or not.
     """
 
-    requests: int
+    requests: dict[str, int]
     errors: list[HilError]
 
 
@@ -75,13 +75,13 @@ class RequestCounter:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, object, object]:
         """Start to count; each attempt of a test is counted separately."""
-        item.stash[_SINCE] = item.stash[_ASKED] = None
+        item.stash[_UNASKED] = []
         item.stash[_ERRORS] = _no_errors
         item.stash[_HAS_PASSED] = False
-        board = None if kind_of(item) is Kind.NO_HARDWARE else self._boards.held_board()
-        if board is None:
+        boards = [] if kind_of(item) is Kind.NO_HARDWARE else self._boards.held_boards()
+        since = item.stash[_SINCE] = [RequestsSince(board.serial) for board in boards]
+        if not since:
             return (yield)
-        since = item.stash[_SINCE] = RequestsSince(board.serial)
         item.stash[_ERRORS] = lambda: self._errors_of(item, since)
         describe_requests(item, 0)
         with self._noting_loss(since):
@@ -90,14 +90,14 @@ class RequestCounter:
     @pytest.hookimpl(wrapper=True)
     def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any]) -> Generator[None, object, object]:
         """Count the requests of a fixture's set-up; keep the count until the fixture ends."""
-        board = self._boards.held_board()
-        if board is None:
+        since = [RequestsSince(board.serial) for board in self._boards.held_boards()]
+        if not since:
             return (yield)
-        since = RequestsSince(board.serial)
         try:
             return (yield)
         finally:  # pytest keeps an error of a set-up for the tests to come
-            self._by_fixture[fixturedef] = _SetUp(since.times(), since.errors())
+            requests = {one.serial: one.times() for one in since}
+            self._by_fixture[fixturedef] = _SetUp(requests, _errors_since(since))
 
     def pytest_fixture_post_finalizer(self, fixturedef: pytest.FixtureDef[Any]) -> None:
         """Forget the count of a fixture that has ended."""
@@ -106,16 +106,16 @@ class RequestCounter:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
         """Count the requests until the end of the body, and note errors that the test caught."""
-        since = item.stash.get(_SINCE, None)
-        if since is None:
+        since = item.stash.get(_SINCE, [])
+        if not since:
             return (yield)
         try:
             with self._noting_loss(since):
                 result = yield
         finally:
-            by_fixtures = sum(one.requests for one in self._set_ups_of(item))
-            asked = item.stash[_ASKED] = max(since.times(), by_fixtures)
-            describe_requests(item, asked)
+            asked = {one.serial: self._requests_of(item, one) for one in since}
+            item.stash[_UNASKED] = [serial for serial, times in asked.items() if not times]
+            describe_requests(item, sum(asked.values()))
         item.stash[_HAS_PASSED] = True
         describe_caught(item, errors_of_requests(item))
         return result
@@ -123,8 +123,8 @@ class RequestCounter:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None, object, object]:
         """Note errors that the tear-down of a test caught, and those of fixtures that end with it."""
-        since = item.stash.get(_SINCE, None)
-        if since is None or not item.stash[_HAS_PASSED]:
+        since = item.stash.get(_SINCE, [])
+        if not since or not item.stash[_HAS_PASSED]:
             return (yield)
         before = errors_of_requests(item)
         with self._noting_loss(since):
@@ -138,15 +138,14 @@ class RequestCounter:
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Mark a pass without a request, and fail it if hardware is required."""
         report = yield
-        since, asked = item.stash.get(_SINCE, None), item.stash.get(_ASKED, None)
-        unasked = since is not None and asked == 0 and call.when == "call"
+        unasked = item.stash.get(_UNASKED, []) if call.when == "call" else []
         if not unasked or not report.passed or hasattr(report, "wasxfail") or observes_only(item):
             return report
         describe_untested(item, report)
-        if self._required and since is not None and kind_of(item) is Kind.HARDWARE:
+        if self._required and kind_of(item) is Kind.HARDWARE:
             report.outcome = "failed"
             report.longrepr = (
-                f"this test never asked board {since.serial} for anything: it passed, and has tested "
+                f"this test never asked board {' or '.join(unasked)} for anything: it passed, and has tested "
                 "nothing. Let it use the board, or mark it @pytest.mark.hardware(observes_only=True)"
             )
         return report
@@ -155,14 +154,19 @@ class RequestCounter:
         """Return what the set-ups of a test's fixtures asked for, also before this test."""
         return [self._by_fixture[one] for one in _fixtures_of(item) if one in self._by_fixture]
 
-    def _errors_of(self, item: pytest.Item, since: RequestsSince) -> list[HilError]:
+    def _requests_of(self, item: pytest.Item, since: RequestsSince) -> int:
+        """Return how often a test, or the set-ups of its fixtures, asked a board."""
+        by_fixtures = sum(one.requests.get(since.serial, 0) for one in self._set_ups_of(item))
+        return max(since.times(), by_fixtures)
+
+    def _errors_of(self, item: pytest.Item, since: list[RequestsSince]) -> list[HilError]:
         """Return the errors of a test and of the set-ups of its fixtures, each once."""
         before = [error for set_up in self._set_ups_of(item) for error in set_up.errors]
-        return list({id(error): error for error in (*before, *since.errors())}.values())
+        return list({id(error): error for error in (*before, *_errors_since(since))}.values())
 
     @contextmanager
-    def _noting_loss(self, since: RequestsSince) -> Iterator[None]:
-        """Record that the board left the bus in a block that does not fail: by whatever error, it was caught.
+    def _noting_loss(self, since: list[RequestsSince]) -> Iterator[None]:
+        """Record that a board left the bus in a block that does not fail: by whatever error, it was caught.
 
         A test may use the tty, the stick or libusb without hil, which then sees no error.
         """
@@ -174,11 +178,16 @@ class RequestCounter:
             raise
         self._note_loss(since)
 
-    def _note_loss(self, since: RequestsSince) -> None:
-        held = self._boards.session.held
-        if held is not None and held.has_left_bus and not since.errors():
-            lost = BoardLostError(f"board {since.serial} left the bus in this test", serial=since.serial)
-            record_error(since.serial, lost)
+    def _note_loss(self, since: list[RequestsSince]) -> None:
+        gone = {held.board.serial for held in self._boards.session.all_held if held.has_left_bus}
+        for one in since:
+            if one.serial in gone and not one.errors():
+                lost = BoardLostError(f"board {one.serial} left the bus in this test", serial=one.serial)
+                record_error(one.serial, lost)
+
+
+def _errors_since(since: list[RequestsSince]) -> list[HilError]:
+    return [error for one in since for error in one.errors()]
 
 
 def _fixtures_of(item: pytest.Item) -> set[pytest.FixtureDef[Any]]:

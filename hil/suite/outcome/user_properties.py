@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from hil.suite.matrix.column import column_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import pytest
 
@@ -18,11 +18,14 @@ if TYPE_CHECKING:
 __all__ = [
     "CAUGHT",
     "LATE_LOSS",
+    "PARTNERS",
+    "ROLES",
     "describe_board",
     "describe_caught",
     "describe_image",
     "describe_judgement",
     "describe_late_loss",
+    "describe_partners",
     "describe_power",
     "describe_requests",
     "describe_test",
@@ -35,6 +38,12 @@ __all__ = [
 
 CAUGHT = "hil_caught"
 LATE_LOSS = "hil_lost_in_teardown"
+
+ROLES = "hil_boards"
+"""The role and serial number of each board of a test that uses several."""
+
+PARTNERS = "hil_partners"
+"""The serial number and firmware of each of its boards but the first."""
 
 _VERDICT = "hil_verdict"
 _JUDGEMENT = (_VERDICT, "hil_remedy", "hil_headline", "hil_reason")
@@ -61,6 +70,15 @@ def describe_board(item: pytest.Item, held: AcquiredBoard, place: str) -> None:
     used = "simulated" if held.simulated else "real"
     facts = {"hil_board": held.board.serial, "hil_firmware": str(held.board.firmware), "hil_board_is": used}
     _note(item, facts | ({"hil_place": place} if place else {}))
+
+
+def describe_partners(item: pytest.Item, boards: Mapping[str | int, AcquiredBoard]) -> None:
+    """Note the further boards of a test that uses several, and the role of each."""
+    item.user_properties[:] = [one for one in item.user_properties if one[0] not in {ROLES, PARTNERS}]
+    if len(boards) > 1:
+        roles = [f"{role}={held.board.serial}" for role, held in boards.items()]
+        further = [f"{held.board.serial}={held.board.firmware}" for held in list(boards.values())[1:]]
+        _note(item, {ROLES: " ".join(roles), PARTNERS: " ".join(further)})
 
 
 def describe_image(item: pytest.Item, held: AcquiredBoard) -> None:

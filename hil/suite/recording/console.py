@@ -26,7 +26,7 @@ from hil.suite.recording.sanitize import make_plain
 
 if TYPE_CHECKING:
     import re
-    from collections.abc import Generator
+    from collections.abc import Generator, Sequence
 
     from hil.dutlink.board import Board
     from hil.dutlink.console.allowlist import ErrorLine
@@ -71,6 +71,23 @@ class KeptWhere:
         return Path(self.cache.mkdir("hil-console"))
 
 
+@dataclass(slots=True)
+class _KeptConsole:
+    """The console of a held board.
+
+    Attributes:
+        board: The board.
+        recorder: Keeps its output.
+        test: The part of the present test; None between two tests.
+        last: The part of the last test on it.
+    """
+
+    board: Board
+    recorder: ConsoleRecorder
+    test: ConsoleCapture | None = None
+    last: ConsoleCapture | None = None
+
+
 class ConsoleEvidence:
     """Keeps each test's console, and attaches its end to a failure.
 
@@ -84,27 +101,30 @@ class ConsoleEvidence:
         self._boards = boards
         self._kept = kept
         self._ledger = ledger
-        self._board: Board | None = None
-        self._recorder: ConsoleRecorder | None = None
-        self._last: ConsoleCapture | None = None
-        self._test: ConsoleCapture | None = None
+        self._consoles: list[_KeptConsole] = []
         self._latest = ""
 
     @pytest.hookimpl(wrapper=True, trylast=True)  # inside the wrapper that acquires the board
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, bool | None, bool | None]:
         """Mark the beginning and the end of a test on the console."""
-        board = None if kind_of(item) is Kind.NO_HARDWARE else self._boards.held_board()
-        if board is None:
+        boards = [] if kind_of(item) is Kind.NO_HARDWARE else self._boards.held_boards()
+        if not boards:
             return (yield)
         with contained(partial(self._not_kept, item.nodeid)):
-            self._test = self._begin(item, board)
+            self._begin(item, boards)
         try:
             return (yield)
         finally:
-            test, self._test = self._test, None
-            if test is not None:
-                self._last = test
-                self._end(test)
+            for kept in self._consoles:
+                test, kept.test = kept.test, None
+                if test is not None:
+                    kept.last = test
+                    self._end(test, kept.recorder)
+
+    @property
+    def _tests(self) -> list[ConsoleCapture]:
+        """The parts of the present test, the first board's first."""
+        return [kept.test for kept in self._consoles if kept.test is not None]
 
     @pytest.hookimpl(wrapper=True, trylast=True)  # an error of the body goes first
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
@@ -125,70 +145,77 @@ class ConsoleEvidence:
         self, item: pytest.Item, call: pytest.CallInfo[Any]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Show the console in the report of a failure."""
-        test = self._test
-        if test is not None and call.excinfo is not None and not call.excinfo.errisinstance(_SKIP):
+        tests = self._tests
+        fails = call.excinfo is not None and not call.excinfo.errisinstance(_SKIP)
+        for test in tests if fails else ():
             with contained(partial(self._not_kept, item.nodeid)):
                 test.unreported += test.take_errors(_expected(item))  # the test's own failure stands
         report = yield
-        if test is not None and report.failed:
+        for test in tests if report.failed else ():
             with contained(partial(self._not_kept, item.nodeid)):
                 self._show(test, item, report)
-        if test is not None:
+        if tests:
             make_plain(report)
         return report
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)  # the board is released inside
     def pytest_sessionfinish(self) -> Generator[None, object, object]:
         """Complete the files; note trouble after the last test while a worker can still send it."""
-        with contained(partial(self._not_kept, "the last test")):
-            self._tell_late_trouble()
+        for kept in self._consoles:
+            with contained(partial(self._not_kept, "the last test")):
+                self._tell_late_trouble(kept)
         try:
             return (yield)
         finally:
-            with contained(partial(self._not_kept, "the last test")):
-                self._close()
+            for kept in self._consoles:
+                with contained(partial(self._not_kept, "the last test")):
+                    self._close(kept)
+            self._consoles = []
 
-    def _begin(self, item: pytest.Item, board: Board) -> ConsoleCapture:
-        recorder = self._follow(board)
-        unread = _start_reading(board.console)
+    def _begin(self, item: pytest.Item, boards: Sequence[Board]) -> None:
         again = item.nodeid == self._latest
         self._latest = item.nodeid
-        test = ConsoleCapture(recorder, board, item.nodeid, self._last, again=again)
-        if unread:
-            board.console.transcript.mark(f"the console is not read: {unread}")
-        for finding in test.strays:
-            told = f"between {self._last} and {item.nodeid}, board {board.serial}: {_told(finding)}"
-            self._ledger.remarks.append(told)
-        if self._kept.report is not None:
-            _note(item.user_properties, test.path_in(self._kept.report.folder))
-        return test
+        self._follow(boards)
+        for kept, name in zip(self._consoles, self._boards.names_by_board(item.nodeid), strict=True):
+            board = kept.board
+            unread = _start_reading(board.console)
+            test = ConsoleCapture(kept.recorder, board, name, kept.last, again=again)
+            if unread:
+                board.console.transcript.mark(f"the console is not read: {unread}")
+            for finding in test.strays:
+                told = f"between {kept.last} and {name}, board {board.serial}: {_told(finding)}"
+                self._ledger.remarks.append(told)
+            if self._kept.report is not None:
+                _note(item.user_properties, test.path_in(self._kept.report.folder))
+            kept.test = test
 
-    def _follow(self, board: Board) -> ConsoleRecorder:
-        """Return the recorder of a board; another board may have been released."""
-        if self._recorder is None or self._board is not board:
-            self._close()
-            watch = self._boards.watch()
-            self._board = board
-            self._recorder = ConsoleRecorder(board.console, board.serial, self._kept.report, watch)
-        return self._recorder
+    def _follow(self, boards: Sequence[Board]) -> None:
+        """Keep the consoles of these boards, in their order; others may have been released."""
+        known = {id(kept.board): kept for kept in self._consoles}
+        for kept in self._consoles:
+            if not any(kept.board is board for board in boards):
+                self._close(kept)
+        self._consoles = [known.get(id(board)) or self._start_keeping(board) for board in boards]
 
-    def _tell_late_trouble(self) -> None:
+    def _start_keeping(self, board: Board) -> _KeptConsole:
+        watch = self._boards.watch(board)
+        return _KeptConsole(board, ConsoleRecorder(board.console, board.serial, self._kept.report, watch))
+
+    def _tell_late_trouble(self, kept: _KeptConsole) -> None:
         """Note trouble after the last test on a board: it is no test's failure, but worth knowing."""
-        if self._last is not None:
-            where = f"after {self._last.nodeid}, board {self._last.serial}"
-            self._ledger.remarks += [f"{where}: {_told(one)}" for one in self._last.take_late_errors()]
+        if kept.last is not None:
+            where = f"after {kept.last.nodeid}, board {kept.last.serial}"
+            self._ledger.remarks += [f"{where}: {_told(one)}" for one in kept.last.take_late_errors()]
 
-    def _close(self) -> None:
-        self._tell_late_trouble()
-        if self._recorder is not None:
-            self._recorder.close()
-        self._recorder = self._last = None
+    def _close(self, kept: _KeptConsole) -> None:
+        self._tell_late_trouble(kept)
+        kept.recorder.close()
 
-    def _end(self, test: ConsoleCapture) -> None:
+    def _end(self, test: ConsoleCapture, recorder: ConsoleRecorder) -> None:
         """Complete the test's files; without `--hil-report`, write those of a failed test now."""
         with contained(partial(self._not_kept, test.nodeid)):
             test.end()
-            if left_out := self._recorder.take_left_out_bytes() if self._recorder is not None else 0:
+            if left_out := recorder.take_left_out_bytes():
                 self._ledger.not_kept.append(
                     f"{left_out} bytes of the console of {test.nodeid}: it said too much to keep it all"
                 )
@@ -205,7 +232,7 @@ class ConsoleEvidence:
         Raises:
             pytest.fail.Exception: There was trouble that the test does not expect.
         """
-        found = self._test.take_errors(_expected(item)) if self._test is not None else []
+        found = [error for test in self._tests for error in test.take_errors(_expected(item))]
         if found:
             lines = "".join(f"\n  {_told(finding)}" for finding in found)
             pytest.fail(

@@ -39,41 +39,43 @@ class PowerEvidence:
         self._not_kept = not_kept
         self._boards = boards
         self._folder = folder
-        self._trace: PowerTrace | None = None
+        self._traces: list[PowerTrace] = []
 
     @pytest.hookimpl(wrapper=True, trylast=True)  # inside the wrapper that acquires the board
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, bool | None, bool | None]:
         """Trace the power during a test."""
-        board = None if kind_of(item) is Kind.NO_HARDWARE else self._boards.held_board()
-        if board is None:
+        boards = [] if kind_of(item) is Kind.NO_HARDWARE else self._boards.held_boards()
+        if not boards:
             return (yield)
         stack = ExitStack()
         with contained(partial(self._note_not_kept, item)), uncounted():  # these are no requests of the test
-            self._trace = stack.enter_context(board.power.trace(exact_energy=False))
+            for board in boards:
+                self._traces.append(stack.enter_context(board.power.trace(exact_energy=False)))
         try:
             return (yield)
         finally:
-            trace, self._trace = self._trace, None
+            traces, self._traces = self._traces, []
+            names = self._boards.names_by_board(item.nodeid)
             with contained(partial(self._note_not_kept, item)):
                 stack.close()
-                if trace is not None:
-                    self._keep(trace, item, board.serial)
+                for trace, board, name in zip(traces, boards, names, strict=False):
+                    self._keep(trace, item, board.serial, name)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[Any]) -> None:
         """Put the mean power until now into the last report of a test."""
         with contained(partial(self._note_not_kept, item)):
-            if call.when == "teardown" and self._trace is not None and self._trace.samples:
-                describe_power(item, self._trace.mean_watts, self._trace.mean_watts_on)
+            if call.when == "teardown" and self._traces and self._traces[0].samples:
+                describe_power(item, self._traces[0].mean_watts, self._traces[0].mean_watts_on)
 
     def _note_not_kept(self, item: pytest.Item, error: BaseException) -> None:
         self._not_kept.append(f"the power trace of {item.nodeid} cannot be kept: {told(error)}")
 
-    def _keep(self, trace: PowerTrace, item: pytest.Item, serial: str) -> None:
+    def _keep(self, trace: PowerTrace, item: pytest.Item, serial: str, name: str) -> None:
         """Write the trace; the last attempt of a repeated test gets the name without a number."""
         self._folder.mkdir(parents=True, exist_ok=True)
         attempts = attempts_of(item)
-        stem = file_stem(item.nodeid) + (f"-attempt-{attempts.number}" if attempts.again else "")
+        stem = file_stem(name) + (f"-attempt-{attempts.number}" if attempts.again else "")
         data = {"test": item.nodeid, "board": serial, **trace.to_data()}
         (self._folder / f"{stem}.json").write_text(json.dumps(data), encoding="utf-8")
         trace.plot(self._folder / f"{stem}.svg")

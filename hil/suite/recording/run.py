@@ -100,8 +100,8 @@ class RunRecorder:
     def _boards(self) -> list[BoardHealth]:
         used = {board.serial: board for board in self._ledger.boards()}
         for record in self._ledger.records.values():  # also boards on which every test failed
-            if record.board is not None:
-                used.setdefault(record.board.serial, record.board)
+            for board in record.boards:
+                used.setdefault(board.serial, board)
         return [
             _health(BoardHealth(board.serial, board.firmware, board.simulated)) for board in used.values()
         ]

@@ -32,11 +32,13 @@ class BoardAllocator:
 
     Attributes:
         lost: Boards that cannot be used any more.
+        reserved: Boards that are brought together for tests that use several.
     """
 
     def __init__(self, backlog: Backlog) -> None:
         self._backlog = backlog
         self.lost: set[str] = set()
+        self.reserved: frozenset[str] = frozenset()
 
     def update(self, queues: Collection[WorkerQueue], now_s: float) -> bool:
         """Take boards from workers that do not need them, and give out the boards that tests wait for.
@@ -47,10 +49,16 @@ class BoardAllocator:
         for queue in queues:
             if queue.board and not self._needs(queue) and not queue.may_use(queue.board):
                 queue.board = None
-        given = {queue.board for queue in queues if queue.board}
+        given = {queue.board for queue in queues if queue.board} | self.reserved
         wanted = [one for one in self._backlog.boards if one not in given and self._backlog.waits_for(one)]
         wanted.sort(key=lambda board: -self._backlog.urgency(board))
         return any([self._give(board, queues, now_s) for board in wanted])  # each  # noqa: C419
+
+    def reserve(self, boards: Collection[str], queues: Collection[WorkerQueue]) -> None:
+        """Give these boards to no worker, and no more tests to the workers that have them."""
+        self.reserved = frozenset(boards)
+        for board in boards:
+            self._take_from_all(board, queues)
 
     def lose(self, board: str, queues: Collection[WorkerQueue]) -> None:
         """Give no more tests to a board that cannot be used."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from hil.lab.locks.choice import choose
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 __all__ = ["Backlog"]
 
@@ -17,10 +19,18 @@ class Backlog:
     Args:
         wanted: For each test, by index, the boards that will do; none for a test that uses no board.
         boards: Serial numbers of the boards of this run; other boards count for nothing.
+        several: For each test that uses several boards at once, the boards that will do for each of them.
     """
 
-    def __init__(self, wanted: Sequence[frozenset[str]], boards: Iterable[str]) -> None:
+    def __init__(
+        self,
+        wanted: Sequence[frozenset[str]],
+        boards: Iterable[str],
+        several: Mapping[int, Sequence[frozenset[str]]] | None = None,
+    ) -> None:
         self.boards = list(boards)
+        self._several = several or {}
+        self._unsent_several: set[int] = set()
         self.plain = 0  # number of unsent tests without a board
         self._wanted = [requirement & frozenset(self.boards) for requirement in wanted]
         self.deferred: set[str] = set()  # boards that other processes hold, to be tried again at the end
@@ -31,15 +41,18 @@ class Backlog:
         self.put(range(len(wanted)))
 
     def __len__(self) -> int:
-        return len(self._unsent) + len(self._aside)
+        return len(self._unsent) + len(self._unsent_several) + len(self._aside)
 
     def __iter__(self) -> Iterator[int]:
-        """Iterate over the tests that can be sent now, in the order of collection."""
+        """Iterate over the tests with one board or none that can be sent now, in the order of collection."""
         return iter(sorted(self._unsent))
 
     def put(self, indices: Iterable[int]) -> None:
         """Add tests that are unsent, or unsent again."""
-        for index in set(indices) - self._unsent - self._aside:
+        for index in set(indices) - self._unsent - self._unsent_several - self._aside:
+            if self._choose(index, set(self.boards)):
+                (self._unsent_several if self.team_of(index) else self._aside).add(index)
+                continue
             if self._wanted[index] and self._wanted[index] <= self.deferred:
                 self._aside.add(index)
                 continue
@@ -49,9 +62,33 @@ class Backlog:
 
     def take(self, index: int) -> None:
         """Remove a test that is sent now."""
+        if index in self._unsent_several:
+            self._unsent_several.remove(index)
+            return
         self._unsent.remove(index)
         self._waiting.subtract(self._wanted[index])
         self.plain -= not self._wanted[index]
+
+    def team_of(self, index: int) -> tuple[str, ...]:
+        """Return the boards on which a test that uses several runs; none if too few can be used now.
+
+        Tests with the same requirement get the same boards.
+        """
+        return self._choose(index, set(self.boards) - self.deferred)
+
+    def first_team(self) -> tuple[tuple[str, ...], list[int]]:
+        """Return the boards of the first unsent test that uses several, and all tests that use the same."""
+        ordered = sorted(self._unsent_several)
+        team = self.team_of(ordered[0]) if ordered else ()
+        return team, [index for index in ordered if self.team_of(index) == team]
+
+    def uses_several(self, index: int) -> bool:
+        """Return True if a test uses several boards at once, and there are enough."""
+        return bool(self._choose(index, set(self.boards)))
+
+    def _choose(self, index: int, usable: set[str]) -> tuple[str, ...]:
+        choices = [[board for board in self.boards if board in some] for some in self._several.get(index, ())]
+        return tuple(choose(choices, usable) or ())
 
     def boards_for(self, index: int) -> frozenset[str]:
         """Return the boards that will do for a test, sent or not; none if it needs no board."""
@@ -63,7 +100,11 @@ class Backlog:
 
     def holds_back_for(self, board: str) -> bool:
         """Return True if a test is kept for the end because another process holds a board."""
-        return any(board in self._wanted[index] for index in self._aside)
+        return any(board in self._wanted[index] for index in self._aside) or any(
+            board in some
+            for index in self._aside | self._unsent_several
+            for some in self._several.get(index, ())
+        )
 
     def urgency(self, board: str) -> float:
         """Return how much depends on a board: tests that no other board can run count most.
@@ -89,7 +130,7 @@ class Backlog:
 
     def revive(self) -> bool:
         """Add the tests that were kept for the end if no other is left; return True if there were any."""
-        if self._unsent or not self._aside:
+        if self._unsent or self._unsent_several or not self._aside:
             return False
         kept = self._take_all()
         self.retried |= self.deferred
@@ -99,7 +140,7 @@ class Backlog:
 
     def _take_all(self) -> list[int]:
         """Remove all tests, also those kept for the end, and return them."""
-        unsent = list(self)
+        unsent = [*self, *sorted(self._unsent_several)]
         for index in unsent:
             self.take(index)
         kept = sorted(self._aside)

@@ -99,8 +99,15 @@ class ControllerChannel:
         for line in list(self._lines.values()):
             line.send(self._words)
 
-    def tell_board(
-        self, worker: str, nodeid: str, serial: str | None, way: str = "", *, may_wait: bool = False
+    def tell_board(  # noqa: PLR0913 - by keyword
+        self,
+        worker: str,
+        nodeid: str,
+        serial: str | None,
+        way: str = "",
+        *,
+        may_wait: bool = False,
+        partners: Sequence[str] = (),
     ) -> None:
         """Tell a worker, before it is sent a test, on which board the test runs.
 
@@ -110,9 +117,10 @@ class ControllerChannel:
             serial: The board; None: none is left.
             way: How to connect to a remote board; empty: it is found by its serial number.
             may_wait: The worker may wait for the board: no other test is left.
+            partners: The further boards of a test that uses several.
         """
         board = {"say": "board", "test": nodeid, "serial": serial, "way": way, "may_wait": may_wait}
-        self._tell(worker, board)
+        self._tell(worker, board | {"partners": list(partners)})
 
     def tell_last(self, worker: str, nodeid: str) -> None:
         """Tell a worker, before a test can begin, to release its board after the test."""
@@ -247,9 +255,7 @@ class _Caller:
 
 
 def _requirement(plain: dict[str, Any] | None) -> BoardRequirement | None:
-    if plain is None:
-        return None
-    return BoardRequirement(frozenset(plain["tags"]), plain["board"], frozenset(plain["among"]))
+    return None if plain is None else BoardRequirement.from_data(plain)
 
 
 def _private_folder() -> Path:

@@ -1,8 +1,10 @@
 """Keep the plan of a run: what each worker has been sent, holds and gives back. `scheduler` sends it.
 
 Workers with a board run hardware tests, and other tests when no hardware test waits; the other workers run
-the other tests. All unsent tests are divided into one share for each worker, and divided again when a worker
-has used up its share, so a wrong guess of a duration does not last. Tests that wait too long are asked back.
+the other tests. Tests that use several boards at once come first, those with the same boards on one worker,
+which gets them when the other workers have released them. All other unsent tests are divided into one share
+for each worker, and divided again when a worker has used up its share, so a wrong guess of a duration does
+not last. Tests that wait too long are asked back.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from hil.suite.xdist.queue import BOUND, WorkerQueue
 from hil.suite.xdist.stealing import Steal, best_steal
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from hil.suite.xdist.costs import Costs
 
@@ -30,6 +32,7 @@ class Actions:
 
     Attributes:
         boards: Tell a worker: this hardware test runs on this board; None: all boards that suit are lost.
+        partners: The further boards of tests that use several, by test.
         last: Tell a worker: release the board after this test.
         ask_back: Ask a worker to return these tests.
         send: Send these tests to a worker.
@@ -37,6 +40,7 @@ class Actions:
     """
 
     boards: list[tuple[str, int, str | None]] = field(default_factory=list)
+    partners: dict[int, tuple[str, ...]] = field(default_factory=dict)
     last: list[tuple[str, int]] = field(default_factory=list)
     ask_back: list[tuple[str, tuple[int, ...]]] = field(default_factory=list)
     send: dict[str, list[int]] = field(default_factory=dict)
@@ -50,10 +54,17 @@ class Plan:
         wanted: For each test, by index, the boards that will do; none for a test that uses no board.
         boards: Serial numbers of the boards of this run.
         costs: How long tests take.
+        several: For each test that uses several boards at once, the boards that will do for each of them.
     """
 
-    def __init__(self, wanted: Sequence[frozenset[str]], boards: Sequence[str], costs: Costs) -> None:
-        self._backlog = Backlog(wanted, boards)
+    def __init__(
+        self,
+        wanted: Sequence[frozenset[str]],
+        boards: Sequence[str],
+        costs: Costs,
+        several: Mapping[int, Sequence[frozenset[str]]] | None = None,
+    ) -> None:
+        self._backlog = Backlog(wanted, boards, several)
         self._allocator = BoardAllocator(self._backlog)
         self._costs = costs
         self._queues: dict[str, WorkerQueue] = {}
@@ -145,16 +156,33 @@ class Plan:
         """Return what to do now; the plan takes it for done."""
         self._now_s, self._actions, self._divided = now_s, Actions(), False
         self._ask_back_lost()
+        self._send_teams()
         self._allocate_boards()
         self._feed_all()
         if self._backlog.revive():
             self._forget_shares()
+            self._send_teams()
             self._allocate_boards()
             self._feed_all()
         for queue in self._queues.values():
             queue.closing |= self.finished  # xdist shuts down all workers then
             self._tell_last(queue)
         return self._actions
+
+    def _send_teams(self) -> None:
+        """Send the tests that use several boards at once, as soon as one worker can have these boards."""
+        while True:
+            team, tests = self._backlog.first_team()
+            if self._allocator.reserved != frozenset(team):
+                self._allocator.reserve(team, self._queues.values())
+                self._forget_shares()
+            users = [one for one in self._queues.values() if any(map(one.may_use, team))]
+            able = users if len(users) == 1 and not users[0].closing else [] if users else self._open()
+            if not team or not able:
+                return
+            lead = min(able, key=lambda queue: (queue.board is not None, queue.left_s(self._now_s)))
+            for index in tests:
+                self._send(lead, index)
 
     def _feed_all(self) -> None:
         for queue in sorted(self._open(), key=lambda queue: queue.left_s(self._now_s)):
@@ -218,12 +246,16 @@ class Plan:
                     self._send(owner, index)
 
     def _send(self, queue: WorkerQueue, index: int) -> None:
+        team = self._backlog.team_of(index)
         owners = [share for share in self._shares.values() if index in share[-1:]]
         for share in owners or [share for share in self._shares.values() if index in share]:
             share.remove(index)
         self._backlog.take(index)
         board = queue.board if self._backlog.boards_for(index) else None
-        queue.add(index, board, self._now_s)
+        if team:
+            board, *partners = team
+            self._actions.partners[index] = tuple(partners)
+        queue.add(index, board, self._now_s, self._actions.partners.get(index, ()))
         self._actions.send.setdefault(queue.name, []).append(index)
         if index in self._costs.hardware:
             self._actions.boards.append((queue.name, index, board))
@@ -232,6 +264,8 @@ class Plan:
         """Ask other workers for tests; return True while a worker has such tests and has not answered."""
 
         def suits(index: int) -> bool:
+            if self._backlog.uses_several(index):
+                return False
             boards = self._backlog.boards_for(index)
             return queue.keeps(boards) if boards else not only_hardware
 
@@ -245,7 +279,7 @@ class Plan:
         """Ask back tests that were sent to run on a board that cannot be used now."""
         gone = self._allocator.lost | self._backlog.deferred
         for queue in self._queues.values():
-            lost = [index for index in queue.tests[BOUND:] if queue.boards.get(index) in gone]
+            lost = [index for index in queue.tests[BOUND:] if not gone.isdisjoint(queue.boards_of(index))]
             if lost and not queue.asked_back:
                 self._take_from(Steal(queue, tuple(queue.tests[queue.tests.index(lost[0]) :])))
 
@@ -258,11 +292,13 @@ class Plan:
         hardware = [index for index in queue.tests if index in queue.boards]
         for index, follower in zip_longest(hardware, hardware[1:]):
             board = queue.boards[index]
-            if follower is None:
+            if index in queue.partners:
+                follows, ended = True, follower is None or queue.boards_of(follower) != queue.boards_of(index)
+            elif follower is None:
                 follows = queue.closing or queue.tests[-1] != index
                 ended = board != queue.board or queue.closing or not self._backlog.waits_for(board)
             else:  # it may get its first board again after the second
-                follows, ended = True, queue.boards[follower] != board
+                follows, ended = True, board not in queue.boards_of(follower)
             if follows and ended and index not in queue.last:
                 queue.last |= {index}
                 self._actions.last.append((queue.name, index))

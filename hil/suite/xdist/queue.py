@@ -37,6 +37,7 @@ class WorkerQueue:
         tests: Indices in the order sent.
         board: The board whose tests the worker is sent now.
         boards: The board of each hardware test.
+        partners: The further boards of each test that uses several.
         last: Hardware tests after which the worker was told to release its board.
         closing: The worker was told that no test follows.
         asked_back: The worker was asked for tests and has not answered.
@@ -48,6 +49,7 @@ class WorkerQueue:
     tests: list[int] = field(default_factory=list)
     board: str | None = None
     boards: dict[int, str] = field(default_factory=dict)
+    partners: dict[int, tuple[str, ...]] = field(default_factory=dict)
     last: frozenset[int] = frozenset()
     closing: bool = False
     asked_back: bool = False
@@ -65,15 +67,21 @@ class WorkerQueue:
 
     def may_use(self, board: str) -> bool:
         """Return True if a test runs on a board."""
-        return board in self.boards.values()
+        return board in self.boards.values() or any(board in some for some in self.partners.values())
 
-    def add(self, index: int, board: str | None, now_s: float) -> None:
+    def boards_of(self, index: int) -> tuple[str, ...]:
+        """Return the boards of a test."""
+        return (self.boards[index], *self.partners.get(index, ())) if index in self.boards else ()
+
+    def add(self, index: int, board: str | None, now_s: float, partners: tuple[str, ...] = ()) -> None:
         """Append a test."""
         ran = self.runs
         self.tests.append(index)
         self.last -= {index}
         if board is not None:
             self.boards[index] = board
+        if partners:
+            self.partners[index] = partners
         if self.runs and not ran:
             self.began_s = now_s
 
@@ -94,6 +102,7 @@ class WorkerQueue:
         self.tests = [index for index in self.tests if index not in gone]
         for index in gone:
             self.boards.pop(index, None)
+            self.partners.pop(index, None)
 
     def keeps(self, boards: Container[str]) -> bool:
         """Return True if the worker has one of these boards and was not told to release it."""

@@ -150,10 +150,18 @@ class HardwareScheduling:
         infos = self._infos_for(wanting) if wanting else ()
         self._ways = {info.serial: info.way for info in infos}
         self._leased = {serial for serial, way in self._ways.items() if way}
-        wanted = [matching_serials(requirement, infos) for requirement in requirements]
-        hardware = {index for index, serials in enumerate(wanted) if serials}
+        several = {
+            index: [matching_serials(need, infos) for need in requirement.needs]
+            for index, requirement in enumerate(requirements)
+            if requirement is not None and requirement.others
+        }
+        wanted = [
+            frozenset() if index in several else matching_serials(requirement, infos)
+            for index, requirement in enumerate(requirements)
+        ]
+        hardware = {index for index, serials in enumerate(wanted) if serials or index in several}
         costs = Costs(self._durations.known_s(tests), hardware)
-        plan = Plan(wanted, [info.serial for info in infos], costs)
+        plan = Plan(wanted, [info.serial for info in infos], costs, several)
         for worker in self._collections:
             plan.join(worker)
         self._tests = tests
@@ -192,8 +200,10 @@ class HardwareScheduling:
         actions = self._plan.next_actions(time.monotonic())
         for worker, index, board in actions.boards:
             way = self._ways[board] if board is not None else ""
+            partners = actions.partners.get(index, ())
+            may_wait = any(map(self._plan.is_retried, (board, *partners)))
             self._channel.tell_board(
-                worker, self._tests[index], board, way, may_wait=self._plan.is_retried(board)
+                worker, self._tests[index], board, way, may_wait=may_wait, partners=partners
             )
         for worker, index in actions.last:
             self._channel.tell_last(worker, self._tests[index])

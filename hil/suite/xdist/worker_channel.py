@@ -49,6 +49,7 @@ class WorkerChannel:
         self.schedules = schedules
         self._interrupted = interrupted
         self._boards: dict[str, str | None] = {}
+        self._partners: dict[str, tuple[str, ...]] = {}
         self._ways: dict[str, str] = {}
         self._last: set[str] = set()
         self._may_wait: set[str] = set()
@@ -69,15 +70,7 @@ class WorkerChannel:
 
     def send_requirements(self, requirements: Sequence[BoardRequirement | None]) -> None:
         """Send the requirement of each collected test, before xdist sends what was collected."""
-        plain = [
-            requirement
-            and {
-                "tags": sorted(requirement.tags),
-                "board": requirement.board,
-                "among": sorted(requirement.among),
-            }
-            for requirement in requirements
-        ]
+        plain = [requirement and requirement.as_data() for requirement in requirements]
         self._line.send({"say": "wishes", "wishes": plain})
 
     def listed_boards(self, limit_s: float = LISTING_LIMIT_S) -> list[ListedBoard]:
@@ -103,6 +96,11 @@ class WorkerChannel:
         """Return the serial number of the board that the controller gave to a test, or None."""
         self._line.drain()
         return self._boards.get(nodeid)
+
+    def partners(self, nodeid: str) -> tuple[str, ...]:
+        """Return the further boards that the controller gave to a test that uses several."""
+        self._line.drain()
+        return self._partners.get(nodeid, ())
 
     def may_wait(self, nodeid: str) -> bool:
         """Return True if the worker may wait for the board of a test, because no other test is left."""
@@ -165,6 +163,7 @@ class WorkerChannel:
                 self._waited_s = message["seconds"]
             case "board":
                 serial = self._boards[nodeid] = message["serial"]
+                self._partners[nodeid] = tuple(message["partners"])
                 self._ways[serial] = message["way"]
                 self._last.discard(nodeid)  # it comes once more
                 if message["may_wait"]:

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.thorough  # processes
 BEFORE = (
     "hil.suite.boards.session:BoardSession.can_replace",
     "hil.suite.boards.session:BoardSession.is_as_opened",
-    "hil.boards.acquire:acquire_any",
+    "hil.boards.acquire:acquire_all",
     "hil.boards.search:list_boards",
     "hil.boards.search:open_board",
     "hil.boards.acquire:open_board",

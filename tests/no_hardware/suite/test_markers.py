@@ -69,6 +69,42 @@ def test_check_arguments_refuses_markers_that_contradict_each_other() -> None:
         check_arguments("test_x", marks)
 
 
+@pytest.mark.parametrize(
+    "value", [0, -1, True, 2.0, "2", {}, {"": "a"}, {"a b": "c"}, {"a": 1}, [1, 2]], ids=repr
+)
+def test_check_arguments_refuses_boards_that_are_no_number_and_no_roles(value: object) -> None:
+    with pytest.raises(UsageError, match="the marker hardware does not know boards=") as raised:
+        check_arguments("test_x", [pytest.mark.hardware(boards=value).mark])
+
+    assert "a number from 1, or tags by role" in raised.value.why
+
+
+@pytest.mark.parametrize(
+    "value", [1, 3, {"server": "ethernet", "client": ["wifi", "arm"], "third": ""}], ids=repr
+)
+def test_check_arguments_accepts_a_number_of_boards_and_roles(value: object) -> None:
+    check_arguments("test_x", [pytest.mark.hardware(boards=value).mark])
+
+
+def test_check_arguments_refuses_different_boards_of_class_and_test() -> None:
+    marks = [pytest.mark.hardware(boards=number).mark for number in (2, 3)]
+
+    with pytest.raises(UsageError, match="boards=2 and boards=3"):
+        check_arguments("test_x", marks)
+
+
+def test_check_arguments_refuses_several_boards_on_each_board() -> None:
+    marks = [pytest.mark.hardware(boards=2, each="board").mark]
+
+    with pytest.raises(UsageError, match="does not know each= and boards="):
+        check_arguments("test_x", marks)
+
+
+def test_check_arguments_refuses_several_boards_of_a_mixed_test() -> None:
+    with pytest.raises(UsageError, match="the marker mixed does not know boards="):
+        check_arguments("test_x", [pytest.mark.mixed(boards=2).mark])
+
+
 ONE_OF_EACH = """
 import pytest
 

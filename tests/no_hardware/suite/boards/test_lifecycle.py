@@ -30,10 +30,10 @@ class Session:
 
     def __init__(self, folder: Path, *errors: Exception) -> None:
         lease = SimpleNamespace(folder=folder)
-        self.held = SimpleNamespace(board=SimpleNamespace(serial=SERIAL), lease=lease)
+        self.all_held = [SimpleNamespace(board=SimpleNamespace(serial=SERIAL), lease=lease)]
         self._errors = list(errors)
 
-    def release(self, _why: str) -> None:
+    def release(self, _why: str, _which: object) -> None:
         if self._errors:
             raise self._errors.pop()
 

@@ -427,7 +427,7 @@ def test_acquire_does_not_wait_twice_for_a_board_that_stays_busy(
     session: BoardSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waits: list[float] = []
-    monkeypatch.setattr("hil.boards.acquire.acquire_any", always_busy(waits))
+    monkeypatch.setattr("hil.boards.acquire.acquire_all", always_busy(waits))
 
     session.prepare(Kind.HARDWARE, "first")
     session.prepare(Kind.HARDWARE, "second")
@@ -439,7 +439,7 @@ def test_acquire_waits_the_whole_time_for_another_board(
     session: BoardSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waits: list[float] = []
-    monkeypatch.setattr("hil.boards.acquire.acquire_any", always_busy(waits))
+    monkeypatch.setattr("hil.boards.acquire.acquire_all", always_busy(waits))
 
     for serial in (SERIAL, SERIAL, "another", SERIAL):
         session.prepare(Kind.HARDWARE, "one", ANY_BOARD, serial)
@@ -458,7 +458,8 @@ def test_acquire_is_as_patient_with_another_board_after_a_silent_one(
         raise BoardLostError("silent", serial=serial)
 
     monkeypatch.setattr(
-        "hil.boards.acquire.acquire_any", lambda serials, **_: SimpleNamespace(serial=serials[0])
+        "hil.boards.acquire.acquire_all",
+        lambda choices, **_: [SimpleNamespace(serial=choices[0][0], release_untouched=lambda: None)],
     )
     monkeypatch.setattr(
         "hil.boards.acquire.under_guard",
@@ -492,7 +493,7 @@ def test_board_is_refused_to_a_test_that_acquired_none(session: BoardSession) ->
 
 
 def always_busy(waits: list[float]) -> Callable[..., None]:
-    def acquire_any(_: list[str], *, wait_s: float, test: str, **others: object) -> None:
+    def acquire_all(_: list[list[str]], *, wait_s: float, test: str, **others: object) -> None:
         assert others["on_wait"]
         assert others["wait_option"] == "--hil-wait"
         assert others["host"]
@@ -500,7 +501,7 @@ def always_busy(waits: list[float]) -> Callable[..., None]:
         waits.append(wait_s)
         raise BoardBusyError(f"not for {test}")
 
-    return acquire_any
+    return acquire_all
 
 
 @pytest.mark.parametrize(("safe", "how"), [(True, "released"), (False, "left to its guard")])

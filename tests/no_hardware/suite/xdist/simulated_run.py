@@ -31,7 +31,8 @@ class SimulatedWorker:
     following: int | None = None
     boards: dict[int, str | None] = field(default_factory=dict)
     last: set[int] = field(default_factory=set)
-    holds: str | None = None
+    partners: dict[int, tuple[str, ...]] = field(default_factory=dict)
+    holds: frozenset[str] = frozenset()
     gone: bool = False
     closed: bool = False
 
@@ -52,15 +53,18 @@ class SimulatedRun:
     loses: Mapping[int, str] = field(default_factory=dict)  # tests that find a board gone
     unusable: frozenset[str] = frozenset()  # boards that no worker can get
     busy: Mapping[str, float] = field(default_factory=dict)  # boards that others hold until then
+    several: Mapping[int, Sequence[frozenset[str]]] = field(default_factory=dict)
     far: bool = False  # its boards are other machines', given back as soon as no test is left for them
     given_back: list[str] = field(default_factory=list)
     ran: list[tuple[str, int, str | None]] = field(default_factory=list)
+    together: dict[int, tuple[str, ...]] = field(default_factory=dict)  # the boards of tests that use several
     crashed: list[int] = field(default_factory=list)
     now_s: float = 0.0
 
     def __post_init__(self) -> None:
         hardware = {index for index, requirement in enumerate(self.wanted) if requirement & set(self.boards)}
-        self.plan = Plan(self.wanted, self.boards, Costs(self.known, hardware))
+        costs = Costs(self.known, hardware | self.several.keys())
+        self.plan = Plan(self.wanted, self.boards, costs, self.several)
         self._events: list[tuple[float, int, object]] = []
         self._order = itertools.count()
         self._live: dict[str, SimulatedWorker] = {}
@@ -85,6 +89,7 @@ class SimulatedRun:
             for index, requirement in enumerate(self.wanted)
             if requirement & set(self.boards)
         )
+        busy += sum(self.seconds[index] * len(some) for index, some in self.several.items())
         bound = sum(self.seconds) / self.workers
         return max(bound, busy / len(self.boards)) if self.boards else bound
 
@@ -104,6 +109,7 @@ class SimulatedRun:
     def _obey(self, actions: Actions) -> None:
         for name, index, board in actions.boards:
             self._live[name].boards[index] = board
+            self._live[name].partners[index] = actions.partners.get(index, ())
             self._live[name].last.discard(index)
         for name, index in actions.last:
             worker = self._live[name]
@@ -124,7 +130,9 @@ class SimulatedRun:
         for board in sorted(set(self.boards) - set(self.given_back)):
             if not self.plan.needs(board):
                 lost = board in self.loses.values()
-                assert lost or board not in {worker.holds for worker in self._live.values()}, "it is in use"
+                assert lost or not any(board in worker.holds for worker in self._live.values()), (
+                    "it is in use"
+                )
                 self.plan.lose(board)
                 self.given_back.append(board)
 
@@ -164,25 +172,29 @@ class SimulatedRun:
 
     def _begin(self, worker: SimulatedWorker, index: int) -> None:
         board = worker.boards.get(index)
-        if self.now_s < self.busy.get(board or "", 0.0) and worker.following != CLOSE:
-            if not self.plan.is_retried(board):
-                self._later(LATENCY_S, lambda: self._passed_over(worker, index, board, busy=True))
-                return
-            self.now_s = self.busy[board]  # it waits
-        if board in self.unusable:
-            if worker.following != CLOSE:
-                self._later(LATENCY_S, lambda: self._passed_over(worker, index, board))
-                return
-            board = None  # it looks for another one by itself
+        team = (board, *worker.partners.get(index, ())) if board else ()
+        for one in team:
+            if self.now_s < self.busy.get(one, 0.0) and worker.following != CLOSE:
+                if not self.plan.is_retried(one):
+                    self._later(LATENCY_S, lambda: self._passed_over(worker, index, one, busy=True))  # noqa: B023 - returns
+                    return
+                self.now_s = self.busy[one]  # it waits
+        for one in team:
+            if one in self.unusable:
+                if worker.following != CLOSE:
+                    self._later(LATENCY_S, lambda: self._passed_over(worker, index, one))  # noqa: B023 - returns
+                    return
+                board, team = None, ()  # it looks for another one by itself
+                break
         self.ran.append((worker.name, index, board))
         if board:
-            holders = [
-                other.name for other in self._live.values() if other.holds == board and other is not worker
-            ]
-            assert not holders, f"{worker.name} waits for {board} held by {holders}"
-            assert worker.holds in (None, board), "holds another board"
-            self.setups += worker.holds != board
-            worker.holds = board
+            self.together[index] = team
+            others = [other for other in self._live.values() if other is not worker]
+            holders = [other.name for other in others if not other.holds.isdisjoint(team)]
+            assert not holders, f"{worker.name} waits for {team} held by {holders}"
+            assert worker.holds <= set(team), "holds another board"
+            self.setups += len(set(team) - worker.holds)
+            worker.holds = frozenset(team)
         end = self._crash if index in self.crashes and index not in self.crashed else self._end
         self._later(self.seconds[index], lambda: end(worker, index))
 
@@ -203,7 +215,7 @@ class SimulatedRun:
     def _end(self, worker: SimulatedWorker, index: int) -> None:
         worker.running = None
         if index in worker.last:
-            worker.holds = None
+            worker.holds = frozenset()
         self._later(LATENCY_S, lambda: self._ended(worker, index))
         self._go_on(worker)
 
@@ -214,7 +226,7 @@ class SimulatedRun:
         self._obey(self.plan.next_actions(self.now_s))
 
     def _crash(self, worker: SimulatedWorker, index: int) -> None:
-        worker.holds = None
+        worker.holds = frozenset()
         worker.gone = True
         self.crashed.append(index)
         self._later(LATENCY_S * 2, lambda: self._left(worker))

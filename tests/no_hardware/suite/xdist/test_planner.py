@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hil.lab.locks.choice import choose
 from hil.suite.xdist.costs import Costs
 from hil.suite.xdist.planner import Plan
 from tests.no_hardware.suite.xdist.simulated_run import SimulatedRun
@@ -114,6 +115,44 @@ def test_needs_a_remote_board_until_no_test_is_left_for_it(run: SimulatedRun) ->
     for _, index, board in run.ran:
         possible = run.wanted[index] & set(run.boards)
         assert board in possible or not possible or run.crashed or possible <= set(run.loses.values())
+
+
+@settings(max_examples=150, deadline=None)
+@given(any_run(), st.data())
+def test_tests_with_several_boards_run_once_on_different_boards_that_will_do(
+    run: SimulatedRun, data: st.DataObject
+) -> None:
+    plain = [index for index, some in enumerate(run.wanted) if not some]
+    some_boards = st.lists(st.frozensets(st.sampled_from(NAMES)), min_size=2, max_size=3)
+    run.several = data.draw(st.dictionaries(st.sampled_from(plain), some_boards)) if plain else {}
+    run.unusable = data.draw(st.frozensets(st.sampled_from(NAMES), max_size=1))
+    run.busy = data.draw(st.dictionaries(st.sampled_from(NAMES), st.sampled_from([0.5, 20.0]), max_size=2))
+    run.__post_init__()
+    run.run()
+
+    assert sorted(index for _, index, _ in run.ran) == list(range(len(run.seconds)))
+    for index, some in run.several.items():
+        team = run.together.get(index, ())
+        assert len(set(team)) == len(team)
+        assert all(one in will_do for one, will_do in zip(team, some, strict=bool(team)))
+        usable = set(run.boards) - run.unusable - set(run.loses.values())
+        assert team or choose([sorted(will_do) for will_do in some], usable) is None or run.crashed
+
+
+@pytest.mark.parametrize("workers", [2, 3, 4])
+@pytest.mark.parametrize("place", ["first", "last", "among"])
+def test_tests_with_two_boards_cost_little_time(workers: int, place: str) -> None:
+    """A run with 2 boards, 20 single and 4 double tests stays within 1.15x of its bound."""
+    doubles = {"first": range(4), "last": range(20, 24), "among": range(2, 24, 6)}[place]
+    wanted = [PLAIN if index in doubles else boards(2) for index in range(24)]
+    run = SimulatedRun(
+        [1.0] * 24, wanted, NAMES[:2], workers, several=dict.fromkeys(doubles, (boards(2), boards(2)))
+    )
+    bound_s = run.lower_bound_s()
+
+    assert run.run() <= 1.15 * bound_s
+    assert {run.together[index] for index in doubles} == {("a", "b")}
+    assert run.setups <= 5
 
 
 @pytest.mark.parametrize("count", [1, 2, 4])
