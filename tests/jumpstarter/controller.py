@@ -66,6 +66,7 @@ class LeaseState:
     client: str
     selector: str
     duration: timedelta
+    wanted: str = ""
     exporter: ExporterState | None = None
     begun: datetime | None = None
     ended: datetime | None = None
@@ -158,15 +159,16 @@ class Controller:
         """Give free exporters to those who wait, the first first."""
         for lease in self.leases.values():
             if lease.exporter is None and not lease.ended:
-                free = next((one for one in self.matching(lease.selector) if one.free), None)
+                free = next((one for one in self.matching(lease.selector, lease.wanted) if one.free), None)
                 if free is not None:
                     lease.exporter, lease.begun, free.lease = free, datetime.now(UTC), lease
                     free.changed.set()
 
-    def matching(self, selector: str) -> list[ExporterState]:
-        """Exporters with these labels."""
+    def matching(self, selector: str, name: str = "") -> list[ExporterState]:
+        """Exporters with these labels and, if a name is given, with that name."""
         wanted = dict(pair.split("=", 1) for pair in selector.split(",") if "=" in pair)
-        return [one for one in self.exporters.values() if wanted.items() <= one.labels.items()]
+        found = [one for one in self.exporters.values() if wanted.items() <= one.labels.items()]
+        return [one for one in found if name in {"", one.name}]
 
     def end(self, lease: LeaseState) -> None:
         """End a lease."""
@@ -213,7 +215,9 @@ class ForClients(client_pb2_grpc.ClientServiceServicer):
         client = await _who(context, self._all.clients)
         duration = request.lease.duration.ToTimedelta()
         name = request.lease_id or str(uuid.uuid4())
-        lease = self._all.leases[name] = LeaseState(name, client, request.lease.selector, duration)
+        lease = self._all.leases[name] = LeaseState(
+            name, client, request.lease.selector, duration, request.lease.exporter_name
+        )
         self._all.assign()
         return self._told(lease)
 
@@ -268,7 +272,7 @@ class ForClients(client_pb2_grpc.ClientServiceServicer):
             yield condition("Ready", "False", "the lease has ended")
         elif lease.exporter is not None:
             yield condition("Ready", "True", "an exporter has been acquired")
-        elif not self._all.matching(lease.selector):
+        elif not self._all.matching(lease.selector, lease.wanted):
             yield condition("Unsatisfiable", "True", "there are no exporters with these labels")
         else:
             yield condition("Pending", "True", "all matching exporters are leased or offline")

@@ -89,8 +89,8 @@ class ExporterLease:
         """The controller's service for clients."""
         return ClientService(channel=self.channel, namespace=self.config.metadata.namespace)
 
-    async def request(self, selector: str) -> None:
-        """Request a lease of an exporter with these labels.
+    async def request(self, selector: str, exporter: str = "") -> None:
+        """Request a lease of an exporter with these labels, or of the one with this name.
 
         Raises:
             BoardAbsentError: The controller cannot be reached.
@@ -99,6 +99,7 @@ class ExporterLease:
         await self._call(
             "CreateLease",
             selector=selector,
+            exporter_name=exporter or None,
             duration=dt.timedelta(seconds=self.lease_s),
             lease_id=self.name,
         )

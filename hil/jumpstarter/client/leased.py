@@ -205,13 +205,14 @@ class OwnLeaseConnection(LeaseConnection):
         tell: Shows the user a line.
         lease_s: Seconds that the lease lasts after a renewal.
         given: Set when an exporter is assigned. Connections that share it wait only for the first exporter.
+        exporter: The only suitable exporter; empty: any with the labels.
 
     Raises:
         BoardBusyError, BoardAbsentError, BoardDeniedError, BoardLostError: There is no exporter for this run.
         UsageError: The client's configuration cannot be used.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is an independent wish
         self,
         target: SelectorTarget,
         wait_s: float,
@@ -219,17 +220,21 @@ class OwnLeaseConnection(LeaseConnection):
         *,
         lease_s: float = LEASE_S,
         given: Event | None = None,
+        exporter: str = "",
     ) -> None:
         name, self._client = LeaseName.of_this_process().fresh(), target.client
-        super().__init__(f"an exporter with {target.selector}", target.client, name, lease_s)
+        label = f"exporter {exporter}" if exporter else f"an exporter with {target.selector}"
+        super().__init__(label, target.client, name, lease_s)
         deadline = Deadline(wait_s)
         with self.close_on_error():
-            self._acquire(target.selector, wait_s, tell, given or Event())
+            self._acquire(target.selector, exporter, wait_s, tell, given or Event())
             renewing = self.portal.start_task_soon(self.lease.keep_renewed, self.mark_lost)
             self.on_close(renewing.cancel)  # renewed already here: hooks may take longer than the lease lasts
             self._connect(deadline.left_s)
 
-    def _acquire(self, selector: str, wait_s: float, tell: Callable[[str], None], given: Event) -> None:
+    def _acquire(
+        self, selector: str, exporter: str, wait_s: float, tell: Callable[[str], None], given: Event
+    ) -> None:
         stale = self.portal.call(end_stale_leases, self.lease)
         if stale:
             tell(
@@ -238,7 +243,7 @@ class OwnLeaseConnection(LeaseConnection):
         config = self.lease.config
         self.on_close(guard_lease(self._client, type(config).dump_yaml(config), self.lease.name))
         self.on_close(lambda: self.portal.call(self.lease.end))
-        self.portal.call(self.lease.request, selector)
+        self.portal.call(self.lease.request, selector, exporter)
         self.portal.call(self.lease.wait_for_exporter, selector, wait_s, tell, given.is_set)
         given.set()
         self._use_assigned_exporter()

@@ -10,6 +10,7 @@ import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
@@ -90,9 +91,8 @@ class Search:
             suits = next((found for found in self.found if requirement.fits(found.info)), None)
             if suits is not None:
                 return suits
-            if not requirement.is_any:
-                self._check_that_others_are_left(requirement)
-            self._lease(None if waits else self._given, self._tell)
+            exporter = "" if requirement.is_any else self._next_exporter(requirement)
+            self._lease(None if waits else self._given, self._tell, exporter)
 
     def keep(self, chosen: Iterable[FoundBoard]) -> None:
         """End all leases but those of the chosen boards."""
@@ -105,29 +105,40 @@ class Search:
         """End all leases."""
         self.keep(())
 
-    def _lease(self, given: Event | None, tell: Callable[[str], None]) -> None:
+    def _lease(self, given: Event | None, tell: Callable[[str], None], exporter: str = "") -> None:
         left_s = max(0.0, self._ends_s - time.monotonic())
-        connection = OwnLeaseConnection(self._target, left_s, tell, given=given)
+        connection = OwnLeaseConnection(self._target, left_s, tell, given=given, exporter=exporter)
         with connection.close_on_error():
             info = board_info(connection.describe(), self._lab, connection.lease.exporter)
             self.found.append(FoundBoard(connection, info))
 
-    def _check_that_others_are_left(self, requirement: BoardRequirement) -> None:
-        """Check that there are exporters that this run has not leased yet.
+    def _next_exporter(self, requirement: BoardRequirement) -> str:
+        """Return the only exporter that may suit; empty: any that this run has not leased yet.
 
         Raises:
-            BoardAbsentError: There are none.
-            UsageError: There are none, and the requirement has a misspelt tag or name.
+            BoardAbsentError: There is none.
+            UsageError: There is none, and the requirement has a misspelt tag or name.
         """
         controller = LeaseConnection("the controller", self._target.client, "")
         try:
             lease = controller.lease
-            every = controller.portal.call(lease.list_exporters, self._target.selector)
+            listed, every = (
+                controller.portal.call(partial(lease.list_exporters, self._target.selector, offline=offline))
+                for offline in (True, False)
+            )
             known = controller.portal.call(lease.exporters_leased_by, (os.getpid(), os.getppid()))
         finally:
             controller.close()
-        if every and every <= known:
+        wanted = requirement.among & listed
+        if wanted and not wanted & every:
+            raise BoardAbsentError(
+                f"exporter {' '.join(sorted(wanted))} is offline",
+                why="the controller lists it, and nothing serves it now",
+                remedy="see whether its host is up and its jmp run goes on; then run again",
+            )
+        if every and (wanted or every) & every <= known:
             raise self._no_board_error(requirement, known)
+        return next(iter(wanted)) if len(wanted) == 1 else ""
 
     def _no_board_error(
         self, requirement: BoardRequirement, known: set[str]

@@ -1,0 +1,38 @@
+"""`--hil-each board` on a lab: each exporter that the selector matches is a board."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.jumpstarter.jumpstarter_fixtures import wait_until_free
+from tests.jumpstarter.lab_run import LabRun
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.jumpstarter.controller import Controller
+
+ANY = "jumpstarter:board=dutlink"
+
+pytestmark = [pytest.mark.usefixtures("lab"), pytest.mark.timeout(240)]
+
+
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_each_test_runs_on_each_exporter_and_skips_on_one_that_is_offline(
+    tmp_path: Path, client: Path, controller: Controller, boards: list[str], workers: str
+) -> None:
+    wait_until_free(controller, 2)
+    more = (f"--hil-client={client}", "--hil-each=board", "-n", workers)
+
+    with LabRun(tmp_path / "run", ANY, more, cases="case_each.py") as run:
+        text = run.result()
+
+    ran = {sign.name: sign.read_text() for sign in run.signs.iterdir()}
+    names = {f"lab{number}": boards[number] for number in range(2)}
+    expected = {f"{test}[{name}]": names[name] for test in ("test_meter", "test_version") for name in names}
+    assert ran == expected, text
+    assert "exporter lab2 is offline" in text, text
+    assert "4 passed, 2 skipped" in text, text
+    assert controller.active() == []
