@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 from hil.dutlink.noun import Noun
 from hil.dutlink.storage.mux_timing import SLOWEST_S
 from hil.dutlink.storage.stick_errors import unverified_image
-from hil.dutlink.storage.stick_mux import Position, StickMux
+from hil.dutlink.storage.stick_mux import DetachReason, Position, StickMux, check_detach
 from hil.dutlink.storage.stick_node import APPEARS_WITHIN_S, GOES_WITHIN_S, StickNode
 from hil.dutlink.storage.stick_path import usb_disks
-from hil.dutlink.storage.stick_use import DetachReason, check_detach
 from hil.dutlink.storage.usb_sockets import OwnMemory
 from hil.dutlink.timing import until
 from hil.errors import StickStayedError, UsageError

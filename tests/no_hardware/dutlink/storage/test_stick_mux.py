@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from hil import errors
-from hil.dutlink.storage.stick_use import DetachReason, DiskUse, check_detach
+from hil.dutlink.storage.stick_mux import DetachReason, DiskUse, check_detach
 from hil.flash.disk import users
 from hil.flash.disk.disk import Disk
 from hil.flash.disk.sysfs import BlockDevice
