@@ -29,6 +29,7 @@ __all__ = [
     "is_flaky",
     "mark_flaky",
     "sections_of_attempt",
+    "skip_for_subtests",
     "skip_text",
 ]
 
@@ -130,6 +131,13 @@ def fail_for_subtests(report: pytest.TestReport, number: int) -> None:
     """Make the report of a test with failed subtests a failure, as pytest does without repetitions."""
     mark(report, "failed")
     report.longrepr = f"contains {number} failed subtest{'s' if number > 1 else ''}"
+
+
+def skip_for_subtests(report: pytest.TestReport, reason: str) -> None:
+    """Make the report of a test a skip, because its hardware could not be used in a subtest."""
+    path, line, _ = report.location
+    mark(report, "skipped")
+    report.longrepr = (path, (line or 0) + 1, f"Skipped: {reason}")
 
 
 def first_line(report: pytest.TestReport) -> str:

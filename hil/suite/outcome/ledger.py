@@ -222,7 +222,7 @@ class Ledger:
     def add(self, report: pytest.TestReport) -> None:
         """Add a phase of a test."""
         if report.when == CRASHED and report.nodeid in self.records:
-            self.records[report.nodeid].failed = True
+            self.records[report.nodeid].failed |= report.failed  # or it is run again
         elif report.when == CRASHED:
             self._crashed.add(report.nodeid)  # before its set-up was over: a worker has sent its kind
         if not report.user_properties:
@@ -234,7 +234,7 @@ class Ledger:
         expected = hasattr(report, "wasxfail")
         record.ran = record.ran or (report.when == "call" and (expected or not report.skipped))
         record.flaky = is_flaky(report) or (record.flaky and report.when != "setup")
-        record.failed = (report.failed and not is_flaky(report)) or (record.failed and report.when != "setup")
+        record.failed |= report.failed and not is_flaky(report)
         record.skipped = (report.skipped and not expected) or (record.skipped and report.when != "setup")
         if record.failed and report.when == "call":
             record.skipped = False  # a skipped subtest beside a failed subtest

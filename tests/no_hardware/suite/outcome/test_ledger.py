@@ -275,6 +275,25 @@ def test_a_file_that_cannot_be_collected_is_a_failure_wherever_the_run_is_told(
     assert str(morning.failing[0]) == "test_cannot.py: could not be collected, new"
 
 
+FAILS_FIRST = """
+from pathlib import Path
+
+def test_1(power):
+    power.read()
+    assert Path("ran").exists() or Path("ran").touch()
+"""
+
+
+@pytest.mark.thorough
+def test_failure_of_a_test_that_is_asked_for_twice_stands(run_suite: RunSuite) -> None:
+    twice = ("test_inner.py", "test_inner.py", "--keep-duplicates")
+
+    inner = run_suite(FAILS_FIRST, "--hil-boards=sim:1", *twice)
+
+    assert "hardware: 1 planned, 1 ran, 1 failed, 0 skipped" in inner.text
+    assert "1 failed, 1 passed" in inner.text
+
+
 DROPS = """
 import pytest
 

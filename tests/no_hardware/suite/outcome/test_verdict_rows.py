@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -607,6 +608,24 @@ def test_lost_board_is_called_lost_however_its_test_excuses_itself(
     fails = "error" if "fixture" in excuse else "failed"
     assert (outcome.result, inner.status) == (fails if how else "skipped", status), inner.text
     assert ("DUTLink lost" in outcome.message, outcome.properties["hil_verdict"]) == (True, "lost")
+
+
+@pytest.mark.parametrize("workers", ["-n0", "-n1"])
+def test_board_lost_in_a_subtest_skips_the_test_in_each_account(workers: str, run: RunOnSimulator) -> None:
+    source = """
+def test_1(subtests, power):
+    power.read()
+    with subtests.test("a"):
+        lose(power)
+    with subtests.test("b"):
+        pass
+"""
+
+    inner = run(LOST_AND_EXCUSED + source, workers, "-v")
+
+    assert "hardware: 2 planned, 1 ran, 0 failed, 1 skipped" in inner.text
+    assert inner.results() == {"test_0_reads": "passed", "test_1": "skipped"}
+    assert re.search(r"= 1 passed,( 1 subtests passed,)? (1|2) skipped", inner.text), inner.text[-300:]
 
 
 @pytest.mark.parametrize("excuse", ["pytest.xfail", "xfail marker", "TestCase.skipTest"])
