@@ -153,9 +153,7 @@ def bench_jumpstarter(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Measure what suite, driver, leases, scheduling, console, flashing, report cost: half an hour."""
     _install(session, *BENCH_GROUP)
-    measured = ("suite_cost", "request_cost", "bench_lease", "bench_makespan", "bench_console")
-    for script in (*measured, "bench_flash", "bench_comings", "bench_history", "report_cost"):
-        session.run("python", f"tests/bench/{script}.py")
+    session.run("python", "tests/bench/run.py")
 
 
 @nox.session

@@ -6,9 +6,10 @@ The first flash of a board on a host learns the stick's socket, the later ones k
 from __future__ import annotations
 
 import argparse
+import sys
 import tempfile
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,25 +19,19 @@ from hil.dutlink.usb.protocol import Request, StorageAction
 from hil.lab.stick_sockets import StickSockets
 from hil.sim.dut.image import build_image
 from hil.sim.process import SimulatorProcess
+from tests.support.harness import show
 
 if TYPE_CHECKING:
     from hil.dutlink.host import Host
+    from tests.support.harness import Row
 
 MIB = 1 << 20
 GOALS = {"first flash": 3, "second flash": 2, "third flash": 2, "looking, first time": 2, "looking, later": 1}
 """Comings of the stick: written, read back; and one to learn the socket."""
 
 
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """What one use of the stick took."""
-
-    comings: int
-    seconds: float
-
-
-def main() -> None:
-    """Measure and print the table."""
+def main() -> int:
+    """Measure and print the table; return 1 if a goal was missed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--speed", type=float, default=1.0, help="simulated seconds per second")
     options = parser.parse_args()
@@ -49,16 +44,21 @@ def main() -> None:
             host = replace(
                 simulated_host(simulator.ready), stick_memory=lambda serial: StickSockets(serial, folder)
             )
-            for what, goal in GOALS.items():
-                serial = flashing if what.endswith("flash") else looking
-                cost = _cost(simulator, host, serial, image if what.endswith("flash") else None)
-                verdict = "holds" if cost.comings <= goal else "MISSED"
-                measured = f"{cost.comings} comings, {cost.seconds:5.1f} s"
-                print(f"{what + ':':<21} {measured}  goal {goal} {verdict}")  # noqa: T201 - the point
+            return show(
+                _row(what, goal, _use(simulator, host, flashing, image))
+                if what.endswith("flash")
+                else _row(what, goal, _use(simulator, host, looking, None))
+                for what, goal in GOALS.items()
+            )
 
 
-def _cost(simulator: SimulatorProcess, host: Host, serial: str, image: Path | None) -> Cost:
-    """Flash an image by a process that has just begun, or look for the stick."""
+def _row(what: str, goal: int, use: tuple[int, float]) -> Row:
+    comings, seconds = use
+    return f"{what + ':':<21} {comings} comings, {seconds:5.1f} s  goal {goal}", comings <= goal
+
+
+def _use(simulator: SimulatorProcess, host: Host, serial: str, image: Path | None) -> tuple[int, float]:
+    """Flash an image, or look for the stick; return how often it came, and the seconds."""
     _, since = simulator.management.log(serial)
     began = time.monotonic()
     with open_board(host, serial, console=False) as board:
@@ -70,8 +70,8 @@ def _cost(simulator: SimulatorProcess, host: Host, serial: str, image: Path | No
     seconds = time.monotonic() - began
     requests, _ = simulator.management.log(serial, since)
     turns = [one["wValue"] for one in requests if one["bRequest"] == Request.STORAGE]
-    return Cost(turns.count(StorageAction.HOST), seconds)
+    return turns.count(StorageAction.HOST), seconds
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

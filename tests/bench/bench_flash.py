@@ -16,11 +16,17 @@ import tempfile
 import time
 from collections import defaultdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tests.bench import flash_images
 from tests.bench.flash_device import bare_memory_bytes, device, flash, unpacking_s
-from tests.bench.ratios import Ratio, table
+from tests.bench.ratios import Ratio, rows
+from tests.support.harness import say, show
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.support.harness import Row
 
 MIB = 1 << 20
 DENSE_GOAL = 1 / 0.95
@@ -36,23 +42,22 @@ ARCHIVE_PART = 4  # an archive's image is so much smaller: xz takes a while
 Rounds = dict[str, list[float]]
 
 
-def main() -> None:
-    """Measure and print the table."""
+def main() -> int:
+    """Measure and print the table; return 1 if a goal was missed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size-mib", type=int, default=1024, help="of the raw images")
     parser.add_argument("--repeats", type=int, default=3, help="how many rounds count")
     parser.add_argument("--folder", type=Path, help="where image and disk lie: on a disk, not in memory")
     options = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # no loop device stays behind
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that no loop device stays
     with tempfile.TemporaryDirectory(prefix="hil-bench-", dir=options.folder) as name:
         folder = Path(name)
         with device(folder, (options.size_mib + 16) * MIB) as disk:
-            print(f"{options.size_mib} MiB to {disk}")  # noqa: T201 - as below
+            say(f"{options.size_mib} MiB to {disk}")
             bench = _Bench(folder, disk, options.size_mib * MIB)
             for _ in range(options.repeats):
                 bench.round()
-        for line in bench.lines():
-            print(line)  # noqa: T201 - the table is the point
+        return show(bench.rows())
 
 
 class _Bench:
@@ -91,15 +96,15 @@ class _Bench:
             self._seconds[f"{name} in Python"].append(unpacking_s(archive))
             self._flash(name, archive, force=True)
 
-    def lines(self) -> list[str]:
+    def rows(self) -> Iterator[Row]:
         """The table, and what has no ratio."""
         peak, bare = self._memory_bytes / MIB, bare_memory_bytes() / MIB
-        verdict = "holds" if peak <= MEMORY_GOAL_MIB else "MISSED"
-        lines = [table(self._ratios()), *self._proofs()]
+        yield from rows(self._ratios())
+        yield from ((line, None) for line in self._proofs())
         if not self._bmaptool:
-            lines.append("bmaptool is not installed (Debian: bmap-tools): not compared")
+            yield "bmaptool is not installed (Debian: bmap-tools): not compared", None
         memory = f"peak memory {peak:.1f} MiB, of which a bare interpreter {bare:.1f} MiB"
-        return [*lines, f"{memory}; goal {MEMORY_GOAL_MIB} MiB {verdict}"]
+        yield f"{memory}; goal {MEMORY_GOAL_MIB} MiB", peak <= MEMORY_GOAL_MIB
 
     def _ratios(self) -> list[Ratio]:
         at = self._seconds
@@ -107,7 +112,7 @@ class _Bench:
             self._ratio("dense: write / dd", "dd", "dense", DENSE_GOAL),
             self._ratio("a quarter mapped: write / dd of all", "dd again", "quarter", QUARTER_GOAL),
             self._ratio("a quarter, the rest zeros: write / dd", "dd, third time", "holes", HOLES_GOAL),
-            self._ratio("unchanged, nobody had the stick / dd", "dd", "dense, again", UNCHANGED_GOAL),
+            self._ratio("unchanged, no program had the stick / dd", "dd", "dense, again", UNCHANGED_GOAL),
             self._ratio("unchanged, all read / dd reading", "dd, reading", "unchanged, all", READ_GOAL),
         ]
         for name in self._archives:
@@ -129,7 +134,7 @@ class _Bench:
         """What it costs to prove the images, which nothing else does."""
         reading = self._median_s("dd, reading")
         return [
-            f"dd reads the disk in {reading:.2f} s: what somebody had, or is to be proven, takes no less",
+            f"dd reads the disk in {reading:.2f} s: no proof of a whole stick takes less",
             *(
                 f"{name}: read back in {self._median_s(f'{name}, verify'):.2f} s,"
                 f" all of it {self._median_s(f'{name}, all'):.2f} s"

@@ -19,8 +19,12 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.support.harness import say, show
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from tests.support.harness import Row
 
 MEDIAN_GOAL_MS = 5.0
 SERIAL = "5a1c0e01"
@@ -43,8 +47,8 @@ class Outcome:
 
     Attributes:
         name: Which one.
-        hand_overs_ms: Release to hold, where somebody waited already, sorted.
-        overtaken: How many turns were had by somebody who came later than one who still waited.
+        hand_overs_ms: From a release to the next acquire, where a process waited already, sorted.
+        overtaken: How many turns a process had that came later than one that still waited.
         turns: How many turns each process had while all still wanted one, sorted.
         longest_wait_s: From asking to holding.
     """
@@ -91,7 +95,7 @@ def take_turns(kind: str, folder: Path, process: int, turns: int, hold_s: float)
         held = lambda: acquire(SERIAL, wait_s=600, folder=folder)  # noqa: E731
     held().__enter__().__exit__(None, None, None)
     log = []
-    print("ready", flush=True)  # noqa: T201
+    say("ready")
     sys.stdin.readline()
     for _ in range(turns):
         asked = time.monotonic()
@@ -100,7 +104,7 @@ def take_turns(kind: str, folder: Path, process: int, turns: int, hold_s: float)
             time.sleep(hold_s)
             ended = time.monotonic()
         log.append((process, asked, began, ended))
-    print(json.dumps(log), flush=True)  # noqa: T201
+    say(json.dumps(log))
 
 
 def measure(kind: str, processes: int, turns: int, hold_s: float) -> Outcome:
@@ -117,8 +121,8 @@ def measure(kind: str, processes: int, turns: int, hold_s: float) -> Outcome:
     return Outcome.of(kind, [Turn(*entry) for log in logs for entry in log])
 
 
-def main() -> None:
-    """Measure and print the table."""
+def main() -> int:
+    """Measure and print the table; return 1 if a goal was missed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--processes", type=int, default=4)
     parser.add_argument("--turns", type=int, default=250, help="of each process")
@@ -128,21 +132,20 @@ def main() -> None:
     if options.worker:
         kind, folder, number = options.worker
         take_turns(kind, Path(folder), int(number), options.turns, options.hold)
-        return
+        return 0
     outcomes = [measure(kind, options.processes, options.turns, options.hold) for kind in ("hil", "filelock")]
-    for line in _table(outcomes):
-        print(line)  # noqa: T201 - the table is the point
+    return show(_table(outcomes))
 
 
-def _table(outcomes: list[Outcome]) -> Iterator[str]:
-    yield f"release to hold in ms (goal: hil's median <= {MEDIAN_GOAL_MS:g}); goal of overtaken: 0"
+def _table(outcomes: list[Outcome]) -> Iterator[Row]:
+    yield f"release to hold in ms (goal: hil's median <= {MEDIAN_GOAL_MS:g}); goal of overtaken: 0", None
     heads = f"{'median':>8} {'p95':>8} {'most':>8} {'overtaken':>10} {'longest s':>9}"
-    yield f"{'lock':<10} {heads}  turns while all still wanted one"
+    yield f"{'lock':<10} {heads}  turns while all still wanted one", None
     for outcome in outcomes:
-        yield outcome.line()
+        yield outcome.line(), None
     ours = outcomes[0]
     holds = statistics.median(ours.hand_overs_ms) <= MEDIAN_GOAL_MS and not ours.overtaken
-    yield f"hil: {'holds' if holds else 'MISSED'}"
+    yield "hil:", holds
 
 
 def _processes(turns: list[Turn]) -> set[int]:
@@ -182,4 +185,4 @@ def _tell(worker: subprocess.Popen[str]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

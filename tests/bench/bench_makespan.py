@@ -20,12 +20,13 @@ import json
 import os
 import random
 import shutil
-import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from tests.support.harness import say, show, timed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -101,14 +102,14 @@ def _bound_s(tests: Sequence[tuple[str | None, float]], boards: int) -> float:
     return max(named_s, sum(of_board.values()) / boards, sum(seconds for _, seconds in tests) / WORKERS)
 
 
-def main() -> None:
-    """Measure and print the table."""
+def main() -> int:
+    """Measure and print the table; return 1 if a goal was missed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--boards", type=int, nargs="+", default=[1, 2, 4])
     parser.add_argument("--orders", nargs="+", default=ORDERS, choices=ORDERS)
     parser.add_argument("--repeats", type=int, default=1)
     options = parser.parse_args()
-    _print(f"{'boards, hardware tests':<24}{'bound':>8}  " + "".join(f"{way:<15}" for way in WAYS))
+    say(f"{'boards, hardware tests':<24}{'bound':>8}  " + "".join(f"{way:<15}" for way in WAYS))
     rows = []
     for chosen in itertools.product(options.boards, options.orders, (EQUAL_S, SKEWED_S)):
         case = Case(*chosen)
@@ -116,17 +117,12 @@ def main() -> None:
         cells = "".join(
             f"{run.makespan_s:5.2f} {run.makespan_s / case.bound_s():5.3f}x  " for run in rows[-1]
         )
-        _print(f"{case!s:<24}{case.bound_s():>7.2f}s  {cells}")
+        say(f"{case!s:<24}{case.bound_s():>7.2f}s  {cells}")
     ratios = [run.makespan_s / run.bound_s for row in rows for run in row[:OURS]]
     slower = [row for row in rows if max(row[:OURS]).makespan_s > NOISE * min(row[OURS:]).makespan_s]
-    verdict = "holds" if max(ratios) <= GOAL else "MISSED"
-    _print(f"ours by what the tests took: at worst {max(ratios):.3f}x, goal {GOAL:.2f}x: {verdict}")
-    verdict = "MISSED" if slower else "holds"
-    _print(f"slower than load or worksteal in {len(slower)} of {len(rows)} cases: {verdict}")
-
-
-def _print(line: str) -> None:
-    print(line, flush=True)  # noqa: T201  # the table is the point
+    worst = f"ours by what the tests took: at worst {max(ratios):.3f}x, goal {GOAL:.2f}x:"
+    loser = f"slower than load or worksteal in {len(slower)} of {len(rows)} cases:"
+    return show([(worst, max(ratios) <= GOAL), (loser, not slower)])
 
 
 def _measure(case: Case, repeats: int) -> list[Run]:
@@ -165,11 +161,11 @@ def _run(folder: Path, case: Case, way: str) -> Run:
         "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
         "BENCH_BOARDS": str(case.boards),
     }
-    subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL, env=environment)
+    timed(command, folder, environment)
     spans = [json.loads(line) for line in times.read_text(encoding="utf-8").splitlines()]
     makespan_s = max(end for _, end, _ in spans) - min(begin for begin, _, _ in spans)
     return Run(makespan_s, _bound_s([(board, end - begin) for begin, end, board in spans], case.boards))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

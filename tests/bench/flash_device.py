@@ -32,7 +32,7 @@ class _Told:
 
 @contextmanager
 def device(folder: Path, size_bytes: int) -> Iterator[Path]:
-    """Make a disk of that size, for the `with` block; what is behind it lies in `folder`."""
+    """Make a disk of that size, for the `with` block; its bytes lie in a file of `folder`."""
     behind = folder / "disk"
     with behind.open("wb") as file:
         os.posix_fallocate(file.fileno(), 0, size_bytes)
@@ -57,7 +57,7 @@ def _loop_device(behind: Path) -> Path | None:
 def flash(image: Path, disk: Path, *, force: bool) -> dict[str, Any]:
     """Flash in a child; returns what `Flashed` says, `flash_s` for all, and its peak `memory_bytes`.
 
-    `again_s` is what the same flash takes once more, of a stick that nobody had.
+    `again_s` is what the same flash takes once more, of a stick that no program has opened since.
     """
     command = [sys.executable, __file__, str(image), str(disk), *(["force"] if force else [])]
     return json.loads(subprocess.check_output(command, text=True))

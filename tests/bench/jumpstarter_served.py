@@ -56,7 +56,7 @@ def served_by_both(folder: Path, speed: float, stick_bytes: int) -> Iterator[tup
     """One simulated board with a small system on its stick, by Jumpstarter's own driver and by ours.
 
     Args:
-        folder: For files that nobody needs afterwards.
+        folder: For temporary files.
         speed: How many times faster than a real one it is.
         stick_bytes: Size of its stick.
     """

@@ -1,4 +1,4 @@
-"""A measured pair, its goal, and the table that shows both."""
+"""A measured pair, its goal, and the rows that show both."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
-__all__ = ["Ratio", "interleaved", "table"]
+    from tests.support.harness import Row
 
+__all__ = ["Ratio", "interleaved", "rows"]
 
 Cost = TypeVar("Cost")
 
@@ -54,15 +55,12 @@ def interleaved(bare: Callable[[], Cost], ours: Callable[[], Cost], repeats: int
     return [(bare(), ours()) for _ in range(repeats)]
 
 
-def table(ratios: list[Ratio]) -> str:
-    """Return the ratios as lines of text, times as medians in the unit that fits them."""
-    lines = [f"{'measured':<44} {'bare':>10} {'hil':>10} {'ratio':>7} {'goal':>6}"]
+def rows(ratios: Iterable[Ratio]) -> Iterator[Row]:
+    """Yield a head, and a row for each ratio, times as medians in the unit that fits them."""
+    yield f"{'measured':<44} {'bare':>10} {'hil':>10} {'ratio':>7} {'goal':>6}", None
     for ratio in ratios:
-        bare, ours = statistics.median(ratio.bare_s), statistics.median(ratio.ours_s)
-        verdict = "holds" if ratio.holds else "MISSED"
-        times = f"{_time(bare):>10} {_time(ours):>10}"
-        lines.append(f"{ratio.name:<44} {times} {ratio.value:>6.3f}x {ratio.goal:>5.2f}x {verdict}")
-    return "\n".join(lines)
+        times = f"{_time(statistics.median(ratio.bare_s)):>10} {_time(statistics.median(ratio.ours_s)):>10}"
+        yield f"{ratio.name:<44} {times} {ratio.value:>6.3f}x {ratio.goal:>5.2f}x", ratio.holds
 
 
 def _time(seconds: float) -> str:

@@ -7,6 +7,7 @@ busy machine slows both.
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,8 @@ from hil.dutlink.host import Host
 from hil.dutlink.usb.protocol import REPLY_SIZE, VENDOR_IN, ReadKey, Request, UsbId
 from hil.sim.backend.backend import simulated_host
 from hil.sim.process import SimulatorProcess
-from tests.bench.ratios import Ratio, interleaved, table
+from tests.bench.ratios import Ratio, interleaved, rows
+from tests.support.harness import show
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,8 +30,8 @@ LIMIT_MS = 2000
 GOAL = 1.10
 
 
-def main() -> None:
-    """Measure and print the table."""
+def main() -> int:
+    """Measure and print the table; return 1 if a goal was missed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--requests", type=int, default=50, help="how many requests a turn sends")
     parser.add_argument("--repeats", type=int, default=80, help="how many pairs of turns count")
@@ -37,7 +39,7 @@ def main() -> None:
     with SimulatorProcess(boards=1) as simulator:
         there = simulated_host(simulator.ready)
         host = Host(there.label, there.backend, there.dev, there.sys)
-        print(table(_measure(host, options.requests, options.repeats)))  # noqa: T201  # the table is the point
+        return show(rows(_measure(host, options.requests, options.repeats)))
 
 
 def _measure(host: Host, requests: int, repeats: int) -> list[Ratio]:
@@ -81,4 +83,4 @@ def _seconds(request: Callable[[], object], count: int) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -6,17 +6,14 @@ Each run is a pytest process of its own; runs with and without take turns, so th
 from __future__ import annotations
 
 import argparse
-import resource
 import shutil
-import subprocess
 import sys
 import tempfile
-import time
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from tests.bench.ratios import Ratio, interleaved, table
+from tests.bench.ratios import Ratio, interleaved, rows
+from tests.support.harness import Cost, show, timed
 
 CONFTEST = Path(__file__).parents[2] / "conftest.py"
 TESTS_PER_FILE = 100
@@ -24,16 +21,8 @@ RUN_GOAL = 1.03
 START_GOAL = 1.15
 
 
-@dataclass(frozen=True, slots=True)
-class _Cost:
-    """Seconds that one run took: by the clock, and of the processor (a busy neighbour costs none)."""
-
-    wall_s: float
-    cpu_s: float
-
-
-def main() -> None:
-    """Measure and print the table."""
+def main() -> int:
+    """Measure and print the table; return 1 if a goal was missed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tests", type=int, default=5000, help="how many trivial tests")
     parser.add_argument("--repeats", type=int, default=7, help="how many pairs of runs count")
@@ -43,7 +32,7 @@ def main() -> None:
         for suite in (bare, ours):
             _write_tests(suite, options.tests)
         shutil.copy(CONFTEST, ours)
-        print(table(_measure(bare, ours, options.tests, options.repeats)))  # noqa: T201  # the table is the point
+        return show(rows(_measure(bare, ours, options.tests, options.repeats)))
 
 
 def _measure(bare: Path, ours: Path, tests: int, repeats: int) -> list[Ratio]:
@@ -70,32 +59,11 @@ def _write_tests(folder: Path, count: int) -> None:
         folder.joinpath(f"test_from_{first}.py").write_text(source, encoding="utf-8")
 
 
-def _run(folder: Path, *arguments: str) -> _Cost:
-    """Run pytest once in `folder`.
-
-    Raises:
-        subprocess.CalledProcessError: The run failed, so its time means nothing.
-    """
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-qq",
-        "-p",
-        "no:cacheprovider",
-        "-p",
-        "no:asyncio",
-        *arguments,
-    ]
-    began, spent = time.perf_counter(), _children_cpu_s()
-    subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
-    return _Cost(time.perf_counter() - began, _children_cpu_s() - spent)
-
-
-def _children_cpu_s() -> float:
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime
+def _run(folder: Path, *arguments: str) -> Cost:
+    """Run pytest once in `folder`; raises CalledProcessError."""
+    options = ("-qq", "-p", "no:cacheprovider", "-p", "no:asyncio")
+    return timed([sys.executable, "-m", "pytest", *options, *arguments], folder)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

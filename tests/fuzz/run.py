@@ -16,6 +16,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from tests.support.harness import say
+
 HERE = Path(__file__).parent
 CORPUS, FOUND, GROWN = HERE / "corpus", HERE / "found", HERE / "grown"
 MEMORY = "/dev/shm"  # noqa: S108 - it is for a folder of its own
@@ -46,13 +48,13 @@ def main() -> int:
     names = asked.only or list(TARGETS)
     jobs = min(len(names), os.cpu_count() or 1)
     seconds = max(1, round(asked.minutes * 60 * jobs / len(names)))
-    _say(f"{len(names)} targets, {jobs} at a time, {seconds} s each")
+    say(f"{len(names)} targets, {jobs} at a time, {seconds} s each")
     with ThreadPoolExecutor(jobs) as pool:
         failed = [name for name in pool.map(lambda name: _fuzz(name, seconds), names) if name]
     if asked.keep:
         for name in names:
             _keep(name)
-    _say(
+    say(
         f"{len(failed)} of {len(names)} targets failed: {', '.join(failed)}"
         if failed
         else "nothing was found"
@@ -78,13 +80,13 @@ def _fuzz(name: str, seconds: int) -> str:
         )
     said = log.read_text(errors="replace").splitlines()
     runs = next((line.split()[-1] for line in said if "number_of_executed_units" in line), "?")
-    _say(f"{name}: {runs} inputs, {'ok' if not done.returncode else f'status {done.returncode}'}")
+    say(f"{name}: {runs} inputs, {'ok' if not done.returncode else f'status {done.returncode}'}")
     if not done.returncode:
         log.unlink()
         return ""
     written = [line.split()[-1] for line in said if "Test unit written to" in line]
     plays = (f"  python tests/fuzz/run.py --play {name} {path}" for path in written)
-    _say("\n".join((*said[-40:], *plays)))
+    say("\n".join((*said[-40:], *plays)))
     return name
 
 
@@ -110,11 +112,6 @@ def _keep(name: str) -> None:
     small = sorted((one for one in (GROWN / name).iterdir() if one.stat().st_size <= KEPT_BYTES), key=_size)
     for one in small[:: -(-len(small) // KEPT_FILES) or 1]:
         (CORPUS / name / one.name[:16]).write_bytes(one.read_bytes())
-
-
-def _say(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
 
 
 def _size(path: Path) -> int:

@@ -13,7 +13,7 @@ import usb.util
 from hil.dutlink.discovery import list_boards, open_link
 from hil.dutlink.host import Host
 from hil.dutlink.usb.protocol import ReadKey, Request
-from tests.bench.ratios import Ratio, interleaved, table
+from tests.bench.ratios import Ratio, interleaved, rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,8 +50,9 @@ def bare_find() -> None:
 
 def check(ratio: Ratio, request: pytest.FixtureRequest) -> None:
     """Hold a ratio to its bound, and leave its figure in the JUnit file and at the end of the stage."""
-    request.node.user_properties.append((ratio.name, table([ratio]).splitlines()[1]))
-    assert ratio.holds, table([ratio])
+    _, (figures, holds) = rows([ratio])
+    request.node.user_properties.append((ratio.name, figures))
+    assert holds, figures
 
 
 @pytest.fixture

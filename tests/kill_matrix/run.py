@@ -10,9 +10,8 @@ import signal
 import sys
 import tempfile
 import time
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
-from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 from hil.errors import HilError
@@ -21,6 +20,7 @@ from tests.kill_matrix.inner_run import Way, can_be_started
 from tests.kill_matrix.kill_causes import CAUSES, Cause
 from tests.kill_matrix.kill_cell import REMEDIES, Outcome, play, play_last_resort, play_without_guard, prepare
 from tests.kill_matrix.kill_table import table, with_table
+from tests.support.harness import play_all, say
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -37,8 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     cells = [cell for cell in _cells() if options.only in cell[0]]
     began = time.monotonic()
     outcomes = _play_all(cells, options.lanes)
-    print(table(outcomes))  # noqa: T201 - what it is for
-    print(f"\n{len(outcomes)} cells in {time.monotonic() - began:.0f} s")  # noqa: T201 - as above
+    say(table(outcomes))
+    say(f"\n{len(outcomes)} cells in {time.monotonic() - began:.0f} s")
     if options.write:
         PAGE.write_text(with_table(PAGE.read_text(encoding="utf-8"), table(outcomes)), encoding="utf-8")
     return int(any(outcome.problems for outcome in outcomes))
@@ -74,29 +74,20 @@ def _last_resort(remedy: str, way: Way) -> Callable[[SimulatorProcess, Path], Ou
 
 
 def _play_all(cells: list[Cell], lanes: int) -> list[Outcome]:
-    free: SimpleQueue[SimulatorProcess] = SimpleQueue()
-    simulators = [SimulatorProcess(1) for _ in range(lanes)]
-    for simulator in simulators:
-        prepare(simulator)
-        free.put(simulator)
-    try:
-        with ThreadPoolExecutor(lanes) as pool:
-            return list(pool.map(lambda cell: _play(cell, free), cells))
-    finally:
+    with ExitStack() as stack:
+        simulators = [stack.enter_context(SimulatorProcess(1)) for _ in range(lanes)]
         for simulator in simulators:
-            simulator.close()
+            prepare(simulator)
+        return play_all(_play, simulators, cells)
 
 
-def _play(cell: Cell, free: SimpleQueue[SimulatorProcess]) -> Outcome:
+def _play(simulator: SimulatorProcess, cell: Cell) -> Outcome:
     name, act = cell
-    simulator = free.get()
     try:
         with tempfile.TemporaryDirectory(prefix="hil-kill-") as folder:
             outcome = act(simulator, Path(folder))
     except (HilError, TimeoutError) as error:
         outcome = Outcome.unplayed(name, error)
-    finally:
-        free.put(simulator)
     sys.stderr.write(f"{name}: {'; '.join(outcome.problems) or 'safe'}\n")
     return outcome
 

@@ -7,6 +7,7 @@ import sys
 import time
 
 from tests.laws.law_court import LawCourt
+from tests.support.harness import say
 
 
 def main() -> int:
@@ -28,8 +29,7 @@ def main() -> int:
             lines = told.splitlines()
             brief = [f"  {line[:600]}" for line in lines if line.startswith("BROKEN")]
             verdict = f"seed {seed}: {'BROKEN' if told else 'ok'}, {time.monotonic() - began:.1f} s"
-            sys.stdout.write("\n".join([verdict, *(brief if asked.briefly else lines), ""]))
-            sys.stdout.flush()
+            say("\n".join([verdict, *(brief if asked.briefly else lines)]))
     return int(broken > 0)
 
 

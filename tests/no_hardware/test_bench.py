@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.bench import ratios
+from tests.support.harness import show
 
 pytestmark = pytest.mark.thorough  # processes, benches
 ROOT = Path(__file__).parents[2]
@@ -17,10 +18,15 @@ BENCH = ROOT / "tests" / "bench"
 
 
 def run(script: str, *arguments: str) -> str:
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    return subprocess.check_output(
-        [sys.executable, str(BENCH / script), *arguments], text=True, env=environment
+    ran = subprocess.run(
+        [sys.executable, str(BENCH / script), *arguments],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        check=False,
+        text=True,
     )
+    assert ran.returncode == ("MISSED" in ran.stdout), ran.stderr
+    return ran.stdout
 
 
 def test_the_cost_of_the_suite_is_measured_for_the_run_and_for_its_start() -> None:
@@ -55,18 +61,12 @@ def test_flashing_is_measured_against_dd_and_what_else_is_there(tmp_path: Path) 
 
 
 def test_what_a_million_attempts_cost_is_measured_in_both_shapes() -> None:
-    ran = subprocess.run(
-        [sys.executable, str(BENCH / "bench_history.py"), "--part", "200"],
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        check=False,
-        text=True,
-    )
+    lines = run("bench_history.py", "--part", "200").splitlines()
 
-    assert [line.partition(" (")[0].partition("attempts ")[2] for line in ran.stdout.splitlines()] == [
+    assert [line.partition(" (")[0].partition("attempts ")[2] for line in lines] == [
         "all of them in 60 nights",
         "in 5,000 nights",
-    ], ran.stderr
+    ]
 
 
 def test_the_cost_of_the_report_is_measured() -> None:
@@ -84,7 +84,11 @@ def test_the_console_is_measured_and_no_byte_of_it_is_lost_or_misfiled() -> None
 
 
 @pytest.mark.parametrize(("ours_s", "verdict"), [(1.09, "holds"), (1.2, "MISSED")])
-def test_the_table_says_whether_a_goal_is_met(ours_s: float, verdict: str) -> None:
-    text = ratios.table([ratios.Ratio("a thing", (1.0,), (ours_s,), 1.1)])
+def test_the_table_says_whether_a_goal_is_met(
+    ours_s: float, verdict: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = ratios.rows([ratios.Ratio("a thing", (1.0,), (ours_s,), 1.1)])
 
-    assert text.endswith(verdict)
+    status = show(rows)
+
+    assert (capsys.readouterr().out.split()[-1], status) == (verdict, verdict == "MISSED")

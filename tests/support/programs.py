@@ -1,15 +1,26 @@
-"""Programs that tests start: `running` ends them with its block, whatever a test finds in it."""
+"""Programs that tests start or write into other folders; `running` ends one with its block."""
 
 from __future__ import annotations
 
 import subprocess
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["running"]
+__all__ = ["program", "running"]
+
+
+def program(beside: str, name: str) -> str:
+    """Return the text of `programs/NAME.py` in the folder of a test module.
+
+    Args:
+        beside: The module's `__file__`.
+        name: Without its suffix.
+    """
+    return Path(beside).with_name("programs").joinpath(f"{name}.py").read_text("utf-8")
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from hil.errors import HilError
+from tests.support import harness
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,8 +22,8 @@ class BuildError(HilError):
 
 
 def say(text: str) -> None:
-    """Tell whoever watches the session what it does now."""
-    print(f"kernel: {text}", flush=True)  # noqa: T201 - the session's own output
+    """Print what the session does now."""
+    harness.say(f"kernel: {text}")
 
 
 def step(title: str, *command: str | Path, limit_s: float, folder: Path | None = None) -> str:

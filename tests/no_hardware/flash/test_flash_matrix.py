@@ -5,9 +5,7 @@ A case follows from its number alone: `FlashCase.of(123)`.
 
 from __future__ import annotations
 
-import queue
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING
@@ -24,6 +22,7 @@ from hil.dutlink.timing import until
 from tests.no_hardware.flash.bad_os import BadOs
 from tests.no_hardware.flash.flash_case import FORMATS, Fault, FlashCase
 from tests.no_hardware.flash.flash_station import FlashStation
+from tests.support.harness import play_all
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
 
 STATIONS, MORE_STATIONS = 3, 6  # they mostly wait
 CASES = 1200  # so many that hardly a format lacks a fault
-ASK_EVERY = 4  # of the successes, the DUT itself is asked about one in so many
 
 
 class Matrix:
@@ -44,11 +42,7 @@ class Matrix:
 
     def play(self, numbers: Iterable[int]) -> None:
         """Play all cases, each at the next free station."""
-        waiting: queue.SimpleQueue[int] = queue.SimpleQueue()
-        for number in numbers:
-            waiting.put(number)
-        with ThreadPoolExecutor(len(self._stations)) as threads:
-            list(threads.map(lambda station: self._work(station, waiting), self._stations))
+        play_all(self._play, self._stations, numbers)
 
     @property
     def digests(self) -> int:
@@ -61,20 +55,14 @@ class Matrix:
             n for (fault, came), n in self.outcomes.items() if came == outcome and fault in (faults or Fault)
         )
 
-    def _work(self, station: FlashStation, waiting: queue.SimpleQueue[int]) -> None:
-        while True:
-            try:
-                number = waiting.get_nowait()
-            except queue.Empty:
-                return
-            case = FlashCase.of(number)
-            try:
-                outcome = station.play(case, ask_dut=number % ASK_EVERY == 0)
-                self.outcomes[case.fault, outcome] += 1
-            except AssertionError as complaint:
-                self.complaints.append(str(complaint))
-            except Exception as error:  # noqa: BLE001 - the others go on; a complaint fails the test
-                self.complaints.append(f"{case}: {error!r}")
+    def _play(self, station: FlashStation, number: int) -> None:
+        case = FlashCase.of(number)
+        try:
+            self.outcomes[case.fault, station.play(case)] += 1
+        except AssertionError as complaint:
+            self.complaints.append(str(complaint))
+        except Exception as error:  # noqa: BLE001 - the others go on; a complaint fails the test
+            self.complaints.append(f"{case}: {error!r}")
 
 
 @pytest.fixture
