@@ -1,6 +1,6 @@
 """What holds for all tests: how hard property tests try, what signals do, where leases of absent boards meet.
 
-Property tests try a little in every run, and the same each time; a lot, and anew each time, where
+Property tests try a little in every run, and the same each time; a lot, and others each time, where
 HYPOTHESIS_PROFILE=thorough says so. No deadlines: a machine that is busy with other workers is no bug.
 """
 

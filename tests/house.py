@@ -1,6 +1,6 @@
-"""Check the plan of the house: files per folder, import cycles, class names, words, dotted names.
+"""Check the plan of the house, `hil/` and `tests/`. Run by `nox -s lint`.
 
-Run by `nox -s lint`.
+Files per folder, import cycles, names that stand twice, words, programs in strings, dotted names.
 """
 
 from __future__ import annotations
@@ -28,6 +28,11 @@ PUBLIC = Path("hil/__init__.py")
 FORBIDDEN = re.compile(r"\b(whoever|whomever|nobody|somebody|anew|meanwhile|behind)\b", re.IGNORECASE)
 """Words that hide the actor, or that have a plainer twin: *after*, *again*, *while*."""
 
+LONGEST_PROGRAM = 10
+"""Lines of a program in a string of a test. A longer one is a file in `programs` beside the test."""
+
+PROGRAM = re.compile(r"^\s*(import \w|from \S+ import |(async )?def \w|class \w)", re.MULTILINE)
+
 NAMING = ("hil", "tests", "docs", "packaging", ".ci")
 """Folders whose files, and those in the root, name modules: in code, in programs in strings, in prose."""
 
@@ -43,12 +48,15 @@ IMPORTED = re.compile(r"\bfrom ((?:hil|tests)(?:\.\w+)*) import (\([^)]*\)|[\w, 
 
 def main() -> int:
     """Print each fault of the house; return 1 if there is one."""
-    files = {path.relative_to(ROOT): path.read_text("utf-8") for path in modules()}
+    files = {path.relative_to(ROOT): path.read_text("utf-8") for path in modules("hil", "tests")}
     trees = {path: ast.parse(text) for path, text in files.items()}
+    package, tests, support = (below(trees, folder) for folder in ("hil", "tests", "tests/support"))
     faults = [
-        *crowded_folders(trees),
-        *cycles(trees),
-        *doubled_classes(trees),
+        *crowded_folders(package | support),
+        *cycles(package),
+        *doubled_names(package, ast.ClassDef),
+        *doubled_names(support, ast.ClassDef, ast.FunctionDef),
+        *(fault for path, tree in tests.items() for fault in long_programs(path, tree)),
         *(fault for path, text in files.items() for fault in forbidden_words(path, text, trees[path])),
         *dangling_names(),
     ]
@@ -56,9 +64,15 @@ def main() -> int:
     return 1 if faults else 0
 
 
-def modules() -> list[Path]:
-    """Return the files of the package; `hil/plugin.py` is a link to the root `conftest.py`."""
-    return sorted(path for path in (ROOT / "hil").rglob("*.py") if not path.is_symlink())
+def modules(*folders: str) -> list[Path]:
+    """Return the files in the folders; `hil/plugin.py` is a link to the root `conftest.py`."""
+    found = (path for folder in folders for path in (ROOT / folder).rglob("*.py"))
+    return sorted(path for path in found if not path.is_symlink())
+
+
+def below(trees: dict[Path, ast.Module], folder: str) -> dict[Path, ast.Module]:
+    """Return the modules in a folder."""
+    return {path: tree for path, tree in trees.items() if path.is_relative_to(folder)}
 
 
 def crowded_folders(trees: dict[Path, ast.Module]) -> Iterator[str]:
@@ -72,7 +86,7 @@ def crowded_folders(trees: dict[Path, ast.Module]) -> Iterator[str]:
 def cycles(trees: dict[Path, ast.Module]) -> Iterator[str]:
     """Tell one import cycle, if there is one; imports for type checkers and in functions count."""
     names = {module_name(path): tree for path, tree in trees.items() if path != PUBLIC}
-    graph = {name: imported(tree, names.keys()) - {name} for name, tree in names.items()}
+    graph = {name: imported(tree, set(names)) - {name} for name, tree in names.items()}
     try:
         TopologicalSorter(graph).prepare()
     except CycleError as error:
@@ -97,16 +111,29 @@ def imported(tree: ast.Module, known: set[str]) -> set[str]:
     return found & known
 
 
-def doubled_classes(trees: dict[Path, ast.Module]) -> Iterator[str]:
-    """Tell class names that stand in more than one module."""
+def doubled_names(
+    trees: dict[Path, ast.Module], *kinds: type[ast.ClassDef | ast.FunctionDef]
+) -> Iterator[str]:
+    """Tell names of classes, and of functions of a module, that stand in more than one module."""
     where: defaultdict[str, list[str]] = defaultdict(list)
     for path, tree in trees.items():
         for node in ast.walk(tree):
-            if isinstance(node, ast.ClassDef):
+            if isinstance(node, kinds) and (isinstance(node, ast.ClassDef) or node in tree.body):
                 where[node.name].append(path.as_posix())
     for name, places in where.items():
         if len(places) > 1:
-            yield f"class {name} stands in {', '.join(places)}"
+            yield f"{name} stands in {', '.join(places)}"
+
+
+def long_programs(path: Path, tree: ast.Module) -> Iterator[str]:
+    """Tell programs of more than ten lines in strings."""
+    alone = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in alone:
+            lines = node.value.strip().count("\n") + 1
+            if lines > LONGEST_PROGRAM and PROGRAM.search(node.value):
+                where = f"{path}:{node.lineno}"
+                yield f"{where}: a program of {lines} lines in a string, at most {LONGEST_PROGRAM}"
 
 
 def forbidden_words(path: Path, text: str, tree: ast.Module) -> Iterator[str]:

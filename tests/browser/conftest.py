@@ -32,7 +32,7 @@ ARGUMENTS = [
 
 
 def pytest_ignore_collect(config: pytest.Config) -> bool | None:
-    """Leave these tests to whoever asks for them: they need a browser."""
+    """Collect these tests only if an argument names them: they need a browser."""
     named = [
         config.invocation_params.dir / str(one).partition("::")[0] for one in config.invocation_params.args
     ]

@@ -68,11 +68,11 @@ class World(ABC):
 
     @abstractmethod
     def denied(self, serial: str) -> AbstractContextManager[None]:
-        """Whoever is in this block may open neither the board nor its tty."""
+        """Let this process open neither the board nor its tty in the `with` block."""
 
     @staticmethod
     def as_nobody() -> AbstractContextManager[None]:
-        """Whoever is in this block has no rights but those that everybody has."""
+        """Take all rights but those of every user from this process, in the `with` block."""
         return _as_nobody()
 
     @abstractmethod
@@ -154,7 +154,7 @@ class KernelWorld(World):
 
     @contextmanager
     def denied(self, serial: str) -> Iterator[None]:
-        """Be somebody whom no udev rule lets in."""
+        """Become a user whom no udev rule lets in."""
         self.look(serial)
         with _as_nobody():
             yield

@@ -1,4 +1,4 @@
-"""The console of any DUT, and the board's shell behind it."""
+"""The console of any DUT, and the board's shell on the same line."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.usefixtures("safe_after")
 
 @pytest.fixture
 def in_shell(uart: Console) -> Iterator[Console]:
-    """The console of a board that has just said ` console mode`, which nobody has expected yet."""
+    """The console of a board that has just said ` console mode`, which no test has expected yet."""
     uart.send(b"\x02" * 5)
     uart.expect(r"Exiting(?= console mode)", timeout_s=5.0)
     yield uart

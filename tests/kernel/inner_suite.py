@@ -53,7 +53,7 @@ def run_suite(
         folder: An empty folder.
         source: The test file.
         arguments: For pytest.
-        user: Who runs it; None: whoever runs the session.
+        user: The user who runs it; None for the user of this process.
         prefix: A program that starts it.
     """
     project = Path(__file__).parents[2]

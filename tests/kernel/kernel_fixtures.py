@@ -33,7 +33,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture(scope="session")
 def bench() -> Iterator[Bench]:
-    """The simulated boards behind the kernel, with their truth and their faults."""
+    """The simulated boards that the kernel has attached, with their truth and their faults."""
     with Bench.of_job(os.environ["HIL_KERNEL_JOB"]) as bench:
         yield bench
 
@@ -69,7 +69,7 @@ def board(serial: str) -> Iterator[Board]:
 
 @pytest.fixture
 def own_machine(bench: Bench) -> None:
-    """For tests that add users and udev rules: not on somebody's own machine."""
+    """For tests that add users and udev rules: not on a machine that is used for something else."""
     if not bench.own_machine:
         pytest.skip("changes the machine, so it runs in the session's virtual machine alone")
 

@@ -1,4 +1,4 @@
-"""Bad sticks behind Linux' own usb-storage: every write comes back as the kernel tells it."""
+"""Bad sticks on Linux' own usb-storage: every write comes back as the kernel tells it."""
 
 from __future__ import annotations
 

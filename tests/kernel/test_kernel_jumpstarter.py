@@ -1,4 +1,4 @@
-"""Jumpstarter's public driver, as published, on a simulated board behind the kernel."""
+"""Jumpstarter's public driver, as published, on a simulated board that the kernel has attached."""
 
 from __future__ import annotations
 

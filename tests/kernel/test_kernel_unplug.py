@@ -7,60 +7,25 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.kernel.inner_suite import READS, run_suite
+from tests.support.programs import program
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.kernel.attached import Bench
 
-PULLS = """
-import json, os, pytest
-from hil.sim.management.client import ManagementClient
-
-def pull(board):
-    job = json.load(open(os.environ["HIL_KERNEL_JOB"]))
-    with ManagementClient(job["ready"]["control_port"], job["address"], job["ready"]["token"]) as client:
-        client.fault(board.serial, "unplug")
-
-@pytest.fixture
-def pulled_in_setup(dutlink):
-    if PHASE == "setup":
-        pull(dutlink)
-        dutlink.power.read()
-    yield
-    if PHASE == "teardown":
-        pull(dutlink)
-        dutlink.power.read()
-
-def test_pulled(pulled_in_setup, dutlink):
-    if PHASE == "call":
-        pull(dutlink)
-        dutlink.power.read()
-
-def test_later(power):
-    power.read()
-"""
-WAITS = """
-import json, os, threading
-from hil.sim.management.client import ManagementClient
-
-def test_pulled(console, dutlink):
-    console.open()
-    job = json.load(open(os.environ["HIL_KERNEL_JOB"]))
-    with ManagementClient(job["ready"]["control_port"], job["address"], job["ready"]["token"]) as client:
-        timer = threading.Timer(0.5, client.fault, (dutlink.serial, "unplug"))
-        timer.start()
-        try:
-            console.expect("never said", 20)
-        finally:
-            timer.join()
-"""
+PULLS = program(__file__, "kernel_unplug_pulls")
+WAITS = program(__file__, "kernel_unplug_waits")
 
 
 @pytest.mark.usefixtures("boards")
 @pytest.mark.parametrize("phase", ["setup", "call", "teardown"])
-def test_a_board_that_is_pulled_is_lost_in_every_phase(phase: str, tmp_path: Path) -> None:
-    outcomes = run_suite(tmp_path, f"PHASE = {phase!r}\n{PULLS}")
+def test_a_board_that_is_pulled_is_lost_in_every_phase(
+    phase: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HIL_PULL_IN", phase)
+
+    outcomes = run_suite(tmp_path, PULLS)
 
     pulled = outcomes["test_pulled"]
     assert (pulled.result, pulled.message.startswith("DUTLink lost: ")) == ("skipped", True), pulled

@@ -71,7 +71,7 @@ def _to_first(number: signal.Signals) -> End:
 
 
 def _sigterm(run: InnerRun, blocked: Blocked) -> float:
-    """nox alone would die of it and leave its child; whoever ends a job signals all of it."""
+    """Signal all of a job, as systemd and CI do: nox alone would die of it and leave its child."""
     to_whom = _to_group if run.way is Way.NOX else _to_first
     return to_whom(signal.SIGTERM)(run, blocked)
 

@@ -1,4 +1,4 @@
-"""How a board behaves towards whoever holds it, real or simulated."""
+"""How a board, real or simulated, behaves towards its holder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The README, and the pages behind it, held against what is there."""
+"""The README and the pages in docs say what the code does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A product's tests as somebody might have them: what the pictures in README and docs are taken of.
+"""A product's tests as a user might have them: what the pictures in README and docs are taken of.
 
 They run on simulated boards, and some go wrong on purpose: one since a commit, one now and then, one is no
 longer run, and all that look at the supply fail on the board whose supply sags.

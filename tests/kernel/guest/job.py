@@ -140,7 +140,7 @@ def environment(job: dict[str, Any], results: Path) -> dict[str, str]:
 
 
 def say(text: str) -> None:
-    """Tell whoever watches the session; with the time, since stages are long."""
+    """Print what the session does, with the time, since stages are long."""
     print(f"kernel: {time.strftime('%H:%M:%S')} {text}", flush=True)  # noqa: T201 - the session's own output
 
 

@@ -43,7 +43,7 @@ def main() -> None:
 
 
 def exported(server: tuple[str, int]) -> list[str]:
-    """Bus ids that may be imported now: a server does not list what somebody holds."""
+    """Bus ids that may be imported now: a server does not list a device that is imported."""
     with socket.create_connection(server, ANSWER_LIMIT_S) as connection:
         connection.sendall(HEADER.pack(VERSION, REQUEST_LIST, 0))
         receive(connection, HEADER.size)
@@ -57,7 +57,7 @@ def exported(server: tuple[str, int]) -> list[str]:
 
 
 def attach(server: tuple[str, int], busid: str, ports: dict[str, int]) -> int | None:
-    """Import one device and hand its connection to the kernel; None where it went away meanwhile.
+    """Import one device and hand its connection to the kernel; None if it went away before that.
 
     A cable stays in its socket, so a device comes back at the port where it was: `ports`, by bus id.
     """

@@ -45,7 +45,7 @@ class Cache:
     def get(self, path: Path, build: Callable[[Path], None]) -> Path:
         """Return the folder `path`, having `build` fill it if it is not there.
 
-        It appears whole or not at all. Things of the same kind that nobody has used for a week go.
+        It appears whole or not at all. Things of this kind that no session used for a week are removed.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         with self._turn():

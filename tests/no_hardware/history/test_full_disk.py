@@ -10,32 +10,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hil.history.store import History
+from tests.support.programs import program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-WRITER = """
-import resource, signal, sys
-from pathlib import Path
-from hil.errors import HistoryError
-from hil.history.models import Attempt, AttemptOutcome, RunFacts
-from hil.history.store import History
-
-limit = int(sys.argv[2])
-if limit:  # no file may grow beyond: writes fail as on a full disk
-    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-written = 0
-try:
-    with History(Path(sys.argv[1])) as history:
-        history.begin_run(RunFacts("run", 1.0))
-        for number in range(100_000):
-            history.add("run", [Attempt(f"test_{number}", AttemptOutcome.PASSED, message="x" * 200)])
-            written += 1
-except HistoryError as error:
-    print(written, error.what)
-"""
+WRITER = program(__file__, "full_disk_writer")
 
 
 @pytest.fixture

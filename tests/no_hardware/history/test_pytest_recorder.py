@@ -16,25 +16,10 @@ from hil.history.models import Attempt, AttemptOutcome, RunFacts
 from hil.history.store import History
 from hil.history.window import Window
 from hil.sim.process import SimulatorProcess
+from tests.support.programs import program
 
 REPOSITORY = Path(hil.__file__).parents[1]
-TESTS = """
-import os, pytest
-
-def test_passes(): pass
-def test_fails(): assert 1 == 2, "one is not two"
-def test_skips(): pytest.skip("not today")
-@pytest.mark.xfail
-def test_expected(): assert False
-@pytest.fixture
-def broken(): raise ValueError("no set-up")
-def test_errs(broken): pass
-def test_on_a_board(power): power.read()
-@pytest.mark.flaky(reruns=2)
-def test_second_time(tmp_path_factory):
-    seen = tmp_path_factory.getbasetemp().parent / "seen"
-    assert seen.exists() or seen.write_text("")
-"""
+TESTS = program(__file__, "pytest_recorder_tests")
 
 
 def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -19,7 +19,7 @@ from hil.history.models import Attempt, AttemptBench, AttemptOutcome, RunFacts
 from hil.history.sqlite import connect_read_only
 from hil.history.store import History
 from hil.history.window import Window
-from tests.support.programs import running
+from tests.support.programs import program, running
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,19 +36,7 @@ ATTEMPTS = [
     Attempt("test_a.py::test_b", AttemptOutcome.PASSED, 2, BOARD, numbers=NUMBERS),
     Attempt("test_a.py::test_c", AttemptOutcome.SKIPPED, verdict="absent"),
 ]
-WRITER = """
-import sys
-from pathlib import Path
-from hil.history.models import Attempt, AttemptOutcome, RunFacts
-from hil.history.store import History
-from hil.history.window import Window
-
-with History(Path(sys.argv[1])) as history:
-    history.begin_run(RunFacts(sys.argv[2], 1.0))
-    for number in range(100_000):
-        history.add(sys.argv[2], [Attempt(f"test_{number}", AttemptOutcome.PASSED) for _ in range(1)])
-        print(number, flush=True)
-"""
+WRITER = program(__file__, "store_writer")
 
 
 def filled(path: Path, *keys: str) -> Path:

@@ -16,6 +16,7 @@ import pytest
 
 from hil.lab.locks.acquire import acquire
 from hil.lab.safe_state.record import BoardState, read_record
+from tests.support.programs import program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,38 +27,7 @@ LIBRARY = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
 ROOT = Path(__file__).parents[3]
 LIMIT_S = 100.0
 SERIAL = "0badb0a4"
-TESTS = """
-import os, time
-from datetime import UTC, datetime
-import pytest
-import hil.lab.locks.holder
-
-pytestmark = pytest.mark.hardware
-
-def jump():
-    now, jump_s = time.time, float(os.environ["JUMP"])
-    time.time = lambda: now() + jump_s
-    jumped = lambda: datetime.fromtimestamp(time.time(), UTC).isoformat(timespec="seconds")
-    hil.lab.locks.holder.utc_now = jumped
-
-def test_before(power):
-    power.on()
-
-def test_the_clock_jumps(dutlink, power, storage, console):
-    power.cycle()
-    jump()
-    assert console.expect(rb"boot> ", timeout_s=30)
-    with power.trace():
-        power.read()
-    storage.host()
-    storage.wait_for_node(30)
-    with pytest.raises(Exception, match="did not come"):
-        console.expect(rb"what never comes", timeout_s=0.5)
-    power.force_on()
-
-def test_after(power):
-    power.force_on()
-"""
+TESTS = program(__file__, "clock_jumps_tests")
 WAITS = """
 import sys
 from hil.errors import BoardBusyError

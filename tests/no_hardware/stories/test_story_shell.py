@@ -29,7 +29,7 @@ def talkative(board: Board) -> Iterator[Console]:
 
 @pytest.fixture
 def metering(bootable: Board) -> Iterator[Console]:
-    """The console of a DUT, somebody logged in, that the board's meter writes on."""
+    """The console of a DUT, logged in, that the board's meter writes on."""
     console = boot_and_log_in(bootable)
     console.shell("meter on")
     yield console

@@ -30,7 +30,7 @@ OPTIONS = [
 
 @pytest.fixture
 def unused_port() -> Iterator[int]:
-    """A port of this host where no process listens: it stays taken, so that none can meanwhile."""
+    """A port of this host where no process listens: it stays taken, so that none can listen there."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         yield int(taken.getsockname()[1])

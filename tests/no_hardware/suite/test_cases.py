@@ -63,7 +63,7 @@ PRESENT = WITHOUT_A_BOARD | {
 ALONE = ()
 IN_TWO = ("-n", "2")
 RunCases: TypeAlias = Callable[..., tuple[InnerRun, Counter[str]]]
-_runs: dict[tuple[bool, tuple[str, ...]], tuple[InnerRun, Counter[str]]] = {}
+Runs: TypeAlias = dict[tuple[bool, tuple[str, ...]], tuple[InnerRun, Counter[str]]]
 
 
 @pytest.fixture(
@@ -76,19 +76,26 @@ def workers(request: pytest.FixtureRequest) -> tuple[str, ...]:
     return request.param  # type: ignore[no-any-return]
 
 
+@pytest.fixture(scope="module")
+def runs() -> Runs:
+    """The runs of this module so far, by what was different in them."""
+    return {}
+
+
 @pytest.fixture
-def cases(
+def cases(  # noqa: PLR0913, PLR0917 - fixtures
     simulator: SimulatorProcess,
     serial: str,
     run_suite: RunSuite,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    runs: Runs,
 ) -> RunCases:
     """Runs all cases once for each setting, and remembers."""
 
     def run(*, board: bool, workers: tuple[str, ...]) -> tuple[InnerRun, Counter[str]]:
         key = (board, workers)
-        if key not in _runs:
+        if key not in runs:
             bodies = tmp_path / "bodies.txt"
             monkeypatch.setenv("CASES_BODIES", str(bodies))
             monkeypatch.setenv("CASES_CONTROL", str(simulator.ready["control_port"]))
@@ -97,8 +104,8 @@ def cases(
             inner = run_suite(
                 INNER.read_text(), f"--hil-boards=sim@{simulator.ready['control_port']}", *workers
             )
-            _runs[key] = inner, Counter(bodies.read_text().split())
-        return _runs[key]
+            runs[key] = inner, Counter(bodies.read_text().split())
+        return runs[key]
 
     return run
 

@@ -14,6 +14,7 @@ from hil.boards.sources import simulated_host
 from hil.dutlink.board import open_board
 from hil.sim.process import SimulatorProcess
 from hil.suite.outcome.exit_status import Status
+from tests.support.programs import program
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -75,48 +76,7 @@ AROUND_A_RUN = (
     ("_make_plan", "-n2"),
 )
 
-FAILING = """
-import importlib, os, sys
-import pytest
-from hil.suite.boards.lifecycle import BoardLifecycle
-
-SEAMS = {seams!r}
-ALWAYS = os.environ.get("INNER_FAILS_IN", "")  # a function in which all of them fail
-
-def replace(seam):
-    module, _, name = seam.partition(":")
-    owner = importlib.import_module(module)
-    *path, name = name.split(".")
-    for part in path:
-        owner = getattr(owner, part)
-    original = getattr(owner, name)
-
-    def fails(*arguments, **named):
-        if is_meant(seam):
-            raise {error}
-        return original(*arguments, **named)
-
-    setattr(owner, name, fails)
-
-def is_meant(seam):
-    frame = sys._getframe(2)
-    while frame is not None:
-        if "hil" in frame.f_code.co_filename:
-            name = frame.f_code.co_name
-            if name == ALWAYS or where(frame.f_locals.get("item")) == [seam, name]:
-                return True
-        frame = frame.f_back
-    return False
-
-def where(item):
-    return item.callspec.params["where"].split(" ") if hasattr(item, "callspec") else None
-
-for seam in SEAMS:
-    replace(seam)
-
-is_last = BoardLifecycle._is_last
-BoardLifecycle._is_last = lambda self, nodeid: "release_if_last" in nodeid or is_last(self, nodeid)
-"""
+FAILING = program(__file__, "containment_failing")
 TESTS = """
 import pytest
 WHERE = {where!r}

@@ -1,4 +1,4 @@
-"""A test that flashes prints nothing unless somebody asks: its progress is in what pytest captures."""
+"""A test that flashes prints nothing without `-s`: its progress is in what pytest captures."""
 
 from __future__ import annotations
 

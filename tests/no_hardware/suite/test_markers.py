@@ -11,6 +11,7 @@ from hil.dutlink.board import open_board
 from hil.errors import UsageError
 from hil.sim.process import SimulatorProcess
 from hil.suite.marker_arguments import check_arguments, check_words
+from tests.support.programs import program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -105,21 +106,7 @@ def test_check_arguments_refuses_several_boards_of_a_mixed_test() -> None:
         check_arguments("test_x", [pytest.mark.mixed(boards=2).mark])
 
 
-ONE_OF_EACH = """
-import pytest
-
-def test_says_nothing(): pass
-def test_asks_for_a_fixture(power): pass
-@pytest.fixture
-def switched(pins): pass
-def test_asks_for_a_fixture_of_a_fixture(switched): pass
-@pytest.mark.hardware
-def test_says_hardware(): pass
-@pytest.mark.mixed
-def test_says_mixed(power): pass
-@pytest.mark.no_hardware
-def test_says_no_hardware(): pass
-"""
+ONE_OF_EACH = program(__file__, "markers_one_of_each")
 CONTRADICTION_TOLD = {
     "a misspelt marker": "did you mean hardware?",
     "a misspelt fixture": "did you mean power?",
@@ -141,23 +128,7 @@ def test_keyword(power): power.read()
 @pytest.mark.mixed(tags="tow")
 def test_mixed(power): power.read()
 """
-ADDS_LATE = """
-import pytest
-
-class Late(pytest.Item):
-    def runtest(self): pass
-
-class Sneaks(pytest.Item):
-    def runtest(self): pass
-
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(session, items):
-    items.append(Late.from_parent(session, name="late"))
-    confused = Sneaks.from_parent(session, name="sneaks")
-    confused.add_marker("hardware")
-    confused.add_marker("mixed")
-    items.append(confused)
-"""
+ADDS_LATE = program(__file__, "markers_adds_late")
 CONTRADICTIONS = {
     "a second argument": "@pytest.mark.hardware('one')\ndef test_confused(): pass",
     "no such value": "@pytest.mark.hardware(tags=7)\ndef test_confused(): pass",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hil.suite.outcome.exit_status import Status
+from tests.support.programs import program
 
 if TYPE_CHECKING:
     from hil.sim.process import SimulatorProcess
@@ -15,38 +16,9 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.thorough  # processes, benches
 pytest_plugins = "pytester"
 
-ASYNC = """
-import pytest
-
-@pytest.mark.asyncio
-async def test_awaits(power):
-    power.read()
-
-@pytest.mark.asyncio
-@pytest.mark.hardware
-async def test_awaits_in_vain():
-    raise FileNotFoundError("no such data file")
-
-@pytest.mark.asyncio
-async def test_plain_await():
-    raise FileNotFoundError("no such data file")
-"""
+ASYNC = program(__file__, "other_plugins_async")
 ASYNCIO_ON = ("-o", "asyncio_default_fixture_loop_scope=function")
-TWO_TESTS_ON_ONE_CONSOLE = """
-import pytest
-from hil.errors import ExpectError
-
-def test_1_leaves_bytes(dutlink):
-    dutlink.power.on()
-    dutlink.console.expect("boot> ")
-    dutlink.console.sendline("left behind")
-    dutlink.console.expect("boot> ", timeout_s=5)
-    dutlink.power.force_off()
-
-def test_2_sees_none_of_them(dutlink):
-    with pytest.raises(ExpectError):
-        dutlink.console.expect(".+", timeout_s=0.3)
-"""
+TWO_TESTS_ON_ONE_CONSOLE = program(__file__, "other_plugins_two_tests_on_one_console")
 
 
 def test_async_tests_without_a_board_are_skipped(run_suite: RunSuite) -> None:

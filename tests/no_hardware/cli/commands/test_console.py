@@ -291,7 +291,7 @@ def test_console_ends_silently_if_its_reader_ends() -> None:
         piped.wait_for(b"hil boot ROM")
         assert process.stdout is not None
         process.stdout.close()
-        process.send_signal(signal.SIGTERM)  # it has an end to tell, and nobody to tell it to
+        process.send_signal(signal.SIGTERM)  # it has an end to tell, and no reader
         assert process.stderr is not None
         complaint = process.stderr.read()
 

@@ -1,4 +1,4 @@
-"""`hil console` beside another reader of its tty: whoever that is, is named."""
+"""`hil console` beside another reader of its tty, which it names."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def tty(simulator: SimulatorProcess, monkeypatch: pytest.MonkeyPatch, tmp_path: 
 
 @pytest.fixture
 def reader(tty: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A program that has the tty open, as somebody leaves one in another terminal."""
+    """A program that has the tty open, as a user leaves one in another terminal."""
     with tty.open("rb", buffering=0) as console, running(["sleep", "600"], stdin=console) as process:
         yield process
 

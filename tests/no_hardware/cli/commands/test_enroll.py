@@ -26,7 +26,7 @@ SIMULATOR = {"boards": 2, "speed": 10}
 
 
 class Terminal(io.StringIO):
-    """Somebody who types answers."""
+    """A terminal at which a user types answers."""
 
     def isatty(self) -> bool:
         return True

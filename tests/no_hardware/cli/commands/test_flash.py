@@ -70,7 +70,7 @@ def told(capsys: pytest.CaptureFixture[str]) -> Any:
 
 
 def drain(terminal: int) -> str:
-    """Everything that was written to a terminal that nobody has open any more."""
+    """Everything that was written to a terminal that no process has open any more."""
     seen = b""
     with contextlib.suppress(OSError):  # EIO is its end
         while piece := os.read(terminal, 65536):

@@ -45,7 +45,7 @@ def flood(
 
 @contextmanager
 def stalled_console(*options: str, stderr_too: bool = False) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-    """Run `hil console` into a pipe that nobody reads."""
+    """Run `hil console` into a pipe that no process reads."""
     reader, writer = os.pipe()
     try:
         with running(

@@ -15,7 +15,7 @@ import pytest
 
 from hil.dutlink.timing import until
 from hil.lab.safe_state.record import BoardState, read_record
-from tests.support.programs import running
+from tests.support.programs import program, running
 
 pytestmark = pytest.mark.thorough  # processes
 HIL = [sys.executable, "-m", "hil.cli.main"]
@@ -137,29 +137,7 @@ def test_init_without_a_command_has_nothing_to_run() -> None:
     assert run(*HIL, "init", "--").returncode == 2
 
 
-FIRST = """
-import os, sys, time
-from contextlib import suppress
-from pathlib import Path
-sys.argv[:] = ["hil", "boards"]
-from hil.cli import main
-def instead():
-    Path(sys.orig_argv[3]).write_text(str(os.getpid()))
-    if not os.fork():
-        os.fork()  # an orphan: the first process must reap it
-        os._exit(0)
-    os.waitpid(-1, 0)
-    def zombies():
-        for process in Path("/proc").glob("[0-9]*/stat"):
-            with suppress(OSError):  # it has ended since
-                if process.read_text().rpartition(")")[2].split()[0] == "Z":
-                    yield process
-    while list(zombies()):
-        time.sleep(0.02)
-    os.execv(sys.executable, [sys.executable, *sys.orig_argv[4:]])
-main.run = instead
-main.main()
-"""
+FIRST = program(__file__, "init_first")
 
 
 @NEEDS_NAMESPACES

@@ -24,7 +24,7 @@ from hil.lab.locks.nested_lease import is_borrowed
 from hil.lab.safe_state.record import BoardState, read_record
 from hil.sim.process import SimulatorProcess
 from tests.support.other_user import MALLORY, as_user, folder_for_everybody, only_root
-from tests.support.programs import running
+from tests.support.programs import program, running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -208,7 +208,7 @@ def test_lease_cannot_be_forged_from_its_lock_file(serial: str, monkeypatch: pyt
 
     assert len(lent) == 64
     assert lends == [False] * 5
-    assert own  # the word itself, from whoever can read it
+    assert own  # the word itself, from a process that can read it
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGINT])
@@ -246,29 +246,7 @@ def test_killed_lease_ends_its_command_and_its_guard_makes_the_board_safe(
     assert until(lambda: not Path(f"/proc/{int(mark.read_text())}").exists(), LIMIT_S)
 
 
-DRIVES_ON = """
-import os, signal, sys, time
-from hil.cli.board_context import find_host
-from hil.dutlink.board import open_board
-from hil.sim.management.client import ManagementClient
-
-control, serial = ManagementClient(int(os.environ["HIL_BOARDS"].partition("@")[2])), os.environ["HIL_BOARD"]
-board = open_board(find_host(os.environ["HIL_BOARDS"]), serial, console=False)
-
-def undo(*_):
-    while control.state(serial)["mux"] != "off":
-        time.sleep(0.01)
-    while True:
-        board.pins.high("a")
-        board.power.force_on()
-        board.storage.dut()
-
-signal.signal(signal.SIGTERM, undo if sys.argv[1] == "undo" else signal.SIG_IGN)
-board.storage.dut()
-print(os.getpid(), flush=True)
-while True:
-    time.sleep(0.1)
-"""
+DRIVES_ON = program(__file__, "lease_drives_on")
 
 
 @contextmanager

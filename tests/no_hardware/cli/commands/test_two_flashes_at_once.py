@@ -32,7 +32,7 @@ SPEED = 3.0
 """Slow enough for the sticks' comings to overlap with the looks of the other process."""
 
 LIMIT_S = 120.0
-# Users who may open all: the interpreter may lie in somebody's home, and the sticks are the simulator's.
+# Users who may open all: the interpreter may lie in a user's home, and the sticks are the simulator's.
 AS_USER = [
     *("setpriv", "--clear-groups", "--inh-caps=+dac_override", "--ambient-caps=+dac_override"),
     *("--bounding-set=-all,+dac_override,+setpcap", "--no-new-privs"),

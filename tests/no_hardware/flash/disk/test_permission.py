@@ -20,7 +20,7 @@ GROUP = "plugdev"
 
 
 def as_nobody(ask: Callable[[], Denial], gids: tuple[int, ...] = ()) -> Denial:
-    """Call a function in a process of the user nobody."""
+    """Call a function in a process of a user without rights."""
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
@@ -50,7 +50,7 @@ def node(tmp_path: Path, gid: int) -> Iterator[Path]:
     """A node as the rule leaves it."""
     if os.geteuid() != 0:
         pytest.skip("only root gives a node to a group")
-    file = Path("/tmp") / f"hil-node-{os.getpid()}-{tmp_path.name}"  # noqa: S108 - nobody may look into it
+    file = Path("/tmp") / f"hil-node-{os.getpid()}-{tmp_path.name}"  # noqa: S108 - every user may look into it
     file.touch()
     os.chown(file, 0, gid)
     file.chmod(0o660)

@@ -13,7 +13,7 @@ from hil.dutlink.timing import until
 from hil.flash.disk import kernel_users, users
 from hil.flash.disk.sysfs import BlockDevice
 from hil.flash.disk.users import iter_users
-from tests.support.programs import running
+from tests.support.programs import program, running
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="udev is root's")
@@ -37,32 +37,7 @@ def test_opened_by_names_programs_but_not_udev(
     assert found == ["sda is open in process 812 (editor disk)"][:seen]
 
 
-HOLD = """
-import ctypes, mmap, os, sys, threading, time
-how, node = sys.argv[1:]
-libc = ctypes.CDLL(None)
-
-def hold():
-    if how == "unshared":
-        assert libc.unshare(0x400) == 0  # CLONE_FILES
-    opened = os.open(node, os.O_RDWR)
-    if how == "mapped":
-        global memory
-        memory = libc.mmap  # Python's own would keep a descriptor
-        memory.restype = ctypes.c_void_p
-        memory.argtypes = [ctypes.c_void_p, ctypes.c_size_t] + [ctypes.c_int] * 3 + [ctypes.c_long]
-        assert memory(None, 4096, mmap.PROT_READ, mmap.MAP_SHARED, opened, 0) not in (None, 2**64 - 1)
-        os.close(opened)
-    print("held", flush=True)
-    while True:
-        time.sleep(0.1)
-
-threading.Thread(target=hold).start()
-if how == "outlives":
-    libc.pthread_exit(None)
-while True:
-    time.sleep(0.1)
-"""
+HOLD = program(__file__, "users_hold")
 
 
 @pytest.mark.parametrize("how", ["shared", "unshared", "mapped", "outlives"])

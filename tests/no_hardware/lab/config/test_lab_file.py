@@ -23,6 +23,7 @@ from hil.lab.config.place import Place, schema
 from hil.sim.dut.image import build_image
 from hil.sim.process import SimulatorProcess
 from tests.support.broken_lab_files import BROKEN, GOOD, WRONG_KEYS, WRONG_TYPES, Broken
+from tests.support.programs import program
 
 SET_PIN, PIN_A, LOW = 5, 1, "00"
 ROOT = Path(__file__).parents[4]
@@ -35,20 +36,7 @@ def test_dies_with_its_dut_on(power):
     power.force_on()
     os.kill(os.getpid(), signal.SIGKILL)
 """
-LOGS_IN = """
-import shutil
-import pytest
-
-@pytest.mark.hardware
-def test_logs_in(dutlink, power, storage, console):
-    storage.host()
-    shutil.copyfile("image", storage.wait_for_node(20))
-    storage.dut()
-    power.on()
-    assert b"image: lab" in dutlink.wait_until_up().group()
-    console.login()
-    assert console.run("echo in").output == "in"
-"""
+LOGS_IN = program(__file__, "lab_file_logs_in")
 
 
 def write(folder: Path, text: str) -> Path:

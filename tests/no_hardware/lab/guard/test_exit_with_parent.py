@@ -11,6 +11,7 @@ import pytest
 from hil.dutlink.timing import until
 from hil.lab.guard import exit_with_parent as module_under_test
 from hil.lab.guard.exit_with_parent import GONE_STATUS, exit_with_parent
+from tests.support.programs import program
 
 HIL = Path(module_under_test.__file__).parents[2]
 SOON_S = 60.0
@@ -33,21 +34,7 @@ for _ in range(600):  # a signal between a look for it and one long sleep would 
     time.sleep(0.1)
 """
 
-DEAF = """
-import os, sys, time
-from pathlib import Path
-from hil.lab.guard.under_guard import under_guard
-from hil.lab.locks.acquire import acquire
-from hil.lab.safe_state.policy import Safety
-folder = Path(sys.argv[1])
-safety = Safety("tests.support.fake_board:switch_off", {"board": str(folder / "board")})
-lease = under_guard(acquire("5a1c0e01", folder=folder), safety, controller=os.getppid())
-lease.guard.wait_until_ready()
-(folder / "board").write_text("on")
-print(os.getpid(), flush=True)
-for _ in range(600):  # a signal between a look for it and one long sleep would be found at its end
-    time.sleep(0.1)
-"""
+DEAF = program(__file__, "exit_with_parent_deaf")
 
 
 def orphaned(*worker: str) -> int:

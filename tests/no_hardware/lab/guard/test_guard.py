@@ -19,32 +19,13 @@ from hil.lab.locks.stopped_guards import GUARD_NAME
 from hil.lab.safe_state.attempt import make_safe_and_record
 from hil.lab.safe_state.policy import Safety
 from hil.lab.safe_state.record import BoardState, read_record
+from tests.support.programs import program
 
 SERIAL = "5a1c0e01"
 SOON_S = 60.0
 PIDFD = Path(f"/proc/self/fd/{os.pidfd_open(os.getpid())}").readlink().name.partition(":[")[0]
 
-HOLDER = """
-import os, signal, sys, time
-
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background is deaf to both
-signal.signal(signal.SIGHUP, signal.SIG_DFL)
-from pathlib import Path
-from hil.lab.guard.under_guard import under_guard
-from hil.lab.locks.acquire import acquire
-from hil.lab.safe_state.policy import Safety
-folder = Path(sys.argv[1])
-board = folder / "board"
-arguments = {"board": str(board)}
-safety = Safety("tests.support.fake_board:switch_off", arguments, limit_s=1.5, absent_s=0.1, linger_s=20)
-drivers, mark = os.pipe()
-lease = under_guard(acquire("5a1c0e01", test="theirs.py::test_long", folder=folder), safety, drivers=drivers)
-board.write_text("on")
-print(lease.guard.wait_until_ready(), flush=True)
-for line in sys.stdin:
-    exec(line)
-    print("done", flush=True)
-"""
+HOLDER = program(__file__, "guard_holder")
 
 
 class Holder:
@@ -82,29 +63,7 @@ class Holder:
         return self.process.stdout.readline()
 
 
-TURNS = """
-import gc, json, os, sys, threading
-from pathlib import Path
-
-board = Path(sys.argv[1])
-
-from hil.dutlink.timing import until
-from hil.lab.guard.under_guard import under_guard
-from hil.lab.locks.acquire import acquire
-from hil.lab.safe_state.policy import Safety
-
-safety = Safety("tests.support.fake_board:switch_off", {"board": str(board)}, limit_s=1, absent_s=0.1)
-for number in (100, 500):
-    for _ in range(number):
-        under_guard(acquire("0df10035", folder=board.parent), safety).release()
-    assert until(lambda: threading.active_count() == 1, 60)  # of a guard that takes longer to end than others
-    gc.collect()
-    children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
-    descriptors = list(Path("/proc/self/fd").iterdir())
-    status = dict(line.split(":") for line in Path("/proc/self/status").read_text().splitlines())
-    left = [len(children), len(descriptors), threading.active_count()]
-    print(json.dumps({"left open": left, "KiB": int(status["RssAnon"].split()[0])}), flush=True)
-"""
+TURNS = program(__file__, "guard_turns")
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from hil.lab.locks.holder import Holder
 from hil.lab.locks.lock_file import LockFile
 from hil.lab.safe_state.policy import Safety
 from hil.lab.safe_state.record import BoardRecord, SafetyEvent, write_record
+from tests.support.programs import program
 
 SERIAL = "5a1c0e01"
 SOON_S = 60.0
@@ -137,23 +138,7 @@ def test_guard_has_a_name_of_its_own_in_ps(tmp_path: Path) -> None:
     assert all(word not in title for word in ("python", "pytest", str(tmp_path), "5a1c0e01", ".py"))
 
 
-CLOSED = """
-import os, sys
-from pathlib import Path
-for number in map(int, sys.argv[2]):
-    os.close(number)
-from hil.lab.guard.under_guard import under_guard
-from hil.lab.locks.acquire import acquire
-from hil.lab.safe_state.policy import Safety
-folder = Path(sys.argv[1])
-lease = acquire("5a1c0e01", folder=folder)
-guarded = under_guard(lease, Safety())
-up = guarded.guard.wait_until_ready()
-numbers = [lease.lock.descriptor, guarded.guard._process.socket.fileno()]
-streams = [os.readlink(f"/proc/self/fd/{number}") for number in sys.argv[2]]
-(folder / "log").write_text(f"{bool(up)} {min(numbers) > 2} {set(streams)}")
-guarded.release()
-"""
+CLOSED = program(__file__, "stopped_guard_closed")
 
 
 @pytest.mark.parametrize("closed", ["0", "2", "012"])

@@ -16,7 +16,7 @@ from hil.dutlink.timing import until
 from hil.lab.guard import survival
 from hil.lab.guard.survival import find_dangers
 from hil.lab.safe_state.record import BoardState, read_record
-from tests.support.programs import running
+from tests.support.programs import program, running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -179,20 +179,7 @@ def test_doctor_in_a_container_says_what_would_become_of_a_guard(above: list[str
     assert "hil init -- COMMAND" in ran.stdout
 
 
-HOLDER = """
-import os, sys, time
-from pathlib import Path
-from hil.lab.guard.under_guard import under_guard
-from hil.lab.locks.acquire import acquire
-from hil.lab.safe_state.policy import Safety
-folder = Path(sys.argv[1])
-(Path(sys.argv[2]) / "cgroup.procs").write_text(str(os.getpid()))
-safety = Safety("tests.support.fake_board:switch_off", {"board": str(folder / "board")})
-lease = under_guard(acquire("5a1c0e01", folder=folder), safety)
-(folder / "board").write_text("on")
-print("on", flush=True)
-time.sleep(60)
-"""
+HOLDER = program(__file__, "survival_holder")
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ from hil.lab.safe_state.policy import Safety
 from hil.lab.safe_state.record import read_record
 from hil.suite.outcome.exit_status import boards_without_part
 from tests.support.other_user import VICTIM, as_user, folder_for_everybody, only_root
-from tests.support.programs import running
+from tests.support.programs import program, running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,41 +37,8 @@ if TYPE_CHECKING:
 
 SERIAL, OTHER = "5a1c0e01", "0df10035"
 SOON_S = 60.0
-HOLD_UNTIL_KILLED = """
-import sys
-from pathlib import Path
-from hil.dutlink.host import Host
-from hil.lab.safe_state.record import BoardRecord, BoardState, write_record
-from hil.lab.guard.under_guard import under_guard
-from hil.lab.locks.acquire import acquire
-from hil.lab.safe_state.policy import Safety
-folder, root = Path(sys.argv[1]), Path(sys.argv[2])
-write_record(folder, "5a1c0e01", BoardRecord(BoardState.SAFE))  # so that nothing is done before it is held
-lease = acquire("5a1c0e01", folder=folder, host=Host(dev=root / "dev", sys=root / "sys"))
-safety = Safety(action="slow_action:wait_for_file", arguments={"path": str(folder / "go")})
-if len(sys.argv) > 3:
-    found = {"call": "slow_action:host", "arguments": {"root": str(root)}}
-    safety = Safety(arguments={"host": found}, limit_s=0.0)
-guarded = under_guard(lease, safety)
-print(guarded.guard.wait_until_ready(), flush=True)
-for line in sys.stdin:
-    guarded.follow_board() if line.strip() == "follow" else guarded.set_test(line.strip())
-    print(guarded.guard.wait_until_ready(), flush=True)
-"""
-SLOW_ACTION = """
-import time
-from pathlib import Path
-from hil.dutlink.host import Host
-
-def host(root):
-    waits = lambda: wait_for_file("", policy="", path=f"{root}/go")
-    return Host(backend=waits, dev=Path(root) / "dev", sys=Path(root) / "sys")
-
-def wait_for_file(serial, *, policy, path):
-    while not Path(path).exists():
-        time.sleep(0.02)
-    return 0.0
-"""
+HOLD_UNTIL_KILLED = program(__file__, "node_lock_hold_until_killed")
+SLOW_ACTION = program(__file__, "node_lock_slow_action")
 SIMULATOR = {"boards": 1, "speed": 5}
 
 

@@ -22,54 +22,15 @@ from hil.lab.locks.holder import Holder
 from hil.lab.locks.lease import holder_of
 from hil.lab.locks.lock_file import LockFile
 from hil.lab.locks.wait_queue import QUEUE_NAME, SLOT_BYTES, QueueEntry, waiting_tickets
+from tests.support.programs import program
 
 ONE, TWO = "5a1c0e01", "5a1c0e02"
 SOON_S = 60.0
 HIL = Path(lease.__file__).parents[2]
 
-WAITER = """
-import os, sys, time
-sys.path.insert(0, sys.argv[1])
-from pathlib import Path
-from hil.lab.locks.acquire import acquire_any
-if int(sys.argv[5]):
-    import ctypes
-    os.setuid(int(sys.argv[5]))
-    ctypes.CDLL(None).prctl(4, 1)  # a process of that user from its start could read its own /proc entries
-lease = acquire_any(sys.argv[4].split(","), wait_s=60, folder=Path(sys.argv[2]), test=sys.argv[3])
-print(lease.serial, time.monotonic(), flush=True)
-sys.stdin.readline()
-lease.release()
-"""
+WAITER = program(__file__, "wait_queue_waiter")
 
-TURNS = """
-import json, os, sys, time
-sys.path.insert(0, sys.argv[1])
-from pathlib import Path
-from hil.lab.locks.acquire import acquire
-folder, turns = Path(sys.argv[2]), int(sys.argv[3])
-log = []
-def turn(kept=True):
-    with acquire("5a1c0e01", wait_s=800, folder=folder) as lease:
-        began = time.monotonic()
-        inside = os.open(folder / "inside", os.O_CREAT | os.O_EXCL)
-        os.close(inside)
-        os.unlink(folder / "inside")
-        if kept:
-            log.append((began, time.monotonic()))
-def state():
-    status = dict(line.split(":") for line in Path("/proc/self/status").read_text().splitlines())
-    kib = int(status["RssAnon"].split()[0])
-    return len(os.listdir("/proc/self/fd")), len(os.listdir("/proc/self/task")), kib
-for _ in range(20):
-    turn(kept=False)
-before = state()
-print("ready", flush=True)
-sys.stdin.readline()
-for _ in range(turns):
-    turn()
-print(json.dumps({"before": before, "after": state(), "turns": len(log)}), flush=True)
-"""
+TURNS = program(__file__, "wait_queue_turns")
 
 
 class Waiter:

@@ -23,30 +23,12 @@ from hil.lab.safe_state.policy import Safety
 from hil.lab.safe_state.record import BoardState, read_record
 from hil.sim.process import SimulatorProcess
 from tests.support import fake_board
+from tests.support.programs import program
 
 pytestmark = pytest.mark.thorough  # processes
 POWERED_S = 30.0
 
-HOLDER = """
-import json, os, sys
-from pathlib import Path
-from tests.support import fake_board
-from hil.dutlink.board import open_board
-from hil.lab.guard.under_guard import under_guard
-from hil.lab.locks.acquire import acquire
-from hil.lab.safe_state.policy import Safety
-folder, ready = Path(sys.argv[1]), json.loads(sys.argv[2])
-serial = ready["boards"][0]["serial"]
-host = {"call": "tests.support.fake_board:simulated", "arguments": {"ready": ready}}
-safety = Safety(arguments={"host": host})
-under_guard(acquire(serial, folder=folder), safety)
-board = open_board(fake_board.simulated(ready), serial)
-board.power.force_on()
-board.storage.dut()
-board.pins.low("a")
-exec(sys.argv[3])
-os.kill(os.getpid(), 9)
-"""
+HOLDER = program(__file__, "action_holder")
 SIMULATOR = {"boards": 1, "speed": 5}
 
 
@@ -62,38 +44,7 @@ def host(simulator: SimulatorProcess) -> dict[str, Any]:
     return {"call": "tests.support.fake_board:simulated", "arguments": {"ready": simulator.ready}}
 
 
-AFTER_LOAD = """
-import json, sys
-from hil.lab.guard.recovery import load
-load()
-loaded = set(sys.modules)
-from hil.lab.safe_state.action import make_safe
-host = {"call": "tests.support.fake_board:simulated", "arguments": {"ready": json.loads(sys.argv[1])}}
-for policy in ("force-off", "off", "aL,p0"):
-    make_safe(json.loads(sys.argv[1])["boards"][0]["serial"], policy=policy, host=host)
-
-from pathlib import Path
-from hil.errors import BoardBusyError
-from hil.lab.guard import recovery
-from hil.lab.guard.task import GuardTask
-from hil.lab.safe_state.policy import Safety
-folder, serial = Path(sys.argv[2]), json.loads(sys.argv[1])["boards"][0]["serial"]
-acquire, held = recovery.acquire, recovery.acquire(serial, folder=folder)
-busy = []
-def hold_once_busy(*arguments, **options):
-    try:
-        return acquire(*arguments, **options)
-    except BoardBusyError as error:
-        busy.append(error)
-        held.release()
-        raise
-recovery.acquire, recovery.FIRST_PAUSE_S = hold_once_busy, 0.01
-safety = Safety(arguments={"host": host}, linger_s=60)
-recovery.retry_until_safe(GuardTask(serial, held.lock.path, safety), "")
-assert len(busy) == 1
-new = set(sys.modules) - loaded
-print(*(name for name in new if name.startswith(("hil.dutlink", "hil.flash", "hil.lab"))))
-"""
+AFTER_LOAD = program(__file__, "action_after_load")
 
 
 def test_load_imports_all_that_makes_a_board_safe_also_one_that_was_busy(

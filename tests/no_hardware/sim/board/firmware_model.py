@@ -100,7 +100,7 @@ class Firmware:
         self.start()
 
     def start(self) -> None:
-        """Power came: all but the flash begins anew."""
+        """Power came: all but the flash is as at first."""
         self.snapshot = dict.fromkeys(SIZES, b"")  # control.rs:113, ConfigBlock::new
         self.said_power = b"0.00W 0.00V 0.00A"  # control.rs:114
         self.on = self.supply = False  # ctlpins.rs:78
@@ -183,7 +183,7 @@ class Firmware:
 
     def control_out(self, index: int, request: int, value: int, data: bytes) -> int:
         """Take a vendor request to an interface: the status (control.rs:358-420, 130-226)."""
-        if index & 0xFF != 3:  # control.rs:367; nobody else knows vendor requests
+        if index & 0xFF != 3:  # control.rs:367; no other interface knows vendor requests
             return STALL
         match request:
             case 0:  # control.rs:221

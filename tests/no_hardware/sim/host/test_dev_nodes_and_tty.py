@@ -138,7 +138,7 @@ def wait_for_unread(fd: int, length: int) -> None:
         (unread,) = struct.unpack("i", fcntl.ioctl(fd, termios.FIONREAD, bytes(4)))
         if unread >= length:
             return
-        time.sleep(0.005)  # a tty wakes nobody for its second byte
+        time.sleep(0.005)  # a tty wakes no reader for its second byte
 
 
 def test_every_board_has_a_tty(simulator: SimulatorProcess, host: SimulatedHost, serial: str) -> None:

@@ -33,7 +33,7 @@ def write(stick: StickBench, data: bytes, offset: int = 0) -> None:
 
 
 def flashed(stick: StickBench, data: bytes, offset: int = 0) -> bytes:
-    """Write with the stick on the host, and return what is there after it was enumerated anew."""
+    """Write with the stick on the host, and return what is there after it was enumerated again."""
     stick.move(MuxPosition.HOST, 4)
     write(stick, data, offset)
     return again(stick)[offset : offset + len(data)]

@@ -11,6 +11,7 @@ import pytest
 from hil.boards.sources import simulated_host
 from hil.dutlink.board import open_board
 from hil.sim.process import SimulatorProcess
+from tests.support.programs import program
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,290 +24,15 @@ pytest_plugins = "pytester"
 RunOnTwo: TypeAlias = "Callable[..., InnerRun]"
 BOTH_WAYS = pytest.mark.parametrize("workers", ["-n0", "-n2"])
 
-HEAD = """
-import contextlib, json, os, threading, time, unittest
-import pytest
-from hil.errors import LeaseEndedError, UsbBlockedError
-from hil.lab.locks.acquire import acquire
-from hil.sim.management.client import ManagementClient
-
-ONE, TWO = os.environ["ONE"], os.environ["TWO"]
-sim = ManagementClient(int(os.environ["INNER_CONTROL"]))
-one, two = pytest.mark.hardware(tags="one"), pytest.mark.hardware(tags="two")
-KEPT = []
-
-def note(*what):
-    with open("notes", "a") as notes:
-        notes.write(json.dumps(what) + "\\n")
-
-def supply(serial):
-    return sim.state(serial)["supply"]
-"""
-EVERY_WAY = (
-    HEAD
-    + """
-@contextlib.contextmanager
-def rests(name, board):
-    note(name, "up", board.serial)
-    yield board
-    note(name, "down", board.serial, board.power.read() is not None)
-
-@pytest.fixture(scope="session")
-def dutlink(dutlink):  # extends the fixture of the parent
-    with rests("override", dutlink):
-        yield dutlink
-
-@pytest.fixture(scope="session")
-def by_name(dutlink):
-    with rests("by_name", dutlink):
-        yield dutlink
-
-@pytest.fixture(scope="session")
-def dynamic(request):
-    with rests("dynamic", request.getfixturevalue("dutlink")) as board:
-        yield board
-
-@pytest.fixture(scope="session")
-def on_dynamic(dynamic):
-    with rests("on_dynamic", dynamic):
-        yield dynamic
-
-@pytest.fixture(scope="module")
-def made_later(request):
-    boards = []
-    def make():
-        boards.append(request.getfixturevalue("dutlink"))
-        note("made_later", "up", boards[-1].serial)
-        return boards[-1]
-    yield make
-    for board in boards:
-        note("made_later", "down", board.serial, board.power.read() is not None)
-
-@pytest.fixture(scope="session", params=[1, 2])
-def numbered(request, dutlink):
-    with rests(f"numbered {request.param}", dutlink):
-        yield dutlink
-
-@pytest.fixture(scope="session")
-def unrelated():
-    note("unrelated", "up", "")
-    yield
-    note("unrelated", "down", "")
-
-def uses(serial, *boards):
-    for board in boards:
-        assert board.serial == serial
-        board.power.force_on()
-    assert supply(serial)
-
-@one
-def test_1(dutlink, by_name, dynamic, on_dynamic, made_later, unrelated):
-    uses(ONE, dutlink, by_name, dynamic, on_dynamic, made_later())
-
-@one
-def test_2(numbered, made_later):
-    uses(ONE, numbered, made_later())
-
-@two
-def test_3(dutlink, by_name, dynamic, on_dynamic, made_later, unrelated):
-    alone = "PYTEST_XDIST_WORKER" not in os.environ
-    with acquire(ONE) if alone else contextlib.nullcontext():  # was given back
-        assert not alone or not supply(ONE)
-        uses(TWO, dutlink, by_name, dynamic, on_dynamic, made_later())
-
-class TestOld(unittest.TestCase):
-    @pytest.fixture(autouse=True, scope="class")
-    def board(self, request):
-        type(self).dut = request.getfixturevalue("dutlink")
-        with rests("unittest", self.dut):
-            yield
-
-    @two
-    def test_4(self):
-        uses(TWO, self.dut)
-
-    @one
-    def test_5(self):
-        uses(ONE, self.dut)
-"""
-)
-ASYNC = (
-    HEAD
-    + """
-import pytest_asyncio
-
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def awaited(dutlink):
-    note("awaited", "up", dutlink.serial)
-    yield dutlink
-    note("awaited", "down", dutlink.serial, dutlink.power.read() is not None)
-
-@one
-@pytest.mark.asyncio(loop_scope="session")
-async def test_1(awaited):
-    assert awaited.serial == ONE
-
-@two
-@pytest.mark.asyncio(loop_scope="session")
-async def test_2(awaited):
-    assert awaited.serial == TWO
-"""
-)
-KEPT = (
-    HEAD
-    + """
-def left_behind(power):
-    for _ in range(2000):
-        try:
-            power.force_on()
-        except LeaseEndedError as error:
-            return note("refused", str(error))
-        time.sleep(0.01)
-
-@one
-def test_1(dutlink):
-    KEPT.append(dutlink)
-    threading.Thread(target=left_behind, args=(dutlink.power,), daemon=True).start()
-
-@two
-def test_2(dutlink):
-    assert not supply(ONE)
-    with pytest.raises(LeaseEndedError, match=f"{ONE} was given back at .*, after test_inner.py::test_1"):
-        KEPT[0].power.force_on()
-    assert not supply(ONE)
-"""
-)
-RAISES = (
-    HEAD
-    + """
-@pytest.fixture(scope="session")
-def ends_badly(dutlink):
-    yield dutlink
-    raise RuntimeError("at its end")
-
-@pytest.fixture(scope="session")
-def ends_well(ends_badly):
-    yield
-    note("ended well")
-
-@one
-def test_1(ends_well): pass
-@one
-def test_2(ends_well): pass
-@two
-def test_3(dutlink): dutlink.power.read()
-def test_4(): pass
-"""
-)
-HANGS = (
-    HEAD
-    + """
-@pytest.fixture(scope="session")
-def hangs(dutlink):
-    yield
-    time.sleep(60)
-
-@one
-@pytest.mark.timeout(3, method="signal")
-def test_1(hangs): pass
-@two
-def test_2(dutlink): dutlink.power.read()
-def test_3(): pass
-"""
-)
-STOPPED = (
-    HEAD
-    + """
-@pytest.fixture(scope="session")
-def booted(dutlink):
-    dutlink.power.force_on()
-    yield dutlink
-    note("ended", dutlink.power.read() is not None)
-    raise RuntimeError("at its end")
-
-def test_1(booted): pass
-def test_2(booted): {}
-def test_3(booted): pass
-"""
-)
-COMES_BACK = (
-    HEAD
-    + """
-@pytest.fixture(scope="session")
-def booted(dutlink):
-    dutlink.power.force_on()
-    note("booted")
-    yield dutlink
-
-@one
-def test_1(booted): assert supply(ONE)
-
-@one
-def test_2_meets_it(booted):
-    {meets}
-
-def test_3_no_board():
-    {between}
-
-@one
-@pytest.mark.parametrize("number", range(2))
-def test_4(booted, number):
-    booted.power.read()
-    assert supply(ONE), "booted is a fixture that switched the DUT on"
-"""
-)
-LOST = (
-    HEAD
-    + """
-@pytest.fixture(scope="session")
-def booted(dutlink):
-    dutlink.power.on()
-    yield dutlink
-    dutlink.power.off()
-
-def test_1(booted): pass
-def test_2(booted):
-    for serial in (ONE, TWO):
-        sim.fault(serial, "unplug")
-    booted.power.read()
-def test_3(): pass
-def test_4(): pass
-"""
-)
-BLOCKED = (
-    HEAD
-    + """
-from hil.sim.process import SimulatorProcess
-from hil.boards.sources import simulated_host
-from hil.dutlink.board import open_board
-
-@pytest.fixture(scope="module")
-def booted(dutlink):
-    dutlink.power.on()
-    KEPT.append(dutlink)
-    yield dutlink
-    dutlink.power.off()
-    note("off")
-
-def test_1(booted): booted.power.read()
-
-def test_2_board_of_the_run():
-    for use in (KEPT[0].power.read, KEPT[0].storage.host, lambda: KEPT[0].console.send("x")):
-        with pytest.raises(UsbBlockedError):
-            use()
-
-def test_3_run_s_boards_opened_anew():
-    with pytest.raises(UsbBlockedError):
-        open_board(simulated_host(sim.hello()), ONE)
-
-def test_3_own_simulator():
-    with SimulatorProcess(boards=1) as own, open_board(simulated_host(own.ready)) as board:
-        board.power.force_on()
-
-def test_4_last_of_the_module():
-    pass
-"""
-)
+EVERY_WAY = program(__file__, "board_life_every_way")
+ASYNC = program(__file__, "board_life_async")
+KEPT = program(__file__, "board_life_kept")
+RAISES = program(__file__, "board_life_raises")
+HANGS = program(__file__, "board_life_hangs")
+STOPPED = program(__file__, "board_life_stopped")
+COMES_BACK = program(__file__, "board_life_comes_back")
+LOST = program(__file__, "board_life_lost")
+BLOCKED = program(__file__, "board_life_blocked")
 MORE = "def test_more(dutlink): dutlink.power.read()\n"
 
 
@@ -440,7 +166,7 @@ def test_run_that_stops_early_ends_fixtures_of_the_board(
     more: tuple[str, ...],
     status: int | None,
 ) -> None:
-    inner = run(STOPPED.format(act), *more)
+    inner = run(STOPPED.format(act=act), *more)
 
     assert notes() == [["ended", True]], inner.text
     assert "INTERNALERROR" not in inner.text

@@ -9,6 +9,7 @@ import pytest
 
 from hil.dutlink.timing import until
 from hil.lab.safe_state.record import BoardState, read_record
+from tests.support.programs import program
 
 if TYPE_CHECKING:
     from hil.sim.process import SimulatorProcess
@@ -24,20 +25,7 @@ def test_powered(dutlink):
 def test_powered_again(power):
     power.force_on()
 """
-REPLACED = """
-import gc, os, sys, time
-from hil.lab.guard.guard import Guard
-def test_first(dutlink):
-    dutlink.power.force_on()
-    (guard,) = [one for one in gc.get_objects() if isinstance(one, Guard)]
-    sys.executable = "/bin/false"
-    os.kill(guard.wait_until_ready(), 9)
-    while True:
-        dutlink.power.read()
-        time.sleep(0.05)
-def test_second(dutlink):
-    dutlink.power.force_on()
-"""
+REPLACED = program(__file__, "guard_of_a_run_replaced")
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from hil.dutlink.held_boards import held_boards
 from hil.errors import LeaseEndedError, NotLeasedError
 from hil.sim.backend.backend import simulated_host
 from hil.sim.process import SimulatorProcess
+from tests.support.programs import program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,57 +20,7 @@ if TYPE_CHECKING:
 
 pytest_plugins = "pytester"
 
-SUITE = """
-import os
-import pytest
-from hil.dutlink.board import open_board
-from hil.dutlink.discovery import list_boards
-from hil.errors import LeaseEndedError, NotLeasedError
-
-KEPT = []
-
-@pytest.fixture
-def others(dutlink):
-    return [seen.serial for seen in list_boards(dutlink.host) if seen.serial != dutlink.serial]
-
-def test_board_of_another_lease_is_refused(dutlink, others):
-    with pytest.raises(NotLeasedError, match="def test_x"):
-        open_board(dutlink.host, others[0], console=False)
-    dutlink.power.read()
-
-def test_a_made_up_host_opens_no_more(dutlink, others):
-    from hil.dutlink.host import Host
-    host = Host(backend=dutlink.host.backend, dev=dutlink.host.dev, sys=dutlink.host.sys)
-    with pytest.raises(NotLeasedError):
-        open_board(host, others[0], console=False)
-    dutlink.power.read()
-
-def test_own_board_is_opened_again(dutlink):
-    kept = open_board(dutlink.host, dutlink.serial, console=False)
-    kept.power.on()
-    KEPT.append(kept)
-
-def test_board_that_is_not_named_is_the_own_one(dutlink):
-    with open_board(dutlink.host, console=False) as board:
-        assert board.serial == dutlink.serial
-        board.power.read()
-
-def test_fork_opens_none(dutlink):
-    dutlink.power.read()
-    child = os.fork()
-    if not child:
-        try:
-            open_board(dutlink.host, dutlink.serial, console=False)
-        except NotLeasedError:
-            os._exit(7)
-        finally:
-            os._exit(1)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
-
-def test_after_the_last_test_with_a_board():
-    with pytest.raises(LeaseEndedError):
-        KEPT[0].power.on()
-"""
+SUITE = program(__file__, "held_boards_suite")
 
 
 @pytest.fixture(scope="module")
@@ -86,22 +37,7 @@ def test_run_opens_only_boards_that_it_holds(run_suite: RunSuite, two_boards: Si
     assert not any(two_boards.management.state(serial)["supply"] for serial in two_boards.serials())
 
 
-OVERRIDE = """
-import pytest
-from hil.dutlink.board import open_board
-from hil.sim.backend.backend import simulated_host
-
-@pytest.fixture(scope="session")
-def dutlink(dutlink):
-    host = simulated_host(dict(READY))
-    with open_board(host) as board:
-        yield board
-
-@pytest.mark.parametrize("turn", range(4))
-def test_board_is_the_own_one(dutlink, turn, record_property):
-    record_property("opened", dutlink.serial)
-    dutlink.power.on()
-"""
+OVERRIDE = program(__file__, "held_boards_override")
 
 
 @pytest.mark.thorough
@@ -157,27 +93,15 @@ def test_restricted_host_opens_what_is_held_and_lets_the_suite_look(two_boards: 
     open_board(host, held, console=False).close()
 
 
-IMPORTED = """
-import pytest
-from hil.boards.address import parse_boards
-from hil.boards.sources import source_of
-from hil.dutlink.board import open_board
-from hil.errors import LeaseEndedError
-
-host = source_of(parse_boards({boards!r})).host()
-boards = [open_board(host, serial, console=False) for serial in {serials!r}]
-
-def test_uses_a_board_that_its_file_opened(dutlink):
-    for board in boards:
-        with pytest.raises(LeaseEndedError, match="before the run"):
-            board.power.force_on()
-"""
+IMPORTED = program(__file__, "held_boards_imported")
 
 
 def test_board_that_a_test_file_opened_when_it_was_imported_drives_nothing(run_suite: RunSuite) -> None:
     with SimulatorProcess(boards=2, speed=10) as simulator:
         boards = f"sim@{simulator.management.port}"
 
-        run = run_suite(IMPORTED.format(boards=boards, serials=simulator.serials()), f"--hil-boards={boards}")
+        run = run_suite(
+            IMPORTED.format(boards=repr(boards), serials=simulator.serials()), f"--hil-boards={boards}"
+        )
 
         assert run.results() == {"test_uses_a_board_that_its_file_opened": "passed"}, run.text

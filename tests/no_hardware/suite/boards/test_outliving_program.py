@@ -12,6 +12,7 @@ import pytest
 
 from hil.dutlink.timing import until
 from hil.lab.locks.acquire import acquire
+from tests.support.programs import program
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,22 +24,7 @@ pytest_plugins = "pytester"
 
 LIMIT_S = 60.0
 
-DRIVES = """
-import sys
-from hil.dutlink.board import open_board
-from hil.errors import HilError
-from hil.boards.sources import source_of
-from hil.boards.address import parse_boards
-
-board = open_board(source_of(parse_boards(sys.argv[1], option="")).host(), console=False)
-board.power.force_on()
-print("on", flush=True)
-try:
-    while True:
-        board.power.force_on()
-except HilError as error:
-    open(sys.argv[2], "w").write(type(error).__name__)
-"""
+DRIVES = program(__file__, "outliving_program_drives")
 
 TEST = """
 import os, signal, subprocess, sys
@@ -69,19 +55,7 @@ def test_program_that_outlives_its_run_does_not_switch_the_dut_on(
         assert simulator.management.state(serial)["supply"] is False
 
 
-COMMANDS = """
-import subprocess, sys
-
-HIL = [sys.executable, "-m", "hil.cli.main", "power"]
-BOARDS = ["--boards", {boards!r}]
-
-def test_runs_commands(power):
-    assert subprocess.run([*HIL, "force-on", *BOARDS]).returncode == 0
-    assert power.read().volts >= 0
-    late = 'read line; "$@"; echo $? > ' + {told!r}
-    with open({pipe!r}) as pipe:
-        subprocess.Popen(["sh", "-c", late, "", *HIL, "on", *BOARDS], stdin=pipe, start_new_session=True)
-"""
+COMMANDS = program(__file__, "outliving_program_commands")
 
 
 def test_command_of_a_test_uses_the_board_of_its_run_and_never_after_it(
@@ -91,7 +65,10 @@ def test_command_of_a_test_uses_the_board_of_its_run_and_never_after_it(
     os.mkfifo(pipe)
     descriptor = os.open(pipe, os.O_RDWR)
 
-    run = run_suite(COMMANDS.format(boards=boards, told=str(told), pipe=str(pipe)), f"--hil-boards={boards}")
+    run = run_suite(
+        COMMANDS.format(boards=repr(boards), told=repr(str(told)), pipe=repr(str(pipe))),
+        f"--hil-boards={boards}",
+    )
     os.write(descriptor, b"\n")
 
     assert run.results() == {"test_runs_commands": "passed"}, run.text
@@ -100,28 +77,7 @@ def test_command_of_a_test_uses_the_board_of_its_run_and_never_after_it(
     os.close(descriptor)
 
 
-LATE_COMMANDS = """
-import atexit, subprocess, sys, threading
-import pytest
-
-HIL = [sys.executable, "-m", "hil.cli.main", "power", "on", "--boards", {boards!r}]
-go = threading.Event()
-
-def drive():
-    go.wait()
-    open({told!r}, "w").write(subprocess.run(HIL, capture_output=True, text=True).stderr)
-
-thread = threading.Thread(target=drive, daemon=True)
-
-def test_leaves_a_thread(power):
-    power.on()
-    thread.start()
-
-@atexit.register  # after pytest has ended
-def end():
-    go.set()
-    thread.join()
-"""
+LATE_COMMANDS = program(__file__, "outliving_program_late_commands")
 
 
 def test_command_of_a_thread_that_a_test_left_running_is_refused_after_the_run(
@@ -129,41 +85,14 @@ def test_command_of_a_thread_that_a_test_left_running_is_refused_after_the_run(
 ) -> None:
     boards, told = f"sim@{simulator.management.port}", tmp_path / "told"
 
-    run = run_suite(LATE_COMMANDS.format(boards=boards, told=str(told)), f"--hil-boards={boards}")
+    run = run_suite(LATE_COMMANDS.format(boards=repr(boards), told=repr(str(told))), f"--hil-boards={boards}")
 
     assert run.results() == {"test_leaves_a_thread": "passed"}, run.text
     assert "env -u HIL_LEASE" in told.read_text()
     assert simulator.management.state(serial)["supply"] is False
 
 
-LATE_OPENINGS = """
-import atexit, threading
-import hil
-from hil.boards.address import parse_boards
-from hil.boards.sources import source_of
-from hil.dutlink import board as driver
-
-go = threading.Event()
-
-def drive():
-    go.wait()
-    with open({told!r}, "w") as told:
-        for opener in (hil.open_board, driver.open_board):
-            try:
-                opener(source_of(parse_boards({boards!r})).host(), console=False).power.force_on()
-            except hil.HilError as error:
-                print(type(error).__name__, file=told)
-
-thread = threading.Thread(target=drive, daemon=True)
-
-def test_leaves_a_thread(power):
-    thread.start()
-
-@atexit.register  # after pytest has ended
-def end():
-    go.set()
-    thread.join()
-"""
+LATE_OPENINGS = program(__file__, "outliving_program_late_openings")
 
 
 def test_thread_that_a_test_left_running_opens_no_board_after_the_run(
@@ -171,31 +100,14 @@ def test_thread_that_a_test_left_running_opens_no_board_after_the_run(
 ) -> None:
     boards, told = f"sim@{simulator.management.port}", tmp_path / "told"
 
-    run = run_suite(LATE_OPENINGS.format(boards=boards, told=str(told)), f"--hil-boards={boards}")
+    run = run_suite(LATE_OPENINGS.format(boards=repr(boards), told=repr(str(told))), f"--hil-boards={boards}")
 
     assert run.results() == {"test_leaves_a_thread": "passed"}, run.text
     assert told.read_text().split() == ["NotLeasedError"] * 2
     assert simulator.management.state(serial)["supply"] is False
 
 
-LATER_TEST = """
-import os, subprocess, sys
-import pytest
-
-HIL = [sys.executable, "-m", "hil.cli.main", "power", "on", "--boards", {boards!r}]
-
-def test_uses_the_board(power):
-    assert subprocess.run(HIL).returncode == 0
-
-@pytest.mark.no_hardware
-def test_runs_a_command():
-    refused = subprocess.run(HIL, capture_output=True, text=True)
-    assert (refused.returncode, "env -u HIL_LEASE" in refused.stderr) == (1, True), refused.stderr
-
-@pytest.mark.no_hardware
-def test_runs_a_command_that_acquires_a_lease():
-    assert subprocess.run(["env", "-u", "HIL_LEASE", *HIL]).returncode == 0
-"""
+LATER_TEST = program(__file__, "outliving_program_later_test")
 
 
 def test_command_of_a_later_test_is_refused_until_it_is_started_without_the_token(
@@ -203,54 +115,16 @@ def test_command_of_a_later_test_is_refused_until_it_is_started_without_the_toke
 ) -> None:
     boards = f"sim@{simulator.management.port}"
 
-    run = run_suite(LATER_TEST.format(boards=boards), f"--hil-boards={boards}")
+    run = run_suite(LATER_TEST.format(boards=repr(boards)), f"--hil-boards={boards}")
 
     assert set(run.results().values()) == {"passed"}, run.text
     assert len(run.results()) == 3
     assert simulator.management.state(serial)["supply"] is True
 
 
-STAYS = """
-import sys
-from hil.dutlink.board import open_board
-from hil.errors import HilError
-from hil.boards.sources import source_of
-from hil.boards.address import parse_boards
+STAYS = program(__file__, "outliving_program_stays")
 
-board = open_board(source_of(parse_boards(sys.argv[1], option="")).host(), console=False)
-for line in sys.stdin:
-    try:
-        board.power.force_on()
-        print("on", flush=True)
-    except HilError as error:
-        print(type(error).__name__, flush=True)
-"""
-
-TWO_TESTS = """
-import os, shutil, subprocess, sys
-import pytest
-
-def ask(program):
-    program.stdin.write("\\n")
-    return program.stdout.readline()
-
-@pytest.fixture(scope="module")
-def program(power):
-    arguments = [sys.executable, "-c", {program!r}, {boards!r}]
-    pipe = subprocess.PIPE
-    with subprocess.Popen(arguments, stdin=pipe, stdout=pipe, text=True, bufsize=1) as program:
-        yield program
-
-def test_removes_the_lock_folder(program, power):
-    assert ask(program) == "on\\n"
-    shutil.rmtree(os.environ["HIL_LOCK_DIR"])
-    assert ask(program) == "LeaseEndedError\\n"
-    assert power.read().volts >= 0
-
-def test_goes_on(program, power):
-    assert ask(program) == "on\\n"
-    power.off()
-"""
+TWO_TESTS = program(__file__, "outliving_program_two_tests")
 
 
 def test_program_is_refused_while_the_lock_folder_of_its_run_is_gone(
@@ -258,7 +132,7 @@ def test_program_is_refused_while_the_lock_folder_of_its_run_is_gone(
 ) -> None:
     boards = f"sim@{simulator.management.port}"
 
-    run = run_suite(TWO_TESTS.format(program=STAYS, boards=boards), f"--hil-boards={boards}")
+    run = run_suite(TWO_TESTS.format(program=repr(STAYS), boards=repr(boards)), f"--hil-boards={boards}")
 
     assert run.results() == {"test_removes_the_lock_folder": "passed", "test_goes_on": "passed"}, run.text
     assert simulator.management.state(serial)["supply"] is False

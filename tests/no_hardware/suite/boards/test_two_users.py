@@ -19,6 +19,7 @@ from hil.dutlink.board import open_board
 from hil.dutlink.host import Host
 from hil.sim.backend.backend import simulated_host
 from hil.sim.process import SimulatorProcess
+from tests.support.programs import program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +30,7 @@ REPOSITORY = Path(hil.__file__).parents[1]
 USERS = (60_001, 60_002)
 LIMIT_S = 60.0
 MEETINGS = ("the-second-holds", "the-first-has-waited", "the-second-has-waited")
-# A user who may not write here but may read all, as the interpreter may lie in somebody's home.
+# A user who may not write here but may read all, as the interpreter may lie in a user's home.
 AS_USER = [
     *("setpriv", "--clear-groups", "--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"),
     *("--bounding-set=-all,+dac_read_search,+setpcap", "--no-new-privs"),
@@ -53,21 +54,7 @@ def test_right_after_the_other_run(power):
     power.on()
     meet("the-second-has-waited")
 """
-SECOND = """
-@pytest.mark.hardware(tags="right")
-def test_right(power):
-    power.on()
-    (FOLDER / "the-second-holds").write_text("")
-    meet("the-first-has-waited")
-
-@pytest.mark.hardware(tags="left")
-def test_left(power):
-    power.on()
-
-@pytest.mark.hardware(tags="right")
-def test_right_again(power):
-    power.on()
-"""
+SECOND = program(__file__, "two_users_second")
 
 
 class UsersRun:

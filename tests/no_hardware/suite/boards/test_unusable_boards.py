@@ -19,7 +19,7 @@ from hil.lab.locks.wait_queue import waiting_tickets
 from hil.lab.safe_state.record import BoardRecord, BoardState, read_record, write_record
 from hil.sim.process import SimulatorProcess
 from hil.suite.outcome.exit_status import Status
-from tests.support.programs import running
+from tests.support.programs import program, running
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -55,45 +55,8 @@ def test_any(dutlink, number):
     dutlink.power.read()
     time.sleep(0.2)
 """
-OWN_TESTS = """
-import pytest, time
-
-@pytest.mark.hardware(tags="b")
-@pytest.mark.parametrize("n", range(6))
-def test_b(power, n):
-    power.read()
-    time.sleep(3)
-
-@pytest.mark.hardware(tags="a")
-@pytest.mark.parametrize("n", range(2))
-def test_a(power, n):
-    power.read()
-"""
-ONE_COMES_BACK = """
-import os, time, pytest
-from pathlib import Path
-from hil.lab.safe_state.record import read_record
-from hil.sim.management.client import ManagementClient
-
-def fault(name):
-    with ManagementClient(int(os.environ["INNER_CONTROL"])) as client:
-        client.fault(os.environ["BAD"], name)
-
-@pytest.mark.hardware(tags="a")
-def test_loses_it(power):
-    power.force_on()
-    fault("unplug")
-    power.read()
-
-@pytest.mark.hardware(tags="b")
-def test_goes_on(power):
-    lock = Path(os.environ["HIL_LOCK_DIR"]) / f"hil-board-{os.environ['BAD']}.lock"
-    while "making the board safe" not in (lock.read_text() if lock.exists() else ""):
-        time.sleep(0.05)
-    fault("replug")
-    while read_record(lock.parent, os.environ["BAD"]).state != "safe":
-        time.sleep(0.05)
-"""
+OWN_TESTS = program(__file__, "unusable_boards_own_tests")
+ONE_COMES_BACK = program(__file__, "unusable_boards_one_comes_back")
 HOLD = "import sys; disk = open(sys.argv[1], 'rb'); print('open', flush=True); sys.stdin.read()"
 READS = "def test_1(power): power.read()\ndef test_2(power): power.read()\n"
 

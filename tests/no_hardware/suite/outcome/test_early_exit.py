@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hil.suite.outcome.exit_status import Status
+from tests.support.programs import program
 
 if TYPE_CHECKING:
     from tests.support.suite_run import RunSuite
@@ -93,21 +94,7 @@ def test_pytest_exit_with_status_0_is_green_in_the_last_test(run_suite: RunSuite
 
 @pytest.mark.parametrize("where", ["body", "set-up"])
 def test_test_that_ctrl_c_ends_is_interrupted_in_the_ledger(where: str, run_suite: RunSuite) -> None:
-    source = """
-import os, pytest, signal
-
-def interrupt():
-    os.kill(os.getpid(), signal.SIGINT)
-
-@pytest.fixture
-def set_up(power):
-    if WHERE == "set-up":
-        interrupt()
-
-def test_1(power, set_up):
-    interrupt()
-def test_2(power): pass
-"""
+    source = program(__file__, "early_exit_interrupts")
 
     inner = run_suite(source.replace("WHERE", repr(where)), "--hil-boards=sim:1")
 
@@ -235,20 +222,7 @@ def test_worker_that_ends_after_its_last_test_leaves_no_green_run(
 
 @pytest.mark.parametrize("where", ["body", "tear-down"])
 def test_os_exit_in_a_worker_fails_its_test_in_the_ledger_too(run_suite: RunSuite, where: str) -> None:
-    source = """
-import os, pytest
-
-@pytest.fixture
-def ends(power):
-    yield
-    os._exit(0)
-
-def test_1(power): power.read()
-def test_2(power, ends):
-    power.read()
-    if WHERE == "body":
-        os._exit(0)
-"""
+    source = program(__file__, "early_exit_os_exit")
 
     inner = run_suite(source.replace("WHERE", repr(where)), "--hil-boards=sim:1", "-n1")
 

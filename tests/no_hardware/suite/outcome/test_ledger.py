@@ -10,6 +10,7 @@ from hil.history.analysis import analyze
 from hil.history.store import History
 from hil.history.window import Window
 from hil.suite.outcome.exit_status import Status
+from tests.support.programs import program
 
 if TYPE_CHECKING:
     from tests.support.suite_run import InnerRun, RunSuite
@@ -28,20 +29,25 @@ def test_mixed(power): power.read()
 def test_plain(): pass
 """
 PASSES_WITHOUT = "import pytest\n@pytest.mark.hardware\ndef test_passes(): pass"
-_runs: dict[tuple[str, ...], InnerRun] = {}
 ALONE_AND_IN_TWO = pytest.mark.parametrize(
     "workers", ["-n0", pytest.param("-n2", marks=pytest.mark.thorough)]
 )
 
 
+@pytest.fixture(scope="module")
+def runs() -> dict[tuple[str, ...], InnerRun]:
+    """The runs of this module so far, by what was different in them."""
+    return {}
+
+
 @pytest.fixture
-def run_four(run_suite: RunSuite) -> RunSuite:
+def run_four(run_suite: RunSuite, runs: dict[tuple[str, ...], InnerRun]) -> RunSuite:
     """Runs the four tests above, once for each way to run them, and remembers."""
 
     def run_once(*arguments: str) -> InnerRun:
-        if arguments not in _runs:
-            _runs[arguments] = run_suite(TWO_OF_EACH, *arguments)
-        return _runs[arguments]
+        if arguments not in runs:
+            runs[arguments] = run_suite(TWO_OF_EACH, *arguments)
+        return runs[arguments]
 
     return run_once
 
@@ -151,20 +157,7 @@ def test_a_test_skipped_by_its_author_gets_no_board(run_suite: RunSuite) -> None
     assert "NO HARDWARE TEST RAN: 1 planned, 1 skipped" in inner.text
 
 
-OWN_SKIPS = """
-import pytest
-
-def test_body(power):
-    power.read()
-    pytest.skip("not \\n today")
-@pytest.mark.skip(reason="later")
-def test_mark(power): pass
-@pytest.mark.skipif(True, reason="later")
-def test_condition(power): pass
-@pytest.mark.parametrize("x", [])
-def test_empty(power, x): pass
-def test_reads(power): power.read()
-"""
+OWN_SKIPS = program(__file__, "ledger_own_skips")
 
 
 @ALONE_AND_IN_TWO

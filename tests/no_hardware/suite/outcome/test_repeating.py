@@ -10,6 +10,7 @@ import pytest
 from hil.history.models import AttemptOutcome
 from hil.history.store import History
 from hil.suite.outcome.exit_status import Status
+from tests.support.programs import program
 
 if TYPE_CHECKING:
     from tests.support.suite_run import RunSuite
@@ -35,60 +36,8 @@ def test_flaky(power):
     assert not first("flaky"), "only at first"
 """
 )
-COLD = (
-    FIRST
-    + """
-import time
-
-@pytest.fixture(scope="session")
-def booted(power):
-    power.on()
-    with open("boots", "a") as boots:
-        boots.write("boot ")
-    yield power
-    with open("boots", "a") as boots:
-        boots.write("end ")
-
-def test_1_uses_it(booted): pass
-def test_2_fails_once(booted):
-    if first("cold"):
-        time.sleep(2)
-        open("warm", "w").write(str(booted.read().amps))
-        assert False
-    assert booted.read().amps is not None
-def test_3_uses_it_again(booted): pass
-"""
-)
-SEVERAL = (
-    FIRST
-    + """
-@pytest.fixture(scope="module")
-def fails_once(power):
-    assert not first("fixture")
-
-def test_in_setup(fails_once): pass
-def test_always(power): assert False, "at every attempt"
-def test_subtests_always(power, subtests):
-    with subtests.test("one"):
-        assert False, "in both attempts"
-def test_subtests(power, subtests):
-    with subtests.test("one"):
-        assert not first("subtest")
-    with subtests.test("two"):
-        pass
-def test_skips_then(power):
-    if first("skips"): assert False, "before the skip"
-    pytest.skip("no more")
-@pytest.mark.xfail(strict=True)
-def test_expected(power): assert False
-@pytest.fixture
-def ends_badly(power):
-    yield
-    assert False, "at its end"
-def test_teardown(ends_badly): pass
-def test_flaky_and_ends_badly(ends_badly): assert not first("both")
-"""
-)
+COLD = FIRST + program(__file__, "repeating_cold")
+SEVERAL = FIRST + program(__file__, "repeating_several")
 BOTH_WAYS = pytest.mark.parametrize("workers", ["-n0", "-n2"])
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from hil.dutlink.usb.request_log import RequestsSince, count_request, request_count, uncounted
 from hil.suite.outcome.exit_status import Status
+from tests.support.programs import program
 
 if TYPE_CHECKING:
     from hil.sim.process import SimulatorProcess
@@ -18,20 +19,7 @@ if TYPE_CHECKING:
 
 pytest_plugins = "pytester"
 
-NEVER = """
-import pytest
-
-@pytest.fixture
-def fake(dutlink):
-    return object()
-
-@pytest.mark.hardware
-def test_marked(): pass
-def test_with_a_fake(fake): assert fake
-@pytest.mark.parametrize("dutlink", ["a fake"])
-def test_parameter(dutlink): assert dutlink
-def test_serial(dutlink): assert dutlink.serial
-"""
+NEVER = program(__file__, "request_counter_never")
 OTHERS_ASK = {
     "fixture of that name in another module": """
 import pytest
@@ -41,30 +29,7 @@ def booted(): return 1
 @pytest.mark.hardware
 def test_last(booted): assert booted
 """,
-    "thread of an earlier test": """
-import pytest, threading
-
-STOP = threading.Event()
-
-def test_first(dutlink):
-    asked = threading.Event()
-    def ask():
-        while not STOP.wait(0.01):
-            dutlink.power.read()
-            asked.set()
-    thread = threading.Thread(target=ask, daemon=True)
-    thread.start()
-    asked.wait()
-    test_first.asked = asked
-@pytest.mark.hardware
-def test_last():
-    test_first.asked.clear()
-    test_first.asked.wait()
-    test_first.asked.clear()
-    test_first.asked.wait()
-@pytest.mark.no_hardware
-def test_stops(): STOP.set()
-""",
+    "thread of an earlier test": program(__file__, "request_counter_thread"),
 }
 BOOTS = """
 import pytest
@@ -73,42 +38,8 @@ import pytest
 def booted(dutlink): return dutlink.power.read()
 def test_first(booted): assert booted
 """
-EXECUTOR = """
-import concurrent.futures, pytest
-
-POOL = concurrent.futures.ThreadPoolExecutor(1)
-
-@pytest.fixture(scope="session")
-def measured(power): return power.read()
-def test_1(power): POOL.submit(power.read).result()
-def test_2(power): POOL.submit(power.read).result()
-class TestExtended:
-    @pytest.fixture
-    def measured(self, measured): return measured
-    def test_3(self, measured): assert measured
-    def test_4(self, measured): assert measured
-"""
-ASKS = """
-import pytest
-
-@pytest.fixture(scope="module")
-def measured(power):
-    return power.read()
-
-def test_request(power): power.read()
-def test_fixture(measured): assert measured
-def test_fixture_again(measured): assert measured
-def test_console(console): console.unread()
-@pytest.mark.hardware(observes_only=True)
-def test_observes(measured): assert measured
-@pytest.mark.hardware
-def test_opens_it_itself(request):
-    from hil.dutlink.board import open_board
-    board = request.getfixturevalue("dutlink")
-    with open_board(board.host, board.serial, console=False) as again: again.power.read()
-@pytest.mark.xfail
-def test_expected(dutlink): assert False
-"""
+EXECUTOR = program(__file__, "request_counter_executor")
+ASKS = program(__file__, "request_counter_asks")
 
 
 def test_times_asked_counts_each_board_separately() -> None:
@@ -205,26 +136,7 @@ def test_tests_that_ask_in_any_way_pass(run_suite: RunSuite) -> None:
     assert "hardware: 7 planned, 7 ran, 0 failed, 0 skipped" in inner.text
 
 
-CATCHES = """
-import os
-from contextlib import suppress
-from hil.sim.management.client import ManagementClient
-
-def refuse(dutlink):
-    ManagementClient(int(os.environ["INNER_CONTROL"])).fault(dutlink.serial, "stall")
-
-def test_catches(dutlink):
-    refuse(dutlink)
-    with suppress(Exception): dutlink.power.read()
-    dutlink.power.read()
-
-def test_after_it(dutlink):
-    dutlink.power.read()
-
-def test_fails(dutlink):
-    refuse(dutlink)
-    dutlink.power.read()
-"""
+CATCHES = program(__file__, "request_counter_catches")
 
 
 @pytest.mark.thorough
@@ -245,41 +157,7 @@ def test_error_of_the_board_that_a_passing_test_caught_is_told_in_ledger_and_jun
     assert Path("inner.xml").read_text(encoding="utf-8").count('name="hil_caught"') == 1
 
 
-CAUGHT_BY_FIXTURES = """
-import os, pytest, usb.core
-from contextlib import suppress
-from hil.sim.management.client import ManagementClient
-
-def fault(dutlink, name):
-    ManagementClient(int(os.environ["INNER_CONTROL"])).fault(dutlink.serial, name)
-
-@pytest.fixture(scope="session")
-def warm(dutlink):
-    fault(dutlink, "stall")
-    with suppress(Exception): dutlink.power.read()
-    return dutlink.power
-
-@pytest.fixture
-def cools(dutlink):
-    yield dutlink.power
-    fault(dutlink, "stall")
-    with suppress(Exception): dutlink.power.off()
-
-def test_warm(warm): warm.read()
-def test_warm_again(warm): warm.read()
-def test_other(power): power.read()
-def test_cools(cools): cools.read()
-def test_after_it(power): power.read()
-def test_raw(dutlink):
-    dutlink.power.read()
-    device = usb.core.find(backend=dutlink.host.backend(), serial_number=dutlink.serial)
-    fault(dutlink, "stall")
-    with suppress(usb.core.USBError): device.ctrl_transfer(0xC1, 2, 0, 0, 64)
-def test_unplugged(dutlink, console):
-    dutlink.power.read()
-    fault(dutlink, "unplug")
-    with suppress(OSError): console.tty.path.open("rb")
-"""
+CAUGHT_BY_FIXTURES = program(__file__, "request_counter_caught_by_fixtures")
 
 
 @pytest.mark.thorough

@@ -1,4 +1,4 @@
-"""Attempts of one test, whoever runs it again: no skip undoes a failure, and each is judged by itself."""
+"""Attempts of one test, by any plugin that runs it again: no skip undoes a failure; each is judged alone."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from hil.evidence.run_folder import EvidenceFolder
 from hil.history.models import AttemptOutcome
 from hil.history.store import History
 from hil.suite.outcome.exit_status import Status
+from tests.support.programs import program
 
 if TYPE_CHECKING:
     from hil.sim.process import SimulatorProcess
@@ -40,23 +41,7 @@ def test_it(power):
     power.read()
 """
 )
-LOSES_THEN_FAILS_AS_EXPECTED = (
-    HEAD
-    + """
-@pytest.fixture(autouse=True)
-def comes_back():
-    yield
-    fault(None)
-
-@pytest.mark.xfail(raises=AssertionError, reason="known")
-def test_it(power):
-    ATTEMPTS.append(1)
-    if len(ATTEMPTS) == 1:
-        fault("hang")
-        power.read()
-    assert False
-"""
-)
+LOSES_THEN_FAILS_AS_EXPECTED = HEAD + program(__file__, "reruns_loses_then_fails_as_expected")
 PRINTS = (
     HEAD
     + """

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hil.suite.outcome.exit_status import Status
+from tests.support.programs import program
 
 if TYPE_CHECKING:
     from tests.support.suite_run import RunSuite
@@ -14,30 +15,7 @@ if TYPE_CHECKING:
 pytest_plugins = "pytester"
 pytestmark = pytest.mark.thorough  # processes
 
-SUITE = """
-import os, pytest
-
-def fork_and_wait():
-    pid = os.fork()
-    if pid:
-        os.waitpid(pid, 0)
-    return pid == 0
-
-@pytest.fixture
-def forks(power):
-    in_child = {in_set_up} and fork_and_wait()
-    yield
-    if {in_tear_down}:
-        fork_and_wait()
-
-def test_1(power, forks):
-    power.read()
-    if {in_body} and fork_and_wait():
-        {then}
-
-def test_2(power):
-    power.read()
-"""
+SUITE = program(__file__, "returning_child_suite")
 WHERE = ("in_set_up", "in_body", "in_tear_down")
 
 
@@ -90,25 +68,7 @@ def test_child_that_raises_less_than_the_one_before_is_told_alone(run_suite: Run
     assert "with OSError: brief; it was ended" in inner.outcomes["test_1"].message, inner.text
 
 
-BOXING = """
-import os, pickle
-from pathlib import Path
-import pytest
-from _pytest.runner import runtestprotocol
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtest_protocol(item):
-    told = Path("told")
-    told.unlink(missing_ok=True)
-    pid = os.fork()
-    if not pid:
-        told.write_bytes(pickle.dumps(runtestprotocol(item, log=False)))
-        os._exit(0)
-    os.waitpid(pid, 0)
-    for report in pickle.loads(told.read_bytes()):
-        item.ihook.pytest_runtest_logreport(report=report)
-    return True
-"""
+BOXING = program(__file__, "returning_child_boxing")
 
 
 def test_each_test_of_pytest_forked_runs_in_a_child(run_suite: RunSuite, pytester: pytest.Pytester) -> None:

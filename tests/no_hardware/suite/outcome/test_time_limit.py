@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.programs import program
+
 if TYPE_CHECKING:
     from hil.sim.process import SimulatorProcess
     from tests.support.suite_run import RunSuite
@@ -13,29 +15,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.thorough  # runs of the suite
 pytest_plugins = "pytester"
 
-HEAD = """
-import os, time, unittest
-import pytest
-from hil.sim.management.client import ManagementClient
-
-def hang():
-    time.sleep(60)
-
-@pytest.fixture
-def hangs(dutlink):
-    yield dutlink
-    hang()
-
-@pytest.fixture
-def hangs_too(dutlink):
-    yield dutlink
-    hang()
-
-@pytest.fixture(scope="session")
-def hangs_late(dutlink):
-    yield dutlink
-    hang()
-"""
+HEAD = program(__file__, "time_limit_head")
 SITUATIONS = {
     "body failed": "def test_1(hangs): assert False",
     "set-up failed": """
@@ -93,29 +73,7 @@ XFAIL = """
 @pytest.mark.xfail
 def test_1(hangs): hang()
 """
-BLINKS = """
-from hil.boards.address import parse_boards
-from hil.boards.sources import source_of
-from hil.dutlink.discovery import probe
-from hil.errors import Verdict
-
-class Between:
-    def __init__(self, serial):
-        self.serial = serial
-
-    def pytest_runtest_logfinish(self):
-        port = os.environ["INNER_CONTROL"]
-        host = source_of(parse_boards("sim@" + port)).host()
-        simulator = ManagementClient(int(port))
-        simulator.fault(self.serial, "unplug")
-        simulator.clear(self.serial)
-        while probe(host, self.serial, 1.0).verdict is not Verdict.PRESENT:
-            pass
-
-def test_1(hangs_late, request):
-    request.config.pluginmanager.register(Between(hangs_late.serial))
-def test_2(dutlink): dutlink.power.read()
-"""
+BLINKS = program(__file__, "time_limit_blinks")
 SLOW = """
 @pytest.fixture
 def slow(dutlink):
@@ -211,25 +169,7 @@ def test_limit_stays_off_in_tear_downs_where_it_was_asked_to(
     assert (pytester.path / "ended").exists(), inner.text
 
 
-OTHER_BOARD_LEARNS = """
-import fcntl, threading
-
-@pytest.fixture
-def waits(dutlink):
-    dutlink.storage.off()  # ends its own turn
-    held = os.open(dutlink.storage._dev, os.O_RDONLY)  # another open file: another process to the kernel
-    fcntl.flock(held, fcntl.LOCK_EX)
-    threading.Timer(12.0, os.close, (held,)).start()
-    dutlink.storage.host()
-    return dutlink
-
-def test_1(waits): pass
-
-def test_2(waits): hang()
-
-@pytest.mark.timeout(60)
-def test_3(dutlink): dutlink.power.read()
-"""
+OTHER_BOARD_LEARNS = program(__file__, "time_limit_other_board_learns")
 
 
 @pytest.mark.parametrize("more", [(), ("-n1",)], ids=["plain", "xdist"])
@@ -253,21 +193,7 @@ def test_limit_by_thread_goes_on_after_the_wait_for_the_turn_of_another_board(ru
     assert "test_3 PASSED" not in inner.text
 
 
-STRUCK = """
-import signal
-from hil.dutlink.timing import outer_limit
-
-def test_1(dutlink):
-    signal.setitimer(signal.ITIMER_REAL, 1.5, 60)  # after the limit, then in a minute
-    try:
-        hang()
-    finally:
-        cut_s = outer_limit.cut(100)
-        with outer_limit.suspended():
-            pass
-        left_s, _ = signal.getitimer(signal.ITIMER_REAL)
-        print(f"left: {cut_s > 10} {left_s > 10}")
-"""
+STRUCK = program(__file__, "time_limit_struck")
 
 
 def test_limit_that_has_fired_leaves_a_whole_interval_for_the_tear_down(run_suite: RunSuite) -> None:

@@ -1,4 +1,4 @@
-"""no_hardware tests cannot reach the system's USB, and nobody else notices."""
+"""Tests marked no_hardware cannot reach the system's USB; no other test is affected."""
 
 from __future__ import annotations
 

@@ -12,6 +12,7 @@ from hil.history.store import History
 from hil.lab.locks.acquire import acquire
 from hil.sim.process import SimulatorProcess
 from hil.suite.outcome.exit_status import Status
+from tests.support.programs import program
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,55 +33,9 @@ import pytest
 def test_mixed(power):
     power.read()
 """
-LOSES = """
-import os, pytest, usb.core
-from hil.sim.management.client import ManagementClient
-
-def fault(name, **arguments):
-    with ManagementClient(int(os.environ["INNER_CONTROL"])) as client:
-        client.fault(os.environ["INNER_SERIAL"], name, **arguments)
-
-def test_1_loses_the_board(power):
-    fault({fault})
-    power.read()
-
-def test_2_comes_later(power):
-    power.read()
-
-def test_3_comes_later_still(power):
-    power.read()
-"""
-LOSES_AT_THE_END = """
-import os, pytest
-from hil.sim.management.client import ManagementClient
-
-@pytest.fixture(scope="function")
-def switched_off_afterwards(power):
-    yield
-    with ManagementClient(int(os.environ["INNER_CONTROL"])) as client:
-        client.fault(os.environ["INNER_SERIAL"], "unplug")
-    power.force_off()
-
-def test_passes(switched_off_afterwards, power):
-    power.read()
-"""
-ENDS_IN_A_TEAR_DOWN = """
-import os, pytest, sys
-from hil.sim.management.client import ManagementClient
-
-@pytest.fixture(scope="session")
-def rig(dutlink):
-    yield dutlink
-    sys.exit(3)
-
-def test_1(rig): rig.power.on()
-def test_2():
-    with ManagementClient(int(os.environ["INNER_CONTROL"])) as client:
-        client.fault(os.environ["INNER_SERIAL"], "unplug")
-        client.fault(os.environ["INNER_SERIAL"], "replug")
-def test_3(rig): rig.power.read()
-def test_4(): pass
-"""
+LOSES = program(__file__, "verdict_rows_loses")
+LOSES_AT_THE_END = program(__file__, "verdict_rows_loses_at_the_end")
+ENDS_IN_A_TEAR_DOWN = program(__file__, "verdict_rows_ends_in_a_tear_down")
 MISSES_A_FILE = """
 import os
 from hil.sim.management.client import ManagementClient
@@ -91,22 +46,7 @@ def test_misses_a_file(power):
     power.read()
     open("/no/such/data")
 """
-FAILS_IN_PART = """
-import os, pytest
-from hil.sim.management.client import ManagementClient
-
-def unplug():
-    with ManagementClient(int(os.environ["INNER_CONTROL"])) as client:
-        client.fault(os.environ["INNER_SERIAL"], "unplug")
-
-@pytest.fixture
-def off_afterwards(power):
-    yield power
-    power.force_off()
-
-def test_1(subtests, off_afterwards, power):
-    {body}
-"""
+FAILS_IN_PART = program(__file__, "verdict_rows_fails_in_part")
 PARTS = {
     "subtest, body": """
     with subtests.test("a"):
@@ -131,33 +71,7 @@ PARTS = {
     assert power is None
 """,
 }
-FAILS_AND_LOSES = """
-import contextlib, os, pytest
-from hil.sim.management.client import ManagementClient
-
-def unplug():
-    with ManagementClient(int(os.environ["INNER_CONTROL"])) as client:
-        client.fault(os.environ["INNER_SERIAL"], "unplug")
-
-class Off:
-    def __init__(self, power):
-        self.power = power
-    def __enter__(self):
-        return self.power
-    def __exit__(self, *error):
-        self.power.force_off()
-
-@contextlib.contextmanager
-def off(power):
-    try:
-        yield power
-    finally:
-        power.force_off()
-
-def test_1(power, request):
-    power.on()
-    {body}
-"""
+FAILS_AND_LOSES = program(__file__, "verdict_rows_fails_and_loses")
 FAILING_BODIES = {
     "finally": """
     try:
@@ -216,19 +130,7 @@ def test_comes_later(dutlink):
 """
 LATER = """def test_2_comes_later(power):
     power.read()"""
-ENDS_THE_SIMULATOR = """
-import os
-from hil.sim.management.client import ManagementClient
-
-def test_1_ends_it(power):
-    with ManagementClient(int(os.environ["INNER_CONTROL"])) as client:
-        client.quit()
-    while True:
-        power.read()
-
-def test_2_comes_later(power):
-    power.read()
-"""
+ENDS_THE_SIMULATOR = program(__file__, "verdict_rows_ends_the_simulator")
 HELD_ELSEWHERE = "elsewhere.py::test_long"
 
 RunOnSimulator: TypeAlias = "Callable[..., InnerRun]"
@@ -281,19 +183,29 @@ FAULTS = {
     "deny": "USB not available: ",
     "hang": "DUTLink lost: ",
 }
-_runs: dict[tuple[str, ...], InnerRun] = {}
+
+
+@pytest.fixture(scope="module")
+def runs() -> dict[tuple[str, ...], InnerRun]:
+    """The runs of this module so far, by what was different in them."""
+    return {}
 
 
 @pytest.fixture
-def run_with_fault(run: RunOnSimulator, simulator: SimulatorProcess, serial: str) -> RunOnSimulator:
+def run_with_fault(
+    run: RunOnSimulator,
+    simulator: SimulatorProcess,
+    serial: str,
+    runs: dict[tuple[str, ...], InnerRun],
+) -> RunOnSimulator:
     """Runs a hardware and a mixed test with a fault, once for each way to run them, and remembers."""
 
     def run_once(fault: str, *arguments: str) -> InnerRun:
         key = (fault, *arguments)
-        if key not in _runs:
+        if key not in runs:
             simulator.management.fault(serial, fault)
-            _runs[key] = run(MIXED + READS, *arguments)
-        return _runs[key]
+            runs[key] = run(MIXED + READS, *arguments)
+        return runs[key]
 
     return run_once
 
@@ -436,26 +348,7 @@ def test_lost_board_is_called_lost_where_its_test_skips_itself(
     assert ("DUTLink lost" in outcome.message, outcome.properties["hil_verdict"]) == (True, "lost")
 
 
-LOST_AND_EXCUSED = """
-import os, pytest, unittest, usb.core
-from hil.sim.management.client import ManagementClient
-
-def fault(name):
-    with ManagementClient(int(os.environ["INNER_CONTROL"])) as client:
-        client.fault(os.environ["INNER_SERIAL"], name)
-
-def lose(power):
-    fault("unplug")
-    power.on()
-
-class OnBoard(unittest.TestCase):
-    @pytest.fixture(autouse=True)
-    def take_board(self, power):
-        self.power = power
-
-def test_0_reads(power):
-    power.read()
-"""
+LOST_AND_EXCUSED = program(__file__, "verdict_rows_lost_and_excused")
 EXCUSES = {
     "pytest.xfail": """
 def test_1(power):
@@ -502,19 +395,7 @@ class TestCase(OnBoard):
     def test_1(self):
         lose(self.power)
 """,
-    "skip after a lost console": """
-def test_1(power, console):
-    console.open()
-    skip = False
-    try:
-        with ManagementClient(int(os.environ["INNER_CONTROL"])) as client:
-            client.fault(os.environ["INNER_SERIAL"], "unplug")
-        console.expect("login:")
-    except Exception:
-        skip = True
-    if skip:
-        pytest.skip("flaky")
-""",
+    "skip after a lost console": program(__file__, "verdict_rows_skip_after_a_lost_console"),
     "skip after the except": """
 def test_1(power):
     skip = False
@@ -525,37 +406,8 @@ def test_1(power):
     if skip:
         pytest.skip("flaky")
 """,
-    "skip in a fixture after the except": """
-@pytest.fixture
-def on(power):
-    skip = False
-    try:
-        lose(power)
-    except Exception:
-        skip = True
-    if skip:
-        pytest.skip("flaky")
-
-def test_1(on):
-    pass
-""",
-    "skip in a fixture after the except, once more": """
-@pytest.fixture(scope="session")
-def on(power):
-    skip = False
-    try:
-        lose(power)
-    except Exception:
-        skip = True
-    if skip:
-        pytest.skip("flaky")
-
-def test_0(on):
-    pass
-
-def test_1(on):
-    pass
-""",
+    "skip in a fixture after the except": program(__file__, "verdict_rows_skip_in_a_fixture"),
+    "skip in a fixture after the except, once more": program(__file__, "verdict_rows_skip_once_more"),
     "skip after an error of pyusb": """
 def test_1(dutlink):
     device = usb.core.find(backend=dutlink.host.backend(), serial_number=dutlink.serial)

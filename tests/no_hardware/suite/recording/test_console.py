@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.support.programs import program
+
 if TYPE_CHECKING:
     from hil.sim.process import SimulatorProcess
     from tests.support.suite_run import InnerRun, RunSuite
@@ -26,63 +28,7 @@ def say(console, data):
     console.transcript.append(data)
     console._connection._port.stream.feed(data)
 """
-TROUBLE = """
-def test_panics(console): say(console, PANIC)
-
-def test_comes_behind_it(console): say(console, b"all is well\\n")
-
-def test_fails_by_itself(console):
-    say(console, PANIC)
-    assert 0, "of its own"
-
-@pytest.mark.xfail(strict=True)
-def test_panics_as_is_known(console): say(console, PANIC)
-
-@pytest.mark.xfail(strict=True)
-def test_fails_and_panics_as_is_known(console):
-    say(console, PANIC)
-    assert 0
-
-@pytest.mark.expects_on_console("PANIC")
-def test_says_by_marker(console): say(console, PANIC)
-
-@pytest.mark.expects_on_console("oops")
-def test_says_another_word(console): say(console, PANIC)
-
-def test_says_by_waiting_for_it(console):
-    say(console, b"# " + PANIC)
-    console.expect("Kernel panic", timeout_s=5)
-
-def test_waits_for_what_comes_later(console):
-    say(console, PANIC + b"login: ")
-    console.expect(".*login: ", timeout_s=5)
-
-def test_says_by_a_block(console):
-    with console.allow_errors("panic"):
-        say(console, PANIC)
-
-def test_panics_behind_its_block(console):
-    with console.allow_errors("panic"):
-        pass
-    say(console, PANIC)
-
-def test_split_and_coloured(console):
-    for piece in (b"Kernel \\x1b[3", b"1mpa\\r", b"nic"): say(console, piece)
-
-@pytest.fixture
-def panics_at_the_end(console):
-    yield
-    say(console, PANIC)
-
-def test_fine_until_its_tear_down(panics_at_the_end): pass
-
-@pytest.fixture
-def panics_at_the_begin(console): say(console, PANIC)
-
-def test_panicked_in_its_set_up(panics_at_the_begin): pass
-
-def test_uses_no_board(): pass
-"""
+TROUBLE = program(__file__, "console_trouble")
 
 
 def outcomes(run: InnerRun) -> dict[str, str]:
@@ -194,33 +140,7 @@ def test_a_failure_shows_the_last_lines_and_junit_has_them(
     assert f"[[ATTACHMENT|{kept[1]}]]" in (out.text or "")
 
 
-EVIL = r"""
-EVIL = b"\x1b]0;evil\x07\x1b[2Jsaid \x00 \xe2\x80\xae\r\n"
-
-def test_prints(console):
-    say(console, EVIL)
-    print(console.transcript.text)
-    assert not console
-
-def test_raises(console):
-    say(console, EVIL)
-    raise RuntimeError(console.transcript.text)
-
-def test_fails_in_a_chain(console):
-    say(console, EVIL)
-    try:
-        raise KeyError(1)
-    except KeyError as error:
-        raise OSError(console.transcript.text) from error
-
-def test_fails_with_its_words(console):
-    say(console, EVIL)
-    pytest.fail(console.transcript.text)
-
-def test_skips_with_its_words(console):
-    say(console, EVIL)
-    pytest.skip(console.transcript.text)
-"""
+EVIL = program(__file__, "console_evil")
 
 
 def test_what_tests_print_and_raise_of_a_dut_is_safe_in_terminal_junit_and_folder(

@@ -1,4 +1,4 @@
-"""What a run does about a console that cannot be used, goes away, or is left behind by somebody who died."""
+"""What a run does about a console that cannot be used, goes away, or was left open by a process that died."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hil.dutlink.board import open_board
+from tests.support.programs import program
 
 if TYPE_CHECKING:
     from hil.dutlink.host import Host
@@ -20,23 +21,7 @@ from hil.boards.sources import simulated_host
 
 pytest_plugins = ["pytester"]
 pytestmark = pytest.mark.thorough  # runs of the suite
-OWN_TTY = """
-import fcntl, os, tty
-from pathlib import Path
-import pytest
-
-NODE = Path("node")
-
-def plug_in():
-    '''A console of the DUT's own, by the node that the lab file names.'''
-    master, slave = os.openpty()
-    tty.setraw(slave)
-    path = os.ttyname(slave)
-    os.close(slave)
-    NODE.unlink(missing_ok=True)
-    NODE.symlink_to(path)
-    return master
-"""
+OWN_TTY = program(__file__, "console_situations_own_tty")
 USES_AND_DOES_NOT = """
 def test_without_a_console(power): power.force_off()
 def test_with_a_console(console): console.expect("x", timeout_s=1)
@@ -85,20 +70,7 @@ fcntl.flock(somebody, fcntl.LOCK_EX)
 def test_a_tty_that_goes_away_and_comes_back_fails_one_test_and_not_the_next(
     with_own_tty: RunSuite, pytester: pytest.Pytester
 ) -> None:
-    goes_away = """
-masters = [plug_in()]
-
-def test_one(console):
-    os.write(masters[0], b"of one\\n")
-    console.expect("of one", timeout_s=10)
-    os.close(masters.pop())
-    masters.append(plug_in())
-    console.expect("never", timeout_s=10)
-
-def test_two(console):
-    os.write(masters[0], b"of two\\n")
-    console.expect("of two", timeout_s=10)
-"""
+    goes_away = program(__file__, "console_situations_goes_away")
     inner = with_own_tty(goes_away)
 
     assert inner.results() == {"test_one": "failed", "test_two": "passed"}
@@ -109,22 +81,7 @@ def test_two(console):
 
 
 def test_bytes_come_to_a_test_only_while_it_runs(with_own_tty: RunSuite, pytester: pytest.Pytester) -> None:
-    between = """
-masters = [plug_in()]
-
-@pytest.fixture
-def leaves_something(console):
-    yield
-    os.write(masters[0], b"of one's tear-down\\n")
-    console.expect("down", timeout_s=10)
-    os.write(masters[0], b"unread by one\\n")
-
-def test_one(leaves_something): pass
-
-def test_two(console):
-    os.write(masters[0], b"of two\\n")
-    assert console.expect("by one|of two", timeout_s=10).text() == "of two"
-"""
+    between = program(__file__, "console_situations_between")
     assert with_own_tty(between).results() == {"test_one": "passed", "test_two": "passed"}
 
     folder = pytester.path / "report" / "console"
@@ -200,23 +157,7 @@ def test_a_test_that_leaves_the_board_in_its_shell_does_not_deafen_the_next(run_
     assert set(inner.results().values()) == {"passed"}
 
 
-BLIND = """
-import pytest
-
-@pytest.fixture
-def slow_on(dutlink):
-    dutlink.settings.write(power_on="p1,w15")
-    yield
-    dutlink.settings.write(power_on="")
-
-def test_blind(slow_on, power, console):
-    power.on()
-    begins, ends = console.transcript.marks[-2:]
-    assert ("blind for 1.5 s" in begins.text, ends.text) == (True, "power on is done")
-    assert begins.position == ends.position  # what the DUT said in its first second is lost
-    console.sendline()
-    console.expect("boot ROM", timeout_s=20)
-"""
+BLIND = program(__file__, "console_situations_blind")
 
 
 def test_while_a_sequence_runs_no_byte_comes_and_the_transcript_says_so(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.flooding_tty import FloodingTty
+from tests.support.programs import program
 
 if TYPE_CHECKING:
     from hil.sim.process import SimulatorProcess
@@ -16,22 +17,7 @@ if TYPE_CHECKING:
 pytest_plugins = ["pytester"]
 pytestmark = pytest.mark.thorough  # runs of the suite, and a flood takes both cores
 
-FLOODS = """
-from pathlib import Path
-
-import pytest
-from hil.dutlink.timing import until
-from hil.evidence import console_files as console_record; from hil.evidence import console_recorder
-
-console_record.RUN_BYTES, console_recorder.TEST_BYTES = 48 << 20, 16 << 20
-
-@pytest.mark.parametrize("number", range(3))
-def test_floods(console, number):
-    begin = console.transcript.position
-    assert until(lambda: console.transcript.position - begin > 40 << 20, 60)
-    status = Path("/proc/self/status").read_text()
-    Path("most").write_text(next(line.split()[1] for line in status.splitlines() if "VmHWM" in line))
-"""
+FLOODS = program(__file__, "flooded_evidence_floods")
 MOST_BYTES = (
     320 << 20
 )  # 64 MiB may wait for the disk, 32 MiB are the transcript's; a run has some 90 by itself

@@ -16,6 +16,7 @@ import hil
 from hil.dutlink.timing import until
 from hil.evidence.run_folder import EvidenceFolder
 from hil.sim.process import SimulatorProcess
+from tests.support.programs import program
 
 if TYPE_CHECKING:
     from hil.evidence.records import RecordedTest
@@ -23,21 +24,7 @@ if TYPE_CHECKING:
 
 pytest_plugins = ["pytester"]
 pytestmark = pytest.mark.thorough  # runs of the suite
-SUITE = """
-import os, pathlib, pytest, time
-def test_on(power): power.force_on()
-def test_fails(power, storage):
-    storage.host()
-    assert power.read().amps > 7, "too little"
-def test_skips(power): pytest.skip("not today")
-@pytest.mark.no_hardware
-def test_plain(): print("said aloud")
-@pytest.mark.no_hardware
-@pytest.mark.flaky(reruns=1)
-def test_second_time():
-    seen = pathlib.Path("seen")
-    assert seen.exists() or seen.write_text("")
-"""
+SUITE = program(__file__, "recorders_suite")
 
 
 def kept(folder: Path) -> dict[str, RecordedTest]:

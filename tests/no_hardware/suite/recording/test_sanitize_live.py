@@ -6,26 +6,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.programs import program
+
 if TYPE_CHECKING:
     from tests.support.suite_run import RunSuite
 
 pytestmark = pytest.mark.thorough  # processes
 pytest_plugins = "pytester"
 
-SAID = r"""
-import logging, warnings
-SAID = "##vso[task.complete result=Succeeded]\n::error::q\x1b]0;t\x07\n"
-
-def test_logs():
-    logging.warning("%s", SAID)
-    try:
-        raise ValueError(SAID)
-    except ValueError:
-        logging.exception(SAID)
-
-def test_warns():
-    warnings.warn(SAID)
-"""
+SAID = program(__file__, "sanitize_live_said")
 
 
 @pytest.mark.parametrize("options", [(), ("-n1",), ("-o", "log_cli_format=%(message)s")], ids=str)

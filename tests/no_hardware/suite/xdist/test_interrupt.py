@@ -14,6 +14,7 @@ import pytest
 from hil.dutlink.timing import until
 from hil.suite.xdist.channel import ControllerChannel
 from hil.suite.xdist.worker_channel import WorkerChannel
+from tests.support.programs import program
 
 if TYPE_CHECKING:
     from hil.sim.process import SimulatorProcess
@@ -21,22 +22,7 @@ if TYPE_CHECKING:
 
 pytest_plugins = ["pytester"]
 SOON_S = 60.0
-WORKER = """
-import os, signal, sys, threading, time
-signal.signal(signal.SIGINT, signal.default_int_handler)
-from hil.suite.xdist.interrupt import Interruption
-interruption = Interruption()
-real = lambda: os.kill(os.getpid(), signal.SIGINT)
-told = lambda: [threading.Thread(target=interruption.pass_on).start(), time.sleep(0.05)]
-count = 0
-for act in map(eval, sys.argv[1:]):
-    try:
-        act()
-        time.sleep(0.05)
-    except KeyboardInterrupt:
-        count += 1
-print(count)
-"""
+WORKER = program(__file__, "interrupt_worker")
 
 
 @pytest.mark.parametrize(
@@ -71,19 +57,7 @@ def test_run_channel_tells_workers_that_the_controller_was_interrupted() -> None
     channel.close()
 
 
-SLOW = """
-import os, time, pytest
-@pytest.fixture
-def told(dutlink):
-    yield
-    open(os.environ["TOLD"] + ".ended", "w").close()
-def test_powered(dutlink, told):
-    dutlink.power.force_on()
-    with open(os.environ["TOLD"], "w") as file:
-        file.write("%d %d" % (os.getppid(), os.getpid()))
-    for _ in range(600):  # a signal just in front of one long sleep would be found at its end
-        time.sleep(0.1)
-"""
+SLOW = program(__file__, "interrupt_slow")
 SLOW_END = """
 import os
 from hil.dutlink.timing import until

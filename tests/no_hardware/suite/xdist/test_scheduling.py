@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from hil.dutlink.timing import until
+from tests.support.programs import program
 
 LEARNS_WITHIN_S = 30.0
 """Seconds for a worker that its controller does not wait for any more; it learns at once."""
@@ -18,71 +19,7 @@ LEARNS_WITHIN_S = 30.0
 pytest_plugins = ["pytester"]
 pytestmark = pytest.mark.thorough  # real runs of several processes each
 
-CONFTEST = """
-import fcntl, json, os, time
-from pathlib import Path
-import pytest
-from hil.suite.xdist.plugin import BoardScheduling, worker_channel
-from hil.boards.requirements import BoardInfo, BoardRequirement
-
-FOLDER = Path(__file__).parent
-WAY = os.environ.get("FAKE_WAY", "")
-CARDS = [BoardInfo(*info[:2], frozenset(info[2:]), WAY) for info in json.loads(os.environ["FAKE_BOARDS"])]
-
-
-class FakeSuite:
-    def boards(self, config, requirements=(), workers=0):
-        return CARDS
-
-    def listed_boards(self, config):
-        return []
-
-    def give_back(self, config, serial):
-        note(not_needed=serial)
-
-    def requirement(self, item):
-        mark = item.get_closest_marker("hardware")
-        return mark and BoardRequirement(frozenset(mark.kwargs.get("tags", ())), mark.kwargs.get("board", ""))
-
-    def controller_gone(self, config):
-        FOLDER.joinpath("gone-" + config.workerinput["workerid"]).touch()
-        os._exit(3)
-
-
-def pytest_addoption(pluginmanager):
-    pluginmanager.register(BoardScheduling(FakeSuite()))
-
-
-def pytest_configure(config):
-    config.addinivalue_line("markers", "hardware: needs a board")
-
-
-def note(**facts):
-    with FOLDER.joinpath("log").open("a") as log:
-        log.write(json.dumps(facts) + "\\n")
-
-
-HELD = {}
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(item):
-    channel = worker_channel(item.config)
-    worker = os.environ.get("PYTEST_XDIST_WORKER", "-")
-    hardware = item.get_closest_marker("hardware") is not None
-    serial = channel.board(item.nodeid) if channel and channel.schedules and hardware else None
-    if serial and serial not in HELD:
-        began = time.monotonic()
-        HELD[serial] = FOLDER.joinpath("lock-" + serial).open("w")
-        fcntl.flock(HELD[serial], fcntl.LOCK_EX)
-        note(got=serial, worker=worker, waited_s=time.monotonic() - began)
-    note(test=item.nodeid, worker=worker, board=serial)
-    result = yield
-    if channel and channel.is_last_hardware(item.nodeid):
-        HELD.pop(serial).close()
-        note(gave_back=serial, worker=worker)
-    return result
-"""
+CONFTEST = program(__file__, "scheduling_conftest")
 
 MIXED_FILE = """
 import time, pytest
@@ -191,20 +128,7 @@ def test_a_single_worker_runs_all_and_gives_the_board_back(suite: Suite) -> None
 
 def test_tags_and_names_choose_the_board(suite: Suite) -> None:
     suite.boards(["a", "one", "wifi"], ["b", "two"])
-    source = """
-import pytest
-
-@pytest.mark.hardware(tags=["wifi"])
-@pytest.mark.parametrize("number", range(4))
-def test_wifi(number): pass
-
-@pytest.mark.hardware(board="two")
-@pytest.mark.parametrize("number", range(4))
-def test_two(number): pass
-
-@pytest.mark.hardware(tags=["moon"])
-def test_moon(): pass
-"""
+    source = program(__file__, "scheduling_tags_and_names")
     suite.run(source, "-n", "3").assert_outcomes(passed=9)
 
     boards = {(line["test"].split("::")[1][:8], line["board"]) for line in suite.noted("test")}
@@ -355,18 +279,7 @@ def test_other(): pass
 
 def test_tests_go_on_when_a_board_is_lost(suite: Suite) -> None:
     suite.boards(["a", "one"], ["b", "two"])
-    source = """
-import time, pytest
-from hil.suite.xdist.plugin import worker_channel
-
-@pytest.mark.hardware
-@pytest.mark.parametrize("number", range(16))
-def test_hardware(number, request):
-    channel = worker_channel(request.config)
-    if channel.board(request.node.nodeid) == "a":
-        channel.lost("a")
-    time.sleep(0.03)
-"""
+    source = program(__file__, "scheduling_loses_a_board")
     suite.run(source, "-n", "2").assert_outcomes(passed=16)
 
     assert Counter(line["board"] for line in suite.noted("test"))["a"] <= 3
@@ -377,23 +290,7 @@ def test_remote_board_is_given_back_when_no_test_is_left_for_it(
 ) -> None:
     monkeypatch.setenv("FAKE_WAY", "far")
     suite.boards(["a", "one", "red"], ["b", "two", "blue"])
-    source = """
-import time, pytest
-
-@pytest.mark.hardware(tags=["red"])
-def test_red(): pass
-
-@pytest.mark.hardware(tags=["blue"])
-@pytest.mark.parametrize("number", range(3))
-def test_blue(number): pass
-
-@pytest.mark.parametrize("number", range(8))
-def test_other(number):
-    deadline = time.monotonic() + 30
-    while open("log").read().count("not_needed") < 2 and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert time.monotonic() < deadline
-"""
+    source = program(__file__, "scheduling_not_needed")
 
     suite.run(source, "-n", "2").assert_outcomes(passed=12)
 
