@@ -61,7 +61,7 @@ from hil.sim.usbip import messages, urbs
 from hil.sim.usbip.server import _UsbIpConnection
 from hil.suite.xdist.channel import ControllerChannel
 from hil.suite.xdist.worker_channel import WorkerChannel
-from tests.support.board_bench import Bench
+from tests.support.board_bench import BoardBench
 from tests.support.dut_bench import MemoryStick
 
 if TYPE_CHECKING:
@@ -225,7 +225,7 @@ def usb_descriptors(data: bytes) -> None:
 
 def control_requests(data: bytes) -> None:
     """Control requests to the simulated board, console bytes to it, and time that passes between them."""
-    bench, at = Bench(), 0
+    bench, at = BoardBench(), 0
     while at < len(data):
         kind = data[at]
         if kind & 1:
@@ -333,7 +333,7 @@ def _in_loop(act: Callable[[], None]) -> None:
 
 def usbip_server(data: bytes) -> None:
     """What a client of USB/IP sends, with a simulated board on the bus."""
-    bench = Bench()
+    bench = BoardBench()
     bus = UsbBus(bench.clock)
     port = bus.add_port("1-1")
     port.plug(bench.board)

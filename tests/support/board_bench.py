@@ -65,7 +65,7 @@ class Transfer:
     urb: Urb | None = None
 
 
-class Bench:
+class BoardBench:
     """A board with power, a DUT and a host that sends transfers."""
 
     def __init__(self, store: Path | bytearray | None = None, serial: str = "5a1c0e01", **board: Any) -> None:

@@ -41,7 +41,7 @@ def bootable_stick(tmp_path: Path, name: str = "demo-1") -> MemoryStick:
     return MemoryStick(path.read_bytes())
 
 
-class Bench:
+class DutBench:
     """The fake board: remembers what the DUT prints and draws."""
 
     def __init__(self, stick: MemoryStick | None = None) -> None:

@@ -22,6 +22,7 @@ from hil.lab.locks.choice import choose
 from hil.lab.locks.holder import Holder
 from hil.lab.locks.lock_file import LockFile
 from hil.lab.locks.wait_queue import waiting_tickets
+from tests.support.programs import program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,30 +33,7 @@ HIL = Path(lease.__file__).parents[2]
 MOST_USERS = 6
 STEPS = 60
 
-USER = """
-import json, os, random, sys
-sys.path.insert(0, sys.argv[1])
-from contextlib import ExitStack
-from pathlib import Path
-from hil.lab.locks.acquire import acquire_all
-folder, turns, wishes = Path(sys.argv[2]), int(sys.argv[3]), random.Random(int(sys.argv[4]))
-boards = json.loads(sys.argv[5])
-served = []
-sys.stdin.readline()
-for _ in range(turns):
-    needs = wishes.randint(1, 3)
-    some = wishes.sample(boards, needs)
-    choices = [[one] for one in some] if wishes.random() < 0.7 else [wishes.sample(boards, 3)] * needs
-    with ExitStack() as held:
-        leases = acquire_all(choices, wait_s=300, folder=folder)
-        for lease in leases:
-            held.enter_context(lease)
-            os.close(os.open(folder / f"in-{lease.serial}", os.O_CREAT | os.O_EXCL))
-        for lease in leases:
-            os.unlink(folder / f"in-{lease.serial}")
-    served.append(len(leases))
-print(json.dumps(served), flush=True)
-"""
+USER = program(__file__, "acquire_all_user")
 
 
 @pytest.fixture

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.board_bench import IN, OUT, POWER, POWER_ON, READ, REFRESH, Bench
+from tests.support.board_bench import IN, OUT, POWER, POWER_ON, READ, REFRESH, BoardBench
 
 
-def busy_bench(program: bytes = b"p1,w20") -> Bench:
+def busy_bench(program: bytes = b"p1,w20") -> BoardBench:
     """A board in the middle of an on-program."""
-    bench = Bench()
+    bench = BoardBench()
     bench.set_config(3, program)
     bench.control(OUT, POWER, POWER_ON)
     return bench
@@ -27,7 +27,7 @@ def test_busy_board_answers_no_control_request() -> None:
 
 
 def test_busy_board_moves_no_console_byte() -> None:
-    bench = Bench()
+    bench = BoardBench()
     bench.set_config(3, b"w20")
     bench.board.uart_from_dut(b"before")
     bench.control(OUT, POWER, POWER_ON)
@@ -65,7 +65,7 @@ def test_request_cancelled_while_it_waits_is_never_executed() -> None:
 
 
 def test_finished_transfer_cannot_be_cancelled() -> None:
-    bench = Bench()
+    bench = BoardBench()
     finished = bench.control(OUT, REFRESH)
 
     assert not bench.board.cancel(finished.urb)
@@ -106,7 +106,7 @@ def test_unplugging_ends_waiting_transfers() -> None:
 
 
 def test_board_without_power_ends_every_transfer_at_once() -> None:
-    bench = Bench()
+    bench = BoardBench()
 
     bench.board.power_loss()
 
@@ -114,7 +114,7 @@ def test_board_without_power_ends_every_transfer_at_once() -> None:
 
 
 def test_program_of_the_shell_waits_in_the_same_way() -> None:
-    bench = Bench()
+    bench = BoardBench()
     bench.set_config(3, b"p1,w20")
     bench.enter_shell()
     bench.send(b"power on\r")
@@ -127,7 +127,7 @@ def test_program_of_the_shell_waits_in_the_same_way() -> None:
 
 
 def test_unread_shell_output_blocks_the_board() -> None:
-    bench = Bench()
+    bench = BoardBench()
     bench.enter_shell()
 
     bench.send(b"help\rhelp\r")
@@ -137,7 +137,7 @@ def test_unread_shell_output_blocks_the_board() -> None:
 
 
 def test_reading_unblocks_the_board() -> None:
-    bench = Bench()
+    bench = BoardBench()
     bench.enter_shell()
     bench.send(b"help\rhelp\r")
     waiting = bench.control(OUT, REFRESH)
@@ -149,7 +149,7 @@ def test_reading_unblocks_the_board() -> None:
 
 
 def test_dut_output_is_lost_while_the_board_waits_for_the_host_to_read() -> None:
-    bench = Bench()
+    bench = BoardBench()
     bench.enter_shell()
     bench.shell("monitor on")
     bench.send(b"help\rhelp\r")
@@ -160,7 +160,7 @@ def test_dut_output_is_lost_while_the_board_waits_for_the_host_to_read() -> None
 
 
 def test_host_that_answers_each_transfer_with_the_next_one_is_served() -> None:
-    bench = Bench()
+    bench = BoardBench()
     versions: list[bytes] = []
 
     def ask_again(_status: int, data: bytes) -> None:
@@ -178,7 +178,7 @@ def test_host_that_answers_each_transfer_with_the_next_one_is_served() -> None:
 
 
 def test_board_unplugged_by_an_answer_does_no_more_work() -> None:
-    bench = Bench()
+    bench = BoardBench()
     urb = bench.control(OUT, POWER, 2).urb
     assert urb is not None
     urb.setup = bytes.fromhex("41 01 0300 0300 0000")

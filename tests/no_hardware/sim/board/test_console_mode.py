@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.board_bench import OUT, REFRESH, Bench
+from tests.support.board_bench import OUT, REFRESH, BoardBench
 
 LEFT = b"\r\nExiting console mode\r\n#> "
 CTRL_B = b"\x02"
 
 
 def test_bytes_from_the_host_reach_the_dut() -> None:
-    bench = Bench()
+    bench = BoardBench()
 
     bench.send(b"uname\r")
     bench.clock.advance(0.01)
@@ -20,7 +20,7 @@ def test_bytes_from_the_host_reach_the_dut() -> None:
 
 
 def test_bytes_from_the_dut_reach_the_host() -> None:
-    bench = Bench()
+    bench = BoardBench()
 
     bench.board.uart_from_dut(b"login: ")
 
@@ -28,7 +28,7 @@ def test_bytes_from_the_dut_reach_the_host() -> None:
 
 
 def test_waiting_read_ends_with_the_first_byte() -> None:
-    bench = Bench()
+    bench = BoardBench()
     waiting = bench.receive()
 
     bench.board.uart_from_dut(b"x")
@@ -37,7 +37,7 @@ def test_waiting_read_ends_with_the_first_byte() -> None:
 
 
 def test_long_read_gathers_full_packets_until_a_short_one() -> None:
-    bench = Bench()
+    bench = BoardBench()
     bench.board.uart_from_dut(b"!" + b"x" * 200)
     first = bench.receive(512)
 
@@ -47,7 +47,7 @@ def test_long_read_gathers_full_packets_until_a_short_one() -> None:
 
 
 def test_output_that_fills_its_last_packet_is_followed_by_an_empty_one() -> None:
-    bench = Bench()
+    bench = BoardBench()
     bench.board.uart_from_dut(b"!" + b"x" * 64)
 
     packets = [bench.receive(64).data for _ in range(3)]
@@ -56,7 +56,7 @@ def test_output_that_fills_its_last_packet_is_followed_by_an_empty_one() -> None
 
 
 def test_after_ten_full_packets_comes_one_of_63_bytes() -> None:
-    bench = Bench()
+    bench = BoardBench()
     bench.board.uart_from_dut(b"!" + b"x" * 1000)
 
     sizes = [len(bench.receive(64).data) for _ in range(13)]
@@ -65,7 +65,7 @@ def test_after_ten_full_packets_comes_one_of_63_bytes() -> None:
 
 
 def test_read_without_room_for_a_packet_overflows() -> None:
-    bench = Bench()
+    bench = BoardBench()
     bench.board.uart_from_dut(b"!" + b"x" * 64)
     bench.receive(64)
 
@@ -73,7 +73,7 @@ def test_read_without_room_for_a_packet_overflows() -> None:
 
 
 def test_host_that_does_not_read_loses_the_newest_output() -> None:
-    bench = Bench()
+    bench = BoardBench()
     output = bytes(index % 251 for index in range(3000))
 
     bench.board.uart_from_dut(output)
@@ -82,7 +82,7 @@ def test_host_that_does_not_read_loses_the_newest_output() -> None:
 
 
 def test_old_output_waits_for_a_host_that_comes_late() -> None:
-    bench = Bench()
+    bench = BoardBench()
     bench.board.uart_from_dut(b"long ago")
 
     bench.clock.advance(1000)
@@ -91,7 +91,7 @@ def test_old_output_waits_for_a_host_that_comes_late() -> None:
 
 
 def test_bus_reset_drops_unread_output() -> None:
-    bench = Bench()
+    bench = BoardBench()
     bench.board.uart_from_dut(b"long ago")
 
     bench.board.reset()
@@ -100,7 +100,7 @@ def test_bus_reset_drops_unread_output() -> None:
 
 
 def test_five_ctrl_b_in_a_row_leave_for_the_shell() -> None:
-    bench = Bench()
+    bench = BoardBench()
 
     bench.send(CTRL_B * 5)
 
@@ -109,7 +109,7 @@ def test_five_ctrl_b_in_a_row_leave_for_the_shell() -> None:
 
 
 def test_five_ctrl_b_and_the_rest_of_their_read_go_to_the_dut() -> None:
-    bench = Bench()
+    bench = BoardBench()
 
     bench.send(CTRL_B * 5 + b"version\r")
     bench.clock.advance(0.1)
@@ -119,7 +119,7 @@ def test_five_ctrl_b_and_the_rest_of_their_read_go_to_the_dut() -> None:
 
 
 def test_ctrl_b_counts_across_transfers() -> None:
-    bench = Bench()
+    bench = BoardBench()
 
     for _ in range(5):
         bench.send(CTRL_B)
@@ -128,7 +128,7 @@ def test_ctrl_b_counts_across_transfers() -> None:
 
 
 def test_other_byte_restarts_the_count_of_ctrl_b() -> None:
-    bench = Bench()
+    bench = BoardBench()
 
     bench.send(CTRL_B * 4 + b"x" + CTRL_B * 4)
 
@@ -136,7 +136,7 @@ def test_other_byte_restarts_the_count_of_ctrl_b() -> None:
 
 
 def test_ten_ctrl_b_in_one_read_leave_twice() -> None:
-    bench = Bench()
+    bench = BoardBench()
 
     bench.send(CTRL_B * 10)
 
@@ -144,7 +144,7 @@ def test_ten_ctrl_b_in_one_read_leave_twice() -> None:
 
 
 def test_surplus_ctrl_b_count_for_the_next_time() -> None:
-    bench = Bench()
+    bench = BoardBench()
     bench.send(CTRL_B * 7)
     bench.drain()
     bench.shell("console")
@@ -155,7 +155,7 @@ def test_surplus_ctrl_b_count_for_the_next_time() -> None:
 
 
 def test_leaving_console_mode_switches_the_monitor_off() -> None:
-    bench = Bench()
+    bench = BoardBench()
     bench.enter_shell()
     bench.shell("monitor on")
     bench.shell("console")
@@ -166,7 +166,7 @@ def test_leaving_console_mode_switches_the_monitor_off() -> None:
 
 
 def test_shell_drops_the_duts_output() -> None:
-    bench = Bench()
+    bench = BoardBench()
     bench.enter_shell()
 
     bench.board.uart_from_dut(b"lost")
@@ -175,7 +175,7 @@ def test_shell_drops_the_duts_output() -> None:
 
 
 def test_monitor_shows_the_duts_output_in_the_shell() -> None:
-    bench = Bench()
+    bench = BoardBench()
     bench.enter_shell()
     bench.shell("monitor on")
 
@@ -185,7 +185,7 @@ def test_monitor_shows_the_duts_output_in_the_shell() -> None:
 
 
 def test_meter_puts_a_reading_after_each_return() -> None:
-    bench = Bench()
+    bench = BoardBench()
     bench.enter_shell()
     bench.shell("meter on")
     bench.shell("console")
@@ -196,7 +196,7 @@ def test_meter_puts_a_reading_after_each_return() -> None:
 
 
 def test_console_mode_outlives_a_bus_reset_and_ends_with_the_power() -> None:
-    bench = Bench()
+    bench = BoardBench()
     bench.enter_shell()
     bench.board.reset()
     after_reset = bench.state["console_mode"]
@@ -208,7 +208,7 @@ def test_console_mode_outlives_a_bus_reset_and_ends_with_the_power() -> None:
 
 
 def test_plugging_in_a_board_that_has_power_changes_nothing() -> None:
-    bench = Bench()
+    bench = BoardBench()
     bench.enter_shell()
 
     bench.board.power_up()
@@ -217,7 +217,7 @@ def test_plugging_in_a_board_that_has_power_changes_nothing() -> None:
 
 
 def test_filter_set_while_unplugged_counts_afterwards() -> None:
-    bench = Bench()
+    bench = BoardBench()
     bench.board.power_loss()
     bench.board.console_filter = bytes.upper
 
@@ -228,7 +228,7 @@ def test_filter_set_while_unplugged_counts_afterwards() -> None:
 
 
 def test_unplugged_board_tells_that_everything_is_off() -> None:
-    bench = Bench()
+    bench = BoardBench()
     bench.control(OUT, 2, 1)
 
     bench.board.power_loss()
@@ -239,7 +239,7 @@ def test_unplugged_board_tells_that_everything_is_off() -> None:
 
 
 def test_filter_sees_every_byte_to_the_host() -> None:
-    bench = Bench()
+    bench = BoardBench()
     bench.board.console_filter = bytes.upper
 
     bench.board.uart_from_dut(b"garbled")
@@ -248,7 +248,7 @@ def test_filter_sees_every_byte_to_the_host() -> None:
 
 
 def test_more_than_the_board_can_hold_waits_at_the_host() -> None:
-    bench = Bench()
+    bench = BoardBench()
 
     transfer = bench.send(b"p" * 4096)
 
@@ -256,7 +256,7 @@ def test_more_than_the_board_can_hold_waits_at_the_host() -> None:
 
 
 def test_waiting_bytes_are_taken_as_the_uart_empties_the_queue() -> None:
-    bench = Bench()
+    bench = BoardBench()
     transfer = bench.send(b"p" * 4096)
 
     bench.clock.advance(1.0)
@@ -265,7 +265,7 @@ def test_waiting_bytes_are_taken_as_the_uart_empties_the_queue() -> None:
 
 
 def test_last_bytes_of_a_flood_wait_for_the_next_transfer() -> None:
-    bench = Bench()
+    bench = BoardBench()
     bench.send(b"p" * 1500)
     bench.clock.advance(1.0)
     stuck = len(bench.dut.received)
@@ -279,7 +279,7 @@ def test_last_bytes_of_a_flood_wait_for_the_next_transfer() -> None:
 
 @pytest.mark.parametrize("taken", [0, 0.05])
 def test_transfer_that_waits_can_be_cancelled(taken: float) -> None:
-    bench = Bench()
+    bench = BoardBench()
     transfer = bench.send(b"p" * 4096)
     bench.clock.advance(taken)
 

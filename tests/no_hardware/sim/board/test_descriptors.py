@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from hil.sim.board.descriptors import version_bcd
-from tests.support.board_bench import Bench
+from tests.support.board_bench import BoardBench
 
 GET_DESCRIPTOR = 6
 
 
 def descriptor(kind: int, index: int = 0, language: int = 0, length: int = 255) -> bytes:
-    return Bench().control(0x80, GET_DESCRIPTOR, kind << 8 | index, language, length).data
+    return BoardBench().control(0x80, GET_DESCRIPTOR, kind << 8 | index, language, length).data
 
 
 def test_device_descriptor_is_the_boards() -> None:
@@ -59,7 +59,7 @@ def test_string_zero_lists_the_one_language_whatever_is_asked() -> None:
     ids=["German", "no language", "string 4", "qualifier", "DFU", "interface", "nothing"],
 )
 def test_missing_descriptor_stalls(value: int, language: int) -> None:
-    assert Bench().control(0x80, GET_DESCRIPTOR, value, language, 255).status == -32
+    assert BoardBench().control(0x80, GET_DESCRIPTOR, value, language, 255).status == -32
 
 
 def test_descriptor_is_cut_to_what_was_asked_for() -> None:
@@ -78,13 +78,13 @@ def test_version_becomes_bcd_digit_by_digit(version: str, bcd: int) -> None:
 
 
 def test_version_is_told_as_the_devices_release() -> None:
-    board = Bench(version="0.08").board
+    board = BoardBench(version="0.08").board
 
     assert board.identity.bcd_device == 0x0008
 
 
 def test_identity_agrees_with_the_descriptors() -> None:
-    identity = Bench().board.identity
+    identity = BoardBench().board.identity
 
     assert (identity.vendor_id, identity.product_id, identity.speed) == (0x2B23, 0x1012, 2)
     assert identity.interfaces == ((2, 2, 0), (10, 0, 0), (0xFE, 1, 1), (0xFF, 1, 1))

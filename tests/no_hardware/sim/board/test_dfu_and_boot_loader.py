@@ -6,12 +6,12 @@ import pytest
 
 from hil.sim.board.board import BootLoader
 from hil.sim.interfaces import Urb
-from tests.support.board_bench import OUT, POWER, STALL, Bench, Transfer
+from tests.support.board_bench import OUT, POWER, STALL, BoardBench, Transfer
 
 DETACH, GET_STATUS = 0, 3
 
 
-def left(bench: Bench) -> list[float]:
+def left(bench: BoardBench) -> list[float]:
     """Note when the board leaves for its boot loader."""
     times: list[float] = []
     bench.board.on_detach = lambda: times.append(bench.clock.now())
@@ -30,11 +30,11 @@ def ask(loader: BootLoader, setup: str, endpoint: int = 0) -> Transfer:
 
 
 def test_dfu_of_a_running_board_is_idle() -> None:
-    assert Bench().control(0xA1, GET_STATUS, 0, 2, 6).data == bytes(6)
+    assert BoardBench().control(0xA1, GET_STATUS, 0, 2, 6).data == bytes(6)
 
 
 def test_dfu_reports_detaching_after_detach() -> None:
-    bench = Bench()
+    bench = BoardBench()
 
     bench.control(0x21, DETACH, 500, 2)
 
@@ -45,7 +45,7 @@ def test_dfu_reports_detaching_after_detach() -> None:
     ("timeout_ms", "after_s"), [(500, 0.5), (0, 0.01), (1, 0.01), (10, 0.01), (11, 0.02)]
 )
 def test_dfu_detaches_after_the_requested_ticks(timeout_ms: int, after_s: float) -> None:
-    bench = Bench()
+    bench = BoardBench()
     times = left(bench)
 
     bench.control(0x21, DETACH, timeout_ms, 2)
@@ -55,7 +55,7 @@ def test_dfu_detaches_after_the_requested_ticks(timeout_ms: int, after_s: float)
 
 
 def test_dfu_counts_no_ticks_while_a_program_waits() -> None:
-    bench = Bench()
+    bench = BoardBench()
     times = left(bench)
     bench.set_config(3, b"w10")
     bench.control(0x21, DETACH, 500, 2)
@@ -67,7 +67,7 @@ def test_dfu_counts_no_ticks_while_a_program_waits() -> None:
 
 
 def test_dfu_detach_switches_the_supply_off() -> None:
-    bench = Bench()
+    bench = BoardBench()
     bench.control(OUT, POWER, 3)
 
     bench.control(0x21, DETACH, 0, 2)
@@ -79,7 +79,7 @@ def test_dfu_detach_switches_the_supply_off() -> None:
 
 @pytest.mark.parametrize(("kind", "number"), [(0xA1, 5), (0xA1, 2), (0x21, 1), (0x21, 6)])
 def test_dfu_of_a_running_board_stalls_other_requests(kind: int, number: int) -> None:
-    assert Bench().control(kind, number, 0, 2, 6 if kind >= 0x80 else b"").status == STALL
+    assert BoardBench().control(kind, number, 0, 2, 6 if kind >= 0x80 else b"").status == STALL
 
 
 def test_boot_loader_has_the_given_product_id() -> None:

@@ -10,7 +10,7 @@ import pytest
 from hil.sim.board.meter import AMPS_PER_STEP, VOLTS_PER_STEP
 from tests.no_hardware.sim.board.firmware_model import Firmware, MovingAverage, raw_amps, raw_volts, words_of
 from tests.no_hardware.sim.board.test_meter import Quiet
-from tests.support.board_bench import Bench
+from tests.support.board_bench import BoardBench
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,7 +75,7 @@ class Pair:
 
     def __init__(self, seed: int) -> None:
         self.rng = random.Random(seed)  # noqa: S311 - no secret
-        self.bench = Bench(serial=WITHOUT_OFFSET, rng=Quiet())
+        self.bench = BoardBench(serial=WITHOUT_OFFSET, rng=Quiet())
         self.model = Firmware(VERSION)
         self.to_dut = b""
         self.acts: list[Callable[[], tuple[Any, Any]]] = [
@@ -206,7 +206,7 @@ def test_board_behaves_as_the_model_of_its_firmware_ten_thousand_times() -> None
 @pytest.mark.parametrize("seed", range(10))
 def test_meter_reads_as_the_model_of_the_firmware(seed: int) -> None:
     rng = random.Random(seed)  # noqa: S311 - no secret
-    bench = Bench(serial=WITHOUT_OFFSET, rng=Quiet())
+    bench = BoardBench(serial=WITHOUT_OFFSET, rng=Quiet())
     volts, amps = MovingAverage(), MovingAverage()
     said, expected = [], []
 

@@ -9,7 +9,7 @@ import pytest
 from hil.sim.board.cpu import Ticker
 from hil.sim.board.meter import AMPS_PER_STEP, VOLTS_PER_STEP, Meter, MovingAverage, Reading, to_float32
 from hil.sim.clock import ManualClock
-from tests.support.board_bench import CONFIG, IN, OUT, POWER, POWER_ON, READ, REFRESH, Bench
+from tests.support.board_bench import CONFIG, IN, OUT, POWER, POWER_ON, READ, REFRESH, BoardBench
 
 
 class Quiet(random.Random):
@@ -137,7 +137,7 @@ def test_average_drifts_as_a_running_sum_of_single_precision(values: tuple[float
 
 
 def test_reading_without_current_may_be_minus_zero() -> None:
-    bench = Bench(rng=Quiet())
+    bench = BoardBench(rng=Quiet())
     said = set()
     for amps in (1.4, 0.35, 0.62, 2.0, 0.02):
         bench.board.draw_changed(amps, 5.1)
@@ -151,7 +151,7 @@ def test_reading_without_current_may_be_minus_zero() -> None:
 
 def test_offset_differs_between_boards_and_stays() -> None:
     def offset(serial: str) -> float:
-        bench = Bench(serial=serial, rng=Quiet())
+        bench = BoardBench(serial=serial, rng=Quiet())
         bench.clock.advance(3.0)
         return float(bench.read(READ, 3).rstrip(b"A"))
 
@@ -160,7 +160,7 @@ def test_offset_differs_between_boards_and_stays() -> None:
 
 
 def test_power_request_writes_watts_volts_and_amperes() -> None:
-    bench = Bench(rng=Quiet())
+    bench = BoardBench(rng=Quiet())
     bench.board.draw_changed(1.05, 5.1)
     bench.clock.advance(3.0)
 
@@ -171,7 +171,7 @@ def test_power_request_writes_watts_volts_and_amperes() -> None:
 
 
 def test_readings_stay_as_they_were_at_the_refresh() -> None:
-    bench = Bench()
+    bench = BoardBench()
     bench.control(OUT, REFRESH)
     bench.board.draw_changed(1.0, 5.0)
 
@@ -181,7 +181,7 @@ def test_readings_stay_as_they_were_at_the_refresh() -> None:
 
 
 def test_meter_takes_no_samples_while_a_program_waits() -> None:
-    bench = Bench(rng=Quiet())
+    bench = BoardBench(rng=Quiet())
     bench.set_config(3, b"w200")
     bench.clock.advance(3.0)
     bench.control(OUT, POWER, POWER_ON)
@@ -193,7 +193,7 @@ def test_meter_takes_no_samples_while_a_program_waits() -> None:
 
 
 def test_meter_starts_at_zero_after_power_loss() -> None:
-    bench = Bench()
+    bench = BoardBench()
     bench.board.draw_changed(1.0, 5.0)
     bench.clock.advance(3.0)
 

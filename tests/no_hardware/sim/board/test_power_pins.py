@@ -17,14 +17,14 @@ from tests.support.board_bench import (
     POWER_ON,
     RESCUE,
     SET_PIN,
-    Bench,
+    BoardBench,
 )
 
 ON_KEY, OFF_KEY, RESCUE_KEY = 3, 4, 5
 LOW, HIGH, FLOATING = b"\0", b"\1", b"\2"
 
 
-def power(bench: Bench, action: int, program: bytes | None = None, key: int = ON_KEY) -> None:
+def power(bench: BoardBench, action: int, program: bytes | None = None, key: int = ON_KEY) -> None:
     """Store a program, send a request and wait until the board is done."""
     if program is not None:
         bench.set_config(key, program)
@@ -33,14 +33,14 @@ def power(bench: Bench, action: int, program: bytes | None = None, key: int = ON
 
 
 def test_supply_is_off_when_the_board_gets_power() -> None:
-    bench = Bench()
+    bench = BoardBench()
 
     assert (bench.state["supply"], bench.dut.supplies) == (False, [])
 
 
 @pytest.mark.parametrize("action", [POWER_ON, FORCE_ON, RESCUE])
 def test_on_and_rescue_without_a_program_switch_the_supply_on(action: int) -> None:
-    bench = Bench()
+    bench = BoardBench()
 
     power(bench, action)
 
@@ -49,7 +49,7 @@ def test_on_and_rescue_without_a_program_switch_the_supply_on(action: int) -> No
 
 @pytest.mark.parametrize("action", [POWER_OFF, FORCE_OFF])
 def test_off_without_a_program_switches_the_supply_off(action: int) -> None:
-    bench = Bench()
+    bench = BoardBench()
     power(bench, POWER_ON)
 
     power(bench, action)
@@ -58,7 +58,7 @@ def test_off_without_a_program_switches_the_supply_off(action: int) -> None:
 
 
 def test_on_twice_is_one_change() -> None:
-    bench = Bench()
+    bench = BoardBench()
 
     power(bench, POWER_ON)
     power(bench, POWER_ON)
@@ -67,7 +67,7 @@ def test_on_twice_is_one_change() -> None:
 
 
 def test_program_without_p1_never_switches_the_supply() -> None:
-    bench = Bench()
+    bench = BoardBench()
 
     power(bench, POWER_ON, b"aL,w1,aZ")
 
@@ -78,7 +78,7 @@ def test_program_without_p1_never_switches_the_supply() -> None:
 
 
 def test_program_without_p1_makes_the_board_consider_the_dut_on() -> None:
-    bench = Bench()
+    bench = BoardBench()
     power(bench, POWER_ON, b"w1")
 
     bench.control(OUT, SET_PIN, 1, data=HIGH)
@@ -87,7 +87,7 @@ def test_program_without_p1_makes_the_board_consider_the_dut_on() -> None:
 
 
 def test_off_program_without_p0_leaves_the_supply_on() -> None:
-    bench = Bench()
+    bench = BoardBench()
     power(bench, POWER_ON)
 
     power(bench, POWER_OFF, b"bL,w2,bZ", OFF_KEY)
@@ -96,7 +96,7 @@ def test_off_program_without_p0_leaves_the_supply_on() -> None:
 
 
 def test_force_on_and_force_off_ignore_the_programs() -> None:
-    bench = Bench()
+    bench = BoardBench()
     bench.set_config(ON_KEY, b"w100")
     bench.set_config(OFF_KEY, b"w100")
 
@@ -107,7 +107,7 @@ def test_force_on_and_force_off_ignore_the_programs() -> None:
 
 
 def test_rescue_runs_its_own_program() -> None:
-    bench = Bench()
+    bench = BoardBench()
 
     power(bench, RESCUE, b"aL,p1,w5,aZ", RESCUE_KEY)
 
@@ -116,7 +116,7 @@ def test_rescue_runs_its_own_program() -> None:
 
 
 def test_high_pin_is_only_remembered_while_the_dut_is_off() -> None:
-    bench = Bench()
+    bench = BoardBench()
 
     bench.control(OUT, SET_PIN, 2, data=HIGH)
 
@@ -124,7 +124,7 @@ def test_high_pin_is_only_remembered_while_the_dut_is_off() -> None:
 
 
 def test_remembered_high_pin_is_driven_when_the_dut_goes_on() -> None:
-    bench = Bench()
+    bench = BoardBench()
     bench.control(OUT, SET_PIN, 2, data=HIGH)
 
     power(bench, POWER_ON)
@@ -133,7 +133,7 @@ def test_remembered_high_pin_is_driven_when_the_dut_goes_on() -> None:
 
 
 def test_off_floats_the_pins_last_set_high_and_keeps_low_ones_low() -> None:
-    bench = Bench()
+    bench = BoardBench()
     power(bench, POWER_ON)
     bench.control(OUT, SET_PIN, 1, data=HIGH)
     bench.control(OUT, SET_PIN, 2, data=LOW)
@@ -144,7 +144,7 @@ def test_off_floats_the_pins_last_set_high_and_keeps_low_ones_low() -> None:
 
 
 def test_pin_that_a_program_drove_high_stays_high_after_off() -> None:
-    bench = Bench()
+    bench = BoardBench()
 
     power(bench, POWER_OFF, b"cH,p0", OFF_KEY)
 
@@ -152,7 +152,7 @@ def test_pin_that_a_program_drove_high_stays_high_after_off() -> None:
 
 
 def test_low_and_floating_are_driven_at_once_while_the_dut_is_off() -> None:
-    bench = Bench()
+    bench = BoardBench()
 
     bench.control(OUT, SET_PIN, 0, data=LOW)
     bench.control(OUT, SET_PIN, 0, data=FLOATING)
@@ -161,7 +161,7 @@ def test_low_and_floating_are_driven_at_once_while_the_dut_is_off() -> None:
 
 
 def test_p1_restores_the_pins_as_they_were_set() -> None:
-    bench = Bench()
+    bench = BoardBench()
 
     power(bench, POWER_ON, b"aL,p1,w1")
 
@@ -169,7 +169,7 @@ def test_p1_restores_the_pins_as_they_were_set() -> None:
 
 
 def test_program_takes_the_time_of_its_waits() -> None:
-    bench = Bench()
+    bench = BoardBench()
     bench.set_config(ON_KEY, b"p1,w5,rL,w10,rZ")
 
     bench.control(OUT, POWER, POWER_ON)
@@ -178,7 +178,7 @@ def test_program_takes_the_time_of_its_waits() -> None:
 
 
 def test_program_acts_between_its_waits() -> None:
-    bench = Bench()
+    bench = BoardBench()
     bench.set_config(ON_KEY, b"p1,w5,rL,w10,rZ")
     bench.control(OUT, POWER, POWER_ON)
 
@@ -189,7 +189,7 @@ def test_program_acts_between_its_waits() -> None:
 
 
 def test_power_loss_ends_a_program() -> None:
-    bench = Bench()
+    bench = BoardBench()
     bench.set_config(ON_KEY, b"p1,w50,aL")
     bench.control(OUT, POWER, POWER_ON)
 
@@ -231,7 +231,7 @@ def test_program_is_parsed_as_by_the_firmware(program: bytes, expected: list[obj
 
 
 def test_instruction_on_the_last_of_32_bytes_is_ignored() -> None:
-    bench = Bench()
+    bench = BoardBench()
 
     power(bench, POWER_ON, b"," * 30 + b"p1")
     power(bench, POWER_ON, b"," * 31 + b"p1")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.board_bench import Bench, Transfer
+from tests.support.board_bench import BoardBench, Transfer
 
 REQUESTS = 100_000
 BATCH = 1000
@@ -32,12 +32,12 @@ def any_setup(rng: random.Random) -> tuple[bytes, bytes]:
     return setup, b"" if kind >= 0x80 else rng.randbytes(length)
 
 
-def submit_any(bench: Bench, rng: random.Random) -> Transfer:
+def submit_any(bench: BoardBench, rng: random.Random) -> Transfer:
     setup, data = any_setup(rng)
     return bench.submit(0, is_in=setup[0] >= 0x80, setup=setup, data=data, length=len(data))
 
 
-def settle(bench: Bench) -> None:
+def settle(bench: BoardBench) -> None:
     """Let the board work off what it accepted: random programs wait up to 130 s."""
     while bench.state["busy_s"]:
         bench.clock.advance(bench.state["busy_s"])
@@ -47,7 +47,7 @@ def settle(bench: Bench) -> None:
 @pytest.mark.timeout(60)
 def test_hundred_thousand_random_control_requests_are_each_answered_once() -> None:
     rng = random.Random(20)  # noqa: S311  # noise, no secret
-    bench = Bench()
+    bench = BoardBench()
 
     for _ in range(REQUESTS // BATCH):
         transfers = [submit_any(bench, rng) for _ in range(BATCH)]
@@ -59,7 +59,7 @@ def test_hundred_thousand_random_control_requests_are_each_answered_once() -> No
 
 def test_board_answers_after_random_requests_and_a_power_loss() -> None:
     rng = random.Random(21)  # noqa: S311  # noise, no secret
-    bench = Bench()
+    bench = BoardBench()
     for _ in range(BATCH):
         submit_any(bench, rng)
     settle(bench)
@@ -73,7 +73,7 @@ def test_board_answers_after_random_requests_and_a_power_loss() -> None:
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.binary(max_size=200), max_size=20))
 def test_any_bytes_on_the_console_are_taken_without_an_error(chunks: list[bytes]) -> None:
-    bench = Bench()
+    bench = BoardBench()
 
     transfers = [bench.send(chunk) for chunk in chunks]
     bench.drain()
@@ -87,7 +87,7 @@ def test_any_bytes_on_the_console_are_taken_without_an_error(chunks: list[bytes]
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.one_of(st.binary(max_size=80), st.sampled_from(LINES)), max_size=20))
 def test_any_bytes_in_the_shell_are_taken_without_an_error(chunks: list[bytes]) -> None:
-    bench = Bench()
+    bench = BoardBench()
     bench.enter_shell()
 
     transfers = []
@@ -102,7 +102,7 @@ def test_any_bytes_in_the_shell_are_taken_without_an_error(chunks: list[bytes]) 
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.sampled_from(EVENTS), max_size=60))
 def test_every_transfer_ends_once_however_power_and_bus_behave(events: list[str]) -> None:
-    bench = Bench()
+    bench = BoardBench()
     bench.set_config(3, b"p1,w30,p0")
     transfers: list[Transfer] = []
 

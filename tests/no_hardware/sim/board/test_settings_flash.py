@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hil.sim.board.settings_flash import BLOCK_BYTES, FLASH_BYTES, Block, Field, SettingsFlash
-from tests.support.board_bench import Bench
+from tests.support.board_bench import BoardBench
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -78,7 +78,7 @@ def test_settings_survive_a_restart(tmp_path: Path) -> None:
 
 
 def test_settings_survive_an_unplugged_board() -> None:
-    bench = Bench()
+    bench = BoardBench()
     bench.set_config(0, b"bob")
 
     bench.board.power_loss()
@@ -128,7 +128,7 @@ def test_settings_flash_with_garbage_becomes_empty(tmp_path: Path) -> None:
     path = tmp_path / "flash"
     path.write_bytes(b"not flash " * 9000)
 
-    bench = Bench(path)
+    bench = BoardBench(path)
 
     assert bench.state["flash"] == {"blocks_used": 0, "erases": 1}
     assert path.read_bytes() == b"\xff" * FLASH_BYTES

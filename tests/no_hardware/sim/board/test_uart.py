@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.board_bench import OUT, POWER, POWER_ON, Bench
+from tests.support.board_bench import OUT, POWER, POWER_ON, BoardBench
 
 FRAME_S = 10 / 115200
 
 
 def test_byte_takes_ten_bits_at_115200_baud() -> None:
-    bench = Bench()
+    bench = BoardBench()
 
     bench.send(b"x")
     bench.clock.advance(0.01)
@@ -19,7 +19,7 @@ def test_byte_takes_ten_bits_at_115200_baud() -> None:
 
 
 def test_many_bytes_arrive_at_the_pace_of_the_line() -> None:
-    bench = Bench()
+    bench = BoardBench()
     bench.send(b"x" * 1000)
 
     bench.clock.advance(0.05)
@@ -28,7 +28,7 @@ def test_many_bytes_arrive_at_the_pace_of_the_line() -> None:
 
 
 def test_bytes_arrive_in_order_and_once() -> None:
-    bench = Bench()
+    bench = BoardBench()
     sent = bytes(index % 256 for index in range(900)).replace(b"\x02", b"-")
 
     bench.send(sent)
@@ -38,7 +38,7 @@ def test_bytes_arrive_in_order_and_once() -> None:
 
 
 def test_in_console_mode_a_backslash_is_a_backslash() -> None:
-    bench = Bench()
+    bench = BoardBench()
 
     bench.send(rb"C:\new")
     bench.clock.advance(0.01)
@@ -59,7 +59,7 @@ def test_in_console_mode_a_backslash_is_a_backslash() -> None:
     ],
 )
 def test_send_knows_escapes(typed: str, sent: bytes) -> None:
-    bench = Bench()
+    bench = BoardBench()
     bench.enter_shell()
 
     bench.shell(f"send {typed}")
@@ -69,7 +69,7 @@ def test_send_knows_escapes(typed: str, sent: bytes) -> None:
 
 
 def test_wait_in_send_delays_what_follows_by_a_second() -> None:
-    bench = Bench()
+    bench = BoardBench()
     bench.enter_shell()
     began_s = bench.clock.now()
     bench.dut.arrivals.clear()
@@ -83,7 +83,7 @@ def test_wait_in_send_delays_what_follows_by_a_second() -> None:
 
 
 def test_wait_in_send_blocks_no_other_task() -> None:
-    bench = Bench()
+    bench = BoardBench()
     bench.enter_shell()
 
     bench.shell(r"send a\wb")
@@ -92,7 +92,7 @@ def test_wait_in_send_blocks_no_other_task() -> None:
 
 
 def test_wait_at_the_end_of_send_delays_what_comes_next() -> None:
-    bench = Bench()
+    bench = BoardBench()
     bench.enter_shell()
     bench.shell(r"send \w")
     bench.clock.advance(0.5)
@@ -106,7 +106,7 @@ def test_wait_at_the_end_of_send_delays_what_comes_next() -> None:
 
 
 def test_wait_in_send_becomes_longer_by_a_program_that_waits() -> None:
-    bench = Bench()
+    bench = BoardBench()
     bench.enter_shell()
     bench.set_config(3, b"w10")
     began_s = bench.clock.now()
@@ -120,7 +120,7 @@ def test_wait_in_send_becomes_longer_by_a_program_that_waits() -> None:
 
 
 def test_bytes_that_do_not_fit_the_queue_are_lost() -> None:
-    bench = Bench()
+    bench = BoardBench()
     bench.enter_shell()
     for letter in "abc":
         bench.shell(f"send {letter * 500}")
@@ -131,7 +131,7 @@ def test_bytes_that_do_not_fit_the_queue_are_lost() -> None:
 
 
 def test_program_that_waits_lets_only_the_registers_run_empty() -> None:
-    bench = Bench()
+    bench = BoardBench()
     bench.set_config(3, b"w10")
     bench.send(b"abcdefgh")
     bench.control(OUT, POWER, POWER_ON)
@@ -144,7 +144,7 @@ def test_program_that_waits_lets_only_the_registers_run_empty() -> None:
 
 
 def test_dut_output_is_lost_while_a_program_waits() -> None:
-    bench = Bench()
+    bench = BoardBench()
     bench.set_config(3, b"w10")
     bench.control(OUT, POWER, POWER_ON)
     bench.board.uart_from_dut(b"lost")
@@ -156,7 +156,7 @@ def test_dut_output_is_lost_while_a_program_waits() -> None:
 
 
 def test_single_byte_survives_a_program_that_waits() -> None:
-    bench = Bench()
+    bench = BoardBench()
     bench.set_config(3, b"w10")
     bench.control(OUT, POWER, POWER_ON)
     bench.board.uart_from_dut(b"x")
@@ -167,7 +167,7 @@ def test_single_byte_survives_a_program_that_waits() -> None:
 
 
 def test_without_power_nothing_arrives_and_nothing_is_shown() -> None:
-    bench = Bench()
+    bench = BoardBench()
     bench.send(b"x" * 100)
 
     bench.board.power_loss()

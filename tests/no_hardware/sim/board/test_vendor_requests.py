@@ -17,12 +17,12 @@ from tests.support.board_bench import (
     SET_PIN,
     STALL,
     STORAGE,
-    Bench,
+    BoardBench,
 )
 
 
 def test_version_is_read_without_a_refresh() -> None:
-    bench = Bench(version="0.09", git_ref="abc1234-dirty")
+    bench = BoardBench(version="0.09", git_ref="abc1234-dirty")
 
     assert bench.control(IN, READ, 0, data=64).data == b"0.09 git-ref: abc1234-dirty"
 
@@ -33,7 +33,7 @@ def test_version_is_read_without_a_refresh() -> None:
     ids=["power", "voltage", "current"],
 )
 def test_readings_are_zero_before_the_first_refresh(key: int, text: bytes) -> None:
-    bench = Bench()
+    bench = BoardBench()
     bench.board.draw_changed(1.0, 5.0)
     bench.clock.advance(3)
 
@@ -41,12 +41,12 @@ def test_readings_are_zero_before_the_first_refresh(key: int, text: bytes) -> No
 
 
 def test_reply_is_cut_to_the_requested_length() -> None:
-    assert Bench().control(IN, READ, 0, data=4).data == b"0.09"
+    assert BoardBench().control(IN, READ, 0, data=4).data == b"0.09"
 
 
 @pytest.mark.parametrize(("key", "size"), [(0, 64), (1, 256), (2, 64), (3, 32), (4, 32), (5, 32)], ids=str)
 def test_setting_reads_back_padded_to_its_field(key: int, size: int) -> None:
-    bench = Bench()
+    bench = BoardBench()
 
     bench.set_config(key, b"value")
 
@@ -54,7 +54,7 @@ def test_setting_reads_back_padded_to_its_field(key: int, size: int) -> None:
 
 
 def test_setting_reads_back_old_until_the_next_refresh() -> None:
-    bench = Bench()
+    bench = BoardBench()
     bench.control(OUT, REFRESH)
 
     bench.set_config(0, b"new")
@@ -64,7 +64,7 @@ def test_setting_reads_back_old_until_the_next_refresh() -> None:
 
 
 def test_setting_is_cleared_by_no_data() -> None:
-    bench = Bench()
+    bench = BoardBench()
     bench.set_config(0, b"old")
 
     bench.set_config(0, b"")
@@ -73,7 +73,7 @@ def test_setting_is_cleared_by_no_data() -> None:
 
 
 def test_setting_longer_than_its_field_is_cut_without_an_error() -> None:
-    bench = Bench()
+    bench = BoardBench()
 
     transfer = bench.set_config(3, b"x" * 40)
 
@@ -82,7 +82,7 @@ def test_setting_longer_than_its_field_is_cut_without_an_error() -> None:
 
 
 def test_request_with_256_bytes_is_accepted() -> None:
-    bench = Bench()
+    bench = BoardBench()
 
     transfer = bench.set_config(1, b"t" * 256)
 
@@ -92,7 +92,7 @@ def test_request_with_256_bytes_is_accepted() -> None:
 
 @pytest.mark.parametrize("length", [257, 512])
 def test_request_with_more_than_256_bytes_stops_usb_until_power_goes(length: int) -> None:
-    bench = Bench()
+    bench = BoardBench()
     refused = bench.set_config(1, b"t" * length)
     asked, typed = bench.control(IN, READ, 0, data=64), bench.send(b"x")
     bench.board.reset()
@@ -121,40 +121,40 @@ def test_request_with_more_than_256_bytes_stops_usb_until_power_goes(length: int
     ],
 )
 def test_undefined_request_stalls(number: int, value: int, data: bytes) -> None:
-    assert Bench().control(OUT, number, value, data=data).status == STALL
+    assert BoardBench().control(OUT, number, value, data=data).status == STALL
 
 
 @pytest.mark.parametrize(
     ("number", "value"), [(REFRESH, 0), (POWER, 0), (STORAGE, 0), (CONFIG, 6), (READ, 4), (SET_PIN, 0)]
 )
 def test_undefined_read_stalls(number: int, value: int) -> None:
-    assert Bench().control(IN, number, value, data=64).status == STALL
+    assert BoardBench().control(IN, number, value, data=64).status == STALL
 
 
 @pytest.mark.parametrize(
     ("index", "status"), [(3, 0), (0x0103, 0), (0xFF03, 0), (0, STALL), (2, STALL), (0x0300, STALL)]
 )
 def test_interface_number_counts_by_its_low_byte_only(index: int, status: int) -> None:
-    assert Bench().control(OUT, REFRESH, 0, index).status == status
+    assert BoardBench().control(OUT, REFRESH, 0, index).status == status
 
 
 def test_refresh_ignores_its_value() -> None:
-    assert Bench().control(OUT, REFRESH, 99, data=b"noise").status == 0
+    assert BoardBench().control(OUT, REFRESH, 99, data=b"noise").status == 0
 
 
 @pytest.mark.parametrize("kind", [0x40, 0x42, 0x43, 0x5F])
 def test_request_to_another_recipient_than_an_interface_stalls(kind: int) -> None:
-    assert Bench().control(kind, REFRESH, 0, 3).status == STALL
+    assert BoardBench().control(kind, REFRESH, 0, 3).status == STALL
 
 
 def test_read_of_no_bytes_succeeds() -> None:
-    transfer = Bench().control(IN, READ, 0, data=0)
+    transfer = BoardBench().control(IN, READ, 0, data=0)
 
     assert (transfer.status, transfer.data) == (0, b"")
 
 
 def test_storage_requests_move_the_stick() -> None:
-    bench = Bench()
+    bench = BoardBench()
 
     for value in (1, 2, 0):
         bench.control(OUT, STORAGE, value)
@@ -163,7 +163,7 @@ def test_storage_requests_move_the_stick() -> None:
 
 
 def test_storage_request_for_the_same_position_changes_nothing() -> None:
-    bench = Bench()
+    bench = BoardBench()
 
     bench.control(OUT, STORAGE, 1)
     bench.control(OUT, STORAGE, 1)
@@ -177,7 +177,7 @@ def test_storage_request_for_the_same_position_changes_nothing() -> None:
     ids=str,
 )
 def test_pin_requests_drive_the_named_pin(value: int, pin: ControlPin) -> None:
-    bench = Bench()
+    bench = BoardBench()
     bench.control(OUT, POWER, FORCE_ON)
 
     bench.control(OUT, SET_PIN, value, data=b"\1")
@@ -186,7 +186,7 @@ def test_pin_requests_drive_the_named_pin(value: int, pin: ControlPin) -> None:
 
 
 def test_pin_request_uses_only_its_first_byte() -> None:
-    bench = Bench()
+    bench = BoardBench()
 
     bench.control(OUT, SET_PIN, 1, data=b"\0\7\7")
 
@@ -194,7 +194,7 @@ def test_pin_request_uses_only_its_first_byte() -> None:
 
 
 def test_request_is_accepted_before_it_is_executed() -> None:
-    bench = Bench()
+    bench = BoardBench()
     bench.set_config(3, b"w10,p1")
 
     transfer = bench.control(OUT, POWER, POWER_ON)
@@ -204,7 +204,7 @@ def test_request_is_accepted_before_it_is_executed() -> None:
 
 
 def test_config_request_uses_a_block_even_for_the_same_value() -> None:
-    bench = Bench()
+    bench = BoardBench()
 
     for _ in range(3):
         bench.set_config(0, b"same")

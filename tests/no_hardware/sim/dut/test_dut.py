@@ -8,24 +8,24 @@ from hil.sim.clock import ManualClock
 from hil.sim.dut.dut import FAULTS, SimulatedDut
 from hil.sim.dut.power_draw import DRAW_AMPS, DutPhase
 from hil.sim.interfaces import ControlPin, PinLevel
-from tests.support.dut_bench import Bench, bootable_stick
+from tests.support.dut_bench import DutBench, bootable_stick
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Bench:
-    return Bench(bootable_stick(tmp_path))
+def bench(tmp_path: Path) -> DutBench:
+    return DutBench(bootable_stick(tmp_path))
 
 
-def test_dut_draws_nothing_before_the_supply_comes(bench: Bench) -> None:
+def test_dut_draws_nothing_before_the_supply_comes(bench: DutBench) -> None:
     state = bench.dut.state()
 
     assert (state["phase"], state["draw_amps"], state["volts"]) == ("off", 0.0, 0.0)
 
 
-def test_dut_reports_each_change_of_its_draw_once(bench: Bench) -> None:
+def test_dut_reports_each_change_of_its_draw_once(bench: DutBench) -> None:
     bench.boot()
 
     assert [amps for amps, _ in bench.draws] == [
@@ -33,13 +33,13 @@ def test_dut_reports_each_change_of_its_draw_once(bench: Bench) -> None:
     ]
 
 
-def test_supply_voltage_drops_a_little_under_load(bench: Bench) -> None:
+def test_supply_voltage_drops_a_little_under_load(bench: DutBench) -> None:
     bench.boot()
 
     assert all(4.9 < volts < 5.1 for _, volts in bench.draws)
 
 
-def test_dut_stops_drawing_at_once_without_supply(bench: Bench) -> None:
+def test_dut_stops_drawing_at_once_without_supply(bench: DutBench) -> None:
     bench.boot()
 
     bench.dut.supply(on=False)
@@ -47,7 +47,7 @@ def test_dut_stops_drawing_at_once_without_supply(bench: Bench) -> None:
     assert bench.draws[-1] == (0.0, 0.0)
 
 
-def test_dut_output_is_cut_when_the_supply_goes(bench: Bench) -> None:
+def test_dut_output_is_cut_when_the_supply_goes(bench: DutBench) -> None:
     bench.dut.supply(on=True)
     bench.wait_for("smp: Bringing up")
     bench.dut.supply(on=False)
@@ -58,7 +58,7 @@ def test_dut_output_is_cut_when_the_supply_goes(bench: Bench) -> None:
     assert bench.printed == ""
 
 
-def test_supply_on_twice_changes_nothing(bench: Bench) -> None:
+def test_supply_on_twice_changes_nothing(bench: DutBench) -> None:
     bench.boot()
 
     bench.dut.supply(on=True)
@@ -66,7 +66,7 @@ def test_supply_on_twice_changes_nothing(bench: Bench) -> None:
     assert bench.phase == "idle"
 
 
-def test_dut_boots_again_when_the_supply_comes_back(bench: Bench) -> None:
+def test_dut_boots_again_when_the_supply_comes_back(bench: DutBench) -> None:
     bench.boot()
     bench.dut.supply(on=False)
 
@@ -75,7 +75,7 @@ def test_dut_boots_again_when_the_supply_comes_back(bench: Bench) -> None:
     assert bench.dut.state()["boots"] == 2
 
 
-def test_uptime_counts_from_the_first_line_of_the_boot_log(bench: Bench) -> None:
+def test_uptime_counts_from_the_first_line_of_the_boot_log(bench: DutBench) -> None:
     bench.boot()
     before_s = bench.dut.state()["uptime_s"]
 
@@ -84,23 +84,23 @@ def test_uptime_counts_from_the_first_line_of_the_boot_log(bench: Bench) -> None
     assert bench.dut.state()["uptime_s"] == pytest.approx(before_s + 10.0)
 
 
-def test_state_has_no_image_while_no_system_runs(bench: Bench) -> None:
+def test_state_has_no_image_while_no_system_runs(bench: DutBench) -> None:
     assert bench.dut.state()["image"] is None
 
 
-def test_state_has_the_image_of_the_running_system(bench: Bench) -> None:
+def test_state_has_the_image_of_the_running_system(bench: DutBench) -> None:
     bench.boot()
 
     assert bench.dut.state()["image"].startswith("demo-1 ")
 
 
-def test_bytes_for_a_dut_without_supply_are_not_received(bench: Bench) -> None:
+def test_bytes_for_a_dut_without_supply_are_not_received(bench: DutBench) -> None:
     bench.type("hello")
 
     assert bench.dut.state()["uart_received_bytes"] == 0
 
 
-def test_dut_counts_received_bytes(bench: Bench) -> None:
+def test_dut_counts_received_bytes(bench: DutBench) -> None:
     bench.boot()
 
     bench.type("hello")
@@ -108,13 +108,13 @@ def test_dut_counts_received_bytes(bench: Bench) -> None:
     assert bench.dut.state()["uart_received_bytes"] == 5
 
 
-def test_dut_counts_sent_bytes(bench: Bench) -> None:
+def test_dut_counts_sent_bytes(bench: DutBench) -> None:
     printed = bench.boot() + bench.printed
 
     assert bench.dut.state()["uart_sent_bytes"] == len(printed)
 
 
-def test_state_has_the_level_of_each_pin(bench: Bench) -> None:
+def test_state_has_the_level_of_each_pin(bench: DutBench) -> None:
     bench.pin(ControlPin.C, PinLevel.HIGH)
     bench.pin(ControlPin.D, PinLevel.LOW)
 
@@ -127,7 +127,7 @@ def test_state_has_the_level_of_each_pin(bench: Bench) -> None:
     }
 
 
-def test_sag_lowers_the_voltage_under_load(bench: Bench) -> None:
+def test_sag_lowers_the_voltage_under_load(bench: DutBench) -> None:
     bench.boot()
 
     bench.dut.fault("sag", {"volts": 4.4})
@@ -135,7 +135,7 @@ def test_sag_lowers_the_voltage_under_load(bench: Bench) -> None:
     assert bench.draws[-1] == (DRAW_AMPS[DutPhase.IDLE], 4.4)
 
 
-def test_sag_does_not_lower_the_voltage_without_load(bench: Bench) -> None:
+def test_sag_does_not_lower_the_voltage_without_load(bench: DutBench) -> None:
     bench.dut.fault("sag", {"volts": 4.4})
     bench.pin(ControlPin.RESET, PinLevel.LOW)
 
@@ -144,7 +144,7 @@ def test_sag_does_not_lower_the_voltage_without_load(bench: Bench) -> None:
     assert bench.draws[-1][1] > 5.0
 
 
-def test_sag_ends_with_the_fault(bench: Bench) -> None:
+def test_sag_ends_with_the_fault(bench: DutBench) -> None:
     bench.boot()
     bench.dut.fault("sag", {"volts": 4.4})
 
@@ -154,19 +154,19 @@ def test_sag_ends_with_the_fault(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("volts", [{}, {"volts": "much"}, {"volts": None}, {"volts": -1}, {"volts": "nan"}])
-def test_sag_to_no_voltage_is_refused(bench: Bench, volts: dict[str, object]) -> None:
+def test_sag_to_no_voltage_is_refused(bench: DutBench, volts: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="sag"):
         bench.dut.fault("sag", volts)
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_fault_can_be_ended_before_it_began(bench: Bench, name: str) -> None:
+def test_fault_can_be_ended_before_it_began(bench: DutBench, name: str) -> None:
     bench.dut.fault(name, {"on": False})
 
     assert bench.boot()
 
 
-def test_stays_on_keeps_the_dut_drawing_until_the_fault_ends(bench: Bench) -> None:
+def test_stays_on_keeps_the_dut_drawing_until_the_fault_ends(bench: DutBench) -> None:
     bench.boot()
     bench.dut.fault("stays_on", {})
 
@@ -177,18 +177,18 @@ def test_stays_on_keeps_the_dut_drawing_until_the_fault_ends(bench: Bench) -> No
     assert (draws, bench.dut.state()["draw_amps"]) == (DRAW_AMPS[DutPhase.IDLE], 0.0)
 
 
-def test_stays_on_gives_no_power_before_the_supply_comes(bench: Bench) -> None:
+def test_stays_on_gives_no_power_before_the_supply_comes(bench: DutBench) -> None:
     bench.dut.fault("stays_on", {})
 
     assert bench.dut.state()["draw_amps"] == 0.0
 
 
-def test_fault_refuses_a_word_for_on(bench: Bench) -> None:
+def test_fault_refuses_a_word_for_on(bench: DutBench) -> None:
     with pytest.raises(ValueError, match="not 'false'"):
         bench.dut.fault("hang_in_boot", {"on": "false"})
 
 
-def test_fault_refuses_an_unknown_name(bench: Bench) -> None:
+def test_fault_refuses_an_unknown_name(bench: DutBench) -> None:
     with pytest.raises(ValueError, match="unknown fault 'fire'"):
         bench.dut.fault("fire", {})
 

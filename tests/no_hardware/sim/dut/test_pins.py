@@ -6,24 +6,24 @@ import pytest
 
 from hil.sim.dut.power_draw import DRAW_AMPS, DutPhase
 from hil.sim.interfaces import ControlPin, PinLevel
-from tests.support.dut_bench import Bench, bootable_stick
+from tests.support.dut_bench import DutBench, bootable_stick
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Bench:
-    return Bench(bootable_stick(tmp_path))
+def bench(tmp_path: Path) -> DutBench:
+    return DutBench(bootable_stick(tmp_path))
 
 
-def _hold_button(bench: Bench, seconds: float) -> None:
+def _hold_button(bench: DutBench, seconds: float) -> None:
     bench.pin(ControlPin.B, PinLevel.LOW)
     bench.clock.advance(seconds)
     bench.pin(ControlPin.B, PinLevel.FLOATING)
 
 
-def _rest(bench: Bench) -> None:
+def _rest(bench: DutBench) -> None:
     """Bring it to standby."""
     bench.log_in()
     bench.type("poweroff\r")
@@ -31,7 +31,7 @@ def _rest(bench: Bench) -> None:
     bench.clock.advance(0.1)
 
 
-def test_reset_low_stops_the_output(bench: Bench) -> None:
+def test_reset_low_stops_the_output(bench: DutBench) -> None:
     bench.boot()
     bench.pin(ControlPin.RESET, PinLevel.LOW)
     bench.printed = ""
@@ -41,7 +41,7 @@ def test_reset_low_stops_the_output(bench: Bench) -> None:
     assert bench.printed == ""
 
 
-def test_reset_low_draws_little(bench: Bench) -> None:
+def test_reset_low_draws_little(bench: DutBench) -> None:
     bench.boot()
 
     bench.pin(ControlPin.RESET, PinLevel.LOW)
@@ -50,7 +50,7 @@ def test_reset_low_draws_little(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("released", [PinLevel.HIGH, PinLevel.FLOATING])
-def test_reset_release_boots(bench: Bench, released: PinLevel) -> None:
+def test_reset_release_boots(bench: DutBench, released: PinLevel) -> None:
     bench.boot()
     bench.pin(ControlPin.RESET, PinLevel.LOW)
     bench.clock.advance(0.1)
@@ -60,7 +60,7 @@ def test_reset_release_boots(bench: Bench, released: PinLevel) -> None:
     assert "image: demo-1" in bench.wait_for("login: ")
 
 
-def test_reset_from_floating_to_high_is_no_reset(bench: Bench) -> None:
+def test_reset_from_floating_to_high_is_no_reset(bench: DutBench) -> None:
     bench.boot()
 
     bench.pin(ControlPin.RESET, PinLevel.HIGH)
@@ -68,7 +68,7 @@ def test_reset_from_floating_to_high_is_no_reset(bench: Bench) -> None:
     assert bench.phase == "idle"
 
 
-def test_reset_low_delays_the_boot_after_the_supply_comes(bench: Bench) -> None:
+def test_reset_low_delays_the_boot_after_the_supply_comes(bench: DutBench) -> None:
     bench.pin(ControlPin.RESET, PinLevel.LOW)
     bench.dut.supply(on=True)
     bench.clock.advance(10.0)
@@ -76,7 +76,7 @@ def test_reset_low_delays_the_boot_after_the_supply_comes(bench: Bench) -> None:
     assert (bench.phase, bench.printed) == ("reset", "")
 
 
-def test_reset_low_loses_typed_bytes(bench: Bench) -> None:
+def test_reset_low_loses_typed_bytes(bench: DutBench) -> None:
     bench.pin(ControlPin.RESET, PinLevel.LOW)
     bench.dut.supply(on=True)
 
@@ -85,7 +85,7 @@ def test_reset_low_loses_typed_bytes(bench: Bench) -> None:
     assert bench.dut.state()["uart_received_bytes"] == 0
 
 
-def test_reset_logs_out(bench: Bench) -> None:
+def test_reset_logs_out(bench: DutBench) -> None:
     bench.log_in()
 
     bench.pin(ControlPin.RESET, PinLevel.LOW)
@@ -93,7 +93,7 @@ def test_reset_logs_out(bench: Bench) -> None:
     assert bench.dut.state()["logged_in"] is False
 
 
-def test_pin_a_low_when_the_supply_comes_starts_rescue_mode(bench: Bench) -> None:
+def test_pin_a_low_when_the_supply_comes_starts_rescue_mode(bench: DutBench) -> None:
     bench.pin(ControlPin.A, PinLevel.LOW)
 
     bench.dut.supply(on=True)
@@ -101,7 +101,7 @@ def test_pin_a_low_when_the_supply_comes_starts_rescue_mode(bench: Bench) -> Non
     assert "rescue mode\r\n" in bench.wait_for("rescue> ")
 
 
-def test_pin_a_low_when_reset_ends_starts_rescue_mode(bench: Bench) -> None:
+def test_pin_a_low_when_reset_ends_starts_rescue_mode(bench: DutBench) -> None:
     bench.boot()
     bench.pin(ControlPin.A, PinLevel.LOW)
     bench.pin(ControlPin.RESET, PinLevel.LOW)
@@ -111,7 +111,7 @@ def test_pin_a_low_when_reset_ends_starts_rescue_mode(bench: Bench) -> None:
     assert bench.wait_for("rescue> ")
 
 
-def test_pin_a_low_has_no_effect_on_a_running_system(bench: Bench) -> None:
+def test_pin_a_low_has_no_effect_on_a_running_system(bench: DutBench) -> None:
     bench.boot()
 
     bench.pin(ControlPin.A, PinLevel.LOW)
@@ -120,14 +120,14 @@ def test_pin_a_low_has_no_effect_on_a_running_system(bench: Bench) -> None:
     assert bench.phase == "idle"
 
 
-def test_pin_a_high_starts_no_rescue_mode(bench: Bench) -> None:
+def test_pin_a_high_starts_no_rescue_mode(bench: DutBench) -> None:
     bench.pin(ControlPin.A, PinLevel.HIGH)
 
     assert bench.boot()
 
 
 @pytest.fixture
-def rescued(bench: Bench) -> Bench:
+def rescued(bench: DutBench) -> DutBench:
     bench.pin(ControlPin.A, PinLevel.LOW)
     bench.dut.supply(on=True)
     bench.wait_for("rescue> ")
@@ -142,32 +142,32 @@ def rescued(bench: Bench) -> Bench:
         ("fly", "unknown command: fly"),
     ],
 )
-def test_rescue_mode_answers_commands(rescued: Bench, typed: str, answer: str) -> None:
+def test_rescue_mode_answers_commands(rescued: DutBench, typed: str, answer: str) -> None:
     rescued.type(f"{typed}\r")
 
     assert answer in rescued.wait_for("rescue> ")
 
 
 @pytest.mark.parametrize("typed", ["\r", "\x03", "\x04"], ids=["enter", "ctrl-c", "ctrl-d"])
-def test_rescue_mode_prints_its_prompt_again(rescued: Bench, typed: str) -> None:
+def test_rescue_mode_prints_its_prompt_again(rescued: DutBench, typed: str) -> None:
     rescued.type(typed)
 
     assert rescued.wait_for("rescue> ")
 
 
-def test_rescue_mode_boots_on_command_while_the_pin_is_low(rescued: Bench) -> None:
+def test_rescue_mode_boots_on_command_while_the_pin_is_low(rescued: DutBench) -> None:
     rescued.type("boot\r")
 
     assert "image: demo-1" in rescued.wait_for("login: ")
 
 
-def test_rescue_mode_loses_bytes_typed_after_boot(rescued: Bench) -> None:
+def test_rescue_mode_loses_bytes_typed_after_boot(rescued: DutBench) -> None:
     rescued.type("boot\r\x03version\r")
 
     assert "rescue>" not in rescued.wait_for("login: ")
 
 
-def test_power_button_shuts_a_running_system_down(bench: Bench) -> None:
+def test_power_button_shuts_a_running_system_down(bench: DutBench) -> None:
     bench.boot()
 
     _hold_button(bench, 0.5)
@@ -177,7 +177,7 @@ def test_power_button_shuts_a_running_system_down(bench: Bench) -> None:
     assert bench.draws[-1][0] == DRAW_AMPS[DutPhase.STANDBY]
 
 
-def test_power_button_ignores_contact_bounce(bench: Bench) -> None:
+def test_power_button_ignores_contact_bounce(bench: DutBench) -> None:
     bench.boot()
 
     _hold_button(bench, 0.1)
@@ -186,7 +186,7 @@ def test_power_button_ignores_contact_bounce(bench: Bench) -> None:
     assert bench.phase == "idle"
 
 
-def test_power_button_does_nothing_while_the_kernel_boots(bench: Bench) -> None:
+def test_power_button_does_nothing_while_the_kernel_boots(bench: DutBench) -> None:
     bench.dut.supply(on=True)
 
     _hold_button(bench, 0.5)
@@ -194,7 +194,7 @@ def test_power_button_does_nothing_while_the_kernel_boots(bench: Bench) -> None:
     assert bench.wait_for("login: ")
 
 
-def test_power_button_wakes_the_dut_from_standby(bench: Bench) -> None:
+def test_power_button_wakes_the_dut_from_standby(bench: DutBench) -> None:
     _rest(bench)
 
     _hold_button(bench, 0.5)
@@ -202,7 +202,7 @@ def test_power_button_wakes_the_dut_from_standby(bench: Bench) -> None:
     assert bench.wait_for("login: ")
 
 
-def test_power_button_held_for_four_seconds_ends_a_hung_boot(bench: Bench) -> None:
+def test_power_button_held_for_four_seconds_ends_a_hung_boot(bench: DutBench) -> None:
     bench.dut.fault("hang_in_boot", {})
     bench.dut.supply(on=True)
     bench.clock.advance(5.0)
@@ -212,7 +212,7 @@ def test_power_button_held_for_four_seconds_ends_a_hung_boot(bench: Bench) -> No
     assert bench.phase == "standby"
 
 
-def test_power_button_held_for_four_seconds_does_nothing_during_reset(bench: Bench) -> None:
+def test_power_button_held_for_four_seconds_does_nothing_during_reset(bench: DutBench) -> None:
     bench.dut.supply(on=True)
     bench.pin(ControlPin.RESET, PinLevel.LOW)
 
@@ -221,7 +221,7 @@ def test_power_button_held_for_four_seconds_does_nothing_during_reset(bench: Ben
     assert bench.phase == "reset"
 
 
-def test_power_button_held_before_the_supply_counts_from_the_supply(bench: Bench) -> None:
+def test_power_button_held_before_the_supply_counts_from_the_supply(bench: DutBench) -> None:
     bench.pin(ControlPin.B, PinLevel.LOW)
     bench.clock.advance(10.0)
 
@@ -233,7 +233,7 @@ def test_power_button_held_before_the_supply_counts_from_the_supply(bench: Bench
     assert (before, bench.phase) == ("idle", "standby")
 
 
-def test_power_button_press_ends_with_the_supply(bench: Bench) -> None:
+def test_power_button_press_ends_with_the_supply(bench: DutBench) -> None:
     bench.boot()
     bench.pin(ControlPin.B, PinLevel.LOW)
     bench.dut.supply(on=False)
@@ -243,7 +243,7 @@ def test_power_button_press_ends_with_the_supply(bench: Bench) -> None:
     assert bench.phase == "off"
 
 
-def test_reset_wakes_the_dut_from_standby(bench: Bench) -> None:
+def test_reset_wakes_the_dut_from_standby(bench: DutBench) -> None:
     _rest(bench)
 
     bench.pin(ControlPin.RESET, PinLevel.LOW)
@@ -254,7 +254,7 @@ def test_reset_wakes_the_dut_from_standby(bench: Bench) -> None:
 
 @pytest.mark.parametrize("pin", [ControlPin.C, ControlPin.D])
 @pytest.mark.parametrize("level", [PinLevel.LOW, PinLevel.HIGH])
-def test_pins_c_and_d_have_no_effect(bench: Bench, pin: ControlPin, level: PinLevel) -> None:
+def test_pins_c_and_d_have_no_effect(bench: DutBench, pin: ControlPin, level: PinLevel) -> None:
     bench.boot()
 
     bench.pin(pin, level)

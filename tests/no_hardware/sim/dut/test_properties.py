@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from hil.sim.dut.uart import BYTES_PER_S
 from hil.sim.interfaces import ControlPin, PinLevel
-from tests.support.dut_bench import Bench, MemoryStick, bootable_stick
+from tests.support.dut_bench import DutBench, MemoryStick, bootable_stick
 
 TYPED = st.lists(
     st.one_of(
@@ -44,7 +44,7 @@ def stick(tmp_path_factory: pytest.TempPathFactory) -> MemoryStick:
     return bootable_stick(tmp_path_factory.mktemp("image"))
 
 
-def _act(bench: Bench, stick: MemoryStick, what: str, how: object) -> None:
+def _act(bench: DutBench, stick: MemoryStick, what: str, how: object) -> None:
     match what, how:
         case "supply", bool(on):
             bench.dut.supply(on)
@@ -61,7 +61,7 @@ def _act(bench: Bench, stick: MemoryStick, what: str, how: object) -> None:
 @given(typed=TYPED)
 @settings(max_examples=40, deadline=None)
 def test_dut_survives_any_typed_bytes(stick: MemoryStick, typed: list[bytes]) -> None:
-    bench = Bench(stick)
+    bench = DutBench(stick)
     bench.boot()
 
     for data in typed:
@@ -77,7 +77,7 @@ def test_dut_survives_any_typed_bytes(stick: MemoryStick, typed: list[bytes]) ->
 def test_dut_boots_after_a_power_cycle_from_any_state(
     stick: MemoryStick, acts: list[tuple[str, object]]
 ) -> None:
-    bench = Bench(stick)
+    bench = DutBench(stick)
     for what, how in acts:
         _act(bench, stick, what, how)
     for pin in ControlPin:
@@ -92,7 +92,7 @@ def test_dut_boots_after_a_power_cycle_from_any_state(
 @given(acts=ACTS)
 @settings(max_examples=60, deadline=None)
 def test_dut_output_is_never_faster_than_the_line(stick: MemoryStick, acts: list[tuple[str, object]]) -> None:
-    bench = Bench(stick)
+    bench = DutBench(stick)
 
     for what, how in acts:
         _act(bench, stick, what, how)
@@ -105,7 +105,7 @@ def test_dut_output_is_never_faster_than_the_line(stick: MemoryStick, acts: list
 def test_dut_reports_its_true_draw_after_any_events(
     stick: MemoryStick, acts: list[tuple[str, object]]
 ) -> None:
-    bench = Bench(stick)
+    bench = DutBench(stick)
 
     for what, how in acts:
         _act(bench, stick, what, how)
