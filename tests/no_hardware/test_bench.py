@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -61,11 +62,15 @@ def test_flashing_is_measured_against_dd_and_what_else_is_there(tmp_path: Path) 
 
 
 def test_what_a_million_attempts_cost_is_measured_in_both_shapes() -> None:
-    lines = run("bench_history.py", "--part", "200").splitlines()
+    ran = run("bench_history.py", "--part", "200")
 
-    assert [line.partition(" (")[0].partition("attempts ")[2] for line in lines] == [
-        "all of them in 60 nights",
-        "in 5,000 nights",
+    questions = ["hil history", "hil history numbers", "hil history numbers test_1.py::test_41"]
+    assert re.findall(
+        r"^1,000,000 attempts and numbers (.+) \(\d+ MiB\): (.+) takes ", ran, re.MULTILINE
+    ) == [
+        (shape, question)
+        for shape in ("all of them in 60 nights", "in 5,000 nights")
+        for question in questions
     ]
 
 
