@@ -146,21 +146,7 @@ def test_worker_s_test_passes_on_a_board_that_was_busy_until_the_worker_waited(
     assert boards == [bad, bad]
 
 
-EACH_WAITS_FOR_THE_OTHER = """
-import os, pytest
-from pathlib import Path
-from hil.dutlink.timing import until
-from hil.lab.locks.wait_queue import waiting_tickets
-
-FOLDER = Path(os.environ["HIL_LOCK_DIR"])
-
-@pytest.mark.parametrize("number", range(2))
-def test_holds(number, power):
-    power.read()
-    if not FOLDER.joinpath("waited").exists():
-        assert until(lambda: waiting_tickets(FOLDER) or None, 60.0)
-        FOLDER.joinpath("waited").touch()
-"""
+EACH_WAITS_FOR_THE_OTHER = program(__file__, "unusable_boards_each_waits_for_the_other")
 
 
 def test_test_passes_on_a_board_that_another_worker_of_the_run_held(run: RunOnTwo, bad: str) -> None:

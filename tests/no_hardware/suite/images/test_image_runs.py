@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.image_server import ImageServer
+from tests.support.programs import program
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -105,20 +106,7 @@ def test_usual(power): power.read()
 
 def test_fixtures_of_a_board_end_before_another_image(run_suite: RunSuite, image: Path) -> None:
     disk_image(image.with_name("rescue.img"))
-    source = """
-import pytest
-
-@pytest.fixture(scope="session")
-def booted(power, image):
-    power.on()
-    yield image.name
-    power.read()
-
-def test_usual(booted): assert booted == "dut-v2.1.img"
-
-@pytest.mark.hardware(image="rescue.img")
-def test_rescue(booted): assert booted == "rescue.img"
-"""
+    source = program(__file__, "image_runs_fixtures")
     inner = run_suite(source, BOARD, "--hil-image=dut-v2.1.img")
 
     assert inner.results() == {"test_usual": "passed", "test_rescue": "passed"}
@@ -200,21 +188,7 @@ def two_images(image: Path) -> tuple[str, str]:
     return f"--hil-image={older}", f"--hil-image={image}"
 
 
-VERSIONS = """
-import pytest
-
-def test_boot(power, image, request):
-    power.read()
-    assert image.version in request.node.name
-
-@pytest.mark.parametrize("how", ["fast"])
-def test_mode(power, storage, how): power.read()
-
-@pytest.mark.mixed
-def test_mixed(power): power.read()
-
-def test_no_board(): pass
-"""
+VERSIONS = program(__file__, "image_runs_versions")
 
 
 def test_image_given_twice_means_both(run_suite: RunSuite, two_images: tuple[str, str]) -> None:
