@@ -9,6 +9,7 @@ import pytest
 
 from hil.lab.locks.acquire import acquire
 from hil.suite.outcome.exit_status import Status
+from tests.support.programs import program
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -95,23 +96,7 @@ def test_roles(dutlink, dutlinks):
 
 @pytest.mark.parametrize("workers", ["-n0", "-n3"])
 def test_boards_of_a_test_go_to_other_tests_before_and_after_it(workers: str, run: RunOnTwo) -> None:
-    source = """
-def test_a(dutlink, dutlinks):
-    assert ask(dutlinks[0]) == [dutlink.serial]
-@two
-def test_b(dutlinks):
-    assert len(set(ask(*dutlinks.values()))) == 2
-@roles
-def test_c(dutlinks):
-    assert len(set(ask(dutlinks["server"], dutlinks["client"]))) == 2
-@pytest.mark.hardware(tags="wifi")
-def test_d(dutlink): ask(dutlink)
-@pytest.mark.hardware(tags="ethernet")
-def test_e(dutlink): ask(dutlink)
-@roles
-def test_f(dutlinks):
-    assert len(set(ask(dutlinks["server"], dutlinks["client"]))) == 2
-"""
+    source = program(__file__, "two_boards_six_tests")
     inner = run(source, workers)
 
     assert inner.results() == dict.fromkeys((f"test_{one}" for one in "abcdef"), "passed"), inner.text
