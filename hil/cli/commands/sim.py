@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -18,6 +19,7 @@ from hil.errors import SimulatorError, UsageError
 __all__ = ["sim"]
 
 _BLOCK_BYTES = 512
+_SHOWN_DIGITS = 16
 _SMALLEST_STICK_BYTES = 8 << 20
 
 
@@ -203,11 +205,24 @@ def clear(port: int, board: str) -> Answer:
 @_CONTROL
 @click.option("--since", type=click.IntRange(min=0), default=0, help="First index to list.")
 @click.argument("board")
-def log(port: int, board: str, since: int) -> list[dict[str, Any]]:
-    """List the control requests to BOARD, with times and senders."""
+def log(port: int, board: str, since: int) -> Answer:
+    """List the control requests to BOARD, with times and senders.
+
+    A request is shown as its SETUP packet: bmRequestType, bRequest, wValue, wIndex and wLength.
+    """
     with _client(port) as client:
         requests: list[dict[str, Any]] = client.log(board, since)[0]
-    return requests
+    return Answer(requests, text="\n".join(map(_request_line, requests)))
+
+
+def _request_line(request: dict[str, Any]) -> str:
+    setup = "{bmRequestType:02x} {bRequest:02x} {wValue:04x} {wIndex:04x} {length:4}".format(**request)
+    status = errno.errorcode.get(-request["status"], "ok")
+    data = request["data"][:_SHOWN_DIGITS] + ("..." if request["data"][_SHOWN_DIGITS:] else "")
+    line = (
+        f"{request['index']:5} {request['time']:9.3f} s  {request['sender']:<10} {setup}  {status:6} {data}"
+    )
+    return line.rstrip()
 
 
 def _client(port: int) -> Any:  # noqa: ANN401 - a ManagementClient

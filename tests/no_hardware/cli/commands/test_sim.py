@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import subprocess
 import sys
@@ -100,6 +101,8 @@ def test_sim_log_is_one_line_for_each_request(
 
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == len(simulator.management.log(serial)[0])
+    assert re.match(r" +\d+ +\d+\.\d{3} s  pid \d+ +80 06 03\d\d 0409 +254  ok     \w+", lines[-1]), lines[-1]
+    assert max(map(len, lines)) < 80
 
 
 @pytest.mark.parametrize(
