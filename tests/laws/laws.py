@@ -226,21 +226,21 @@ def _raised(run: Outcome) -> Iterator[tuple[str, str]]:
     """Yield each test in which a fixture's tear-down failed, and the fixture; an empty name: in none.
 
     What failed between two tests of a process belongs to the second one. So does what failed in a test that
-    the process gave back to the controller: another process ran it and reported it.
+    the process gave back to the controller: it began once more, in this process or in another, and only then
+    it ran.
     """
     now: dict[int, str] = {}
     between: dict[int, list[str]] = {}
-    ran_in = {told.facts["test"]: told.pid for told in run.record.all("before")}
+    ran = {told.facts["test"]: told.at for told in run.record.all("before")}
     for told in run.record.all("before", "after", "raises"):
-        if told.what == "before":
+        if told.what == "before" and ran[told.facts["test"]] == told.at:
             now[told.pid] = told.facts["test"]
-            if ran_in[now[told.pid]] == told.pid:
-                yield from ((now[told.pid], name) for name in between.pop(told.pid, ()))
+            yield from ((now[told.pid], name) for name in between.pop(told.pid, ()))
         elif told.what == "after":
             now.pop(told.pid, None)
-        elif ran_in.get(now.get(told.pid, "")) == told.pid:
+        elif told.what == "raises" and told.pid in now:
             yield now[told.pid], told.facts["name"]
-        else:
+        elif told.what == "raises":
             between.setdefault(told.pid, []).append(told.facts["name"])
     yield from (("", name) for names in between.values() for name in names)
 

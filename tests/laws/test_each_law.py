@@ -217,12 +217,20 @@ def test_tear_down_errors_between_two_tests_belong_to_the_second(outcome: str) -
     assert bool(broken) is (outcome == "passed")
 
 
-@pytest.mark.parametrize("has_next", [True, False], ids=["a later test", "no later test"])
+@pytest.mark.parametrize(
+    ("first_process", "has_next", "of"),
+    [
+        (PID + 1, True, "test_it.py::test_1"),
+        (PID + 1, False, ""),
+        (PID, True, "test_it.py::test_1"),
+        (PID, False, NODE),
+    ],
+    ids=["a later test", "no later test", "a later test, then the same", "the same test"],
+)
 def test_tear_down_errors_in_a_test_that_was_given_back_belong_to_the_next_of_that_process(
-    has_next: bool,
+    first_process: int, has_next: bool, of: str
 ) -> None:
     run = run_of(steps=())
-    first_process = PID + 1
     begun = run.record.told
     for what, facts in (
         ("before", {"test": NODE}),
@@ -238,7 +246,7 @@ def test_tear_down_errors_in_a_test_that_was_given_back_belong_to_the_next_of_th
 
     raised = list(laws._raised(run))
 
-    assert raised == [("test_it.py::test_1" if has_next else "", "fixture_0")]
+    assert raised == [(of, "fixture_0")]
 
 
 def test_the_innocent_have_their_outcome_finds_a_failure_without_a_cause() -> None:
