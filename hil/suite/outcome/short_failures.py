@@ -6,7 +6,9 @@ variable and stops in the test.
 
 from __future__ import annotations
 
+import re
 import sysconfig
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -20,6 +22,12 @@ if TYPE_CHECKING:
 __all__ = ["ShortFailures"]
 
 _LIBRARIES: Final = tuple({sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")})
+_NOT_OF_TESTS: Final = (*_LIBRARIES, f"{Path(__file__).parents[2]}/")
+_STACK: Final = re.compile(r"^~+ Stack of .+ \(\d+\) ~+\n(?:  .*\n)*", re.MULTILINE)
+"""The stack of one thread, as pytest-timeout prints it when a test exceeds its time limit."""
+
+_FILE: Final = re.compile(r'^  File "(.+?)", line ', re.MULTILINE)
+_NO_STACKS: Final = re.compile(r"(?:^\++ Timeout \++\n){2}", re.MULTILINE)
 
 
 class ShortFailures:
@@ -51,6 +59,8 @@ class ShortFailures:
         """Leave the causes inside hil out of an error's report, and give it a headline."""
         self._chain = []
         report = yield
+        if report.failed and not self._is_full:
+            report.sections[:] = [(title, _without_our_stacks(text)) for title, text in report.sections]
         if self._chain and call.excinfo is not None and call.excinfo.value is self._chain[0]:
             _leave_causes_out(report.longrepr, self._chain)
             if isinstance(self._chain[0], HilError):
@@ -78,6 +88,16 @@ def _hide_frames(error: BaseException) -> None:
     for frame in frames[ours[0] :] if ours else []:
         if _is_ours(frame) or frame.f_code.co_filename.startswith(_LIBRARIES):
             frame.f_locals["__tracebackhide__"] = True
+
+
+def _without_our_stacks(text: str) -> str:
+    """Leave out stacks of threads that run only hil and libraries."""
+    told = _STACK.sub(lambda stack: "" if _is_without_tests(stack[0]) else stack[0], text)
+    return _NO_STACKS.sub("the time limit stopped the test; --full-trace shows all threads\n", told)
+
+
+def _is_without_tests(stack: str) -> bool:
+    return all(file.startswith(_NOT_OF_TESTS) for file in _FILE.findall(stack))
 
 
 def _leave_causes_out(longrepr: Any, chain: list[BaseException]) -> None:  # noqa: ANN401 - pytest has five kinds

@@ -1,3 +1,4 @@
+import time
 import unittest
 
 import pytest
@@ -37,6 +38,11 @@ def test_wrong_pin(pins, console):
 @pytest.mark.timeout(4)
 def test_time_limit(console):
     console.expect("never comes", timeout_s=500)
+
+
+@pytest.mark.timeout(2)
+def test_hang(power):
+    time.sleep(300)
 
 
 def test_run_without_login(console, power):
