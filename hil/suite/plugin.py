@@ -142,6 +142,7 @@ class Run:
         self.dropped = DroppedTests()
         self.processes = Processes(config, self.options.boards, self.ledger)
         self._block = UsbBlock.install()
+        self._noted_outside = self._block.note  # by a run that has this run inside one of its tests
         self._block.note = self._note_raw_error
         self.time_limit = TimeLimit()
         self.caught_errors = CaughtErrors(self._judge_caught)
@@ -149,7 +150,7 @@ class Run:
         self._fixtures = DependentFixtures(self._block, self.time_limit)
         self.boards = BoardLifecycle(config, self.options, self.ledger, self.processes, self._fixtures)
         self.matrix = BoardMatrix(self.options.each, self.options.images, self.boards.listed_for_all)
-        self._blocked_outside = self._block.active  # by a run that has this run inside one of its tests
+        self._blocked_outside = self._block.active  # the same
         parent = os.environ.pop(END_WITH, "")  # not for the runs that this one starts
         if self.processes.is_worker:
             exit_with_parent(self.processes.controller)
@@ -340,6 +341,7 @@ class Run:
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Release the board, after all fixtures are torn down, and send the ledger of a worker."""
         self._block.active = self._blocked_outside
+        self._block.note = self._noted_outside
         self.boards.end()
         if self.ledger.unsafe:
             session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
