@@ -21,6 +21,7 @@ from tests.support.made_up import (
     attempt,
     keep_console,
     keep_nights,
+    keep_numbers,
     keep_power,
     keep_run,
 )
@@ -88,6 +89,16 @@ def nights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "report"
 
 
+@pytest.fixture(scope="session")
+def numbers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Pages of thirty nights in which tests measured numbers."""
+    folder = tmp_path_factory.mktemp("numbers")
+    keep_numbers(folder / "history.db")
+    with History(folder / "history.db") as history:
+        build_nights(Window(history), folder / "report")
+    return folder / "report"
+
+
 def test_page(run: Path, name: str) -> Path:
     return run / "tests" / f"{file_stem(name)}.html"
 
@@ -104,11 +115,13 @@ PAGES = [
     "nights",
     "test over the nights",
     "board over the nights",
+    "numbers",
+    "numbers of a test",
 ]
 
 
 @pytest.fixture
-def path_of(run: Path, each: Path, nights: Path) -> Callable[[str], Path]:
+def path_of(run: Path, each: Path, nights: Path, numbers: Path) -> Callable[[str], Path]:
     return {
         "run": run / "index.html",
         "tests by boards": each / "boards.html",
@@ -118,6 +131,8 @@ def path_of(run: Path, each: Path, nights: Path) -> Callable[[str], Path]:
         "nights": nights / "index.html",
         "test over the nights": nights / "tests" / f"{file_stem(NIGHTS[0])}.html",
         "board over the nights": nights / "boards" / "0df10031.html",
+        "numbers": numbers / "numbers.html",
+        "numbers of a test": numbers / "tests" / f"{file_stem('t.py::test_boot[place-0]')}.html",
     }.__getitem__
 
 
@@ -139,7 +154,7 @@ def test_nothing_is_wider_than_a_phone(show: Any, path_of: Any, name: str) -> No
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
-@pytest.mark.parametrize("name", ["hostile", "run", "nights"])
+@pytest.mark.parametrize("name", ["hostile", "run", "nights", "numbers"])
 def test_what_a_dut_or_a_name_says_does_nothing(show: Any, path_of: Any, name: str) -> None:
     page = show(path_of(name))
 

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from hil.dutlink.usb.request_log import SentRequest
+from hil.evidence.measurement import Measurement
 from hil.evidence.records import (
     BoardHealth,
     RecordedAttempt,
@@ -127,3 +128,30 @@ def _night(tests: list[str], number: int, failing_since: int) -> list[Attempt]:
             outcome = AttemptOutcome.SKIPPED if place == 2 else AttemptOutcome.PASSED
             attempts.append(Attempt(test, outcome, bench=bench, call_s=1.0))
     return attempts
+
+
+_TWO = [AttemptBench(f"0df1003{number}", "0.09", f"place-{number}") for number in range(2)]
+
+
+def keep_numbers(path: Path, *, extra: int = 0) -> None:
+    """Thirty nights: `boot` steps at the commit of the twentieth, with a lower limit; `idle` is calm."""
+    with History(path) as history:
+        for night in range(30):
+            commit = ("b" if night >= 20 else "a") * 40
+            run = RunFacts(f"n{night}", BEGAN_S + night * DAY_S, "lab", "nightly", commit)
+            history.begin_run(run)
+            history.add(run.key, [one for board in _TWO for one in _measured(night, board, extra)])
+            history.close_run(run.key, run.began_s + 60, 0)
+
+
+def _measured(night: int, board: AttemptBench, extra: int) -> list[Attempt]:
+    boot = 12.0 + night % 3 / 10 + 4 * (night >= 20)
+    more = tuple(Measurement(f"more {at:03}", float(night % 2), "") for at in range(extra))
+    facts = {
+        "t.py::test_boot": (Measurement("boot", boot, "s", 16.0 if night >= 20 else 18.0),),
+        "t.py::test_idle": (Measurement(f"idle {HOSTILE[:40]}", 2.0 + night % 2 / 100, "W"), *more),
+    }
+    return [
+        Attempt(f"{test}[{board.place}]", AttemptOutcome.PASSED, 1, board, numbers=numbers)
+        for test, numbers in facts.items()
+    ]

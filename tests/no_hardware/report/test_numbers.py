@@ -9,7 +9,7 @@ import pytest
 
 from hil.evidence.measurement import Measurement
 from hil.evidence.records import RecordedAttempt, file_stem
-from hil.history.models import Attempt, AttemptBench, AttemptOutcome, RunFacts
+from hil.history.models import RunFacts
 from hil.history.numbers.series import NumberPoint, NumberSeries
 from hil.history.store import History
 from hil.history.window import Window
@@ -17,39 +17,12 @@ from hil.report import numbers
 from hil.report.night_pages import build_nights
 from hil.report.run_pages import build_run
 from tests.no_hardware.report.test_run_pages import Page
-from tests.support.made_up import HOSTILE, a_test, attempt, keep_nights, keep_run
+from tests.support.made_up import BEGAN_S, DAY_S, a_test, attempt, keep_nights, keep_numbers, keep_run
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-DAY_S = 86_400.0
-START_S = 1_800_000_000.0
-BOARDS = [AttemptBench(f"0df1003{number}", "0.09", f"place-{number}") for number in range(2)]
-BOOT, IDLE = "t.py::test_boot", "t.py::test_idle"
-
-
-def keep_numbers(path: Path, *, extra: int = 0) -> None:
-    """Thirty nights: `boot` steps at the commit of the twentieth, with a lower limit; `idle` is calm."""
-    with History(path) as history:
-        for night in range(30):
-            commit = ("b" if night >= 20 else "a") * 40
-            run = RunFacts(f"n{night}", START_S + night * DAY_S, "lab", "nightly", commit)
-            history.begin_run(run)
-            history.add(run.key, [one for board in BOARDS for one in measured(night, board, extra)])
-            history.close_run(run.key, run.began_s + 60, 0)
-
-
-def measured(night: int, board: AttemptBench, extra: int) -> list[Attempt]:
-    boot = 12.0 + night % 3 / 10 + 4 * (night >= 20)
-    more = tuple(Measurement(f"more {at:03}", float(night % 2), "") for at in range(extra))
-    facts = {
-        BOOT: (Measurement("boot", boot, "s", 16.0 if night >= 20 else 18.0),),
-        IDLE: (Measurement(f"idle {HOSTILE[:40]}", 2.0 + night % 2 / 100, "W"), *more),
-    }
-    return [
-        Attempt(f"{test}[{board.place}]", AttemptOutcome.PASSED, 1, board, numbers=numbers)
-        for test, numbers in facts.items()
-    ]
+BOOT = "t.py::test_boot"
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +114,7 @@ def test_numbers_page_lists_those_that_have_no_plot(tmp_path: Path, monkeypatch:
 
 @pytest.mark.parametrize("value", [0.0, 1e-9, -5.0, 1e12])
 def test_draw_numbers_of_a_constant_draws_a_line(value: float) -> None:
-    runs = [RunFacts(f"n{night}", START_S + night * DAY_S) for night in range(3)]
+    runs = [RunFacts(f"n{night}", BEGAN_S + night * DAY_S) for night in range(3)]
     points = [NumberPoint(night, value) for night in range(3)]
 
     drawn = numbers.draw_numbers(NumberSeries(BOOT, "n", "s", points), runs, [])
