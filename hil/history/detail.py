@@ -12,6 +12,7 @@ from hil.history.analysis import analyze
 from hil.history.attribution import Counts, suspect
 from hil.history.models import FAILURES, Attempt, AttemptBench, AttemptOutcome
 from hil.history.nights import day_of
+from hil.history.numbers.listing import numbers_of_test
 from hil.history.schema import MESSAGE_SIZE
 from hil.history.statistics import wilson
 
@@ -54,6 +55,7 @@ def of_test(window: Window, text: str, board: str = "") -> tuple[dict[str, Any],
         *_counted("with image", window.by_image(number)),
         *_times(attempts),
         *_watts(attempts),
+        *numbers_of_test(window, number, serial),
         *(_line(window, run, one) for run, one in attempts[-_SHOWN_ATTEMPTS:]),
     ]
     data = {

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from hil.history.numbers.series import NumberBlock, NumberPoint, NumberSeries
     from hil.history.window import Window
 
-__all__ = ["NewestNumber", "NumberList", "list_numbers", "newest_numbers", "numbers_like"]
+__all__ = ["NewestNumber", "NumberList", "list_numbers", "newest_numbers", "numbers_like", "numbers_of_test"]
 
 _MOST_SERIES = 20
 _SHOWN_POINTS = 20
@@ -154,6 +154,19 @@ def numbers_like(window: Window, text: str, board: str = "") -> tuple[list[dict[
     return [data for data, _ in told], [line for _, lines in told for line in lines]
 
 
+def numbers_of_test(window: Window, test: int, board: str = "") -> list[str]:
+    """Return lines about the numbers that a test measured.
+
+    Args:
+        window: The runs.
+        test: Number of the test in the database.
+        board: Serial number of a board, for its values alone; empty for all.
+    """
+    numbers = [number for (number,) in window.query("SELECT id FROM measure WHERE test_id=?", (test,))]
+    found = read_series(window, numbers) if numbers else []
+    return [f"{series.name}, {line}" for series in found for line in _boards(series, board)]
+
+
 def _data(window: Window, series: NumberSeries) -> dict[str, Any]:
     return {
         "test": series.test,
@@ -178,14 +191,7 @@ def _lines(window: Window, series: NumberSeries) -> Iterator[str]:
     drifted = [str(one).removeprefix(f"{one.test}: ") for one in drifts_of(series, window.runs)]
     few = "no drift can be told from so few runs" if nights < LEAST_VALUES else "it did not drift"
     yield from drifted or [few]
-    for board in series.boards:
-        values = [point.value for point in series.points if point.board == board]
-        low, middle, high = (
-            format_quantity(value, series.unit)
-            for value in (min(values), statistics.median(values), max(values))
-        )
-        where = f"on {board}" if board else "without a board"
-        yield f"{where}: {low} to {high}, median {middle}, of {len(values)}"
+    yield from _boards(series)
     for point in series.points[-_SHOWN_POINTS:]:
         yield _line(window, series, point)
 
@@ -203,3 +209,16 @@ def _line(window: Window, series: NumberSeries, point: NumberPoint) -> str:
         run.commit[:10],
     )
     return "  ".join(filter(None, words))
+
+
+def _boards(series: NumberSeries, only: str = "") -> Iterator[str]:
+    for board in series.boards:
+        if only not in {"", board}:
+            continue
+        values = [point.value for point in series.points if point.board == board]
+        low, middle, high = (
+            format_quantity(value, series.unit)
+            for value in (min(values), statistics.median(values), max(values))
+        )
+        where = f"on {board}" if board else "without a board"
+        yield f"{where}: {low} to {high}, median {middle}, of {len(values)}"

@@ -14,7 +14,7 @@ from hil.evidence.measure import Measure
 from hil.suite.boards.hooks import JUDGED
 from hil.suite.outcome.attempts import skip_text
 from hil.suite.outcome.user_properties import overrule_judgement
-from hil.suite.recording.phases import NUMBERS
+from hil.suite.recording.phases import NUMBERS, numbers_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -36,6 +36,7 @@ class NumberRecorder:
 
     def __init__(self) -> None:
         self.measure = Measure()
+        self._measured: dict[str, list[Measurement]] = {}
         self._numbers: list[Measurement] = []
         self._told = 0
 
@@ -93,6 +94,20 @@ class NumberRecorder:
         finally:
             self.measure.end()
             self._numbers = []
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Note the numbers of a test's last attempt, in the process that has the terminal."""
+        numbers = numbers_of([report])
+        if numbers:
+            self._measured[report.nodeid] = numbers
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Show all numbers with `-v`."""
+        if self._measured and terminalreporter.config.get_verbosity() > 0:
+            terminalreporter.write_sep("=", "hil: numbers")
+            for nodeid, numbers in self._measured.items():
+                for one in numbers:
+                    terminalreporter.write_line(f"{nodeid}: {one}", red=one.is_broken)
 
     def _take_broken(self) -> list[Measurement]:
         """Return the numbers that break a limit and were not told yet."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-__all__ = ["NUMBERS", "attempt_of", "attempt_to_collect", "message_of", "outcome_of"]
+__all__ = ["NUMBERS", "attempt_of", "attempt_to_collect", "message_of", "numbers_of", "outcome_of"]
 
 NUMBERS = "hil_numbers"
 """The attribute of a report: name, value, unit and limits of each number of the attempt until then."""
@@ -33,7 +33,7 @@ def attempt_of(phases: Sequence[pytest.TestReport], number: int) -> RecordedAtte
         longrepr=_cut("\n\n".join(filter(None, (_long(report) for report in phases)))),
         sections=list(_sections(phases, number)),
         phases=[_phase(report) for report in phases],
-        numbers=_numbers(phases),
+        numbers=numbers_of(phases),
     )
 
 
@@ -46,7 +46,7 @@ def attempt_to_collect(report: pytest.CollectReport) -> RecordedAttempt:
     return RecordedAttempt(outcome="error", message=message, longrepr=_cut(report.longreprtext))
 
 
-def _numbers(phases: Iterable[pytest.TestReport]) -> list[Measurement]:
+def numbers_of(phases: Iterable[pytest.TestReport]) -> list[Measurement]:
     """Return the numbers of an attempt; the report of a phase has those of earlier phases, too."""
     kept: list[list[tuple[Any, ...]]] = [getattr(report, NUMBERS, []) for report in phases]
     return [Measurement(*one) for one in max(kept, key=len, default=[])]

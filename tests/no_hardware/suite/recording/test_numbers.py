@@ -44,6 +44,13 @@ def test_measure_is_a_property_in_junit(inner: InnerRun) -> None:
     assert properties["hil_number:rate"] == "3.0 MB/s (above 1.0)"
 
 
+def test_measure_shows_all_numbers_with_v(run_suite: RunSuite) -> None:
+    inner = run_suite('def test_a(measure): measure("boot", 12.5, "s", below=20)', "--hil-boards=none", "-v")
+
+    shown = inner.text.partition("hil: numbers")[2]
+    assert "test_inner.py::test_a: boot is 12.5 s, must be below 20 s" in shown
+
+
 def test_broken_limits_fail_a_test_after_its_body_and_all_are_told(inner: InnerRun) -> None:
     outcome = inner.outcomes["test_two_broken"]
 
