@@ -95,12 +95,14 @@ def kind_of(item: pytest.Item) -> Kind:
     known = item.stash.get(KIND, None)
     if known is not None:
         return known
-    marks = [mark for mark in item.iter_markers() if mark.name in _MARKERS]
+    every = list(item.iter_markers())
+    marks = [mark for mark in every if mark.name in _MARKERS]
     try:
         kind = _decide(item, [mark.name for mark in marks])
-        check_arguments(item.nodeid, marks)
-        check_words(item.nodeid, item.iter_markers(TROUBLE_MARKER))
-        check_names(item, (*_MARKERS, TROUBLE_MARKER))
+        if every:
+            check_arguments(item.nodeid, marks)
+            check_words(item.nodeid, (mark for mark in every if mark.name == TROUBLE_MARKER))
+            check_names(item, (*_MARKERS, TROUBLE_MARKER))
         check_fixtures(item, BOARD_FIXTURES)
     except UsageError as error:
         kind = refuse(item, error)

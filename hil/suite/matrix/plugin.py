@@ -64,7 +64,8 @@ class BoardMatrix:
 
     def _columns_for(self, item: pytest.Item) -> list[Column]:
         """Return the columns of a test; none if it runs once, or if no board may have its tags."""
-        kind = unchecked_kind(item)
+        asks = self._each != "any" or self._images or any("each" in one.kwargs for one in item.iter_markers())
+        kind = unchecked_kind(item) if asks else Kind.NO_HARDWARE
         if kind is Kind.NO_HARDWARE:
             return []
         columns = self._columns_of_boards(item) if kind is Kind.HARDWARE else None

@@ -178,6 +178,8 @@ class AttemptLabels:
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Put the number of the attempt into the titles of sections, from the second attempt on."""
         report = yield
+        if not report.sections:
+            return report
         number = max(attempts_of(item).number, getattr(item, "execution_count", 1))
         printed_by = item.stash.setdefault(_PRINTED_BY, [])
         captured = [index for index, (title, _) in enumerate(report.sections) if title.startswith(_CAPTURED)]

@@ -30,6 +30,8 @@ class ConsoleReport:
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> Generator[None]:
         """Attach a failed test's console after its failure, and before JUnit completes the entry."""
+        if not report.sections:
+            return (yield)
         attempt = attempt_of(report)
         label = f"attempt {attempt}:\n" if attempt else ""
         shown = [f"{label}{content}" for title, content in report.sections if title.startswith(SECTION)]

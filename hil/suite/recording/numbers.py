@@ -116,8 +116,7 @@ class NumberRecorder:
 
     def _raise_broken(self) -> None:
         __tracebackhide__ = True
-        broken = self._take_broken()
-        if broken:
+        if len(self._numbers) > self._told and (broken := self._take_broken()):
             raise _error(broken)
 
 
