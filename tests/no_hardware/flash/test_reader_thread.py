@@ -20,7 +20,7 @@ from hil.flash.formats.content import PROBE_BYTES
 from hil.flash.formats.open import open_image
 from hil.flash.reader_thread import StoppableThread, StoppedError, raise_if_stopped
 from hil.sim.process import SimulatorProcess
-from tests.support.programs import running
+from tests.support.programs import processor_s, running
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -93,12 +93,6 @@ def read_of(path: Path, pid: int) -> int:
             if link.samefile(path):
                 read.append(int(Path(f"/proc/{pid}/fdinfo/{link.name}").read_text().split()[1]))
     return max(read)
-
-
-def processor_s(pid: int) -> float:
-    """Return the processor time of a process, also of a zombie."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 @pytest.mark.thorough

@@ -17,6 +17,7 @@ import pytest
 from hil.dutlink.timing import sleep, until
 from hil.history.models import Attempt, AttemptOutcome, RunFacts
 from hil.history.store import History
+from tests.support.programs import has_ended, parent_of
 
 if TYPE_CHECKING:
     from hil.sim.process import SimulatorProcess
@@ -56,17 +57,11 @@ def tree_of(pid: int) -> list[int]:
     parents = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):
-            parents[int(stat.parent.name)] = int(stat.read_text("utf-8").rpartition(")")[2].split()[1])
+            parents[int(stat.parent.name)] = parent_of(int(stat.parent.name))
     found = [pid]
     for one in found:
         found += [child for child, parent in parents.items() if parent == one]
     return found
-
-
-def is_alive(pid: int) -> bool:
-    with suppress(OSError):
-        return Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()[0] != "Z"
-    return False
 
 
 def kill_at_random(night: subprocess.Popen[bytes], longest_s: float, rng: random.Random) -> str:
@@ -79,7 +74,7 @@ def kill_at_random(night: subprocess.Popen[bytes], longest_s: float, rng: random
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     night.wait(LONGEST_S)
-    assert until(lambda: not any(map(is_alive, tree)), LONGEST_S)
+    assert until(lambda: all(map(has_ended, tree)), LONGEST_S)
     return f"{len(victims)} of {len(tree)} processes"
 
 

@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import threading
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -29,10 +28,11 @@ from hil.nightly.run_folder import (
 )
 from hil.nightly.tee_process import run_tee
 from hil.suite.outcome.exit_status import Status
-from tests.support.programs import running
+from tests.support.programs import has_ended, running
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
 RUNS = pytest.mark.thorough  # runs of the suite
 PASSES = "def test_passes(power): power.on()\n"
@@ -243,15 +243,8 @@ def test_run_night_killed_ends_pytest(clone: Path) -> None:
         pid = until(lambda: ((clone / "pid").is_file() and (clone / "pid").read_text("utf-8")) or None, 60)
         night.kill()
 
-    assert until(lambda: not Path(f"/proc/{pid}/cmdline").is_file() or is_zombie(str(pid)), 60)
+    assert until(lambda: has_ended(pid), 60)
     assert (runs_of(clone)[0].ended_s, describe_last_night(clone / "nightly")[1]) == (None, 1)
-
-
-def is_zombie(pid: str) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()[0] == "Z"
-    except OSError:
-        return True
 
 
 def test_new_folder_is_unique_and_newest_points_to_it(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from hil.errors import SimulatorError
 from hil.sim.process import SimulatorProcess
+from tests.support.programs import processor_s
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -181,15 +182,11 @@ def test_simulator_outlives_its_input_without_end_with_stdin() -> None:
 
 @pytest.mark.thorough
 def test_idle_boards_use_almost_no_cpu_time() -> None:
-    def spent_s(pid: int) -> float:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
     with SimulatorProcess(boards=4) as simulator:
-        before_s = spent_s(simulator.pid)
+        before_s = processor_s(simulator.pid)
         time.sleep(1)  # idling is what is measured
 
-        assert spent_s(simulator.pid) - before_s <= 0.05
+        assert processor_s(simulator.pid) - before_s <= 0.05
 
 
 def test_simulator_runs_no_module_of_the_working_folder(

@@ -24,7 +24,7 @@ from hil.lab.locks.nested_lease import is_borrowed
 from hil.lab.safe_state.record import BoardState, read_record
 from hil.sim.process import SimulatorProcess
 from tests.support.other_user import MALLORY, as_user, folder_for_everybody, only_root
-from tests.support.programs import program, running
+from tests.support.programs import has_ended, parent_of, program, running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -255,7 +255,7 @@ def driven(how: str) -> Iterator[tuple[subprocess.Popen[str], int, int]]:
     arguments = [*HIL, "lease", "--", sys.executable, "-c", DRIVES_ON, how]
     with running(arguments, stdout=subprocess.PIPE, text=True) as process:
         command = int(process.stdout.readline())
-        above = int(Path(f"/proc/{command}/stat").read_text().rpartition(")")[2].split()[1])
+        above = parent_of(command)
         yield process, command, above
 
 
@@ -290,21 +290,14 @@ def unsafe_boards() -> list[dict[str, Any]] | None:
     return [row for row in rows if row["safe"] is False] or None
 
 
-def is_over(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except OSError:
-        return True
-
-
 @pytest.mark.parametrize("how", ["ignore", "undo"])
-def test_board_of_a_killed_lease_is_safe_and_free_when_its_command_is_over(
+def test_board_of_a_killed_lease_is_safe_and_free_when_its_command_has_ended(
     serial: str, simulator: SimulatorProcess, how: str
 ) -> None:
     with driven(how) as (process, command, _above):
         process.kill()
         with acquire(serial, wait_s=LIMIT_S) as lease:
-            over, record = is_over(command), read_record(lease.lock.path.parent, serial)
+            over, record = has_ended(command), read_record(lease.lock.path.parent, serial)
             truth = simulator.management.state(serial)
 
     assert (over, record.state) == (True, BoardState.SAFE)
@@ -345,7 +338,7 @@ def test_board_of_a_lease_is_not_free_while_its_command_lives_though_lease_and_g
         for pid in (process.pid, *guards_of(process.pid)):
             os.kill(pid, signal.SIGKILL)
         with acquire(serial, wait_s=LIMIT_S):
-            over = is_over(command)
+            over = has_ended(command)
 
     assert over
 
@@ -357,7 +350,7 @@ def test_command_ends_though_the_process_that_ends_it_was_killed(
         os.kill(above, signal.SIGKILL)
 
         assert process.wait(LIMIT_S) == 128 + signal.SIGKILL
-        assert until(lambda: is_over(command), LIMIT_S)
+        assert until(lambda: has_ended(command), LIMIT_S)
     assert simulator.management.state(serial)["supply"] is False
 
 

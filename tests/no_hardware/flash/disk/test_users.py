@@ -13,7 +13,7 @@ from hil.dutlink.timing import until
 from hil.flash.disk import kernel_users, users
 from hil.flash.disk.sysfs import BlockDevice
 from hil.flash.disk.users import iter_users
-from tests.support.programs import program, running
+from tests.support.programs import program, running, state_of
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="udev is root's")
@@ -51,8 +51,7 @@ def test_opened_by_finds_a_program_however_it_holds_a_disk(tmp_path: Path, how: 
     with running([sys.executable, "-c", HOLD, how, node], stdout=subprocess.PIPE) as program:
         assert program.stdout.readline() == b"held\n"
         if how == "outlives":
-            state = Path(f"/proc/{program.pid}/stat")
-            assert until(lambda: state.read_text().rpartition(")")[2].split()[0] == "Z", 60)
+            assert until(lambda: state_of(program.pid) == "Z", 60)
         found = list(users.opened_by(disk, node.parent))
 
     use = "mapped" if how == "mapped" else "open"

@@ -11,7 +11,7 @@ import pytest
 from hil.dutlink.timing import until
 from hil.lab.guard import exit_with_parent as module_under_test
 from hil.lab.guard.exit_with_parent import GONE_STATUS, exit_with_parent
-from tests.support.programs import program
+from tests.support.programs import has_ended, program
 
 HIL = Path(module_under_test.__file__).parents[2]
 SOON_S = 60.0
@@ -47,23 +47,16 @@ def orphaned(*worker: str) -> int:
     return pid
 
 
-def is_gone(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except OSError:
-        return True
-
-
 def test_worker_ends_when_its_controller_is_killed() -> None:
     worker = orphaned(WATCHING, str(HIL))
 
-    assert until(lambda: is_gone(worker), SOON_S)
+    assert until(lambda: has_ended(worker), SOON_S)
 
 
 def test_guard_kills_a_worker_that_hangs_after_its_controller(tmp_path: Path) -> None:
     worker = orphaned(DEAF, str(tmp_path))
 
-    assert until(lambda: is_gone(worker), SOON_S)
+    assert until(lambda: has_ended(worker), SOON_S)
     assert until(lambda: (tmp_path / "board").read_text() == "off", SOON_S)
 
 

@@ -19,7 +19,7 @@ from hil.lab.locks.stopped_guards import GUARD_NAME
 from hil.lab.safe_state.attempt import make_safe_and_record
 from hil.lab.safe_state.policy import Safety
 from hil.lab.safe_state.record import BoardState, read_record
-from tests.support.programs import program
+from tests.support.programs import has_ended, program, stat_fields
 
 SERIAL = "5a1c0e01"
 SOON_S = 60.0
@@ -74,24 +74,12 @@ def board(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def safety(board: Path) -> Safety:
-    return Safety("tests.support.fake_board:switch_off", {"board": str(board)}, limit_s=1, absent_s=0.1)
-
-
-@pytest.fixture
 def holder(tmp_path: Path, board: Path) -> Iterator[Holder]:
     assert board.exists()
     holder = Holder(tmp_path)
     yield holder
     holder.close()
-    assert until(lambda: not alive(holder.guard), SOON_S)
-
-
-def alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
+    assert until(lambda: has_ended(holder.guard), SOON_S)
 
 
 def guards_of(folder: Path) -> list[int]:
@@ -216,11 +204,11 @@ def test_guard_leaves_a_board_alone_that_another_process_made_safe(
 
     with under_guard(lease, safety):
         board.write_text("on again")
-        assert until(lambda: not alive(holder.guard), 0.5) is None
+        assert until(lambda: has_ended(holder.guard), 0.5) is None
         assert board.read_text() == "on again"
     board.write_text("left on by hand")
 
-    assert until(lambda: not alive(holder.guard), SOON_S)
+    assert until(lambda: has_ended(holder.guard), SOON_S)
     assert board.read_text() == "left on by hand"
 
 
@@ -314,7 +302,7 @@ def test_make_safe_and_record_makes_the_board_of_a_killed_holder_safe(
 def test_guard_ends_without_acting_after_a_release(holder: Holder, board: Path) -> None:
     holder.do("lease.release()")
 
-    assert until(lambda: not alive(holder.guard), SOON_S)
+    assert until(lambda: has_ended(holder.guard), SOON_S)
     assert board.read_text() == "on"
     acquire(SERIAL, folder=board.parent).release()
     assert not read_record(board.parent, SERIAL).needs_safety
@@ -345,7 +333,7 @@ def test_under_guard_starts_no_guard_for_a_place_that_says_leave(board: Path) ->
 
 
 def test_guard_has_its_own_session_and_no_parent(holder: Holder) -> None:
-    parent, _group, session = Path(f"/proc/{holder.guard}/stat").read_text().rpartition(")")[2].split()[1:4]
+    parent, _group, session = stat_fields(holder.guard)[1:4]
 
     assert int(parent) != holder.process.pid
     assert int(session) not in {os.getsid(holder.process.pid), os.getsid(0)}
@@ -376,7 +364,7 @@ def test_guard_acts_though_a_forked_child_of_its_holder_lives(holder: Holder, bo
 
     try:
         assert until(lambda: board.read_text() == "off", SOON_S)
-        assert alive(child)
+        assert not has_ended(child)
     finally:
         os.kill(child, signal.SIGKILL)
 

@@ -19,11 +19,11 @@ from hil.lab.guard import child, guard, guarded_lease
 from hil.lab.guard.under_guard import under_guard
 from hil.lab.locks.acquire import acquire
 from hil.lab.safe_state.attempt import try_make_safe
-from hil.lab.safe_state.policy import Safety
 from hil.lab.safe_state.record import BoardState, SafetyEvent, read_record
 
 if TYPE_CHECKING:
     from hil.lab.guard.guarded_lease import GuardedLease
+    from hil.lab.safe_state.policy import Safety
 
 SERIAL = "5a1c0e01"
 SOON_S = 60.0
@@ -34,11 +34,6 @@ def board(tmp_path: Path) -> Path:
     path = tmp_path / "board"
     path.write_text("off")
     return path
-
-
-@pytest.fixture
-def safety(board: Path) -> Safety:
-    return Safety("tests.support.fake_board:switch_off", {"board": str(board)}, limit_s=1, absent_s=0.1)
 
 
 @pytest.fixture

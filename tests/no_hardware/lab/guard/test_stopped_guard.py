@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -18,31 +18,16 @@ from hil.lab.guard.under_guard import under_guard
 from hil.lab.locks.acquire import acquire
 from hil.lab.locks.holder import Holder
 from hil.lab.locks.lock_file import LockFile
-from hil.lab.safe_state.policy import Safety
 from hil.lab.safe_state.record import BoardRecord, SafetyEvent, write_record
-from tests.support.programs import program
+from tests.support.programs import has_ended, program
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hil.lab.safe_state.policy import Safety
 
 SERIAL = "5a1c0e01"
 SOON_S = 60.0
-
-
-@pytest.fixture
-def board(tmp_path: Path) -> Path:
-    path = tmp_path / "board"
-    path.write_text("on")
-    return path
-
-
-@pytest.fixture
-def safety(board: Path) -> Safety:
-    return Safety("tests.support.fake_board:switch_off", {"board": str(board)}, limit_s=1, absent_s=0.1)
-
-
-def is_over(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
-    except OSError:
-        return True
 
 
 def test_guard_that_was_stopped_is_killed_before_it_is_replaced(
@@ -59,7 +44,7 @@ def test_guard_that_was_stopped_is_killed_before_it_is_replaced(
 
     acquire(SERIAL, wait_s=SOON_S, folder=board.parent).release()
     assert board.read_text() == "off"
-    assert until(lambda: is_over(pid), SOON_S)
+    assert until(lambda: has_ended(pid), SOON_S)
 
 
 @pytest.mark.parametrize("went_on", ["another holds it", "it was made safe", "another used it"])

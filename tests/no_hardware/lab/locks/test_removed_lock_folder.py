@@ -55,18 +55,6 @@ def locks(tmp_path: Path) -> Path:
     return locks
 
 
-@pytest.fixture
-def board(tmp_path: Path) -> Path:
-    path = tmp_path / "board"
-    path.write_text("on")
-    return path
-
-
-@pytest.fixture
-def safety(board: Path) -> Safety:
-    return Safety("tests.support.fake_board:switch_off", {"board": str(board)}, limit_s=1, absent_s=0.1)
-
-
 class Run:
     """A process that holds the board."""
 

@@ -1,4 +1,4 @@
-# ruff: noqa: F821 - what the test's `run` writes stands before it
+# ruff: noqa: F821 - `BEGINNING` of the test stands before it
 def test_a(dutlink, dutlinks):
     assert ask(dutlinks[0]) == [dutlink.serial]
 
