@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FIXTURES"]
 
-FIXTURES: Final = ("dutlink", "power", "storage", "console", "pins", "measure")
+FIXTURES: Final = ("dutlink", "dutlinks", "power", "storage", "image", "console", "pins", "measure")
 """The fixtures of `hil.plugin`."""
 
 _HINT: Final = '{what}; put pytest_plugins = ["hil.plugin"] into {conftest}'
