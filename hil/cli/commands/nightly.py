@@ -18,6 +18,8 @@ from hil.errors import UsageError
 from hil.flash.disk.permission import BOARD_GROUP
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from hil.nightly.systemd import Units
     from hil.nightly.units import Schedule
 
@@ -186,9 +188,25 @@ def status(user: bool, name: str, folder: Path) -> Answer:
     refuse_untrusted(folder / "history.db", "the history", "run it as its owner")
     told, code = describe_last_night(folder, due_s=_due_s(units))
     if not is_running():
-        return Answer({"schedule": _schedule_without_systemd(units), **told}, code)
-    there = str(units.timer) if units.timer.exists() else "none; hil nightly install --at 04:30"
-    return Answer({"timer": there, **units.state(), **told}, code)
+        told = {"schedule": _schedule_without_systemd(units), **told}
+    else:
+        there = str(units.timer) if units.timer.exists() else "none; hil nightly install --at 04:30"
+        told = {"timer": there, **units.state(), **told}
+    return Answer(told, code, text="\n".join(_status_sentences(told)))
+
+
+def _status_sentences(told: dict[str, Any]) -> Iterator[str]:
+    """Yield what starts the nights, how the last one was, and what is wrong."""
+    due, kept = told.get("NextElapseUSecRealtime"), told.get("folder")
+    sentences = [
+        told.get("schedule") or (f"the next night is due {due}" if due else f"timer: {told['timer']}"),
+        (f"the last night, of {told['last_night']}: " if told["last_night"] != "none" else "")
+        + told["meaning"]
+        + (f"; it is kept in {kept}" if kept else ""),
+        *(told[name] for name in ("late", "damaged", "history") if name in told),
+        *told.get("ahead", ()),
+    ]
+    yield from (f"{sentence[0].upper()}{sentence[1:]}." for sentence in sentences)
 
 
 def _schedule_without_systemd(units: Units) -> str:
