@@ -325,7 +325,8 @@ class Run:
         register(LastingTimeLimit(self.time_limit), "hil-lasting-time-limit")  # inside BoardHooks
         register(BoardHooks(self.boards, self._block), "hil-board-hooks")
         register(ReturnedTests(), "hil-returned-tests")
-        register(RequestCounter(self.boards, required=self.options.require), "hil-request-counter")
+        counter = RequestCounter(self.boards, self._fixtures, required=self.options.require)
+        register(counter, "hil-request-counter")
         keep_consoles(session.config, self.boards, self.options, self.ledger)
         register(ReturningChild(self.boards.show), "hil-returning-child")  # outside all of them
 

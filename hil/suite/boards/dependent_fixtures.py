@@ -16,7 +16,7 @@ from hil.suite.hook_errors import contained
 from hil.suite.markers import BOARD_FIXTURES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Iterable
 
     from hil.suite.outcome.time_limit import TimeLimit
     from hil.suite.outcome.usb_block import UsbBlock
@@ -50,11 +50,23 @@ class DependentFixtures:
         self._in_setup: list[Fixture] = []
         self._set_up: dict[Fixture, Request] = {}  # in the order in which their set-ups ended, as in pytest
         self._dependent: set[Fixture] = set()
+        self._requested: dict[Fixture, set[Fixture]] = {}
         self._raised: list[tuple[BaseException, str]] = []
 
     def __bool__(self) -> bool:
         """Return True if any fixture depends on the board."""
         return bool(self._dependent)
+
+    def with_requested(self, fixtures: Iterable[Fixture]) -> set[Fixture]:
+        """Return fixtures and all that they requested, by arguments or by `getfixturevalue`."""
+        found: set[Fixture] = set()
+        waiting = list(fixtures)
+        while waiting:
+            fixture = waiting.pop()
+            if fixture not in found:
+                found.add(fixture)
+                waiting += self._requested.get(fixture, ())
+        return found
 
     def track_board_request(self) -> None:
         """Note that the board was requested: the fixtures in set-up depend on it."""
@@ -108,6 +120,8 @@ class DependentFixtures:
         finally:
             self._in_setup.pop()
             self._set_up[fixturedef] = request
+            for name in fixturedef.argnames:
+                self._track_request(fixturedef, request, name)
 
     @pytest.hookimpl(trylast=True)
     def pytest_fixture_post_finalizer(self, fixturedef: Fixture) -> None:
@@ -117,6 +131,7 @@ class DependentFixtures:
     def _forget(self, fixture: Fixture) -> None:
         vars(fixture).pop("addfinalizer", None)
         self._set_up.pop(fixture, None)
+        self._requested.pop(fixture, None)
         if fixture not in self._in_setup:
             self._dependent.discard(fixture)
 
@@ -139,10 +154,16 @@ class DependentFixtures:
             try:
                 return ask(argname)
             finally:
+                self._track_request(fixture, request, argname)
                 if self._depends(request, argname):
                     self._dependent.add(fixture)
 
         request.getfixturevalue = getfixturevalue
+
+    def _track_request(self, fixture: Fixture, request: Request, name: str) -> None:
+        got = request._fixture_defs.get(name)  # noqa: SLF001 - as above
+        if got is not None:
+            self._requested.setdefault(fixture, set()).add(got)
 
     def _watch_finalizers(self, fixture: Fixture) -> None:
         """Let the tear-down of a fixture that depends on the board use USB, also in a no_hardware test."""

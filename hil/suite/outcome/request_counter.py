@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
 
     from hil.errors import HilError
+    from hil.suite.boards.dependent_fixtures import DependentFixtures
     from hil.suite.boards.lifecycle import BoardLifecycle
 
 __all__ = ["RequestCounter", "errors_of_requests"]
@@ -64,11 +65,13 @@ class RequestCounter:
 
     Args:
         boards: This process's board.
+        fixtures: Tracks which fixtures a fixture requested.
         required: Fail a hardware test that sent no request.
     """
 
-    def __init__(self, boards: BoardLifecycle, *, required: bool) -> None:
+    def __init__(self, boards: BoardLifecycle, fixtures: DependentFixtures, *, required: bool) -> None:
         self._boards = boards
+        self._fixtures = fixtures
         self._required = required
         self._by_fixture: dict[pytest.FixtureDef[Any], _SetUp] = {}
 
@@ -152,7 +155,8 @@ class RequestCounter:
 
     def _set_ups_of(self, item: pytest.Item) -> list[_SetUp]:
         """Return what the set-ups of a test's fixtures asked for, also before this test."""
-        return [self._by_fixture[one] for one in _fixtures_of(item) if one in self._by_fixture]
+        rests_on = self._fixtures.with_requested(_fixtures_of(item))
+        return [self._by_fixture[one] for one in rests_on if one in self._by_fixture]
 
     def _requests_of(self, item: pytest.Item, since: RequestsSince) -> int:
         """Return how often a test, or the set-ups of its fixtures, asked a board."""

@@ -174,7 +174,8 @@ def test_error_that_a_test_caught_is_told_for_it_whatever_met_the_error(
     told = {name: one.properties.get("hil_caught", "") for name, one in inner.outcomes.items()}
     assert set(inner.results().values()) == {"passed"}, inner.text
     assert {name for name, error in told.items() if error} == {
-        *("test_warm", "test_warm_again", "test_cools", "test_raw", "test_unplugged")
+        *("test_warm", "test_warm_again", "test_rig", "test_rig_again"),
+        *("test_cools", "test_raw", "test_unplugged"),
     }
     assert (told["test_warm"], "STALL" in told["test_warm"]) == (told["test_warm_again"], True)
     assert "a transfer failed that the test made itself" in told["test_raw"]

@@ -19,6 +19,11 @@ def warm(dutlink):
     return dutlink.power
 
 
+@pytest.fixture(scope="session")
+def rig(request):
+    return request.getfixturevalue("warm")
+
+
 @pytest.fixture
 def cools(dutlink):
     yield dutlink.power
@@ -33,6 +38,14 @@ def test_warm(warm):
 
 def test_warm_again(warm):
     warm.read()
+
+
+def test_rig(rig, warm):
+    rig.read()
+
+
+def test_rig_again(rig):
+    rig.read()
 
 
 def test_other(power):
