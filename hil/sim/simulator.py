@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from hil.errors import SimulatorError
 from hil.sim.clock import LoopClock
+from hil.sim.dut.wire import Wire
 from hil.sim.host.bus import UsbBus
 from hil.sim.host.dev_nodes import DevFolder
 from hil.sim.host.foreign_disk import ForeignDisks
@@ -154,6 +155,7 @@ class Simulator:
             sys=SysFolder(folders.sys),
             state=folders.state,
             stick_bytes=options.stick_bytes,
+            wire=Wire(),
         )
         self.foreign_disks = ForeignDisks(
             folders.state / "strangers", self._bus, environment.dev, environment.sys

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import asyncio
     from pathlib import Path
 
+    from hil.sim.dut.wire import Wire
     from hil.sim.host.bus import UsbBus
     from hil.sim.host.dev_nodes import DevFolder, DeviceNode
     from hil.sim.host.open_watch import OpenWatch
@@ -44,6 +45,7 @@ class SlotEnvironment:
         sys: The `/sys`-like folder.
         state: Folder that keeps settings and sticks.
         stick_bytes: Size of each stick.
+        wire: Connects the DUTs.
     """
 
     bus: UsbBus
@@ -54,6 +56,7 @@ class SlotEnvironment:
     sys: SysFolder
     state: Path
     stick_bytes: int
+    wire: Wire
 
 
 class SimulatedSlot:
@@ -76,7 +79,7 @@ class SimulatedSlot:
         self._node = UsbDeviceNode(environment.dev.root)
         self._tty_node = environment.dev.tty(index, serial)
         self.tty = SimulatedTty(self.port, self._tty_node, environment.watch, environment.loop)
-        self.dut = SimulatedDut(environment.clock)
+        self.dut = SimulatedDut(environment.clock, wire=environment.wire.plug_in())
         self.stick = self._make_stick(index, environment)
         self.board = self._make_board(environment)
 

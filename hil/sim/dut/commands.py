@@ -12,6 +12,7 @@ from hil.sim.dut.power_draw import DRAW_AMPS, DutPhase
 from hil.sim.dut.script import Steps
 
 if TYPE_CHECKING:
+    from hil.sim.dut.wire import WireEnd
     from hil.sim.interfaces import BlockStore
 
 __all__ = ["COMMANDS", "Command", "RunningSystem", "printf", "run"]
@@ -24,6 +25,8 @@ _SLICE_BYTES: Final = 1 << 20
 _SLICE_S: Final = 0.001
 """Pause between two slices of the stick, in which other tasks run. A slice takes a few ms of real time."""
 
+_WIRE_S: Final = 5.0
+_WIRE_LOOK_S: Final = 0.05
 _LONGEST_S: Final = 86400.0
 _MOST_AMPS: Final = 5.0
 
@@ -40,6 +43,8 @@ poweroff, reboot               in an orderly way
 sha256sum /dev/sda [BYTES]     of the stick, or of its first bytes
 sleep SECONDS                  wait
 uname [-a]                     which system this is
+wire send TEXT                 to all other DUTs of this bench whose system is up
+wire receive [SECONDS]         wait for a line of another DUT, 5 s or SECONDS
 """
 
 
@@ -54,6 +59,11 @@ class RunningSystem(Protocol):
     @property
     def stick(self) -> BlockStore | None:
         """The stick, or None if the mux does not connect it to the DUT."""
+        ...
+
+    @property
+    def wire(self) -> WireEnd:
+        """The wire to other DUTs."""
         ...
 
     @property
@@ -190,6 +200,27 @@ def _uname(_: RunningSystem, args: list[str]) -> Steps[int]:
     return 0
 
 
+def _wire(system: RunningSystem, args: list[str]) -> Steps[int]:
+    limit_s = _number(args[1], _LONGEST_S) if args[1:] else _WIRE_S
+    if args[:1] == ["send"] and args[1:]:
+        if system.wire.send(" ".join(args[1:])):
+            return 0
+        yield "wire: no other DUT is up\r\n"
+        return 1
+    if args[:1] != ["receive"] or limit_s is None:
+        yield "usage: wire send TEXT, or wire receive [SECONDS]\r\n"
+        return WRONG_USE
+    for _ in range(math.ceil(limit_s / _WIRE_LOOK_S)):
+        if system.wire.received:
+            break
+        yield _WIRE_LOOK_S
+    if not system.wire.received:
+        yield f"wire: nothing came for {limit_s:g} s\r\n"
+        return 1
+    yield f"{system.wire.received.popleft()}\r\n"
+    return 0
+
+
 def _number(word: str, most: float) -> float | None:
     """Parse a number from 0 to `most`; return None if the word is none."""
     try:
@@ -212,6 +243,7 @@ COMMANDS: Final[dict[str, Command]] = {
     "sleep": _sleep,
     "true": _true,
     "uname": _uname,
+    "wire": _wire,
 }
 
 _ESCAPE: Final = re.compile(r"\\(?:([0-7]{1,3})|(.))", re.DOTALL)

@@ -14,6 +14,7 @@ from hil.sim.dut.power_draw import DutPhase, PowerDraw
 from hil.sim.dut.script import Script, Steps
 from hil.sim.dut.system import System
 from hil.sim.dut.uart import DutTransmitter
+from hil.sim.dut.wire import WireEnd
 from hil.sim.interfaces import BlockStore, BoardSide, Clock, ControlPin, NoTimer, PinLevel, Timer
 
 if TYPE_CHECKING:
@@ -74,10 +75,15 @@ class SimulatedDut:
     Args:
         clock: Simulated time.
         rng: Source of small differences in boot time, or None for none.
+        wire: End of a wire to other DUTs; None: it leads nowhere.
+
+    Attributes:
+        wire: The argument.
     """
 
-    def __init__(self, clock: Clock, rng: Random | None = None) -> None:
+    def __init__(self, clock: Clock, rng: Random | None = None, wire: WireEnd | None = None) -> None:
         self.hangs_in_boot = False
+        self.wire = wire or WireEnd()
         self._stays_on = False
         self._switched_on = False
         self._clock = clock
@@ -223,6 +229,7 @@ class SimulatedDut:
             self._system.close()
         self._rom = self._prompt = self._system = None
         self._uart.clear()
+        self.wire.stop()
         self.enter(phase)
 
     def _run_rom(self) -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from hil.sim.dut.image import DutImage
     from hil.sim.dut.terminal import DutTerminal
     from hil.sim.dut.uart import DutTransmitter
+    from hil.sim.dut.wire import WireEnd
     from hil.sim.interfaces import BlockStore, Clock
 
 __all__ = ["HALF_WAY", "DutHardware", "System", "boot_log"]
@@ -126,6 +127,7 @@ class DutHardware(Protocol):
     """The DUT as its system sees it."""
 
     hangs_in_boot: bool
+    wire: WireEnd
 
     @property
     def store(self) -> BlockStore | None:
@@ -201,6 +203,11 @@ class System:
         return self._hardware.store
 
     @property
+    def wire(self) -> WireEnd:
+        """The wire to other DUTs."""
+        return self._hardware.wire
+
+    @property
     def boot_log(self) -> str:
         """All lines of the kernel's log so far."""
         return "".join(self._lines)
@@ -221,6 +228,7 @@ class System:
         """Begin to shut down; the session ends at once."""
         self.close()
         self._uart.clear()
+        self.wire.stop()
         self._hardware.enter(DutPhase.SHUTDOWN)
         self._script = Script(self._clock, self._uart, self._go_down(restart=restart), self._down)
         self._script.start()
@@ -255,6 +263,7 @@ class System:
             self._hardware.enter(DutPhase.HUNG)
             return
         self._hardware.enter(DutPhase.IDLE)
+        self.wire.start()
         self._session = LoginSession(self._clock, self._uart, self)
 
     def _go_down(self, *, restart: bool) -> Steps[bool]:

@@ -179,6 +179,12 @@ def test_boards_of_a_test_must_all_be_asked(run: RunOnTwo, simulator: SimulatorP
     assert f"never asked board {simulator.serials()[0]}" in inner.outcomes["test_half"].message
 
 
+def test_two_duts_talk_over_their_wire(run: RunOnTwo) -> None:
+    inner = run(program(__file__, "two_boards_talk"))
+
+    assert inner.results() == {"test_talk": "passed"}, inner.text
+
+
 def test_report_shows_both_consoles_in_the_order_of_time_and_both_power_traces(
     run: RunOnTwo, pytester: pytest.Pytester
 ) -> None:
