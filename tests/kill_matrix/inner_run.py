@@ -96,14 +96,16 @@ class InnerRun:
     Attributes:
         folder: Its own, which all its processes name; a folder of locks is in it.
         way: How it is started.
-        port: The management port of the simulated board.
+        port: The management port of the simulated boards.
         options: For pytest.
+        boards: How many boards each of its tests uses.
     """
 
     folder: Path
     way: Way
     port: int
     options: tuple[str, ...] = ()
+    boards: int = 1
     _pipes: dict[str, int] = field(default_factory=dict)
 
     def __enter__(self) -> Self:
@@ -196,6 +198,7 @@ class InnerRun:
             name: text for name, text in os.environ.items() if not name.startswith(("PYTEST_", "HIL_", "NOX"))
         }
         theirs: dict[str, Any] = {"HIL_LOCK_DIR": self.locks, "HIL_BOARDS": f"sim@{self.port}"}
+        theirs["KILL_BOARDS"] = self.boards
         return ours | {name: str(value) for name, value in theirs.items()} | {"PYTHONPATH": str(REPOSITORY)}
 
     def _open_output(self) -> IO[bytes]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
@@ -58,20 +59,38 @@ class Outcome:
 
 
 def prepare(simulator: SimulatorProcess) -> None:
-    """Give the board a power-off sequence of 3 s, in which it answers nothing."""
-    with open_board(simulated_host(simulator.ready)) as board:
-        board.settings.write(power_off=POWER_OFF)
+    """Give each board a power-off sequence of 3 s, in which it answers nothing."""
+    for serial in simulator.serials():
+        with open_board(simulated_host(simulator.ready), serial) as board:
+            board.settings.write(power_off=POWER_OFF)
+
+
+class _Watches(ExitStack):
+    """Watches the supplies of all boards of a simulator."""
+
+    def __init__(self, simulator: SimulatorProcess) -> None:
+        super().__init__()
+        port, serials = simulator.management.port, simulator.serials()
+        self._watches = [self.enter_context(SupplyWatch(port, serial)) for serial in serials]
+
+    def off_after(self, moment: float) -> float | None:
+        """Return how many seconds after `moment` the last supply was seen off; None: one never was."""
+        seen = [watch.off_after(moment) for watch in self._watches]
+        return None if None in seen else max(filter(None, seen), default=0.0)
+
+
+def _started_as(way: Way, boards: int) -> str:
+    return way.value if boards == 1 else f"{way.value}, {boards} boards"
 
 
 def play(
     cause: Cause, way: Way, simulator: SimulatorProcess, folder: Path, quiet_s: float = QUIET_S
 ) -> Outcome:
     """Run, end and look: one cell."""
-    (serial,) = simulator.serials()
-    port = simulator.management.port
+    boards = len(simulator.serials())
     with (
-        SupplyWatch(port, serial) as watch,
-        InnerRun(folder, way, port, cause.options) as run,
+        _Watches(simulator) as watch,
+        InnerRun(folder, way, simulator.management.port, cause.options, boards) as run,
     ):
         died = cause.end(run, run.wait_until_blocked())
         left = wait_for_the_last(folder, OVER_WITHIN_S)
@@ -79,26 +98,33 @@ def play(
         run.reap()
         problems = (*_orphans(left), *inspect(simulator, run.locks, quiet_s))
         off_s = watch.off_after(died)
-        return Outcome(cause.name, way.value, off_s, over_s, _who(run.locks, serial, way), problems)
+        who = _who(run.locks, simulator.serials()[0], way)
+        return Outcome(cause.name, _started_as(way, boards), off_s, over_s, who, problems)
 
 
 def play_without_guard(simulator: SimulatorProcess, folder: Path, quiet_s: float = QUIET_S) -> Outcome:
     """Play the cell in which no guard can start: no board is handed out, the DUT never has power."""
-    (serial,) = simulator.serials()
+    serials = simulator.serials()
     port = simulator.management.port
-    _, since = simulator.management.log(serial)
+    since = {serial: simulator.management.log(serial)[1] for serial in serials}
     began = time.monotonic()
-    with InnerRun(folder, Way.PLAIN, port, ("-p", "broken_guard")) as run:
+    with InnerRun(folder, Way.PLAIN, port, ("-p", "broken_guard"), len(serials)) as run:
         left = wait_for_the_last(folder, OVER_WITHIN_S)
         over_s = time.monotonic() - began
         run.reap()
         problems = [*_orphans(left), *inspect(simulator, run.locks, quiet_s, BoardState.UNKNOWN)]
         if "no guard runs beside this process" not in run.output:
             problems.append(f"no test says that there was no guard: {run.output[-500:]}")
-    asked = [(entry["bRequest"], entry["wValue"]) for entry in simulator.management.log(serial, since)[0]]
+    logs = [entry for serial in serials for entry in simulator.management.log(serial, since[serial])[0]]
+    asked = [(entry["bRequest"], entry["wValue"]) for entry in logs]
     problems += ["the DUT had power"] if {(1, 1), (1, 3)} & set(asked) else []
     return Outcome(
-        "a guard that cannot start", Way.PLAIN.value, 0.0, over_s, "the run itself", tuple(problems)
+        "a guard that cannot start",
+        _started_as(Way.PLAIN, len(serials)),
+        0.0,
+        over_s,
+        "the run itself",
+        tuple(problems),
     )
 
 
@@ -106,9 +132,9 @@ def play_last_resort(
     remedy: str, simulator: SimulatorProcess, folder: Path, quiet_s: float = QUIET_S, way: Way = Way.PLAIN
 ) -> Outcome:
     """Play a cell in which no process is left to make it safe: times are counted from the remedy's start."""
-    (serial,) = simulator.serials()
+    serials = simulator.serials()
     port = simulator.management.port
-    with SupplyWatch(port, serial) as watch, InnerRun(folder, way, port) as run:
+    with _Watches(simulator) as watch, InnerRun(folder, way, port, boards=len(serials)) as run:
         blocked = run.wait_until_blocked()
         if way is Way.SHELL:
             run.order("exit")
@@ -117,17 +143,18 @@ def play_last_resort(
         problems = (*_orphans(wait_for_the_last(folder, OVER_WITHIN_S)), *_not_left_on(simulator, run))
         run.reap()
         began = time.monotonic()
-        status = run.start(_remedy_command(remedy, serial)).wait(OVER_WITHIN_S)
+        for command in _remedy_commands(remedy, serials):
+            status = run.start(command).wait(OVER_WITHIN_S)
+            if status != 0:
+                problems += (f"{remedy} ended with status {status}: {run.output[-500:]}",)
         over_s = time.monotonic() - began
-        if status != 0:
-            problems += (f"{remedy} ended with status {status}: {run.output[-500:]}",)
         problems += (
             *_orphans(wait_for_the_last(folder, OVER_WITHIN_S)),
             *inspect(simulator, run.locks, quiet_s),
         )
-        off_s, who = watch.off_after(began), _who(run.locks, serial)
+        off_s, who = watch.off_after(began), _who(run.locks, serials[0])
     cause = "`os._exit` in a test" if way is Way.SHELL else "SIGKILL to guard and holder at once"
-    return Outcome(cause, way.value, off_s, over_s, who, problems)
+    return Outcome(cause, _started_as(way, len(serials)), off_s, over_s, who, problems)
 
 
 def inspect(
@@ -137,22 +164,24 @@ def inspect(
     state: BoardState = BoardState.SAFE,
 ) -> list[str]:
     """Say what is wrong with a board whose run is over; the meter comes last, for reading it is an action."""
-    (serial,) = simulator.serials()
-    problems = [*_actions_within(simulator, serial, quiet_s), *_untruths(simulator, serial)]
-    if read_record(locks, serial).state is not state:
-        problems.append(f"its record does not say {state}")
-    try:
-        with acquire(serial, wait_s=LOCK_FREE_WITHIN_S, folder=locks):
-            problems += _metered(simulator)
-    except HilError as error:
-        problems.append(f"{error.what}: {error.why}")
+    serials = simulator.serials()
+    problems = _actions_within(simulator, quiet_s)
+    for serial in serials:
+        problems += _untruths(simulator, serial)
+        if read_record(locks, serial).state is not state:
+            problems.append(f"the record of {serial} does not say {state}")
+        try:
+            with acquire(serial, wait_s=LOCK_FREE_WITHIN_S, folder=locks):
+                problems += _metered(simulator, serial)
+        except HilError as error:
+            problems.append(f"{error.what}: {error.why}")
     return problems
 
 
-def _actions_within(simulator: SimulatorProcess, serial: str, quiet_s: float) -> list[str]:
-    since = simulator.management.log(serial)[1]
+def _actions_within(simulator: SimulatorProcess, quiet_s: float) -> list[str]:
+    since = {serial: simulator.management.log(serial)[1] for serial in simulator.serials()}
     time.sleep(quiet_s)  # for what must not come
-    requests = simulator.management.log(serial, since)[0]
+    requests = [entry for serial in since for entry in simulator.management.log(serial, since[serial])[0]]
     vendor = [entry for entry in requests if entry["bmRequestType"] & _TYPE_MASK == _VENDOR]
     return [f"asked {entry['bRequest']}/{entry['wValue']} after the end" for entry in vendor]
 
@@ -169,8 +198,7 @@ def _untruths(simulator: SimulatorProcess, serial: str) -> list[str]:
     return [problem for problem, is_so in found.items() if is_so]
 
 
-def _metered(simulator: SimulatorProcess) -> list[str]:
-    (serial,) = simulator.serials()
+def _metered(simulator: SimulatorProcess, serial: str) -> list[str]:
     with open_board(simulated_host(simulator.ready), serial, console=False) as board:
         amps = board.power.read().amps
         board.make_safe()  # for the next cell, if this one failed
@@ -178,16 +206,19 @@ def _metered(simulator: SimulatorProcess) -> list[str]:
 
 
 def _not_left_on(simulator: SimulatorProcess, run: InnerRun) -> list[str]:
-    (serial,) = simulator.serials()
-    record = read_record(run.locks, serial)
-    off = [] if simulator.management.state(serial)["supply"] else ["somebody switched the DUT off"]
-    return off if record.state is BoardState.IN_USE else [*off, f"the record says {record.state}"]
+    problems = []
+    for serial in simulator.serials():
+        record = read_record(run.locks, serial)
+        problems += [] if simulator.management.state(serial)["supply"] else ["somebody switched the DUT off"]
+        if record.state is not BoardState.IN_USE:
+            problems.append(f"the record says {record.state}")
+    return problems
 
 
-def _remedy_command(remedy: str, serial: str) -> list[str]:
+def _remedy_commands(remedy: str, serials: list[str]) -> list[list[str]]:
     if remedy == "hil safe":
-        return [sys.executable, "-m", "hil.cli.main", "safe", serial]
-    return Way.PLAIN.command("-k", "0")
+        return [[sys.executable, "-m", "hil.cli.main", "safe", serial] for serial in serials]
+    return [Way.PLAIN.command("-k", "0")]
 
 
 def _orphans(left: dict[int, bytes]) -> list[str]:

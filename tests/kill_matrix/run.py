@@ -1,6 +1,7 @@
-"""The kill matrix: a run dies in every way there is, and its board is looked at. Prints a table.
+"""The kill matrix: a run dies in every way there is, and its boards are looked at. Prints a table.
 
-Runs are real processes and signals are real; boards are simulated, one for each lane of cells.
+Runs are real processes and signals are real; boards are simulated, one or two for each lane of cells: in half
+of the cells the test that dies holds two boards.
 """
 
 from __future__ import annotations
@@ -34,9 +35,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     # A shell without job control starts its background jobs deaf to Ctrl-C, and runs would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    cells = [cell for cell in _cells() if options.only in cell[0]]
     began = time.monotonic()
-    outcomes = _play_all(cells, options.lanes)
+    outcomes = []
+    for boards in options.boards:
+        cells = [cell for cell in _cells(boards) if options.only in cell[0]]
+        outcomes += _play_all(cells, options.lanes, boards)
     say(table(outcomes))
     say(f"\n{len(outcomes)} cells in {time.monotonic() - began:.0f} s")
     if options.write:
@@ -50,13 +53,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--lanes", type=int, default=4, help="how many cells at a time (default: %(default)s)"
     )
+    parser.add_argument("--boards", type=int, nargs="+", default=[1, 2], help="how many boards a test holds")
     parser.add_argument("--write", action="store_true", help="keep the table in docs/kill-matrix.md")
     return parser
 
 
-def _cells() -> Iterator[Cell]:
+def _cells(boards: int) -> Iterator[Cell]:
     for cause in CAUSES:
         for way in filter(can_be_started, cause.ways):
+            if boards > 1 and way in {Way.LEASE, Way.PROGRAM}:
+                continue  # these hold one board
             yield f"{cause.name}, {way.value}", _ordinary(cause, way)
     yield "none; no guard can start", play_without_guard
     for remedy in REMEDIES:
@@ -73,9 +79,9 @@ def _last_resort(remedy: str, way: Way) -> Callable[[SimulatorProcess, Path], Ou
     return lambda simulator, folder: play_last_resort(remedy, simulator, folder, way=way)
 
 
-def _play_all(cells: list[Cell], lanes: int) -> list[Outcome]:
+def _play_all(cells: list[Cell], lanes: int, boards: int) -> list[Outcome]:
     with ExitStack() as stack:
-        simulators = [stack.enter_context(SimulatorProcess(1)) for _ in range(lanes)]
+        simulators = [stack.enter_context(SimulatorProcess(boards)) for _ in range(lanes)]
         for simulator in simulators:
             prepare(simulator)
         return play_all(_play, simulators, cells)

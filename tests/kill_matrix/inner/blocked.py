@@ -18,13 +18,14 @@ import pytest
 from hil.errors import HilError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from hil.dutlink.board import Board
 
 EVERY_S = 0.02
 
 HERE = Path(__file__).parent
+BOARDS = int(os.environ["KILL_BOARDS"])
 
 
 @pytest.fixture(scope="session")
@@ -34,23 +35,26 @@ def dutlink(dutlink: Board) -> Board:
 
 
 @pytest.fixture
-def powered(dutlink: Board) -> Iterator[Board]:
+def powered(dutlink: Board, dutlinks: Mapping[int, Board]) -> Iterator[Board]:
     """Use every part that must be safe later; the board's power-off sequence lasts 3 s."""
-    dutlink.power.on()
-    dutlink.storage.dut()
-    dutlink.pins.low("c")
-    dutlink.pins.high("d")
+    for board in dutlinks.values():
+        board.power.on()
+        board.storage.dut()
+        board.pins.low("c")
+        board.pins.high("d")
     yield dutlink
-    dutlink.power.off()
+    for board in dutlinks.values():
+        board.power.off()
 
 
-@pytest.mark.hardware
+@pytest.mark.hardware(boards=BOARDS)
 @pytest.mark.parametrize("_turn", range(3))
 @pytest.mark.usefixtures("dutlink")
 def test_the_first_one_is_told_how_to_end(_turn: int, request: pytest.FixtureRequest) -> None:
     began = time.monotonic()
     if not is_first():
-        request.getfixturevalue("dutlink").power.force_on()  # left to the suite to switch off
+        for board in request.getfixturevalue("dutlinks").values():
+            board.power.force_on()  # left to the suite to switch off
         return
     board = request.getfixturevalue("powered")
     tell({"pid": os.getpid(), "began": began})

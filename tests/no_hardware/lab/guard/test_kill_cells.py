@@ -47,6 +47,26 @@ def test_killed_run_leaves_a_safe_board(
     assert (outcome.problems, outcome.made_safe_by) == ((), "guard")
 
 
+@pytest.fixture(scope="module")
+def two_boards() -> Iterator[SimulatorProcess]:
+    with SimulatorProcess(boards=2) as simulator:
+        prepare(simulator)
+        yield simulator
+
+
+@pytest.mark.parametrize(
+    ("cause", "way"), [("SIGKILL to the process group", Way.PLAIN), ("SIGKILL to the worker", Way.XDIST)]
+)
+def test_killed_run_leaves_both_boards_of_its_test_safe(
+    cause: str, way: Way, two_boards: SimulatorProcess, tmp_path: Path
+) -> None:
+    (to_do,) = (known for known in CAUSES if known.name == cause)
+
+    outcome = play(to_do, way, two_boards, tmp_path, QUIET_S)
+
+    assert (outcome.problems, outcome.made_safe_by) == ((), "guard")
+
+
 @pytest.mark.skipif(not can_be_started(Way.INIT), reason="a PID namespace needs root and unshare")
 @pytest.mark.parametrize("way", [Way.FIRST, Way.INIT, Way.USER_INIT])
 def test_killed_run_in_a_container_with_an_init_leaves_a_safe_board(
