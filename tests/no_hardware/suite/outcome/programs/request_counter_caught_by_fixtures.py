@@ -44,6 +44,7 @@ def test_rig(rig, warm):
     rig.read()
 
 
+@pytest.mark.hardware
 def test_rig_again(rig):
     rig.read()
 
