@@ -39,17 +39,24 @@ class NumberRecorder:
         self._measured: dict[str, list[Measurement]] = {}
         self._numbers: list[Measurement] = []
         self._told = 0
+        self._raised: list[Measurement] = []
+        self._in_body = False
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self) -> None:
         """Begin an attempt."""
         self._numbers = self.measure.begin()
         self._told = 0
+        self._raised = []
 
     @pytest.hookimpl(wrapper=True)  # inside the time limit and the capture
     def pytest_runtest_call(self) -> Generator[None, object, object]:
         """Fail a body that has passed, if a number of it or of the set-up breaks a limit."""
-        result = yield
+        self._in_body = True
+        try:
+            result = yield
+        finally:
+            self._in_body = False
         self._raise_broken()
         return result
 
@@ -71,12 +78,13 @@ class NumberRecorder:
         setattr(report, NUMBERS, [_as_tuple(one) for one in self._numbers])
         if report.when == "teardown":
             report.user_properties += [(f"{_PROPERTY}{one.name}", _in_junit(one)) for one in self._numbers]
-        raised = call.excinfo.value if call.excinfo is not None else None
-        if isinstance(raised, BrokenLimitError):
-            _leave_hidden_frames_out(report.longrepr)
-        if report.passed or isinstance(raised, BrokenLimitError):
+        if report.passed or self._in_body:  # a subtest: the test itself tells the limits
             return report
-        broken = self._take_broken()
+        raised, self._raised = self._raised, []
+        if call.excinfo is not None and isinstance(call.excinfo.value, BrokenLimitError):
+            _leave_hidden_frames_out(report.longrepr)
+            return report
+        broken = raised + self._take_broken()  # unittest puts its own error in the place of what was raised
         if broken and report.skipped and not hasattr(report, "wasxfail"):
             report.longrepr = f"{_error(broken)}\nThen the test was skipped: {skip_text(report)}"
             report.outcome = "failed"
@@ -117,6 +125,7 @@ class NumberRecorder:
     def _raise_broken(self) -> None:
         __tracebackhide__ = True
         if len(self._numbers) > self._told and (broken := self._take_broken()):
+            self._raised = broken
             raise _error(broken)
 
 

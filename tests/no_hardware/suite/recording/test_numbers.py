@@ -104,12 +104,26 @@ def test_measure_in_a_subtest_belongs_to_the_test(inner: InnerRun) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "word"), [("test_broken", "late is 9 s"), ("test_fails", "its own failure")]
+    ("name", "word"),
+    [
+        ("test_broken", "late is 9 s"),
+        ("test_fails", "its own failure"),
+        ("test_skips_itself", "Then the test was skipped: Skipped: enough"),
+    ],
 )
 def test_broken_limit_fails_a_test_of_unittest(inner: InnerRun, name: str, word: str) -> None:
     outcome = inner.outcomes[name]
 
     assert (outcome.result, word in outcome.message) == ("failed", True)
+
+
+def test_broken_limit_is_told_beside_a_failure_of_unittest(inner: InnerRun) -> None:
+    assert "late is 9 s" in inner.text.partition("TestOfUnittest.test_fails")[2].partition("______")[2]
+
+
+def test_broken_limit_in_an_excused_subtest_fails_the_test(inner: InnerRun) -> None:
+    assert inner.results()["test_excused_subtest"] == "failed"
+    assert "late is 9 s" in inner.outcomes["test_excused_subtest"].message
 
 
 def test_users_own_fixture_of_the_name_measure_wins(run_suite: RunSuite) -> None:

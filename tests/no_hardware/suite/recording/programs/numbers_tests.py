@@ -64,6 +64,12 @@ def test_in_subtests(measure, subtests):
             measure("answer", at, "ms", below=2)
 
 
+def test_excused_subtest(measure, subtests):
+    with subtests.test("one"):
+        measure("late", 9, "s", below=5)
+        pytest.xfail("it is always so")
+
+
 def test_series(measure):
     for value in (1, 2, 3):
         measure("answer", value, "ms")
@@ -80,3 +86,7 @@ class TestOfUnittest(unittest.TestCase):
     def test_fails(self):
         self.measure("late", 9, "s", below=5)
         self.fail("its own failure")
+
+    def test_skips_itself(self):
+        self.measure("late", 9, "s", below=5)
+        self.skipTest("enough")
