@@ -49,6 +49,8 @@ class BoardRequirement:
         among: Serial numbers or names of exporters, of which it must have one; empty for any board.
         role: The name by which a test that uses several boards calls this one; empty: its index.
         others: The requirements on the further boards that the test uses at the same time.
+        image: The image that the test runs with, as a key: tests with one key run together, because a flash
+            takes time. No board is refused for it; empty: any image will do.
     """
 
     tags: frozenset[str] = frozenset()
@@ -56,6 +58,7 @@ class BoardRequirement:
     among: frozenset[str] = frozenset()
     role: str = ""
     others: tuple[BoardRequirement, ...] = ()
+    image: str = ""
 
     @property
     def needs(self) -> tuple[BoardRequirement, ...]:
@@ -87,13 +90,14 @@ class BoardRequirement:
         """Return the requirement as plain data."""
         others = [one.as_data() for one in self.others]
         words = {"tags": sorted(self.tags), "board": self.board, "among": sorted(self.among)}
-        return {**words, "role": self.role, "others": others}
+        return {**words, "role": self.role, "others": others, "image": self.image}
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> Self:
         """Return the requirement that `as_data` wrote."""
         others = tuple(map(cls.from_data, data["others"]))
-        return cls(frozenset(data["tags"]), data["board"], frozenset(data["among"]), data["role"], others)
+        among, image = frozenset(data["among"]), data["image"]
+        return cls(frozenset(data["tags"]), data["board"], among, data["role"], others, image)
 
     def fits(self, info: BoardInfo) -> bool:
         """Return True if a board will do."""

@@ -149,7 +149,9 @@ class Run:
         self.numbers = NumberRecorder()
         self._fixtures = DependentFixtures(self._block, self.time_limit)
         self.boards = BoardLifecycle(config, self.options, self.ledger, self.processes, self._fixtures)
-        self.matrix = BoardMatrix(self.options.each, self.options.images, self.boards.listed_for_all)
+        self.matrix = BoardMatrix(
+            self.options.each, self.options.images, self.boards.listed_for_all, self.boards.images.key_of
+        )
         self._blocked_outside = self._block.active  # the same
         parent = os.environ.pop(END_WITH, "")  # not for the runs that this one starts
         if self.processes.is_worker:

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 __all__ = ["RunImages"]
 
+OF_BOARD = "the board's"
+"""The key of tests that run with the image of their board."""
+
 
 class RunImages:
     """The images of a run, and the image on this process's board.
@@ -47,6 +50,7 @@ class RunImages:
     ) -> None:
         self._choices = options.images
         self._has_names = any(choice.board for choice in options.images)
+        self._has_default = bool(options.images) or any(place.image for place in options.lab.places.values())
         self._lab = options.lab
         self._limit_s = options.image_limit_s
         self._list_boards = list_boards
@@ -72,6 +76,20 @@ class RunImages:
             self._flashes["planned"] = sum(
                 min(tests, len(boards) or number) for (_, boards), tests in wanted.items()
             )
+
+    def key_of(self, item: pytest.Item) -> str:
+        """Return a key of the image that a test runs with; empty if any will do.
+
+        Tests that take the image of their board, whichever it is, have a key of their own.
+        """
+        if kind_of(item) is Kind.NO_HARDWARE:
+            return ""
+        column = column_of(item)
+        with suppress(UsageError):
+            image = marked_image(item) or (column.image if column is not None else None)
+            if image is not None:
+                return str(image)
+        return OF_BOARD if self._has_default else ""
 
     def _planned_image(self, item: pytest.Item) -> tuple[ImageSource, frozenset[str]] | None:
         """Return the image of a test and the boards that it may run on (none: any); None without image."""

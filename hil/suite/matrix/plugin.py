@@ -27,11 +27,17 @@ class BoardMatrix:
         each: The value of `--hil-each`; a test's marker goes first.
         images: The images of the run.
         list_boards: Returns the boards of the run; called once, and only if a test runs on each of them.
+        image_key: Returns a key of the image that a test runs with; empty if any will do.
     """
 
     def __init__(
-        self, each: str, images: Sequence[ImageChoice], list_boards: Callable[[], Sequence[ListedBoard]]
+        self,
+        each: str,
+        images: Sequence[ImageChoice],
+        list_boards: Callable[[], Sequence[ListedBoard]],
+        image_key: Callable[[pytest.Item], str],
     ) -> None:
+        self._image_key = image_key
         self._each = each
         self._images = images
         self._list_boards = list_boards
@@ -48,13 +54,21 @@ class BoardMatrix:
 
     @pytest.hookimpl(trylast=True)  # after others have put the tests in order
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Put the tests of a column together, so that a board is acquired once; keep all other places."""
-        places = [place for place, item in enumerate(items) if column_of(item) is not None]
-        columns = dict.fromkeys(column_of(items[place]) for place in places)
-        order = {column: number for number, column in enumerate(columns)}
-        together = sorted((items[place] for place in places), key=lambda item: order[column_of(item)])
-        for place, item in zip(places, together, strict=True):
+        """Put the tests of a board together, and of these the tests with one image; keep all other places.
+
+        So a board is acquired once, and each of its images is flashed once.
+        """
+        keys = {place: key for place, item in enumerate(items) if (key := self._group_of(item))}
+        boards = {board: number for number, (board, _) in reversed([*enumerate(keys.values())])}
+        images = {key: number for number, key in reversed([*enumerate(keys.values())])}
+        together = sorted(keys, key=lambda place: (boards[keys[place][0]], images[keys[place]]))
+        for place, item in zip(keys, [items[place] for place in together], strict=True):
             items[place] = item
+
+    def _group_of(self, item: pytest.Item) -> tuple[str, str] | None:
+        """Return the board and the image of a test by name, or None if any board with any image will do."""
+        column, image = column_of(item), self._image_key(item)
+        return (column.group if column else "", image) if column or image else None
 
     def refuse_others(self, items: Sequence[pytest.Item]) -> None:
         """Let tests fail that are to run on each board, and to which pytest gave no parameters."""

@@ -8,6 +8,7 @@ each worker, so that tests of a module stay together and its fixtures are set up
 
 from __future__ import annotations
 
+import math
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from hil.suite.xdist.backlog import Backlog
     from hil.suite.xdist.costs import Costs
+    from hil.suite.xdist.flash_order import FlashOrder
     from hil.suite.xdist.queue import WorkerQueue
 
 __all__ = ["BoardAllocator", "common_end", "divide", "partition_tests"]
@@ -112,7 +114,11 @@ def common_end(work_s: float, busy_s: Sequence[float]) -> float:
 
 
 def divide(
-    tests: Sequence[int], cost_s: Callable[[int], float], busy_s: Mapping[str, float]
+    tests: Sequence[int],
+    cost_s: Callable[[int], float],
+    busy_s: Mapping[str, float],
+    *,
+    long_first: bool = True,
 ) -> dict[str, list[int]]:
     """Give each test to one worker.
 
@@ -120,6 +126,8 @@ def divide(
         tests: Indices in the order of collection.
         cost_s: Seconds that a test takes.
         busy_s: Seconds for which each worker has work already; at least one worker.
+        long_first: Long tests go first, each to the worker that is free the earliest; not if tests run with
+            different images: a flash takes longer than what that gains.
 
     Returns:
         Each worker's tests, in the order in which it should run them.
@@ -127,7 +135,7 @@ def divide(
     ends_s = dict(busy_s)
     shares: dict[str, list[int]] = {worker: [] for worker in busy_s}
     costs_s = {index: cost_s(index) for index in tests}
-    limit_s = LONG * common_end(sum(costs_s.values()), list(busy_s.values()))
+    limit_s = math.inf if not long_first else LONG * common_end(sum(costs_s.values()), list(busy_s.values()))
     long = sorted((index for index in tests if costs_s[index] > limit_s), key=lambda index: -costs_s[index])
     for index in long:
         worker = min(ends_s, key=ends_s.__getitem__)
@@ -153,9 +161,11 @@ def _fill(costs_s: Mapping[int, float], ends_s: Mapping[str, float], shares: dic
 
 
 def partition_tests(
-    backlog: Backlog, queues: Sequence[WorkerQueue], costs: Costs, now_s: float
+    backlog: Backlog, queues: Sequence[WorkerQueue], costs: Costs, flashes: FlashOrder, now_s: float
 ) -> dict[str, list[int]]:
     """Divide all unsent tests that can run now: first those for few boards, last those without a board.
+
+    A test goes to a board that had its image and has another one now only if there is no other board for it.
 
     Returns:
         Each worker's share; the next test is at its end, hardware tests are next.
@@ -164,13 +174,25 @@ def partition_tests(
     holders = {queue.board: queue.name for queue in queues if queue.board}
     groups: dict[frozenset[str], list[int]] = {}
     for index in backlog:
-        groups.setdefault(backlog.boards_for(index), []).append(index)
+        boards = backlog.boards_for(index)
+        good = frozenset(one for one in boards if not flashes.has_left(index, one))
+        groups.setdefault(boards if good.isdisjoint(holders) else good, []).append(index)
     shares: dict[str, list[int]] = {worker: [] for worker in busy_s}
     for boards, tests in sorted(groups.items(), key=lambda group: len(group[0]) or len(holders) + 1):
         able = [holders[board] for board in holders if board in boards] if boards else list(busy_s)
         if not able:
             continue
-        for worker, share in divide(tests, costs.of, {worker: busy_s[worker] for worker in able}).items():
+        long_first = not flashes.has_several(tests)
+        able_s = {worker: busy_s[worker] for worker in able}
+        for worker, share in divide(tests, costs.of, able_s, long_first=long_first).items():
             shares[worker] += share
             busy_s[worker] += sum(map(costs.of, share))
-    return {worker: share[::-1] for worker, share in shares.items()}
+    return {
+        queue.name: _in_order(shares[queue.name], backlog, flashes, queue.board)[::-1] for queue in queues
+    }
+
+
+def _in_order(share: list[int], backlog: Backlog, flashes: FlashOrder, board: str | None) -> list[int]:
+    """Return a worker's share with the tests of one image together, those without a board last."""
+    hardware = [index for index in share if backlog.boards_for(index)]
+    return flashes.together(hardware, board) + [index for index in share if not backlog.boards_for(index)]

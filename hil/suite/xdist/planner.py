@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from hil.suite.xdist.allocation import BoardAllocator, partition_tests
 from hil.suite.xdist.backlog import Backlog
+from hil.suite.xdist.flash_order import FlashOrder
 from hil.suite.xdist.queue import BOUND, WorkerQueue
 from hil.suite.xdist.stealing import Steal, best_steal
 
@@ -55,6 +56,7 @@ class Plan:
         boards: Serial numbers of the boards of this run.
         costs: How long tests take.
         several: For each test that uses several boards at once, the boards that will do for each of them.
+        images: The image of each test that does not run with any, as a key, by index.
     """
 
     def __init__(
@@ -63,7 +65,9 @@ class Plan:
         boards: Sequence[str],
         costs: Costs,
         several: Mapping[int, Sequence[frozenset[str]]] | None = None,
+        images: Mapping[int, str] | None = None,
     ) -> None:
+        self._flashes = FlashOrder(images)
         self._backlog = Backlog(wanted, boards, several)
         self._allocator = BoardAllocator(self._backlog)
         self._costs = costs
@@ -222,7 +226,8 @@ class Plan:
         if not hardware_waits and not self._backlog.plain:
             return None
         if not self._has_share(queue) and not self._divided:
-            self._shares = partition_tests(self._backlog, self._open(), self._costs, self._now_s)
+            known = (self._backlog, self._open(), self._costs, self._flashes)
+            self._shares = partition_tests(*known, self._now_s)
             self._divided = True
         if not self._has_share(queue) and hardware_waits:
             self._send_its_hardware_to_others(queue)
@@ -257,6 +262,7 @@ class Plan:
             self._actions.partners[index] = tuple(partners)
         queue.add(index, board, self._now_s, self._actions.partners.get(index, ()))
         self._actions.send.setdefault(queue.name, []).append(index)
+        self._flashes.sent(index, queue.boards_of(index))
         if index in self._costs.hardware:
             self._actions.boards.append((queue.name, index, board))
 
@@ -267,6 +273,8 @@ class Plan:
             if self._backlog.uses_several(index):
                 return False
             boards = self._backlog.boards_for(index)
+            if self._flashes.must_flash(index, queue.board):
+                return False
             return queue.keeps(boards) if boards else not only_hardware
 
         steal = best_steal(queue, self._queues.values(), suits, self._now_s)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -95,7 +96,9 @@ class HilSuite:
 
     def requirement(self, item: pytest.Item) -> BoardRequirement | None:
         """Return which boards a collected test can use, or None if it uses none."""
-        return requirement_of(item, plugin.run_of(item.config).options.board)
+        run = plugin.run_of(item.config)
+        requirement = requirement_of(item, run.options.board)
+        return requirement and replace(requirement, image=run.boards.images.key_of(item))
 
     def controller_gone(self, config: pytest.Config) -> None:  # noqa: ARG002 - the protocol's
         """End this process at once; the guard makes the board safe."""

@@ -161,7 +161,8 @@ class HardwareScheduling:
         ]
         hardware = {index for index, serials in enumerate(wanted) if serials or index in several}
         costs = Costs(self._durations.known_s(tests), hardware)
-        plan = Plan(wanted, [info.serial for info in infos], costs, several)
+        images = {index: one.image for index, one in enumerate(requirements) if one is not None and one.image}
+        plan = Plan(wanted, [info.serial for info in infos], costs, several, images)
         for worker in self._collections:
             plan.join(worker)
         self._tests = tests

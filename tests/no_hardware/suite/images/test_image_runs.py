@@ -262,3 +262,17 @@ def test_images_are_counted_in_the_ledger(run_suite: RunSuite, two_images: tuple
     inner = run_suite(VERSIONS, BOARD, *two_images)
 
     assert "images: 2 planned, 2 put on boards: 2 written, 0 were on the stick already" in inner.text
+
+
+@pytest.mark.parametrize(("boards", "workers"), [(1, "-n0"), (2, "-n3")])
+def test_images_of_markers_are_flashed_once_each_in_whatever_order_the_tests_stand(
+    run_suite: RunSuite, image: Path, boards: int, workers: str
+) -> None:
+    disk_image(image.with_name("rescue.img"))
+    where = f"--hil-boards=sim:{boards},speed=10"
+    inner = run_suite(
+        program("image_runs_markers"), where, "--hil-each=board", "--hil-image=dut-v2.1.img", workers
+    )
+
+    assert set(inner.results().values()) == {"passed"}, inner.text
+    assert f"{2 * boards} put on boards" in inner.text, inner.text

@@ -129,7 +129,7 @@ class TestOld(unittest.TestCase):
     inner = run(source, "--hil-each=board")
 
     assert inner.results() == {"test_old": "error", "test_any": "passed"}, inner.text
-    assert 'hardware(each="any")' in inner.outcomes["test_old"].message
+    assert 'hardware(each="any", image="...")' in inner.outcomes["test_old"].message
 
 
 LOSES_ONE = """
@@ -296,7 +296,7 @@ def test_matrix_fails_a_test_without_parameters_that_it_cannot_multiply(
     (wrong,) = (outcome for name, outcome in inner.outcomes.items() if name != "test_a")
 
     assert wrong.result == "error", inner.text
-    assert "would run on one board only" in wrong.message
+    assert "would run once, and is asked to run on each board" in wrong.message
 
 
 def test_matrix_of_simulated_boards_has_the_same_ids_in_each_run(run_suite: RunSuite) -> None:

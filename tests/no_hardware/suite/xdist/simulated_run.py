@@ -54,6 +54,8 @@ class SimulatedRun:
     unusable: frozenset[str] = frozenset()  # boards that no worker can get
     busy: Mapping[str, float] = field(default_factory=dict)  # boards that others hold until then
     several: Mapping[int, Sequence[frozenset[str]]] = field(default_factory=dict)
+    images: Mapping[int, str] = field(default_factory=dict)
+    flash_s: float = 0.0
     far: bool = False  # its boards are other machines', given back as soon as no test is left for them
     given_back: list[str] = field(default_factory=list)
     ran: list[tuple[str, int, str | None]] = field(default_factory=list)
@@ -64,7 +66,8 @@ class SimulatedRun:
     def __post_init__(self) -> None:
         hardware = {index for index, requirement in enumerate(self.wanted) if requirement & set(self.boards)}
         costs = Costs(self.known, hardware | self.several.keys())
-        self.plan = Plan(self.wanted, self.boards, costs, self.several)
+        self.plan = Plan(self.wanted, self.boards, costs, self.several, self.images)
+        self.flashes: list[tuple[str, str]] = []  # board and image
         self._events: list[tuple[float, int, object]] = []
         self._order = itertools.count()
         self._live: dict[str, SimulatedWorker] = {}
@@ -195,8 +198,18 @@ class SimulatedRun:
             assert worker.holds <= set(team), "holds another board"
             self.setups += len(set(team) - worker.holds)
             worker.holds = frozenset(team)
+        seconds = self.seconds[index] + self._put_image(index, board)
         end = self._crash if index in self.crashes and index not in self.crashed else self._end
-        self._later(self.seconds[index], lambda: end(worker, index))
+        self._later(seconds, lambda: end(worker, index))
+
+    def _put_image(self, index: int, board: str | None) -> float:
+        """Seconds to put the image of a test on its board."""
+        image = self.images.get(index)
+        on_board = next((had for one, had in reversed(self.flashes) if one == board), None)
+        if board is None or image is None or image == on_board:
+            return 0.0
+        self.flashes.append((board, image))
+        return self.flash_s
 
     def _passed_over(self, worker: SimulatedWorker, index: int, board: str, *, busy: bool = False) -> None:
         """A worker could not get the board of a test: the test has not begun, and is for others."""

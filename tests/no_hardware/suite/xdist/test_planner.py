@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import random
 
@@ -177,6 +178,56 @@ def test_the_makespan_of_a_matrix_is_near_its_lower_bound(count: int, known: boo
 
     assert run.run() <= 1.1 * max(sum(on_each), run.lower_bound_s())
     assert run.setups == count
+
+
+def with_images(
+    count: int, images: int, *, each: bool
+) -> tuple[list[float], list[frozenset[str]], dict[int, str]]:
+    """Tests with images: each on each board, or any of them on any board; and some without a board."""
+    chosen = random.Random(count * images)  # noqa: S311  # nothing to keep secret
+    seconds = [chosen.choice((0.4, 0.4, 0.4, 1.6)) for _ in range(12 * count * images)]
+    order = [(board, image) for board in NAMES[:count] for image in range(images) for _ in range(12)]
+    if not each:
+        order.sort(key=lambda both: both[1])
+    wanted = [frozenset(board) if each else boards(count) for board, _ in order]
+    return (
+        [*seconds, *[0.4] * 10],
+        [*wanted, *[PLAIN] * 10],
+        {at: str(image) for at, (_, image) in enumerate(order)},
+    )
+
+
+@pytest.mark.parametrize("workers", [1, 2, 4, 6])
+@pytest.mark.parametrize("count", [1, 2, 4])
+@pytest.mark.parametrize("images", [1, 2, 3])
+@pytest.mark.parametrize("each", [True, False])
+def test_no_board_gets_an_image_twice(workers: int, count: int, images: int, each: bool) -> None:
+    seconds, wanted, image_of = with_images(count, images, each=each)
+    run = SimulatedRun(seconds, wanted, NAMES[:count], workers, images=image_of, flash_s=2.0)
+    run.run()
+
+    assert len(set(run.flashes)) == len(run.flashes)
+    assert len(run.flashes) == count * images or not each
+
+
+@pytest.mark.parametrize("count", [2, 4])
+def test_boards_share_images_so_that_few_are_flashed(count: int) -> None:
+    seconds, wanted, image_of = with_images(count, 4, each=False)
+    run = SimulatedRun(seconds, wanted, NAMES[:count], count, images=image_of, flash_s=2.0)
+    run.run()
+
+    assert len(run.flashes) < 0.75 * count * 4
+
+
+@settings(max_examples=80, deadline=None)
+@given(any_run(), st.lists(st.sampled_from(["", "a", "b"]), min_size=1))
+def test_all_tests_run_with_images_whatever_is_lost(run: SimulatedRun, images: list[str]) -> None:
+    image_of = {index: images[index % len(images)] for index in range(len(run.seconds))}
+    fields = {one.name: getattr(run, one.name) for one in dataclasses.fields(run) if one.init}
+    again = SimulatedRun(**fields | {"images": {index: image for index, image in image_of.items() if image}})
+    again.run()
+
+    assert {index for _, index, _ in again.ran} | set(again.crashed) == set(range(len(run.seconds)))
 
 
 @pytest.mark.parametrize("order", ["first", "last", "interleaved", "random"])
