@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _WITHOUT_BOARDS = Path(__file__).parent / "no_hardware"
 _LOCKS = pytest.StashKey[str]()
+collect_ignore_glob = ["*/programs/*"]  # tests of runs inside tests
 
 # Container images forbid bytecode. Without it, each of the many processes compiles all that it imports.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)

@@ -104,6 +104,10 @@ class Waiter:
         assert self._process.stdout is not None
         return self._process.stdout.readline().strip()
 
+    def ends_by(self) -> str:
+        """Its first word that is not `in line`: it says that again when it sees that the holder has gone."""
+        return next(word for word in iter(self.says, "") if word != "in line")
+
     def close(self) -> None:
         with self._process as process:
             process.kill()
@@ -128,7 +132,7 @@ def test_waiters_get_their_board_in_order_though_the_clock_jumps(
         waiters.append(Waiter(clock, 90.0))
         assert waiters[1].says() == "in line"
 
-    assert waiters[0].says() == "has it"
+    assert waiters[0].ends_by() == "has it"
     assert waiters[1].says() in {"in line", "has it"}
 
 
@@ -142,5 +146,5 @@ def test_waiter_gives_up_when_its_time_is_over_though_the_clock_jumps(
         assert waiters[0].says() == "in line"
         Path(clock["FAKETIME_TIMESTAMP_FILE"]).write_text(clock["JUMP"])
 
-        assert waiters[0].says() == "busy"
+        assert waiters[0].ends_by() == "busy"
         assert time.monotonic() - began >= 3.0

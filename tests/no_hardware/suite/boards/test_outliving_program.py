@@ -107,7 +107,7 @@ def test_thread_that_a_test_left_running_opens_no_board_after_the_run(
     assert simulator.management.state(serial)["supply"] is False
 
 
-LATER_TEST = program(__file__, "outliving_program_later_test")
+LATER_TEST = program(__file__, "outliving_program_later_tests")
 
 
 def test_command_of_a_later_test_is_refused_until_it_is_started_without_the_token(
