@@ -124,8 +124,10 @@ def test_sim_log_is_one_line_for_each_request(
     ],
 )
 def test_sim_reports_misuse_in_three_parts(
-    arguments: list[str], what: str, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], what: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delenv("HIL_BOARDS", raising=False)
+
     status = run(arguments)
 
     said = capsys.readouterr().err
