@@ -14,6 +14,9 @@ __all__ = ["Measurement", "check_measurement", "format_quantity"]
 
 _LONGEST_NAME: Final = 100
 _LONGEST_UNIT: Final = 20
+_GREATEST: Final = 1e100
+"""Squares of numbers must not overflow."""
+
 
 _SCALED: Final = frozenset({"s", "W", "J", "V", "A", "Hz", "B", "Wh", "Ah", "B/s", "bit/s"})
 """Units that take the prefixes of the SI when they are shown."""
@@ -148,7 +151,7 @@ def _number(value: object, what: str) -> float:
         number = float(value) + 0.0  # no -0.0
     except (ValueError, OverflowError):  # Decimal's signalling NaN; an integer of hundreds of digits
         number = math.nan
-    if not math.isfinite(number):
+    if not abs(number) < _GREATEST:  # NaN is refused, too
         raise UsageError(
             f"{what} is {value}",
             why="that is no measured value",

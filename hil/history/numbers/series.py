@@ -119,7 +119,7 @@ def read_series(window: Window, numbers: Collection[int] | None = None) -> list[
     values: dict[tuple[int, int, int], list[tuple[float, float | None, float | None]]] = defaultdict(list)
     rows = window.query(
         "SELECT measure_id, run_id, bench_id, value, below, above FROM number "
-        f"WHERE {chosen} AND run_id IN {window.within} AND {window.like_newest} "
+        f"WHERE {chosen} AND run_id IN {window.within} AND {window.like_newest} AND abs(value) < 1e100 "
         "ORDER BY measure_id, run_id, attempt, position"
     )
     for measure, run, bench, *rest in rows:

@@ -41,7 +41,7 @@ def test_measurement_takes_every_kind_of_number(given: Any, kept: float) -> None
     "value",
     [
         *(True, "12", None, b"1", 1j, [1.0], timedelta(seconds=1)),
-        *(math.nan, math.inf, -math.inf, Decimal("NaN"), Decimal("sNaN"), 10**400),
+        *(math.nan, math.inf, -math.inf, Decimal("NaN"), Decimal("sNaN"), 10**400, 1e100),
     ],
 )
 @pytest.mark.parametrize("of", ["value", "below", "above"])

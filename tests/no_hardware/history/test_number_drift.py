@@ -7,10 +7,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hil.history.models import RunFacts
 from hil.history.numbers.drift import Drift, drifts_of
 from hil.history.numbers.series import NumberPoint, NumberSeries, without_board
+from hil.report.numbers import draw_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -268,6 +271,28 @@ def test_drift_follows_nights_and_not_the_order_of_values() -> None:
     (drift,) = drifts_of(NumberSeries("t", "n", "s", points), runs())
 
     assert drift.after - drift.before == pytest.approx(30, abs=3)
+
+
+odd_values = st.one_of(
+    st.floats(-9e99, 9e99), st.sampled_from([0.0, 1.0, 5e-324, -1e-200, 1e99]), st.integers(0, 3).map(float)
+)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, NIGHTS - 1), st.sampled_from(BOARDS[:2]), odd_values), min_size=1),
+    st.integers(0, 3),
+)
+def test_drifts_of_any_values_are_told_and_drawn(values: list[tuple[int, str, float]], repeats: int) -> None:
+    points = [
+        NumberPoint(run, value, board, f"v{run % 2}", value, -value)
+        for run, board, value in sorted(values * (repeats + 1))
+    ]
+    number = NumberSeries("t.py::test_a", "boot", "s", points)
+
+    found = drifts_of(number, runs(since=60))
+
+    assert all(one.test == "t.py::test_a" or not one.test for one in found)
+    assert str(draw_numbers(number, runs(), found)).count("<circle") == len(points)
 
 
 @pytest.mark.parametrize(

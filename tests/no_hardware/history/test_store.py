@@ -29,7 +29,7 @@ BOARD = AttemptBench("0df10035", "0.09", "bench-1", simulated=True)
 NUMBERS = (
     Measurement("boot", 12.5, "s", 20.0),
     Measurement("boot", 13.0, "s"),
-    Measurement("<", -1e300, ""),
+    Measurement("<", -9e99, ""),
 )
 ATTEMPTS = [
     Attempt("test_a.py::test_b", AttemptOutcome.FAILED, 1, BOARD, "", 1.0, 2.0, 3.0, 4.5, "assert 1 == 2"),
