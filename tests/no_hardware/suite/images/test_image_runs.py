@@ -271,7 +271,11 @@ def test_images_of_markers_are_flashed_once_each_in_whatever_order_the_tests_sta
     disk_image(image.with_name("rescue.img"))
     where = f"--hil-boards=sim:{boards},speed=10"
     inner = run_suite(
-        program("image_runs_markers"), where, "--hil-each=board", "--hil-image=dut-v2.1.img", workers
+        program(__file__, "image_runs_markers"),
+        where,
+        "--hil-each=board",
+        "--hil-image=dut-v2.1.img",
+        workers,
     )
 
     assert set(inner.results().values()) == {"passed"}, inner.text
