@@ -61,6 +61,7 @@ class RunRecord:
         loud: The ledger's warning line; empty if there is none.
         planned: Number of collected tests by kind.
         vanished: Number of files and classes that skipped themselves during collection.
+        dropped: Number of tests that a conftest or a plugin dropped after their collection.
         trouble: What could not be made safe, or could not be recorded.
     """
 
@@ -79,6 +80,7 @@ class RunRecord:
     loud: str = ""
     planned: dict[str, int] = field(default_factory=dict)
     vanished: int = 0
+    dropped: int = 0
     trouble: list[str] = field(default_factory=list)
 
 

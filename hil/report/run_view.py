@@ -117,6 +117,8 @@ class RunView:
         )
         gone = self.record.vanished
         doubts += [f"{gone} {'file' if gone == 1 else 'files'} vanished at collection"] if gone else []
+        gone = self.record.dropped
+        doubts += [f"{gone} {'test' if gone == 1 else 'tests'} dropped after collection"] if gone else []
         doubts += [f"board {serial} was not left safe" for serial in unsafe]
         return doubts + (["a board was in trouble"] if self.record.trouble and not unsafe else [])
 

@@ -93,6 +93,7 @@ class RunRecorder:
         run.ledger, run.loud = summary_lines(ledger), loud_line(ledger) if ledger.records else ""
         run.planned = {kind.value: number for kind, number in ledger.planned.items()}
         run.vanished = len(ledger.vanished)
+        run.dropped = len(ledger.dropped)
         run.trouble = [*ledger.trouble, *ledger.safe_since, *ledger.not_kept]
         run.boards = list(self._boards())
         self._keep()

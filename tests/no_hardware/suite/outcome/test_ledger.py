@@ -304,11 +304,14 @@ def test_hardware_tests_that_a_plugin_drops_after_collection_are_counted(
     pytester.makepyfile(drops=DROPS)
     source = f"{TWO_OF_EACH}\ndef test_plain_again(): pass\n"
 
-    inner = run_suite(source, "-p", "drops", "--hil-boards=none", "-k", "not mixed", workers)
+    inner = run_suite(
+        source, "-p", "drops", "--hil-boards=none", "--hil-report=r", "-k", "not mixed", workers
+    )
 
     told = "dropped after collection, by a conftest.py or a plugin: 1: test_inner.py::test_reads_again"
     assert f"\n{told}\n" in inner.text
     assert inner.suite_properties["hil_dropped"] == told
+    assert "1 test dropped after collection" in (pytester.path / "r" / "summary.md").read_text("utf-8")
     assert inner.results() == {"test_reads": "skipped", "test_plain": "passed"}
 
 
