@@ -100,7 +100,12 @@ def open_board(  # noqa: PLR0913 - most are left out
     refuse_ended_lease(environ)
     terms = Terms(use="", tell=_tell, wait_s=wait_s, wait_option="wait_s", silence_s=limit_s, console=console)
     lease = lease_board(source, _not_open_here(host, serials), terms)
-    return _handed_out(open_leased(source, lease, terms), lease)
+    acquired = open_leased(source, lease, terms)
+    try:
+        return _handed_out(acquired, lease)
+    except BaseException:  # Ctrl-C in a notebook, whose process goes on
+        acquired.release(safe=False)
+        raise
 
 
 def _usual_host() -> Host:

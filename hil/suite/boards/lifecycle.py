@@ -172,8 +172,9 @@ class BoardLifecycle:
             raise pytest.UsageError(f"--hil-board {self._options.board}: {mistake}")
 
     def begin(self) -> None:
-        """Note the threads that run before any file of tests is imported."""
+        """Note the threads that run before test files are imported. These open no board of this host."""
         self._threads_before = frozenset(threading.enumerate())
+        self._restriction.apply(None)
 
     def plan(self, items: Sequence[pytest.Item]) -> None:
         """Note the tests of this process, in their order."""

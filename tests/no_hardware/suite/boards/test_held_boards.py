@@ -105,3 +105,20 @@ def test_board_that_a_test_file_opened_when_it_was_imported_drives_nothing(run_s
         )
 
         assert run.results() == {"test_uses_a_board_that_its_file_opened": "passed"}, run.text
+
+
+RESTRICTED = """
+import hil
+from hil.dutlink.held_boards import held_boards
+
+is_restricted = held_boards.is_restricted(hil.this_host())
+
+def test_boards_of_this_host_were_restricted():
+    assert is_restricted
+"""
+
+
+def test_test_file_cannot_open_a_board_of_this_host_when_it_is_imported(run_suite: RunSuite) -> None:
+    run = run_suite(RESTRICTED)
+
+    assert run.results() == {"test_boards_of_this_host_were_restricted": "passed"}, run.text
