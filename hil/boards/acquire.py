@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from hil.boards.sources import BoardSource
     from hil.dutlink.board import Board
     from hil.lab.guard.guarded_lease import GuardedLease
-    from hil.lab.locks.acquire import WaitStatus
-    from hil.lab.locks.lease import Lease
 
 __all__ = ["Terms", "acquire_simulated", "lease_board", "lease_boards", "open_leased", "reopen"]
 
@@ -104,7 +102,24 @@ def lease_boards(source: BoardSource, choices: Sequence[Sequence[str]], terms: T
     """
     for serials in choices:
         refuse_borrowed(serials)
-    leases = _acquire(source, choices, terms)
+    folder = source.lock_folder()
+    wait_s = terms.wait_s
+    while True:
+        try:
+            leases = acquire_all(
+                choices,
+                wait_s=wait_s,
+                test=terms.use,
+                on_wait=lambda waiting: terms.tell(f"waiting for a board: {waiting}"),
+                folder=folder,
+                host=None if folder else source.host(),
+                wait_option=terms.wait_option,
+            )
+            break
+        except BoardBusyError:
+            if not terms.waits_on():
+                raise
+            wait_s = LOOK_AGAIN_S
     guarded: list[GuardedLease] = []
     with ExitStack() as undone:
         for lease in leases:
@@ -123,31 +138,6 @@ def lease_boards(source: BoardSource, choices: Sequence[Sequence[str]], terms: T
             undone.callback(guarded[-1].release_unused)
         undone.pop_all()
     return guarded
-
-
-def _acquire(source: BoardSource, choices: Sequence[Sequence[str]], terms: Terms) -> list[Lease]:
-    folder = source.lock_folder()
-    host = None if folder else source.host()
-
-    def tell(waiting: WaitStatus) -> None:
-        terms.tell(f"waiting for a board: {waiting}")
-
-    wait_s = terms.wait_s
-    while True:
-        try:
-            return acquire_all(
-                choices,
-                wait_s=wait_s,
-                test=terms.use,
-                on_wait=tell,
-                folder=folder,
-                host=host,
-                wait_option=terms.wait_option,
-            )
-        except BoardBusyError:
-            if not terms.waits_on():
-                raise
-            wait_s = LOOK_AGAIN_S
 
 
 def open_leased(

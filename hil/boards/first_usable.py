@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from hil.boards.acquire import Terms, lease_board, lease_boards, open_leased, reopen
+from hil.boards.acquire import Terms, lease_boards, open_leased, reopen
 from hil.boards.passed_token import pass_token
 from hil.boards.requirements import ANY_BOARD
 from hil.boards.run_peers import OwnRun
@@ -186,7 +186,7 @@ class BoardAcquirer:
         terms = self._terms(serials, test)
         serial = None
         try:
-            lease = lease_board(self._source, serials, terms)
+            (lease,) = lease_boards(self._source, [serials], terms)
             serial = lease.serial
             return open_leased(self._source, lease, terms, self._search.patience_s(serial))
         except (UnavailableError, BoardFaultError, StickInUseError) as error:

@@ -304,7 +304,8 @@ class _Wait:
         for serial in sorted(self.locks, key=lambda one: one not in self._not_free):
             if choose(self._choices, usable) is None:
                 break
-            if self._try_lock(serial):
+            lock = self.locks[serial]
+            if self._try_overdue(serial, lock) if self._is_promised(serial) else lock.try_lock():
                 self._not_free.discard(serial)
                 locked.append(serial)
             else:
@@ -315,10 +316,6 @@ class _Wait:
                 return chosen
         self._unlock(locked)
         return None
-
-    def _try_lock(self, serial: str) -> bool:
-        lock = self.locks[serial]
-        return self._try_overdue(serial, lock) if self._is_promised(serial) else lock.try_lock()
 
     def _unlock(self, serials: Iterable[str]) -> None:
         for serial in serials:

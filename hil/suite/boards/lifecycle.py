@@ -189,10 +189,20 @@ class BoardLifecycle:
             False if the test is not to begin in this process: its board cannot be used, and the controller
             gives the test to another board.
         """
-        describe_test(item, kind_of(item))
-        if gets_a_board(item):
-            with contained(self._late_errors.append):  # `raise_if_missing` raises them
-                return self._acquire_or_return(item, nextitem, kind_of(item))
+        kind = kind_of(item)
+        describe_test(item, kind)
+        if not gets_a_board(item):
+            return True
+        with contained(self._late_errors.append):  # `raise_if_missing` raises them
+            channel = self._channel
+            self._given = channel.board(item.nodeid) if channel else None
+            self._given_partners = channel.partners(item.nodeid) if channel else ()
+            may_wait = channel is None or nextitem is None or channel.may_wait(item.nodeid)
+            self.session.set_may_wait(self._given is None or may_wait)
+            self._prepare(item, kind)
+            self.session.set_may_wait(True)
+            if channel is not None and self._given is not None and self.session.is_unusable:
+                return self._keep_or_return(channel, item, nextitem, may_wait=may_wait)
         return True
 
     def raise_if_missing(self, item: pytest.Item) -> None:
@@ -333,17 +343,13 @@ class BoardLifecycle:
 
         return source_of(options.boards, ready=self._processes.simulated, lab=options.lab)
 
-    def _acquire_or_return(self, item: pytest.Item, nextitem: pytest.Item | None, kind: Kind) -> bool:
-        """Acquire a board; return False if it cannot be used and the test was returned to the controller."""
-        channel = self._channel
-        self._given = channel.board(item.nodeid) if channel else None
-        self._given_partners = channel.partners(item.nodeid) if channel else ()
-        may_wait = channel is None or nextitem is None or channel.may_wait(item.nodeid)
-        self.session.set_may_wait(self._given is None or may_wait)
-        self._prepare(item, kind)
-        self.session.set_may_wait(True)
-        if channel is None or self._given is None or not self.session.is_unusable:
-            return True
+    def _keep_or_return(
+        self, channel: WorkerChannel, item: pytest.Item, nextitem: pytest.Item | None, *, may_wait: bool
+    ) -> bool:
+        """If another test follows here, return this one, which has no usable board, to the controller, and False.
+
+        Otherwise acquire any board for it, and return True.
+        """
         if not may_wait and isinstance(self.session.error, BoardBusyError):
             self._tell_busy(channel, self.session.error)
         else:
@@ -353,7 +359,7 @@ class BoardLifecycle:
             channel.return_test(item.nodeid)
             return False
         self._given, self._given_partners = None, ()
-        self._prepare(item, kind)
+        self._prepare(item, kind_of(item))
         return True
 
     def _tell_busy(self, channel: WorkerChannel, error: BoardBusyError) -> None:

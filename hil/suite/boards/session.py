@@ -336,7 +336,12 @@ class BoardSession:
     def _prepare(self, kind: Kind, test: str, requirement: BoardRequirement, serial: str | None) -> None:
         held = self.held
         if held is None:
-            self._acquire(kind, test, requirement, serial)
+            try:
+                self.held = self._acquirer.acquire(test, requirement, serial)
+            except UnavailableError:
+                if kind is Kind.HARDWARE or self._options.require:
+                    raise
+                self.held = acquire_simulated(self._fallback)
         elif held.is_fallback and kind is Kind.HARDWARE:
             self._refuse_a_second_board(test)
         elif held.lease is not None and held.lease.guard_error is not None:
@@ -346,14 +351,6 @@ class BoardSession:
             held.note(test)
         else:
             held.pass_on(test)
-
-    def _acquire(self, kind: Kind, test: str, requirement: BoardRequirement, serial: str | None) -> None:
-        try:
-            self.held = self._acquirer.acquire(test, requirement, serial)
-        except UnavailableError:
-            if kind is Kind.HARDWARE or self._options.require:
-                raise
-            self.held = acquire_simulated(self._fallback)
 
     def _prepare_several(self, test: str, requirement: BoardRequirement, given: Sequence[str]) -> None:
         """Acquire the boards of a test that uses several; keep those of the last test that will do."""

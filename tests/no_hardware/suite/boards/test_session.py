@@ -542,7 +542,7 @@ def test_acquire_releases_the_lease_whatever_fails_after_it(
         acquirer._tell = fails
     if unable == "take":
         monkeypatch.setattr(AcquiredBoard, "take", fails)
-    monkeypatch.setattr("hil.boards.first_usable.lease_board", lambda *_: lease)
+    monkeypatch.setattr("hil.boards.first_usable.lease_boards", lambda *_: [lease])
 
     with pytest.raises(ZeroDivisionError):
         acquirer._acquire_first(Host(), [SERIAL], "a test", [])
