@@ -346,7 +346,7 @@ class BoardLifecycle:
     def _keep_or_return(
         self, channel: WorkerChannel, item: pytest.Item, nextitem: pytest.Item | None, *, may_wait: bool
     ) -> bool:
-        """If another test follows here, return this one, which has no usable board, to the controller, and False.
+        """Return a test without a usable board to the controller, and False, if another test follows here.
 
         Otherwise acquire any board for it, and return True.
         """
