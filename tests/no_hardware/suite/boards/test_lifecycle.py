@@ -39,7 +39,7 @@ class Session:
 
 
 def lifecycle_of(ledger: Ledger, session: Session | None = None) -> BoardLifecycle:
-    nothing: Any = SimpleNamespace(end=list, is_worker=False, block=None)
+    nothing: Any = SimpleNamespace(end=list, is_worker=False, block=None, images=())
     made = BoardLifecycle(nothing, nothing, ledger, nothing, nothing)
     made._session = cast("Any", session)
     return made
