@@ -1,4 +1,4 @@
-"""Connect SQLite to a history: to write it, to read a read-only one, to copy it."""
+"""Connect SQLite to a history: to write it, to read a read-only one, to copy it; and tell a damaged one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The folder of a night, named by its UTC time and never overwritten, the record in it, and what it means."""
+"""The folder of a night, named by its UTC time and never overwritten, its record, and its status in words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The wire protocol: ids, request numbers and field sizes, as the firmware defines them.
+"""The wire protocol: ids, request numbers, pins and field sizes, as the firmware defines them.
 
 Sources: control.rs (requests, values), config.rs (field sizes), main.rs and the boot loader's main.rs (ids).
 """

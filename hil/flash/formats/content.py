@@ -1,4 +1,4 @@
-"""Detect by its first bytes whether an image is a disk, a file system, foreign content, or unknown."""
+"""Detect by its first bytes whether an image is a disk, and refuse a file system or foreign content."""
 
 from __future__ import annotations
 

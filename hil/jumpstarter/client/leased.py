@@ -85,6 +85,9 @@ async def connect_while_leased(
 ) -> AsyncIterator[Any]:
     """Enter Jumpstarter's client, but give up when the lease has ended or the exporter stays silent.
 
+    The exporter's hooks may take long, but the exporter may also have died, or its host may have gone dark,
+    which closes no connection. The controller learns of it sooner or later, so it is asked at the same time.
+
     Args:
         connecting: The context manager of Jumpstarter's client, which would try on for ever.
         lease: The lease.
