@@ -16,6 +16,7 @@ SHORT: Final[dict[str, str]] = {
     "hil history": "Show what broke and since when",
     "hil history forget": "Remove old runs",
     "hil history merge": "Add the runs of another history",
+    "hil history numbers": "Show the numbers that tests measured",
     "hil init": "Set up a repository; or be PID 1 of a container",
     "hil lease": "Run a command with a leased board",
     "hil nightly": "Run every test at night and keep the results",

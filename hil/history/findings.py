@@ -55,15 +55,17 @@ class Failing:
     def __str__(self) -> str:
         since = "new" if self.is_new else f"since {day_of(self.since_s)}, {self.runs} runs"
         fails = "could not be collected" if self.is_file else "fails"
-        commits = _change("at", self.commit_before[:10], self.commit[:10])
+        commits = _change("at", self.commit_before, self.commit, 10)
         images = _change("with image", self.image_before, self.image)
         words = f"{self.test}: {fails}, {since}{commits}{images}"
         return f"{words}; {self.suspicion}" if self.suspicion else words
 
 
-def _change(word: str, before: str, now: str) -> str:
+def _change(word: str, before: str, now: str, shown: int | None = None) -> str:
     """Return what differs between the last pass and the first failure; empty if it is unknown or the same."""
-    return f", passed {word} {before}, fails {word} {now}" if before and now and before != now else ""
+    if not before or not now or before == now:
+        return ""
+    return f", passed {word} {before[:shown]}, fails {word} {now[:shown]}"
 
 
 @dataclass(frozen=True, slots=True)

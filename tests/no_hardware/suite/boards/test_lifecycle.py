@@ -39,7 +39,10 @@ class Session:
 
 
 def lifecycle_of(ledger: Ledger, session: Session | None = None) -> BoardLifecycle:
-    nothing: Any = SimpleNamespace(end=list, is_worker=False, block=None, images=())
+    lab = SimpleNamespace(places={})
+    nothing: Any = SimpleNamespace(
+        end=list, is_worker=False, block=None, images=(), lab=lab, image_limit_s=0.0
+    )
     made = BoardLifecycle(nothing, nothing, ledger, nothing, nothing)
     made._session = cast("Any", session)
     return made
