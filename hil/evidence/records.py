@@ -169,7 +169,8 @@ class RecordedTest:
         attempts: Its attempts, in order.
         requests: The last requests to the board while it ran.
         unasked: Whether it passed without sending a request to its board.
-        column: The board or kind in its node id, if it runs on each; else empty.
+        column: The board or kind, and the image, in its node id, if it runs on each or with each; else empty.
+        image_label: The image in its node id, if it runs with each; else empty.
     """
 
     nodeid: str
@@ -188,6 +189,7 @@ class RecordedTest:
     requests: list[SentRequest] = field(default_factory=list)
     unasked: bool = False
     column: str = ""
+    image_label: str = ""
 
     @property
     def boards(self) -> list[RecordedBoard]:

@@ -1,4 +1,4 @@
-"""The table of tests and boards of a run with `--hil-each`, and what its failures follow."""
+"""The table of tests by boards and images of a run with `--hil-each`, and what its failures follow."""
 
 from __future__ import annotations
 
@@ -53,10 +53,10 @@ class BoardsRow:
 
 @dataclass(frozen=True, slots=True)
 class BoardsColumn:
-    """A board, or a kind of board.
+    """A board or a kind of board, and an image if tests run with several.
 
     Attributes:
-        name: Its name in the ids of tests.
+        name: Their names in the ids of tests.
         counts: The counts of its tests that ran.
         others: Number of its tests that did not run to their end on it: skipped, or cut short.
     """
@@ -77,9 +77,9 @@ class TestsByBoards:
     """The table.
 
     Attributes:
-        columns: The boards or kinds, by name.
+        columns: The boards, kinds and images, by name.
         rows: The tests, those that need a look first.
-        suspicions: What failures follow: a board, or tests that fail on all boards.
+        suspicions: What failures follow: a board, an image, or tests that fail everywhere.
     """
 
     __test__ = False
@@ -125,13 +125,22 @@ def _column(name: str, tests: Sequence[RecordedTest]) -> BoardsColumn:
 
 def _suspicions(columns: Sequence[BoardsColumn], rows: Sequence[BoardsRow]) -> list[Suspicion]:
     everything = sum((column.counts for column in columns), Counts())
-    board = suspect({"board": {column.name: column.counts for column in columns}})
-    found = [board] if board is not None else []
+    found = list(filter(None, [suspect(_factors([test for row in rows for test in row.tests]))]))
     for row in rows:
         here = _counts(row.tests)
         suspicion = suspect_test(row.nodeid, here, everything) if here.failed else None
         found += [suspicion] if suspicion is not None else []
     return found
+
+
+def _factors(tests: Iterable[RecordedTest]) -> dict[str, dict[str, Counts]]:
+    """Return the counts by board and, if each test has an image in its node id, by image."""
+    factors: dict[str, dict[str, Counts]] = {"board": {}, "image": {}}
+    for test in tests:
+        board = test.column.removesuffix(test.image_label).removesuffix("-")
+        for counts, value in zip(factors.values(), (board, test.image_label), strict=True):
+            counts[value] = counts.get(value, Counts()) + _counts([test])
+    return {factor: counts for factor, counts in factors.items() if "" not in counts}
 
 
 def _counts(tests: Iterable[RecordedTest]) -> Counts:

@@ -99,6 +99,7 @@ class ResultRecorder:
             nodeid=nodeid,
             run=self._run,
             column=column.name if (column := column_of(item)) else "",
+            image_label=column.label if column else "",
             kind=item.stash.get(KIND, Kind.NO_HARDWARE).value,
             worker=self._worker,
             stem=file_stem(item.nodeid),

@@ -78,6 +78,19 @@ def test_tests_by_boards_names_a_board_that_fails_its_tests() -> None:
     assert [(one.factor, one.value) for one in table.suspicions] == [("board", "b-1")]
 
 
+def test_tests_by_boards_names_an_image_with_which_tests_fail() -> None:
+    tests = [
+        replace(on(f"b-{board}-{image}", f"test_{number}", outcome), image_label=image)
+        for number in range(5)
+        for board in range(2)
+        for image, outcome in (("v2.0", "passed"), ("v2.1", "failed"))
+    ]
+    table = build_tests_by_boards(tests)
+
+    assert table is not None
+    assert [(one.factor, one.value) for one in table.suspicions] == [("image", "v2.1")]
+
+
 def test_run_without_such_tests_has_no_page_of_them(tmp_path: Path) -> None:
     build_run(keep_run(tmp_path, a_test("t::one")))
 
