@@ -106,6 +106,14 @@ class RemoteSource(BoardSource):
         """
         return self._provided(serial, requirement or ANY_BOARD).host
 
+    def another(self) -> RemoteSource:
+        """Return a source for a further board of the same lab, which does not wait for one."""
+        return RemoteSource(self._boards, lab=self._lab, wait_s=0.0, tell=self._tell, leases=self._leases)
+
+    def look_again(self) -> None:
+        """Forget which requirements the lab could not meet before."""
+        self._refused.clear()
+
     def list_names(self) -> dict[str, str]:
         """Return the exporters that the selector matches; none if `--hil-boards` names one board."""
         provider = importlib.import_module("hil.jumpstarter.client.provider")

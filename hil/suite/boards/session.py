@@ -6,17 +6,21 @@ test begins, outside of its time limit. An error is kept for the test to raise.
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import ExitStack, suppress
+from dataclasses import replace
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from hil.boards.acquire import acquire_simulated
 from hil.boards.first_usable import BoardAcquirer
 from hil.boards.own_boards import OwnBoards
 from hil.boards.passed_token import inherited_token
+from hil.boards.remote_source import RemoteSource
 from hil.boards.requirements import ANY_BOARD, BoardInfo, BoardRequirement
 from hil.boards.search import BoardSearch
 from hil.boards.sources import SimulatedSource
 from hil.dutlink.discovery import ProbeResult, probe
+from hil.dutlink.timing import Deadline, sleep
 from hil.dutlink.usb.device_node import serials_by_address
 from hil.errors import (
     BoardBusyError,
@@ -43,6 +47,9 @@ if TYPE_CHECKING:
     from hil.suite.options import RunOptions
 
 __all__ = ["BoardSession"]
+
+LAB_LOOK_S = 2.0
+"""Seconds between two attempts to lease several boards of a Jumpstarter lab at once."""
 
 
 class BoardSession:
@@ -83,14 +90,9 @@ class BoardSession:
         self._names: dict[str, str] = {}
         self._infos: dict[str, BoardInfo] = {}
         self._options = options
-        self._acquirer = BoardAcquirer(
-            source,
-            self.search,
-            wait_s=options.wait_s,
-            silence_s=options.silence_s,
-            controller=controller,
-            tell=tell,
-        )
+        self._controller = controller
+        self._tell = tell
+        self._acquirer = self._acquirer_of(source, self.search)
         self._before_reopening = before_reopening
         self._release_other = release_other
 
@@ -360,12 +362,11 @@ class BoardSession:
                 why=f"--hil-board {requirement.board} lets this run use one board only",
                 remedy="run without --hil-board, or deselect the test",
             )
-        if self.source.is_remote:
-            raise UsageError(
-                f"{test} uses {len(requirement.needs)} boards at once",
-                why="one process leases one board of a Jumpstarter lab",
-                remedy="run it where its boards are plugged in",
-            )
+        if isinstance(self.source, RemoteSource):
+            for held in self.all_held:
+                self._release_other(held)
+            self.held, *self.partners = self._acquire_remote(self.source, test, requirement.needs, given)
+            return
         for held in self.all_held:
             if not self._works(held):
                 self._release_other(held)
@@ -374,6 +375,49 @@ class BoardSession:
         self.held, *self.partners = acquired
         for held in acquired:
             held.pass_on(test)
+
+    def _acquire_remote(
+        self, first: RemoteSource, test: str, needs: Sequence[BoardRequirement], given: Sequence[str]
+    ) -> list[AcquiredBoard]:
+        """Lease a board of a Jumpstarter lab for each requirement, and hold none while one is in use.
+
+        Args:
+            first: The source of the first board; each further board has a source of its own.
+            test: The test that the boards are for.
+            needs: Which boards will do.
+            given: The boards that the controller gave to this worker; empty if it gave none.
+
+        Raises:
+            UnavailableError: The lab has too few boards that can be used.
+        """
+        deadline = Deadline(self._options.wait_s)
+        while True:
+            try:
+                with ExitStack() as undone:
+                    acquired: list[AcquiredBoard] = []
+                    for need, serial in zip_longest(needs, given):
+                        source = first.another() if acquired else first
+                        search = BoardSearch(source, self._options.lab, self._options.silence_s)
+                        acquirer = self._acquirer_of(source, search) if acquired else self._acquirer
+                        acquired.append(acquirer.acquire(test, replace(need, others=()), serial))
+                        undone.callback(acquired[-1].release, safe=True)  # not used since it was made safe
+                    undone.pop_all()
+                    return acquired
+            except BoardBusyError:
+                if deadline.passed:
+                    raise
+            first.look_again()
+            sleep(LAB_LOOK_S)
+
+    def _acquirer_of(self, source: BoardSource, search: BoardSearch) -> BoardAcquirer:
+        return BoardAcquirer(
+            source,
+            search,
+            wait_s=self._options.wait_s,
+            silence_s=self._options.silence_s,
+            controller=self._controller,
+            tell=self._tell,
+        )
 
     def _keep_one(self, requirement: BoardRequirement, serial: str | None) -> None:
         """Keep one of several boards for a test that uses one; release the others."""

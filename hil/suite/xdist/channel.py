@@ -39,7 +39,7 @@ from hil.boards.requirements import BoardRequirement
 from hil.suite.xdist.json_socket import JsonSocket
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from hil.boards.misspelling import KnownWords
     from hil.suite.matrix.listed_boards import ListedBoard
@@ -107,7 +107,7 @@ class ControllerChannel:
         way: str = "",
         *,
         may_wait: bool = False,
-        partners: Sequence[str] = (),
+        partners: Mapping[str, str] | None = None,
     ) -> None:
         """Tell a worker, before it is sent a test, on which board the test runs.
 
@@ -117,10 +117,10 @@ class ControllerChannel:
             serial: The board; None: none is left.
             way: How to connect to a remote board; empty: it is found by its serial number.
             may_wait: The worker may wait for the board: no other test is left.
-            partners: The further boards of a test that uses several.
+            partners: The further boards of a test that uses several, and how to connect to each.
         """
         board = {"say": "board", "test": nodeid, "serial": serial, "way": way, "may_wait": may_wait}
-        self._tell(worker, board | {"partners": list(partners)})
+        self._tell(worker, board | {"partners": dict(partners or {})})
 
     def tell_last(self, worker: str, nodeid: str) -> None:
         """Tell a worker, before a test can begin, to release its board after the test."""

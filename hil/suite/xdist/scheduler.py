@@ -19,7 +19,7 @@ from hil.suite.xdist.costs import Costs
 from hil.suite.xdist.planner import Plan
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from xdist.workermanage import WorkerController
 
@@ -147,7 +147,9 @@ class HardwareScheduling:
             return None
         requirements = self._channel.requirements(first) or [None] * len(tests)
         wanting = [requirement for requirement in requirements if requirement is not None]
-        infos = self._infos_for(wanting) if wanting else ()
+        needs = [need for requirement in wanting for need in requirement.needs]
+        together = max((len(requirement.needs) for requirement in wanting), default=1)
+        infos = self._infos_for(needs, together) if wanting else ()
         self._ways = {info.serial: info.way for info in infos}
         self._leased = {serial for serial, way in self._ways.items() if way}
         several = {
@@ -168,9 +170,9 @@ class HardwareScheduling:
         self._tests = tests
         return plan
 
-    def _infos_for(self, requirements: Sequence[BoardRequirement]) -> Sequence[BoardInfo]:
+    def _infos_for(self, requirements: Sequence[BoardRequirement], together: int) -> Sequence[BoardInfo]:
         began_s = time.monotonic()
-        infos = self._find_infos(requirements, len(self._collections))
+        infos = self._find_infos(requirements, max(together, len(self._collections)))
         self._channel.tell_waited(time.monotonic() - began_s)
         self._channel.tell_words(KnownWords.of(infos))
         return infos
@@ -204,7 +206,7 @@ class HardwareScheduling:
             partners = actions.partners.get(index, ())
             may_wait = any(map(self._plan.is_retried, (board, *partners)))
             self._channel.tell_board(
-                worker, self._tests[index], board, way, may_wait=may_wait, partners=partners
+                worker, self._tests[index], board, way, may_wait=may_wait, partners=self._ways_of(partners)
             )
         for worker, index in actions.last:
             self._channel.tell_last(worker, self._tests[index])
@@ -217,6 +219,10 @@ class HardwareScheduling:
         for worker in actions.close:
             self._nodes[worker].shutdown()
         self._end_leases(self._plan)
+
+    def _ways_of(self, boards: Iterable[str]) -> dict[str, str]:
+        """Return how a worker connects to each of these boards."""
+        return {board: self._ways[board] for board in boards}
 
     def _end_leases(self, plan: Plan) -> None:
         """Give back remote boards that no test is left for."""

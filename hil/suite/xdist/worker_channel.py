@@ -164,6 +164,7 @@ class WorkerChannel:
             case "board":
                 serial = self._boards[nodeid] = message["serial"]
                 self._partners[nodeid] = tuple(message["partners"])
+                self._ways |= message["partners"]
                 self._ways[serial] = message["way"]
                 self._last.discard(nodeid)  # it comes once more
                 if message["may_wait"]:
