@@ -420,10 +420,12 @@ class BoardSession:
         )
 
     def _keep_one(self, requirement: BoardRequirement, serial: str | None) -> None:
-        """Keep one of several boards for a test that uses one; release the others."""
-        kept = next(
-            (one for one in self.all_held if self._works(one) and self._fits(one, requirement, serial)), None
-        )
+        """Keep one of several boards for a test that uses one; release the others.
+
+        Of boards of a Jumpstarter lab only the first can stay: `source` knows no other.
+        """
+        able = self.all_held[:1] if self.source.is_remote else self.all_held
+        kept = next((one for one in able if self._works(one) and self._fits(one, requirement, serial)), None)
         for held in self.all_held:
             if held is not kept:
                 self._release_other(held)

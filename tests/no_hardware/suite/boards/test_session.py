@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -566,3 +566,22 @@ def test_search_finds_a_board_that_came_between_two_listings(
     monkeypatch.setattr(search, "infos", lambda **_: infos)
 
     assert search.find(Host(), BoardRequirement(frozenset({"two"}))) == [SERIAL]
+
+
+@pytest.mark.parametrize(("is_remote", "kept"), [(False, 1), (True, None)])
+def test_prepare_keeps_a_board_that_works_but_of_a_lab_only_the_first(
+    session: BoardSession, is_remote: bool, kept: int | None
+) -> None:
+    lost, works = (
+        SimpleNamespace(is_as_opened=is_as_opened, lease=SimpleNamespace(guard_error=None))
+        for is_as_opened in (False, True)
+    )
+    boards: list[Any] = [lost, works]
+    session.held, *session.partners = boards
+    session.source = cast("Any", SimpleNamespace(is_remote=is_remote))
+    released: list[Any] = []
+    session._release_other = released.append
+
+    session._keep_one(ANY_BOARD, None)
+
+    assert released == [one for number, one in enumerate(boards) if number != kept]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import pytest
 
 from hil.lab.locks.acquire import acquire
+from hil.sim.dut.image import build_image
 from hil.suite.outcome.exit_status import Status
 from tests.support.programs import program
 
@@ -183,6 +184,21 @@ def test_two_duts_talk_over_their_wire(run: RunOnTwo) -> None:
     inner = run(program(__file__, "two_boards_talk"))
 
     assert inner.results() == {"test_talk": "passed"}, inner.text
+
+
+def test_image_of_the_run_is_put_on_both_boards(run: RunOnTwo, pytester: pytest.Pytester) -> None:
+    build_image(pytester.path / "both.img", "both")
+    source = """
+@two
+def test_boots(dutlinks, image):
+    for board in dutlinks.values():
+        board.power.cycle()
+    for board in dutlinks.values():
+        board.console.expect("running both", timeout_s=60)
+"""
+    inner = run(source, "--hil-image=both.img")
+
+    assert inner.results() == {"test_boots": "passed"}, inner.text
 
 
 def test_report_shows_both_consoles_in_the_order_of_time_and_both_power_traces(
