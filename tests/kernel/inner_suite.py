@@ -46,6 +46,7 @@ def run_suite(
     *arguments: str,
     user: str | None = None,
     prefix: Sequence[str] = (),
+    limit_s: float = LIMIT_S,
 ) -> dict[str, Outcome]:
     """Run `source` as a test file and return what became of its tests, by name.
 
@@ -55,6 +56,7 @@ def run_suite(
         arguments: For pytest.
         user: The user who runs it; None for the user of this process.
         prefix: A program that starts it.
+        limit_s: The longest time that it may take, in seconds.
     """
     project = Path(__file__).parents[2]
     folder.joinpath("test_inner.py").write_text(source, "utf-8")
@@ -77,7 +79,7 @@ def run_suite(
         ],
         cwd=folder,
         env={**inner_environment(), "HOME": str(folder), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
-        timeout=LIMIT_S,
+        timeout=limit_s,
         check=False,
         text=True,
         capture_output=True,
