@@ -48,6 +48,7 @@ def main() -> None:
         folder = options.folder or Path(temporary)
         lay_out(folder)
         shots = [Shot("terminal", show_bench(folder), (960, 400), of="#terminal")]
+        shots.append(Shot("matrix", run_matrix(folder / "matrix"), (1200, 640)))
         if not options.only_terminal:
             run_nights(folder, options.nights)
             shots += shots_of_nights(folder / "nightly")
@@ -85,6 +86,33 @@ def show_bench(folder: Path) -> Path:
             "hil power read",
         ]
         return terminal_page(folder / "terminal.html", folder, commands, environment)
+
+
+def run_matrix(folder: Path) -> Path:
+    """Run tests on two boards with two images, and return the page of tests by boards."""
+    (folder / "tests").mkdir(parents=True, exist_ok=True)
+    shutil.copy(ROOT / "conftest.py", folder)
+    shutil.copy(HERE / "shown_matrix.py", folder / "tests" / "test_product.py")
+    (folder / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
+    for version in ("v2.0", "v2.1"):
+        build_image(folder / f"rack-{version}.img", f"rack-{version}", 8 << 20)
+    with SimulatorProcess(boards=2, speed=4.0, stick_bytes=8 << 20) as simulator:
+        places = zip(("jetson-1", "pi-1"), simulator.serials(), strict=True)
+        lab = "".join(f'[place.{name}]\nserial = "{serial}"\n' for name, serial in places)
+        (folder / "lab.toml").write_text(lab, encoding="utf-8")
+        environment = os.environ | {
+            "HIL_BOARDS": f"sim@{simulator.ready['control_port']}",
+            "HIL_LOCK_DIR": str(folder / "locks"),
+            "SHOWN_SLOWER_S": "6",
+            "PYTHONPATH": str(ROOT),
+        }
+        options = ["--hil-each=board", "--hil-image=rack-v2.0.img", "--hil-image=rack-v2.1.img"]
+        command = [sys.executable, "-m", "pytest", "-n2", *options, "--hil-report=report", "--hil-repeat=0"]
+        ran = subprocess.run(
+            command, cwd=folder, env=environment, check=False, capture_output=True, text=True
+        )
+        print(ran.stdout[-3000:])  # noqa: T201
+    return folder / "report" / "boards.html"
 
 
 def run_nights(folder: Path, nights: int) -> None:

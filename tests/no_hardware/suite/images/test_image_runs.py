@@ -280,3 +280,20 @@ def test_images_of_markers_are_flashed_once_each_in_whatever_order_the_tests_sta
 
     assert set(inner.results().values()) == {"passed"}, inner.text
     assert f"{2 * boards} put on boards" in inner.text, inner.text
+
+
+def test_image_is_on_both_boards_of_a_test_and_flashed_once(run_suite: RunSuite, image: Path) -> None:
+    source = """
+import pytest
+
+@pytest.mark.hardware(boards=2)
+@pytest.mark.parametrize("number", [1, 2])
+def test_link(dutlinks, number):
+    for board in dutlinks.values():
+        board.power.read()
+        assert board.storage.flashed.label == "dut-v2.1.img"
+"""
+    inner = run_suite(source, "--hil-boards=sim:2,speed=10", f"--hil-image={image}")
+
+    assert inner.results() == {"test_link[1]": "passed", "test_link[2]": "passed"}
+    assert inner.text.count("flashed and verified") == 2
