@@ -48,7 +48,7 @@ def main() -> None:
         folder = options.folder or Path(temporary)
         lay_out(folder)
         shots = [Shot("terminal", show_bench(folder), (960, 400), of="#terminal")]
-        shots.append(Shot("matrix", run_matrix(folder / "matrix"), (1200, 640)))
+        shots.append(Shot("matrix", run_matrix(folder / "matrix"), (1200, 560)))
         if not options.only_terminal:
             run_nights(folder, options.nights)
             shots += shots_of_nights(folder / "nightly")

@@ -12,7 +12,7 @@ from hil.errors import UsageError
 from hil.images.choice import choose_images
 from hil.nearest import meant
 from hil.suite.images.marked_image import marked_image
-from hil.suite.markers import Kind, kind_of
+from hil.suite.markers import Kind, kind_of, requirement_of
 from hil.suite.matrix.column import column_of
 
 if TYPE_CHECKING:
@@ -70,11 +70,15 @@ class RunImages:
             pytest.UsageError: No board has that name, serial number or tag, so it is misspelt.
         """
         self._check_names()
-        wanted = Counter(key for item in items if (key := self._planned_image(item)))
+        wanted: Counter[tuple[ImageSource, frozenset[str]]] = Counter()
+        for item in items:
+            if key := self._planned_image(item):
+                requirement = requirement_of(item, "")
+                wanted[key] += 1 + len(requirement.others) if requirement is not None else 0
         if wanted:
             number = len(self._list_boards())
             self._flashes["planned"] = sum(
-                min(tests, len(boards) or number) for (_, boards), tests in wanted.items()
+                min(uses, len(boards) or number) for (_, boards), uses in wanted.items()
             )
 
     def key_of(self, item: pytest.Item) -> str:
