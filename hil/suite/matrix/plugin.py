@@ -56,12 +56,22 @@ class BoardMatrix:
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Put the tests of a board together, and of these the tests with one image; keep all other places.
 
-        So a board is acquired once, and each of its images is flashed once.
+        So a board is acquired once, and each of its images is flashed once. If other tests run with an image
+        on any board, or on several at once, the tests of all boards with one image are run together instead.
         """
         keys = {place: key for place, item in enumerate(items) if (key := self._group_of(item))}
         boards = {board: number for number, (board, _) in reversed([*enumerate(keys.values())])}
         images = {key: number for number, key in reversed([*enumerate(keys.values())])}
-        together = sorted(keys, key=lambda place: (boards[keys[place][0]], images[keys[place]]))
+        by_image = "" in boards and len(boards) > 1
+        alike = {image: number for number, (_, image) in reversed([*enumerate(keys.values())])}
+        together = sorted(
+            keys,
+            key=lambda place: (
+                alike[keys[place][1]] if by_image else 0,
+                boards[keys[place][0]],
+                images[keys[place]],
+            ),
+        )
         for place, item in zip(keys, [items[place] for place in together], strict=True):
             items[place] = item
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from hil.suite.xdist.backlog import Backlog
+
 __all__ = ["FlashOrder"]
 
 
@@ -36,6 +38,16 @@ class FlashOrder:
     def has_left(self, index: int, board: str) -> bool:
         """Return True if a board had the image of a test, and has another one now."""
         return self.must_flash(index, board) and self._images[index] in self._had[board]
+
+    def holds_back(self, index: int, board: str, backlog: Backlog) -> bool:
+        """Return True if a test waits, because other tests are to run first with a board's present image."""
+        return self.must_flash(index, board) and any(
+            board in backlog.boards_for(other) and not self.must_flash(other, board) for other in backlog
+        )
+
+    def has_one_image(self, index: int, other: int) -> bool:
+        """Return True if two tests run with the same image."""
+        return self._images.get(index) == self._images.get(other)
 
     def has_several(self, tests: Iterable[int]) -> bool:
         """Return True if tests run with different images."""

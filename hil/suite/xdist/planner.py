@@ -177,6 +177,9 @@ class Plan:
         """Send the tests that use several boards at once, as soon as one worker can have these boards."""
         while True:
             team, tests = self._backlog.first_team()
+            tests = [index for index in tests if self._flashes.has_one_image(index, tests[0])]
+            if any(self._flashes.holds_back(tests[0], board, self._backlog) for board in team):
+                team, tests = (), []
             if self._allocator.reserved != frozenset(team):
                 self._allocator.reserve(team, self._queues.values())
                 self._forget_shares()

@@ -297,3 +297,14 @@ def test_link(dutlinks, number):
 
     assert inner.results() == {"test_link[1]": "passed", "test_link[2]": "passed"}
     assert inner.text.count("flashed and verified") == 2
+
+
+@pytest.mark.parametrize("workers", ["-n0", "-n3"])
+def test_images_are_written_once_to_each_board_beside_tests_with_two_boards(
+    run_suite: RunSuite, two_images: tuple[str, str], workers: str
+) -> None:
+    where = "--hil-boards=sim:2,speed=10"
+    inner = run_suite(program(__file__, "image_runs_pairs"), where, "--hil-each=board", *two_images, workers)
+
+    assert set(inner.results().values()) == {"passed"}, inner.text
+    assert ": 4 written" in inner.text, inner.text
