@@ -9,6 +9,7 @@ the next holder.
 
 from __future__ import annotations
 
+import signal
 import threading
 from contextlib import suppress
 from functools import partial
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Self
 
 from hil.errors import GuardError, HilError
 from hil.forked_child import forget_on_fork
+from hil.lab.guard.child import BLOCKED_SIGNALS
 from hil.lab.guard.guard import Guard
 from hil.lab.guard.task import GuardTask
 from hil.lab.locks.relock import recreate_folder, relock_file, relock_node
@@ -148,6 +150,8 @@ class GuardedLease:
             self._keeper.start()
 
     def _keep_lock(self) -> None:
+        # Python handles signals in the main thread: one that this thread got would not wake it from a wait.
+        signal.pthread_sigmask(signal.SIG_BLOCK, BLOCKED_SIGNALS)
         while not self._over.wait(LOOK_EVERY_S):
             with self._ending, suppress(HilError):  # the next look tries again; `set_test` raises the error
                 if not self._over.is_set():
