@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import TYPE_CHECKING
 
 import pytest
@@ -35,4 +36,30 @@ def test_each_test_runs_on_each_exporter_and_skips_on_one_that_is_offline(
     assert ran == expected, text
     assert "exporter lab2 is offline" in text, text
     assert "4 passed, 2 skipped" in text, text
+    assert controller.active() == []
+
+
+def test_each_exporter_runs_a_test_with_each_image(
+    tmp_path: Path, client: Path, controller: Controller, boards: list[str]
+) -> None:
+    wait_until_free(controller, 2)
+    images = []
+    for version in ("v2.0", "v2.1"):
+        content = bytearray(random.Random(version).randbytes(1 << 19))  # noqa: S311 - no secret
+        content[510:512] = b"\x55\xaa"
+        image = tmp_path / f"dut-{version}.img"
+        image.write_bytes(content)
+        images.append(f"--hil-image={image}")
+    more = (f"--hil-client={client}", "--hil-each=board", "-n", "2", *images)
+
+    with LabRun(tmp_path / "run", ANY, more, cases="case_matrix.py") as run:
+        text = run.result()
+
+    ran = {sign.name: sign.read_text() for sign in run.signs.iterdir()}
+    assert ran == {
+        f"test_boot[lab{number}-{version}]": f"{boards[number]} {version} dut"
+        for number in range(2)
+        for version in ("v2.0", "v2.1")
+    }, text
+    assert "4 put on boards" in text, text
     assert controller.active() == []
