@@ -42,7 +42,7 @@ from hil.history.window import Window
 from hil.jumpstarter.protocol.frames import FrameDecoder, FrameKind, Transfer
 from hil.lab.config.lab_file import parse_lab
 from hil.lab.locks.holder import Holder
-from hil.lab.locks.wait_queue import Ticket
+from hil.lab.locks.tickets import Ticket
 from hil.lab.safe_state.record import RECORD_BYTES, BoardRecord
 from hil.lab.stick_sockets import _parsed as parse_sockets
 from hil.nightly.run_folder import newest_record

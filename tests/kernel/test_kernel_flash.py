@@ -18,7 +18,7 @@ from hil.dutlink.host import Host
 from hil.dutlink.timing import until
 from hil.dutlink.wiring import Wiring
 from hil.errors import FlashError, ImageError, StickLostError, StorageError, WrongDiskError
-from hil.flash.disk.identity import ExpectedDisk, open_verified
+from hil.flash.disk.open_verified import ExpectedDisk, open_verified
 from hil.flash.disk.sysfs import list_disks
 from hil.sim.dut.image import build_image
 from tests.kernel.dut_talk import answer, boot_and_log_in

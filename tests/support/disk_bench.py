@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hil.flash.disk.identity import ExpectedDisk, open_verified
+from hil.flash.disk.open_verified import ExpectedDisk, open_verified
 from hil.flash.disk.sysfs import list_disks
 from hil.sim.host.sysfs import SysFolder, UsbNames
 

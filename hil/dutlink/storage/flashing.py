@@ -21,7 +21,7 @@ from hil.errors import (
     UsageError,
 )
 from hil.flash.disk.disk import CHUNK_BYTES, allocate_buffer
-from hil.flash.disk.identity import NOTHING_WRITTEN
+from hil.flash.disk.open_verified import NOTHING_WRITTEN
 from hil.flash.fingerprint import ImageFileState
 from hil.flash.flashing import flash_image
 from hil.flash.formats.open import open_disk_image, open_image

@@ -14,7 +14,7 @@ from hil.dutlink.storage.stick_path import usb_disks
 from hil.dutlink.storage.usb_sockets import OwnMemory
 from hil.dutlink.timing import until
 from hil.errors import StickStayedError, UsageError
-from hil.flash.disk.identity import NOTHING_WRITTEN, ExpectedDisk, open_verified, wrong_disk_error
+from hil.flash.disk.open_verified import NOTHING_WRITTEN, ExpectedDisk, open_verified, wrong_disk_error
 from hil.flash.progress import NoProgress
 
 if TYPE_CHECKING:

@@ -24,14 +24,14 @@ from hil.lab.locks.lease import Lease, lock_file_problem, lock_path
 from hil.lab.locks.lock_dir import lock_folder
 from hil.lab.locks.lock_file import LockFile
 from hil.lab.locks.node_lock import NodeLock
-from hil.lab.locks.wait_queue import NoQueue, QueueEntry
+from hil.lab.locks.tickets import NoQueue, QueueEntry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from hil.dutlink.host import Host
-    from hil.lab.locks.wait_queue import Ticket
+    from hil.lab.locks.tickets import Ticket
 
 __all__ = ["WaitStatus", "acquire", "acquire_all", "acquire_any"]
 

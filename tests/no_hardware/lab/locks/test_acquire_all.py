@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hil.errors import BoardBusyError, UsageError
-from hil.lab.locks import lease, wait_queue
+from hil.lab.locks import lease, tickets
 from hil.lab.locks.acquire import _Wait, acquire, acquire_all
 from hil.lab.locks.choice import choose
 from hil.lab.locks.holder import Holder
 from hil.lab.locks.lock_file import LockFile
-from hil.lab.locks.wait_queue import waiting_tickets
+from hil.lab.locks.tickets import waiting_tickets
 from tests.support.programs import program
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def test_acquire_all_is_not_overtaken_while_one_of_its_boards_is_free(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("hil.lab.locks.acquire.SKIP_AFTER_S", 0.2)
-    monkeypatch.setattr(wait_queue, "SHOW_ALIVE_NS", 0)
+    monkeypatch.setattr(tickets, "SHOW_ALIVE_NS", 0)
     held = acquire(TWO, folder=folder)
     both, later = _Wait(folder, [[ONE], [TWO]], Holder(), None), _Wait(folder, [[ONE]], Holder(), None)
     try:

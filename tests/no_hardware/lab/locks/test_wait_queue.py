@@ -16,12 +16,12 @@ import pytest
 
 from hil.dutlink.timing import until
 from hil.errors import BoardBusyError, SpoiltFileError, UsageError
-from hil.lab.locks import inotify, lease, wait_queue
+from hil.lab.locks import inotify, lease, tickets
 from hil.lab.locks.acquire import WaitStatus, _Wait, acquire, acquire_any
 from hil.lab.locks.holder import Holder
 from hil.lab.locks.lease import holder_of
 from hil.lab.locks.lock_file import LockFile
-from hil.lab.locks.wait_queue import QUEUE_NAME, SLOT_BYTES, QueueEntry, waiting_tickets
+from hil.lab.locks.tickets import QUEUE_NAME, SLOT_BYTES, QueueEntry, waiting_tickets
 from tests.support.programs import program
 
 ONE, TWO = "5a1c0e01", "5a1c0e02"
@@ -267,7 +267,7 @@ def test_acquire_without_a_queue_waits_for_the_release(folder: Path) -> None:
 
 
 def test_acquire_works_with_a_full_queue(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wait_queue, "MOST_SLOTS", 2)
+    monkeypatch.setattr(tickets, "MOST_SLOTS", 2)
     places = [QueueEntry(folder, [TWO], Holder()) for _ in range(2)]
 
     with acquire(ONE, folder=folder) as mine:

@@ -15,7 +15,7 @@ from hil.dutlink.board import open_board
 from hil.dutlink.power.power import OFF_AMPS
 from hil.dutlink.timing import until
 from hil.lab.locks.acquire import acquire
-from hil.lab.locks.wait_queue import waiting_tickets
+from hil.lab.locks.tickets import waiting_tickets
 from hil.lab.safe_state.record import BoardRecord, BoardState, read_record, write_record
 from hil.sim.process import SimulatorProcess
 from hil.suite.outcome.exit_status import Status
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from subprocess import Popen
 
-    from hil.lab.locks.wait_queue import Ticket
+    from hil.lab.locks.tickets import Ticket
     from tests.support.suite_run import InnerRun, RunSuite
 
 pytestmark = pytest.mark.thorough  # processes

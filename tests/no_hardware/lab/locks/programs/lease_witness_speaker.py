@@ -7,7 +7,7 @@ from hil.dutlink.board import open_board
 from hil.dutlink.host import Host
 from hil.dutlink.timing import until
 from hil.lab.locks.acquire import acquire
-from hil.lab.locks.wait_queue import waiting_tickets
+from hil.lab.locks.tickets import waiting_tickets
 from hil.sim.backend.backend import simulated_host
 
 ready, folder, turns = json.loads(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from hil.dutlink.timing import until
-from hil.lab.locks.wait_queue import waiting_tickets
+from hil.lab.locks.tickets import waiting_tickets
 
 FOLDER = Path(os.environ["HIL_LOCK_DIR"])
 

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from hil.errors import StickLostError, StorageError, WrongDiskError
-from hil.flash.disk import identity as proof
 from hil.flash.disk import kernel_users
-from hil.flash.disk.identity import ExpectedDisk, open_verified
+from hil.flash.disk import open_verified as proof
 from hil.flash.disk.kernel_users import file_system_of, mounts_of, swaps_on
+from hil.flash.disk.open_verified import ExpectedDisk, open_verified
 from hil.flash.disk.sysfs import identity_of, list_disks
 from tests.support.disk_bench import NAMES, StickBench
 
