@@ -95,33 +95,33 @@ class Measure:
             UsageError: As for a number, or the trace has less than two readings: nothing is kept.
         """
         mean, peak, energy = trace.mean_watts, trace.peak.watts, trace.energy_joules
-        made = [
+        self._add(
             check_measurement(f"{name} mean", mean, "W", mean_below_watts),
             check_measurement(f"{name} peak", peak, "W", peak_below_watts),
             check_measurement(f"{name} energy", energy, "J", energy_below_joules),
-        ]
-        for one in made:
-            self._add(one)
+        )
 
-    def _add(self, made: Measurement) -> None:
+    def _add(self, *made: Measurement) -> None:
+        """Keep all of some numbers, or none of them."""
         kept = self._kept
         if kept is None:
             raise UsageError(
-                f"{made} cannot be kept",
+                f"{made[0]} cannot be kept",
                 why="no test is running",
                 remedy="measure in a test, or in the set-up or tear-down of its fixtures",
             )
-        if len(kept) >= _MOST:
+        if len(kept) + len(made) > _MOST:
             raise UsageError(
-                f"{made} cannot be kept",
-                why=f"the test has {_MOST} numbers already",
+                f"{made[-1]} cannot be kept",
+                why=f"the test has {len(kept)} numbers already, and may have {_MOST}",
                 remedy="keep a median or a maximum of them",
             )
-        unit = next((one.unit for one in kept if one.name == made.name), made.unit)
-        if unit != made.unit:
-            raise UsageError(
-                f"{made.name!r} is in {made.unit or 'no unit'!r} here",
-                why=f"this test has measured it in {unit or 'no unit'!r} before",
-                remedy="give one of them another name, or convert it",
-            )
-        kept.append(made)
+        for new in made:
+            unit = next((one.unit for one in kept if one.name == new.name), new.unit)
+            if unit != new.unit:
+                raise UsageError(
+                    f"{new.name!r} is in {new.unit or 'no unit'!r} here",
+                    why=f"this test has measured it in {unit or 'no unit'!r} before",
+                    remedy="give one of them another name, or convert it",
+                )
+        kept += made

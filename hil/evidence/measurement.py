@@ -6,11 +6,14 @@ import math
 from dataclasses import dataclass
 from decimal import Decimal
 from numbers import Real
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from hil.errors import UsageError
 
-__all__ = ["Measurement", "check_measurement", "format_quantity"]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Measurement", "breaks_limit", "check_measurement", "format_quantity"]
 
 _LONGEST_NAME: Final = 100
 _LONGEST_UNIT: Final = 20
@@ -25,6 +28,11 @@ _PREFIXES: Final = {1e9: "G", 1e6: "M", 1e3: "k", 1.0: "", 1e-3: "m", 1e-6: "µ"
 _DIGITS: Final = 4
 _EXACT: Final = 1e15
 """Whole numbers below this are shown in full."""
+
+
+def breaks_limit(value: float, below: float | None, above: float | None) -> bool:
+    """Return True if a number is not below, or not above, a limit that is not None."""
+    return (below is not None and not value < below) or (above is not None and not value > above)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,17 +56,22 @@ class Measurement:
     @property
     def is_broken(self) -> bool:
         """Whether the number breaks a limit."""
-        return (self.below is not None and not self.value < self.below) or (
-            self.above is not None and not self.value > self.above
-        )
+        return breaks_limit(self.value, self.below, self.above)
 
     @property
     def limits(self) -> str:
         """The limits in words; empty if there are none."""
+        return self._limits(lambda limit: format_quantity(limit, self.unit))
+
+    @property
+    def exact(self) -> str:
+        """The number and its limits with all digits, for programs."""
+        limits = self._limits(repr)
+        return f"{self.value!r} {self.unit}".rstrip() + (f" ({limits})" if limits else "")
+
+    def _limits(self, shown: Callable[[float], str]) -> str:
         told = [("above", self.above), ("below", self.below)]
-        return " and ".join(
-            f"{word} {format_quantity(limit, self.unit)}" for word, limit in told if limit is not None
-        )
+        return " and ".join(f"{word} {shown(limit)}" for word, limit in told if limit is not None)
 
     def __str__(self) -> str:
         limits = self.limits

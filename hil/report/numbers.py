@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from dataclasses import dataclass, field
 from html import escape
 from itertools import pairwise
@@ -12,7 +11,7 @@ from markupsafe import Markup
 
 from hil.dutlink.console.sanitize import sanitize_text
 from hil.dutlink.power.plot import PlotAxis
-from hil.evidence.measurement import Measurement, format_quantity
+from hil.evidence.measurement import format_quantity
 from hil.evidence.records import file_stem
 from hil.history.nights import day_of
 from hil.history.numbers.listing import newest_numbers
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from hil.history.models import RunFacts
     from hil.history.numbers.drift import Drift
     from hil.history.numbers.listing import NewestNumber
-    from hil.history.numbers.series import NumberPoint, NumberSeries
+    from hil.history.numbers.series import BoardValues, NumberPoint, NumberSeries
     from hil.history.window import Window
 
 __all__ = ["NumberView", "NumbersPage", "view_numbers", "write_numbers"]
@@ -44,16 +43,11 @@ _DAY_WIDTH, _LABEL_WIDTH = 120, 90
 
 @dataclass(frozen=True, slots=True)
 class BoardLine:
-    """The values of a number on one board, in words, with the colour of its line and the newest test."""
+    """A board's line in the plot of a number, and its values."""
 
     board: str
-    test: str
     colour: str
-    newest: str
-    median: str
-    low: str
-    high: str
-    values: int
+    shown: BoardValues
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,27 +133,16 @@ def _view(series: NumberSeries, runs: Sequence[RunFacts], drifts: Sequence[Drift
     last = series.points[-1]
     values = sorted(point.value for point in series.points if point.run == last.run)
     shown = dict.fromkeys(format_quantity(value, series.unit) for value in (values[0], values[-1]))
-    limits = Measurement(series.name, last.value, series.unit, last.below, last.above).limits
+    limits = series.measurement(last).limits
     return NumberView(
         series,
         f"n-{file_stem(f'{series.name} {series.unit} {series.test}')}",
         own,
         " to ".join(shown) + (f", must be {limits}" if limits else ""),
         any(point.is_broken for point in series.points if point.run == last.run),
-        [_board_line(series, board, at) for at, board in enumerate(series.boards)],
+        [BoardLine(board, _colour(at), series.values_on(board)) for at, board in enumerate(series.boards)],
         draw_numbers(series, runs, own),
     )
-
-
-def _board_line(series: NumberSeries, board: str, at: int) -> BoardLine:
-    points = [point for point in series.points if point.board == board]
-    values = [point.value for point in points]
-    words = [
-        format_quantity(value, series.unit)
-        for value in (values[-1], statistics.median(values), min(values), max(values))
-    ]
-    newest, median, low, high = words
-    return BoardLine(board, points[-1].test, _colour(at), newest, median, low, high, len(values))
 
 
 def _colour(at: int) -> str:

@@ -94,7 +94,7 @@ class TestsByBoards:
         return {row.file for row in self.rows}
 
     @property
-    def kinds(self) -> list[tuple[str, str]]:
+    def outcomes(self) -> list[tuple[str, str]]:
         """The outcomes in the table, as choices of the page's filter."""
         found = {cell.outcome for row in self.rows for cell in row.tests}
         return [(outcome.split()[0], outcome) for outcome in OUTCOMES if outcome in found]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -198,7 +197,7 @@ def _lines(window: Window, series: NumberSeries) -> Iterator[str]:
 
 def _line(window: Window, series: NumberSeries, point: NumberPoint) -> str:
     run = window.runs[point.run]
-    made = Measurement(series.name, point.value, series.unit, point.below, point.above)
+    made = series.measurement(point)
     words = (
         day_of(run.began_s),
         format_quantity(point.value, series.unit),
@@ -215,10 +214,6 @@ def _boards(series: NumberSeries, only: str = "") -> Iterator[str]:
     for board in series.boards:
         if only not in {"", board}:
             continue
-        values = [point.value for point in series.points if point.board == board]
-        low, middle, high = (
-            format_quantity(value, series.unit)
-            for value in (min(values), statistics.median(values), max(values))
-        )
+        made = series.values_on(board)
         where = f"on {board}" if board else "without a board"
-        yield f"{where}: {low} to {high}, median {middle}, of {len(values)}"
+        yield f"{where}: {made.low} to {made.high}, median {made.median}, of {made.count}"

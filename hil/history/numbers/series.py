@@ -7,12 +7,15 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from hil.evidence.measurement import Measurement, breaks_limit, format_quantity
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from hil.history.window import Window
 
 __all__ = [
+    "BoardValues",
     "NumberBlock",
     "NumberPoint",
     "NumberSeries",
@@ -56,9 +59,28 @@ class NumberPoint:
     @property
     def is_broken(self) -> bool:
         """Whether it breaks a limit."""
-        return (self.below is not None and self.value >= self.below) or (
-            self.above is not None and self.value <= self.above
-        )
+        return breaks_limit(self.value, self.below, self.above)
+
+
+@dataclass(frozen=True, slots=True)
+class BoardValues:
+    """The values of a number on one board, in words.
+
+    Attributes:
+        test: Node id of the test that measured the newest one.
+        newest: The newest value.
+        median: Their median.
+        low: The least.
+        high: The greatest.
+        count: How many there are.
+    """
+
+    test: str
+    newest: str
+    median: str
+    low: str
+    high: str
+    count: int
 
 
 @dataclass(slots=True)
@@ -86,6 +108,18 @@ class NumberSeries:
     def boards(self) -> list[str]:
         """The boards of its points, sorted; an empty name for points without a board."""
         return sorted({point.board for point in self.points})
+
+    def values_on(self, board: str) -> BoardValues:
+        """Return the values on one of the boards in words."""
+        points = [point for point in self.points if point.board == board]
+        values = [point.value for point in points]
+        shown = (values[-1], statistics.median(values), min(values), max(values))
+        newest, median, low, high = (format_quantity(value, self.unit) for value in shown)
+        return BoardValues(points[-1].test, newest, median, low, high, len(values))
+
+    def measurement(self, point: NumberPoint) -> Measurement:
+        """Return one of the points with the number's name and unit."""
+        return Measurement(self.name, point.value, self.unit, point.below, point.above)
 
 
 def without_board(nodeid: str, names: Iterable[str]) -> str:

@@ -77,7 +77,7 @@ class NumberRecorder:
             return report
         setattr(report, NUMBERS, [_as_tuple(one) for one in self._numbers])
         if report.when == "teardown":
-            report.user_properties += [(f"{_PROPERTY}{one.name}", _in_junit(one)) for one in self._numbers]
+            report.user_properties += [(f"{_PROPERTY}{one.name}", one.exact) for one in self._numbers]
         if report.passed or self._in_body:  # a subtest: the test itself tells the limits
             return report
         raised, self._raised = self._raised, []
@@ -143,9 +143,3 @@ def _leave_hidden_frames_out(longrepr: Any) -> None:  # noqa: ANN401 - pytest ha
 
 def _as_tuple(one: Measurement) -> tuple[str, float, str, float | None, float | None]:
     return one.name, one.value, one.unit, one.below, one.above
-
-
-def _in_junit(one: Measurement) -> str:
-    limits = [("above", one.above), ("below", one.below)]
-    told = [f"{word} {limit!r}" for word, limit in limits if limit is not None]
-    return f"{one.value!r} {one.unit}".rstrip() + (f" ({' and '.join(told)})" if told else "")

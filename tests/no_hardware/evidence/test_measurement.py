@@ -12,6 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hil.dutlink.power.model import Sample
+from hil.dutlink.power.trace import PowerTrace
 from hil.errors import UsageError
 from hil.evidence.measure import Measure
 from hil.evidence.measurement import Measurement, check_measurement, format_quantity
@@ -163,6 +165,30 @@ def test_measure_refuses_more_numbers_than_pages_can_hold(measure: Measure) -> N
         measure("answer", 1000, "ms")
 
     assert len(kept) == 1000
+
+
+TRACE = PowerTrace([Sample(at, at, 5.0, 0.2, 1.0) for at in (0.0, 1.0)])
+
+
+def test_measure_power_keeps_nothing_if_one_name_has_another_unit(measure: Measure) -> None:
+    kept = measure.begin()
+    measure("idle energy", 1, "Wh")
+
+    with pytest.raises(UsageError, match="'idle energy' is in 'J' here"):
+        measure.power("idle", TRACE)
+
+    assert [one.name for one in kept] == ["idle energy"]
+
+
+def test_measure_power_keeps_nothing_if_the_test_would_have_too_many_numbers(measure: Measure) -> None:
+    kept = measure.begin()
+    for value in range(998):
+        measure("answer", value, "ms")
+
+    with pytest.raises(UsageError, match="998 numbers already"):
+        measure.power("idle", TRACE)
+
+    assert len(kept) == 998
 
 
 def test_measure_time_keeps_the_duration_of_a_block(measure: Measure) -> None:
