@@ -9,7 +9,7 @@ import time
 from contextlib import contextmanager
 from http.client import HTTPException
 from pathlib import Path
-from ssl import SSLCertVerificationError, SSLError
+from ssl import SSLCertVerificationError
 from typing import TYPE_CHECKING, Any, Final
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
@@ -58,9 +58,9 @@ def download(source: ImageSource, cache: Path, progress: Progress) -> Path:
             written. What was downloaded so far is kept for the next attempt, except after a wrong digest.
     """
     folder = cache / source.sha256
-    complete = folder / source.name
+    complete = folder / "image" / source.name  # a folder of its own: an image may be called `partial`
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        complete.parent.mkdir(parents=True, exist_ok=True)
         with (folder / "partial").open("ab+") as partial, _locked(partial):
             if complete.exists() and _sha256(complete, progress) == source.sha256:
                 return complete
@@ -96,7 +96,8 @@ def _keep(partial: BinaryIO, complete: Path) -> None:
 
     A copy by the kernel and a rename: the file that others wait to lock must stay.
     """
-    beside = complete.with_name(f".{complete.name}.new")
+    beside = Path(partial.name).with_name("new")
+    beside.unlink(missing_ok=True)  # a process that was killed left it, maybe read-only
     with beside.open("wb") as new:
         os.lseek(partial.fileno(), 0, os.SEEK_SET)
         while os.copy_file_range(partial.fileno(), new.fileno(), 1 << 30):
@@ -144,10 +145,10 @@ def _transfer(source: ImageSource, partial: BinaryIO, progress: Progress) -> str
             if error.code not in _TEMPORARY:
                 raise _refused(source, why) from error
         except URLError as error:
-            why = str(error.reason)
+            why = str(error.reason) or type(error.reason).__name__
             if isinstance(error.reason, SSLCertVerificationError):
                 raise _refused(source, why) from error
-        except (HTTPException, ConnectionError, TimeoutError, SSLError) as error:
+        except HTTPException as error:
             why = str(error) or type(error).__name__
         idle = idle + 1 if partial.seek(0, os.SEEK_END) <= before else 0
     else:
@@ -163,7 +164,9 @@ def _receive(source: ImageSource, partial: BinaryIO, progress: Progress) -> bool
     at = partial.seek(0, os.SEEK_END)
     headers = {"Range": f"bytes={at}-"} if at else {}
     request = Request(source.url, headers=headers)  # noqa: S310 - parse_image accepts https and http only
-    with urlopen(request, timeout=_SILENCE_S) as answer:  # noqa: S310 - as above
+    with _network_errors():
+        opened = urlopen(request, timeout=_SILENCE_S)  # noqa: S310 - as above
+    with opened as answer:
         if at and answer.status != _PARTIAL_CONTENT:  # the server sends the whole file
             os.ftruncate(partial.fileno(), 0)
             at = 0
@@ -179,12 +182,29 @@ def _receive(source: ImageSource, partial: BinaryIO, progress: Progress) -> bool
 
 def _append(answer: Any, partial: BinaryIO, progress: Progress) -> int:  # noqa: ANN401 - urllib has no type for it
     received = 0
-    while data := answer.read1(_CHUNK_BYTES):
+    while data := _read(answer):
         partial.write(data)
         partial.flush()
         received += len(data)
         progress.advance(len(data))
     return received
+
+
+def _read(answer: Any) -> bytes:  # noqa: ANN401 - urllib has no type for it
+    with _network_errors():
+        data: bytes = answer.read1(_CHUNK_BYTES)
+    return data
+
+
+@contextmanager
+def _network_errors() -> Iterator[None]:
+    """Make each `OSError` of the network a `URLError`: one of the disk must not be tried again."""
+    try:
+        yield
+    except URLError:
+        raise
+    except OSError as error:
+        raise URLError(error) from error
 
 
 def _length(answer: Any) -> int | None:  # noqa: ANN401 - urllib has no type for it
@@ -204,5 +224,5 @@ def _wrong_digest(source: ImageSource, found: str) -> ImageError:
     return ImageError(
         f"image {source} is not the one that was asked for",
         why=f"its SHA-256 is {found}, not {source.sha256}; it was deleted",
-        remedy="check the digest, or ask who keeps the server",
+        remedy="check the digest, or ask the server's administrator",
     )

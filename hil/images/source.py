@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import re
 from collections import Counter
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
 from hil.errors import UsageError
 from hil.nearest import nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 __all__ = ["ImageSource", "image_labels", "parse_image"]
 
@@ -27,6 +30,7 @@ _ENDING = re.compile(
 _DIGEST: Final = "sha256="
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_FIT_FOR_REQUEST = re.compile(r"[!-~]+")
 _UNFIT_FOR_ID = re.compile(r"[^A-Za-z0-9._+-]+")
 
 
@@ -83,7 +87,7 @@ def parse_image(text: str, folder: Path) -> ImageSource:
         folder: The folder from which a relative path leads.
 
     Raises:
-        UsageError: There is no such file, it is no file, or an address lacks its digest.
+        UsageError: There is no such file, it is no file, or an address is malformed or lacks its digest.
     """
     if not text.strip():
         raise UsageError("the image has no name", why="the text is empty", remedy="give a file or an address")
@@ -100,29 +104,58 @@ def parse_image(text: str, folder: Path) -> ImageSource:
 
 
 def image_labels(images: Sequence[ImageSource]) -> list[str]:
-    """Return a short label for each of several images, for test ids.
+    """Return a short label for each of several different images, for test ids; no two labels are equal.
 
     A label is the version in the file's name if no other image has it, else the name without its endings. It
-    does not depend on the order of the images. Equal names get the first digits of a digest or the folder.
+    does not depend on the order of the images. Equal names get the first digits of a digest, or the parts of
+    their paths that differ.
     """
     versions = Counter(image.version for image in images)
     labels = [
         image.version if image.version and versions[image.version] == 1 else image.stem for image in images
     ]
-    doubled = Counter(labels)
+    labels = [_UNFIT_FOR_ID.sub("-", label) for label in labels]
+    paths = [
+        [one.path for one, its in zip(images, labels, strict=True) if one.path and its == label]
+        for label in labels
+    ]
+    labels = _extended(labels, map(_difference, images, paths))
+    names = (os.fsencode(image.url or str(image.path)) for image in images)
+    return _extended(labels, (hashlib.sha256(name).hexdigest()[:8] for name in names))
+
+
+def _extended(labels: Sequence[str], additions: Iterable[str]) -> list[str]:
+    """Return labels; one that occurs more than once is followed by its addition."""
+    count = Counter(labels)
     return [
-        _UNFIT_FOR_ID.sub("-", label if doubled[label] == 1 else f"{label}-{_distinct(image)}")
-        for label, image in zip(labels, images, strict=True)
+        _UNFIT_FOR_ID.sub("-", f"{label}-{addition}") if addition and count[label] > 1 else label
+        for label, addition in zip(labels, additions, strict=True)
     ]
 
 
-def _distinct(image: ImageSource) -> str:
-    return image.sha256[:8] if image.path is None else f"{image.path.parent.name}-{image.path.name}"
+def _difference(image: ImageSource, paths: Sequence[Path]) -> str:
+    """Return what tells an image from others with the same label: of its path, the parts that differ.
+
+    Args:
+        image: The image.
+        paths: The paths of those with the same label, its own too.
+    """
+    if image.path is None:
+        return image.sha256[:8]
+    start = _common_length(path.parts for path in paths)
+    end = _common_length(path.parts[start:][::-1] for path in paths)
+    parts = image.path.parts[start:]
+    return "-".join(parts[: len(parts) - end])
+
+
+def _common_length(paths: Iterable[Sequence[str]]) -> int:
+    """Return how many of their first parts all paths have in common."""
+    return sum(1 for _ in takewhile(lambda parts: len(set(parts)) == 1, zip(*paths, strict=False)))
 
 
 def _parse_address(text: str) -> ImageSource:
     url, _, fragment = text.partition("#")
-    parts = urlsplit(url)
+    parts = _split(url)
     source = ImageSource(url=url)
     if parts.scheme.lower() not in {"https", "http"}:
         raise UsageError(
@@ -130,7 +163,7 @@ def _parse_address(text: str) -> ImageSource:
             why="hil downloads by https and http",
             remedy="give an https address, or download the image and give its path",
         )
-    if not parts.hostname or not source.name:
+    if not parts.hostname or source.name in {"", ".."} or "\0" in source.name:
         raise UsageError(
             f"{source.shown_url} is no address of an image",
             why="it names no host, or no file",
@@ -149,6 +182,32 @@ def _parse_address(text: str) -> ImageSource:
             remedy=f"append #sha256=DIGEST to it; sha256sum {source.name} prints the digest",
         )
     return ImageSource(url=url, sha256=digest)
+
+
+def _split(url: str) -> SplitResult:
+    """Return the parts of an address.
+
+    Raises:
+        UsageError: It cannot be asked for, or names a user. The error shows no part that may be a secret.
+    """
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # raises for a port that is no number
+    except ValueError:
+        parts = None
+    if parts is None or not _FIT_FOR_REQUEST.fullmatch(url):
+        raise UsageError(
+            "the address of an image cannot be read",
+            why="its host or port is malformed, or it has spaces or characters beyond ASCII",
+            remedy="https://HOST/PATH/IMAGE#sha256=DIGEST; write such a character as %20",
+        )
+    if "@" in parts.netloc:
+        raise UsageError(
+            f"{ImageSource(url=url).shown_url} is not downloaded",
+            why="its address has a user or a password, which hil does not send",
+            remedy="give an address that needs none, or download the image and give its path",
+        )
+    return parts
 
 
 def _near(path: Path) -> str:

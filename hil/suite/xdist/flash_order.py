@@ -32,7 +32,7 @@ class FlashOrder:
                 self._had[board].append(image)
 
     def must_flash(self, index: int, board: str | None) -> bool:
-        """Return True if a board has another image now than a test needs."""
+        """Return True unless the board's last image is the one that the test needs, or it needs none."""
         return bool(board) and self._images.get(index, "") not in ("", *self._had[str(board)][-1:])
 
     def has_left(self, index: int, board: str) -> bool:

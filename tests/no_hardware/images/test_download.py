@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
+from urllib.request import urlopen
 
 import pytest
 
@@ -143,6 +145,59 @@ def test_download_by_two_at_once_happens_once(server: ImageServer, tmp_path: Pat
         thread.join()
     assert found == [CONTENT] * 4
     assert server.asked_from == [0]
+
+
+class _LosesRoute:
+    """An answer whose network is lost at its first read."""
+
+    def __init__(self, answer: Any) -> None:
+        self._answer = answer
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._answer, name)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._answer.close()
+
+    def read1(self, _bytes: int) -> bytes:
+        raise OSError(errno.EHOSTUNREACH, os.strerror(errno.EHOSTUNREACH))
+
+
+def test_download_goes_on_after_the_route_to_the_server_was_lost(
+    server: ImageServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = iter([_LosesRoute])
+
+    def opened(*args: Any, **limits: Any) -> Any:
+        return next(answers, lambda answer: answer)(urlopen(*args, **limits))  # noqa: S310 - loopback
+
+    monkeypatch.setattr("hil.images.download.urlopen", opened)
+    assert download(_image(server), tmp_path, NoProgress()).read_bytes() == CONTENT
+
+
+def test_download_error_names_a_disk_that_is_full(server: ImageServer, tmp_path: Path) -> None:
+    (tmp_path / DIGEST).mkdir()
+    (tmp_path / DIGEST / "partial").symlink_to("/dev/full")
+    with pytest.raises(ImageError, match=r"cannot be kept in.*No space left"):
+        download(_image(server), tmp_path, NoProgress())
+    assert server.asked_from == [0]
+
+
+@pytest.mark.parametrize("name", ["partial", "new", ".partial.new", "x" * 255])
+def test_download_keeps_an_image_of_any_name(server: ImageServer, tmp_path: Path, name: str) -> None:
+    image = ImageSource(url=server.url.replace("dut-v2.1.img", name), sha256=DIGEST)
+    for _ in range(2):
+        assert download(image, tmp_path, NoProgress()).read_bytes() == CONTENT
+    assert server.asked_from == [0]
+
+
+def test_download_replaces_what_a_killed_process_left(server: ImageServer, tmp_path: Path) -> None:
+    (tmp_path / DIGEST).mkdir()
+    (tmp_path / DIGEST / "new").symlink_to("/dev/full")  # cannot be written, by root neither
+    assert download(_image(server), tmp_path, NoProgress()).read_bytes() == CONTENT
 
 
 def test_cache_folder_is_the_users(tmp_path: Path) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hil.errors import UsageError
 from hil.images.source import ImageSource, image_labels, parse_image
@@ -38,7 +40,12 @@ def test_parse_image_takes_an_address_with_its_digest(tmp_path: Path) -> None:
         ("https://images.lan/dut.img#sha256=12", "not 64 hexadecimal digits"),
         (f"https://images.lan/dut.img#md5={DIGEST}", "not 64 hexadecimal digits"),
         (f"https://images.lan/#sha256={DIGEST}", "names no host, or no file"),
+        (f"https://images.lan/%2e%2e#sha256={DIGEST}", "names no host, or no file"),
         (f"ftp://images.lan/dut.img#sha256={DIGEST}", "by https and http"),
+        (f"https://[images.lan/dut.img#sha256={DIGEST}", "host or port is malformed"),
+        (f"https://images.lan:port/dut.img#sha256={DIGEST}", "host or port is malformed"),
+        (f"https://images.lan/my dut.img?token=a#sha256={DIGEST}", "write such a character as %20"),
+        (f"https://user:secret@images.lan/dut.img#sha256={DIGEST}", "has a user or a password"),
     ],
 )
 def test_parse_image_refuses(tmp_path: Path, text: str, said: str) -> None:
@@ -47,9 +54,17 @@ def test_parse_image_refuses(tmp_path: Path, text: str, said: str) -> None:
         parse_image(text, tmp_path)
 
 
-def test_parse_image_error_tells_no_password(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://user:hunter2@images.lan/dut.img?token=hunter2",
+        f"https://user:hunter2@images.lan/dut.img#sha256={DIGEST}",
+        f"https://user:hunter2/images.lan/dut.img#sha256={DIGEST}",
+    ],
+)
+def test_parse_image_error_tells_no_password(tmp_path: Path, address: str) -> None:
     with pytest.raises(UsageError) as caught:
-        parse_image("https://user:hunter2@images.lan/dut.img?token=hunter2", tmp_path)
+        parse_image(address, tmp_path)
     assert "hunter2" not in str(caught.value)
 
 
@@ -80,6 +95,30 @@ def test_image_labels_are_short(names: tuple[str, ...], labels: list[str]) -> No
     assert image_labels(_named(*names)) == labels
 
 
-def test_image_labels_tell_equal_names_apart() -> None:
-    images = [ImageSource(Path("/monday/dut.img")), ImageSource(Path("/tuesday/dut.img"))]
-    assert len(set(image_labels(images))) == 2
+@pytest.mark.parametrize(
+    ("paths", "labels"),
+    [
+        (("/monday/dut.img", "/tuesday/dut.img"), ["dut-monday", "dut-tuesday"]),
+        (("/v1/out/dut.img", "/v2/out/dut.img"), ["dut-v1", "dut-v2"]),
+        (("/out/dut.img", "/out/v2/dut.img"), ["dut", "dut-v2"]),
+        (("/out/dut.img", "/out/dut.img.xz"), ["dut-dut.img", "dut-dut.img.xz"]),
+    ],
+)
+def test_image_labels_tell_equal_names_apart(paths: tuple[str, ...], labels: list[str]) -> None:
+    assert image_labels([ImageSource(Path(path)) for path in paths]) == labels
+
+
+NAMES = st.sampled_from(["a", "b", "a-b", "a b", "v1.0", "a.img"])
+SOURCES = st.one_of(
+    st.builds(lambda parts: ImageSource(Path("/", *parts)), st.lists(NAMES, min_size=1, max_size=3)),
+    st.builds(
+        lambda name, query: ImageSource(url=f"https://images.lan/{name}?{query}", sha256=DIGEST),
+        NAMES,
+        st.sampled_from("12"),
+    ),
+)
+
+
+@given(st.lists(SOURCES, min_size=1, max_size=6, unique=True))
+def test_image_labels_are_unique(images: list[ImageSource]) -> None:
+    assert len(set(image_labels(images))) == len(images)
