@@ -95,6 +95,7 @@ class Attempt:
             None if not traced.
         message: First line of its error.
         numbers: The numbers that it measured.
+        column: The board or kind, and the image, in its node id, if it runs on each or with each; else empty.
     """
 
     nodeid: str
@@ -108,3 +109,4 @@ class Attempt:
     mean_watts: float | None = None
     message: str = ""
     numbers: tuple[Measurement, ...] = ()
+    column: str = ""

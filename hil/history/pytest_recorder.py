@@ -235,4 +235,5 @@ class HistoryPlugin:
             mean_watts=float(watts) if watts else None,
             message=recorded.message,
             numbers=tuple(recorded.numbers),
+            column=facts.get("hil_column", ""),
         )

@@ -25,7 +25,14 @@ __all__ = [
 MESSAGE_SIZE: Final = 300
 """How many characters of a message are stored."""
 
-VERSION = 3
+VERSION = 4
+
+_TEST = """CREATE TABLE test(
+  id INTEGER PRIMARY KEY, nodeid TEXT NOT NULL UNIQUE, column_name TEXT NOT NULL DEFAULT '')"""
+"""Tests; `column_name` is the board and image in the id of a test that runs on each or with each."""
+
+_TEST_3 = "CREATE TABLE test(id INTEGER PRIMARY KEY, nodeid TEXT NOT NULL UNIQUE)"
+"""The table up to version 3."""
 
 _BENCH = """(
   id INTEGER PRIMARY KEY, board TEXT NOT NULL, firmware TEXT NOT NULL, place TEXT NOT NULL,
@@ -67,7 +74,7 @@ SCHEMA = (
   kind TEXT NOT NULL, commit_id TEXT NOT NULL, image TEXT NOT NULL, boards INTEGER NOT NULL,
   ended_s REAL, exit_status INTEGER)""",
     "CREATE INDEX run_by_time ON run(began_s)",
-    "CREATE TABLE test(id INTEGER PRIMARY KEY, nodeid TEXT NOT NULL UNIQUE)",
+    _TEST,
     f"CREATE TABLE bench{_BENCH}",
     """CREATE TABLE attempt(
   run_id INTEGER NOT NULL REFERENCES run ON DELETE CASCADE, test_id INTEGER NOT NULL REFERENCES test,
@@ -94,6 +101,10 @@ UPGRADES = {
         "PRAGMA user_version = 2",
     ),
     2: (*_NUMBERS, "PRAGMA user_version = 3"),
+    3: (
+        "ALTER TABLE test ADD COLUMN column_name TEXT NOT NULL DEFAULT ''",
+        "PRAGMA user_version = 4",
+    ),
 }
 """Statements that upgrade each older version to the next one."""
 
@@ -106,13 +117,16 @@ def _definition(statement: str) -> tuple[str, str, str]:
 
 
 _MADE = {one for one in SCHEMA if one.startswith("CREATE")}
+_MADE_BY_3 = _MADE - {_TEST} | {_TEST_3}
+_MADE_BY_1 = _MADE_BY_3 - {f"CREATE TABLE bench{_BENCH}", *_TALLY, *_NUMBERS}
 _MADE_BY: Final = {
-    1: {
-        *map(_definition, _MADE - {f"CREATE TABLE bench{_BENCH}", *_TALLY, *_NUMBERS}),
-        _definition(f"CREATE TABLE bench{_BENCH_1}"),
-    },
-    2: set(map(_definition, _MADE - set(_NUMBERS))),
-    VERSION: set(map(_definition, _MADE)),
+    version: set(map(_definition, made))
+    for version, made in {
+        1: _MADE_BY_1 | {f"CREATE TABLE bench{_BENCH_1}"},
+        2: _MADE_BY_3 - set(_NUMBERS),
+        3: _MADE_BY_3,
+        VERSION: _MADE,
+    }.items()
 }
 """The definition of everything in the database, by version."""
 
@@ -152,7 +166,7 @@ UPSERT_RUN = f"INSERT INTO run({RUN_COLUMNS}) VALUES(?,?,?,?,?,?,?,?,?) {_ON_CON
 
 _TEXTS = {
     "run": ("key", "host", "kind", "commit_id", "image"),
-    "test": ("nodeid",),
+    "test": ("nodeid", "column_name"),
     "bench": ("board", "firmware", "place", "image"),
     "attempt": ("verdict", "message"),
     "measure": ("name", "unit"),
@@ -187,7 +201,8 @@ WRONG_ROWS = {
 
 MERGE = (
     f"INSERT INTO run({RUN_COLUMNS}) SELECT {RUN_COLUMNS} FROM theirs.run WHERE true {_ON_CONFLICT}",
-    "INSERT OR IGNORE INTO test(nodeid) SELECT nodeid FROM theirs.test",
+    """INSERT INTO test(nodeid, column_name) SELECT nodeid, column_name FROM theirs.test WHERE true
+  ON CONFLICT(nodeid) DO UPDATE SET column_name=max(column_name, excluded.column_name)""",
     """INSERT OR IGNORE INTO bench(board, firmware, place, simulated, image)
   SELECT board, firmware, place, simulated, image FROM theirs.bench""",
     """INSERT OR IGNORE INTO attempt

@@ -140,7 +140,7 @@ class History:
         """Return the attempts of a run."""
         rows = self.read(
             "SELECT nodeid, outcome, number, board, firmware, place, simulated, bench.image, verdict, "
-            f"setup_s, call_s, teardown_s, mean_watts, substr(message, 1, {MESSAGE_SIZE}) "
+            f"setup_s, call_s, teardown_s, mean_watts, substr(message, 1, {MESSAGE_SIZE}), column_name "
             "FROM attempt JOIN run ON run.id=run_id "
             "JOIN test ON test.id=test_id JOIN bench ON bench.id=bench_id "
             "WHERE key=? ORDER BY nodeid, number",
@@ -153,9 +153,9 @@ class History:
                 AttemptOutcome(outcome),
                 number,
                 AttemptBench(board, firmware, place, bool(simulated), image),
-                *(*rest, tuple(numbers.get((nodeid, number), ()))),
+                *(*rest, tuple(numbers.get((nodeid, number), ())), column),
             )
-            for nodeid, outcome, number, board, firmware, place, simulated, image, *rest in rows
+            for nodeid, outcome, number, board, firmware, place, simulated, image, *rest, column in rows
         ]
 
     def _numbers_of(self, key: str) -> dict[tuple[str, int], list[Measurement]]:
@@ -190,7 +190,11 @@ class History:
         execute = self.connection.execute
         for one in attempts:
             bench = astuple(one.bench)
-            execute("INSERT OR IGNORE INTO test(nodeid) VALUES(?)", (one.nodeid,))
+            execute(
+                "INSERT INTO test(nodeid, column_name) VALUES(?, ?) ON CONFLICT(nodeid) DO UPDATE "
+                "SET column_name=excluded.column_name WHERE excluded.column_name NOT IN ('', column_name)",
+                (one.nodeid, one.column),
+            )
             execute(
                 "INSERT OR IGNORE INTO bench(board, firmware, place, simulated, image) VALUES(?,?,?,?,?)",
                 bench,

@@ -178,7 +178,7 @@ class Window:
     def by_board(self, test: int, without: Collection[str] = ()) -> dict[str, Counts]:
         """Return the counts of one test by board, except some boards.
 
-        A test that runs on each board has an id for each; all of them count.
+        A test that runs on each board, or with each image, has an id for each; all of them count.
         """
         return self._counted("board", self.siblings(test), without)
 
@@ -187,7 +187,7 @@ class Window:
         return self._counted("iif(run.image != '', run.image, bench.image)", self.siblings(test), without)
 
     def siblings(self, test: int) -> list[int]:
-        """Return the numbers of the tests that are one test on several boards, `test` among them."""
+        """Return the numbers of the tests that are `test` on all boards and images, itself among them."""
         return self._on_each_board.get(test, [test])
 
     def fails_on_boards(self, test: int) -> int:
@@ -198,16 +198,11 @@ class Window:
 
     @cached_property
     def _on_each_board(self) -> dict[int, list[int]]:
-        """The tests of the history whose ids name a board or place, each with its siblings."""
-        names = {
-            name for row in self.query("SELECT DISTINCT board, place FROM bench") for name in row if name
-        }
+        """The tests of the history that run on each board or with each image, each with its siblings."""
         groups: dict[str, list[int]] = defaultdict(list)
-        for number, nodeid in self.query("SELECT id, nodeid FROM test WHERE instr(nodeid, '[')"):
-            parameters = nodeid.partition("[")[2]
-            for name in names:
-                if parameters.startswith(name) and (base := without_column(nodeid, name)) != nodeid:
-                    groups[base].append(number)
+        rows = self.query("SELECT id, nodeid, column_name FROM test WHERE column_name != ''")
+        for number, nodeid, column in rows:
+            groups[without_column(nodeid, column)].append(number)
         return {number: group for group in groups.values() for number in group}
 
     def last_counts(self) -> dict[str, int]:

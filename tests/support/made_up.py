@@ -152,6 +152,8 @@ def _measured(night: int, board: AttemptBench, extra: int) -> list[Attempt]:
         "t.py::test_idle": (Measurement(f"idle {HOSTILE[:40]}", 2.0 + night % 2 / 100, "W"), *more),
     }
     return [
-        Attempt(f"{test}[{board.place}]", AttemptOutcome.PASSED, 1, board, numbers=numbers)
+        Attempt(
+            f"{test}[{board.place}]", AttemptOutcome.PASSED, 1, board, numbers=numbers, column=board.place
+        )
         for test, numbers in facts.items()
     ]

@@ -7,10 +7,11 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from hil.evidence.matrix_id import without_column
 from hil.evidence.measurement import Measurement, breaks_limit, format_quantity
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from hil.history.window import Window
 
@@ -24,10 +25,10 @@ __all__ = [
     "newest_blocks",
     "on_all_boards",
     "read_series",
-    "without_board",
 ]
 
 _BLOCK_RUNS = 8
+_MEASURES = "SELECT measure.id, nodeid, column_name, name, unit FROM measure JOIN test ON test.id=test_id"
 _ROUNDING = 1e-12
 _MARKED = 3.5
 """Standard errors by which the means of two blocks of runs differ if a number is worth a closer look."""
@@ -88,7 +89,7 @@ class NumberSeries:
     """One number of a test over the runs.
 
     Attributes:
-        test: The test's node id, without the name of a board in its parameters.
+        test: The test's node id, without its column if it runs on each board or with each image.
         name: The number's name.
         unit: Its unit.
         points: Its points, by run.
@@ -122,18 +123,6 @@ class NumberSeries:
         return Measurement(self.name, point.value, self.unit, point.below, point.above)
 
 
-def without_board(nodeid: str, names: Iterable[str]) -> str:
-    """Return a node id without a board's name among its parameters: `t[left-fast]` on `left` is `t[fast]`."""
-    function, bracket, parameters = nodeid.removesuffix("]").partition("[")
-    if not bracket or not nodeid.endswith("]"):
-        return nodeid
-    for name in filter(None, names):
-        rest = f"-{parameters}-".replace(f"-{name}-", "-", 1)[1:-1]
-        if len(rest) < len(parameters):
-            return f"{function}[{rest}]" if rest else function
-    return nodeid
-
-
 def count_numbers(window: Window) -> int:
     """Return how many numbers the tests of the history have, those of older nights among them."""
     ((count,),) = window.query("SELECT count(*) FROM measure")
@@ -148,7 +137,7 @@ def read_series(window: Window, numbers: Collection[int] | None = None) -> list[
         numbers: Only these numbers of the database; None for all.
     """
     chosen = "1" if numbers is None else f"measure_id IN ({','.join(map(str, numbers))})"
-    named = "SELECT id, iif(simulated AND place!='', place, board), place, image FROM bench"
+    named = "SELECT id, iif(simulated AND place!='', place, board), image FROM bench"
     benches = {bench: rest for bench, *rest in window.query(named)}
     values: dict[tuple[int, int, int], list[tuple[float, float | None, float | None]]] = defaultdict(list)
     rows = window.query(
@@ -163,22 +152,12 @@ def read_series(window: Window, numbers: Collection[int] | None = None) -> list[
 
 def on_all_boards(window: Window, numbers: Collection[int]) -> list[int]:
     """Return numbers of the database, and those of the same tests on other boards (`t[left]`, `t[right]`)."""
-    names = {name for row in window.query("SELECT board, place FROM bench") for name in row}
-    tests = {
-        number: (nodeid, name, unit)
-        for number, nodeid, name, unit in window.query(
-            "SELECT measure.id, nodeid, name, unit FROM measure JOIN test ON test.id=test_id"
-        )
+    keys = {
+        number: (without_column(nodeid, column), name, unit)
+        for number, nodeid, column, name, unit in window.query(_MEASURES)
     }
-
-    def key(number: int) -> tuple[str, str, str]:
-        nodeid, name, unit = tests[number]
-        return without_board(nodeid, names), name, unit
-
-    functions = {tests[number][0].partition("[")[0] for number in numbers}
-    wanted = {key(number) for number in numbers}
-    like = [number for number, (test, *_) in tests.items() if test.partition("[")[0] in functions]
-    return [number for number in like if key(number) in wanted]
+    wanted = {keys[number] for number in numbers}
+    return [number for number, key in keys.items() if key in wanted]
 
 
 def _grouped(
@@ -186,22 +165,22 @@ def _grouped(
     values: Mapping[tuple[int, int, int], list[tuple[float, float | None, float | None]]],
     benches: Mapping[int, list[str]],
 ) -> list[NumberSeries]:
-    """Join the numbers of tests that differ only in the name of their board."""
+    """Join the numbers of tests that differ only in their column."""
     numbers = ",".join(str(measure) for measure in {measure for measure, _, _ in values})
-    sql = "SELECT measure.id, nodeid, name, unit FROM measure JOIN test ON test.id=test_id "
-    measures = {measure: rest for measure, *rest in window.query(f"{sql} WHERE measure.id IN ({numbers})")}
+    rows = window.query(f"{_MEASURES} WHERE measure.id IN ({numbers})")
+    measures = {measure: rest for measure, *rest in rows}
     found: dict[tuple[str, str, str], NumberSeries] = {}
     for (measure, run, bench), made in values.items():
-        nodeid, name, unit = measures[measure]
-        board, place, image = benches[bench]
-        key = without_board(nodeid, (place, board)), name, unit
+        nodeid, column, name, unit = measures[measure]
+        board, image = benches[bench]
+        key = without_column(nodeid, column), name, unit
         series = found.get(key) or found.setdefault(key, NumberSeries(*key))
         position = window.position[run]
         value, (_, below, above) = statistics.median(one[0] for one in made), made[-1]
         image = window.runs[position].image or image
         series.points.append(NumberPoint(position, value, board, image, below, above, nodeid))
     for series in found.values():
-        series.points.sort(key=lambda point: (point.run, point.board))
+        series.points.sort(key=lambda point: (point.run, point.board, point.image))
     return [found[key] for key in sorted(found)]
 
 

@@ -38,6 +38,7 @@ def analysis_of(
                         f"tests/test_dut.py::test_{test:02}[{place if named else serial}-fast]",
                         AttemptOutcome.FAILED if fails(test, place) else AttemptOutcome.PASSED,
                         bench=AttemptBench(serial, "0.09", place if named else "stored name"),
+                        column=place if named else serial,
                     )
                     for test in range(tests)
                     for place, serial in PLACES.items()

@@ -128,9 +128,41 @@ def test_merge_history_refuses_what_is_no_history(tmp_path: Path) -> None:
         assert history.runs() == []
 
 
+def as_version_3(path: Path) -> Path:
+    """Convert a history to version 3, which does not know the columns of tests."""
+    with closing(sqlite3.connect(path)) as old, old:
+        old.execute("ALTER TABLE test DROP COLUMN column_name")
+        old.execute("PRAGMA user_version=3")
+    return path
+
+
+def test_history_of_version_3_learns_the_columns_of_its_tests(tmp_path: Path) -> None:
+    path = as_version_3(filled(tmp_path / "h.db", {"one": ({0, 1}, True), "two": (set(), False)}))
+
+    with History(path) as history:
+        assert [one.column for one in history.attempts("one")] == ["", ""]
+        history.add("two", [replace(one, column="left") for one in ATTEMPTS])
+        assert [one.column for one in history.attempts("one")] == ["left", "left"]
+    with History(path) as history:
+        history.add("two", ATTEMPTS)
+        assert history.attempts("two")[0].column == "left"
+
+
+def test_merge_history_takes_the_columns_of_tests(tmp_path: Path) -> None:
+    filled(tmp_path / "here.db", {"one": ({0, 1}, True)})
+    filled(tmp_path / "there.db", {"two": (set(), True)})
+    with History(tmp_path / "there.db") as there:
+        there.add("two", [replace(one, column="left") for one in ATTEMPTS])
+
+    with History(tmp_path / "here.db") as here:
+        merge_history(here, tmp_path / "there.db")
+
+        assert [one.column for one in here.attempts("one")] == ["left", "left"]
+
+
 def as_version_2(path: Path) -> Path:
     """Convert a history to version 2, which has no numbers."""
-    with closing(sqlite3.connect(path)) as old, old:
+    with closing(sqlite3.connect(as_version_3(path))) as old, old:
         old.execute("DROP TABLE number")
         old.execute("DROP TABLE measure")
         old.execute("PRAGMA user_version=2")
@@ -189,6 +221,7 @@ def test_hil_history_merge_refused_leaves_no_empty_history(tmp_path: Path, other
         "UPDATE number SET value=9e999",
         "UPDATE number SET below='high'",
         "UPDATE measure SET unit=x'00'",
+        "UPDATE test SET column_name=x'00'",
     ],
 )
 def test_merge_history_refuses_values_that_hil_never_writes(tmp_path: Path, change: str) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from hil.history.models import RunFacts
 from hil.history.numbers.drift import Drift, drifts_of
-from hil.history.numbers.series import NumberPoint, NumberSeries, without_board
+from hil.history.numbers.series import NumberPoint, NumberSeries
 from hil.report.numbers import draw_numbers
 
 if TYPE_CHECKING:
@@ -293,20 +293,3 @@ def test_drifts_of_any_values_are_told_and_drawn(values: list[tuple[int, str, fl
 
     assert all(one.test == "t.py::test_a" or not one.test for one in found)
     assert str(draw_numbers(number, runs(), found)).count("<circle") == len(points)
-
-
-@pytest.mark.parametrize(
-    ("nodeid", "plain"),
-    [
-        ("t.py::test_a", "t.py::test_a"),
-        ("t.py::test_a[left]", "t.py::test_a"),
-        ("t.py::test_a[left-fast]", "t.py::test_a[fast]"),
-        ("t.py::test_a[fast-left]", "t.py::test_a[fast]"),
-        ("t.py::test_a[0df10035--1]", "t.py::test_a[-1]"),
-        ("t.py::test_a[leftmost]", "t.py::test_a[leftmost]"),
-        ("t.py::test_left", "t.py::test_left"),
-        ("t.py::test_a[]", "t.py::test_a[]"),
-    ],
-)
-def test_without_board_removes_the_boards_parameter(nodeid: str, plain: str) -> None:
-    assert without_board(nodeid, ("left", "0df10035")) == plain

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -47,6 +48,10 @@ def attempts(night: int) -> list[Attempt]:
     return [*made, Attempt("t.py::test_rate", AttemptOutcome.PASSED, numbers=series)]
 
 
+def passed(test: str, bench: AttemptBench, numbers: tuple[Measurement, ...], column: str = "") -> Attempt:
+    return Attempt(test, AttemptOutcome.PASSED, 1, bench, numbers=numbers, column=column)
+
+
 def hil(capsys: pytest.CaptureFixture[str], path: Path, *words: str) -> tuple[int, str]:
     status = run(["history", "--history", str(path), *words])
     captured = capsys.readouterr()
@@ -81,12 +86,40 @@ def test_read_series_joins_tests_that_differ_in_their_board(tmp_path: Path) -> N
         history.begin_run(RunFacts("n", 1.0))
         for bench, test in ((LEFT, "t.py::test_a[left-1]"), (RIGHT, "t.py::test_a[right-1]")):
             numbers = (Measurement("boot", 12.0, "s"),)
-            history.add("n", [Attempt(test, AttemptOutcome.PASSED, 1, bench, numbers=numbers)])
+            history.add("n", [passed(test, bench, numbers, bench.place)])
 
         (joined,) = read_series(Window(history))
 
     assert (joined.test, joined.boards) == ("t.py::test_a[1]", ["0df10035", "0df10036"])
     assert joined.tests == ["t.py::test_a[left-1]", "t.py::test_a[right-1]"]
+
+
+def test_read_series_keeps_a_parameter_that_is_called_like_the_board(tmp_path: Path) -> None:
+    with History(tmp_path / "h.db") as history:
+        history.begin_run(RunFacts("n", 1.0))
+        for bench, test in ((LEFT, "t.py::test_a[left]"), (RIGHT, "t.py::test_a[right]")):
+            history.add("n", [passed(test, bench, (Measurement("boot", 12.0, "s"),))])
+
+        assert [one.test for one in read_series(Window(history))] == [
+            "t.py::test_a[left]",
+            "t.py::test_a[right]",
+        ]
+
+
+def test_read_series_goes_on_with_the_next_image_version(tmp_path: Path) -> None:
+    with History(tmp_path / "h.db") as history:
+        for night, version in enumerate(("v2.1", "v2.2")):
+            history.begin_run(RunFacts(f"n{night}", night * DAY_S))
+            bench = replace(LEFT, image=f"os-{version}.img")
+            numbers = (Measurement("boot", 12.0, "s"),)
+            history.add(
+                f"n{night}", [passed(f"t.py::test_a[left-{version}]", bench, numbers, f"left-{version}")]
+            )
+
+        (joined,) = read_series(Window(history))
+
+    assert (joined.test, joined.boards) == ("t.py::test_a", ["0df10035"])
+    assert [point.image for point in joined.points] == ["os-v2.1.img", "os-v2.2.img"]
 
 
 def test_read_series_tells_simulated_boards_by_their_place(tmp_path: Path) -> None:
@@ -114,7 +147,7 @@ def test_drift_on_one_of_many_numbers_is_compared_with_the_other_boards(
                 value = 12.0 + night % 3 / 10 + (5.0 if bench is LEFT and night > 11 else 0)
                 numbers = (Measurement("boot", value, "s"),)
                 test = f"{TEST}[{bench.place}-1]"
-                history.add(f"n{night}", [Attempt(test, AttemptOutcome.PASSED, 1, bench, numbers=numbers)])
+                history.add(f"n{night}", [passed(test, bench, numbers, bench.place)])
 
         (drift,) = find_drifts(Window(history))
 

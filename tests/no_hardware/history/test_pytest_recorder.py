@@ -119,6 +119,18 @@ def test_recorder_that_cannot_write_fails_no_test(tmp_path: Path) -> None:
 
 
 @pytest.mark.thorough
+def test_recorder_stores_the_column_of_a_test(tmp_path: Path) -> None:
+    folder = lay_out(tmp_path)
+
+    ran = run(folder, "--hil-each=board", "-k", "test_on_a_board")
+
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    with History(folder / "h.db") as history:
+        (attempt,) = history.attempts(history.runs()[0].key)
+    assert (attempt.nodeid, attempt.column) == ("test_inner.py::test_on_a_board[sim-1]", "sim-1")
+
+
+@pytest.mark.thorough
 def test_recorder_stores_no_attempt_of_an_interrupted_test(tmp_path: Path) -> None:
     lay_out(tmp_path)
     interrupted = "def test_a(): pass\ndef test_b(): raise KeyboardInterrupt\n"

@@ -80,7 +80,8 @@ class Truths:
 def attempts(truths: Truths, night: int, way: str, rng: random.Random) -> Iterator[Attempt]:
     for test in range(TESTS):
         for board in BOARDS if way == "on all boards" else [rng.choice(BOARDS)]:
-            name = f"t.py::test_{test:02}[{board if way == 'on all boards' else ''}]"
+            column = board if way == "on all boards" else ""
+            name = f"t.py::test_{test:02}[{column}]"
             bench = AttemptBench(board, "0.09")
             call_s = rng.gauss(2.0, 0.06) * (1 + truths.drift * night * (test == truths.drifting))
             if test == truths.skipping and night >= SKIPS_SINCE:
@@ -88,7 +89,9 @@ def attempts(truths: Truths, night: int, way: str, rng: random.Random) -> Iterat
                 continue
             failed = truths.fails(test, board, night, rng)
             numbers = (truths.number(test, board, night),) if test in truths.measuring else ()
-            yield Attempt(name, AttemptOutcome(failed), bench=bench, call_s=call_s, numbers=numbers)
+            yield Attempt(
+                name, AttemptOutcome(failed), bench=bench, call_s=call_s, numbers=numbers, column=column
+            )
             if failed and way != "without repeats":
                 again = truths.fails(test, board, night, rng)
                 yield Attempt(name, AttemptOutcome(again), 2, bench=bench, call_s=call_s)

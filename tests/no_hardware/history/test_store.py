@@ -35,6 +35,7 @@ ATTEMPTS = [
     Attempt("test_a.py::test_b", AttemptOutcome.FAILED, 1, BOARD, "", 1.0, 2.0, 3.0, 4.5, "assert 1 == 2"),
     Attempt("test_a.py::test_b", AttemptOutcome.PASSED, 2, BOARD, numbers=NUMBERS),
     Attempt("test_a.py::test_c", AttemptOutcome.SKIPPED, verdict="absent"),
+    Attempt("test_a.py::test_d[left-fast]", AttemptOutcome.PASSED, 1, BOARD, column="left"),
 ]
 WRITER = program(__file__, "store_writer")
 
