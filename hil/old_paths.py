@@ -21,7 +21,7 @@ _MOVED: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {
     "hil.jumpstarter.driver": ("hil.jumpstarter.exporter.driver", {}),
     "hil.lab.board_record": ("hil.lab.safe_state.record", {}),
     "hil.lab.guarded": ("hil.lab.guard.under_guard", {}),
-    "hil.lab.lease": ("hil.lab.locks.acquire", {"hold": "acquire", "hold_any": "acquire_any"}),
+    "hil.lab.lease": ("hil.lab.locks.acquire", {"hold": "acquire"}),
     "hil.lab.safety": ("hil.lab.safe_state.policy", {}),
     "hil.lab.shared_folder": ("hil.lab.locks.lock_dir", {}),
     "hil.report.building": ("hil.report.pytest_hook", {}),

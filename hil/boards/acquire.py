@@ -14,7 +14,6 @@ from hil.dutlink.board import open_board
 from hil.dutlink.discovery import ANSWER_LIMIT_S
 from hil.dutlink.held_boards import held_boards
 from hil.dutlink.settings import differing_sequences
-from hil.errors import BoardBusyError
 from hil.lab.guard.under_guard import under_guard
 from hil.lab.locks.acquire import acquire_all
 from hil.lab.locks.nested_lease import refuse_borrowed
@@ -32,9 +31,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Terms", "acquire_simulated", "lease_board", "lease_boards", "open_leased", "reopen"]
 
-LOOK_AGAIN_S = 1.0
-"""Seconds for which to wait again if `Terms.waits_on` says so."""
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Terms:
@@ -45,7 +41,7 @@ class Terms:
         tell: Shows the user a line: which holder is waited for, and what a guard did.
         wait_s: How long to wait for a board that other processes hold, in seconds.
         wait_option: The option with which the user sets `wait_s`, for the error.
-        waits_on: Called when the boards stayed in use all that time: whether to wait a second more.
+        waits_on: Called when that time has passed, and each second from then on: whether to wait on.
         silence_s: How long a board may be silent before it counts as lost, in seconds.
         controller: Pid of the xdist controller that this process works for; 0 if there is none.
         faulty: Boards for which one short attempt to make them safe is enough.
@@ -103,23 +99,16 @@ def lease_boards(source: BoardSource, choices: Sequence[Sequence[str]], terms: T
     for serials in choices:
         refuse_borrowed(serials)
     folder = source.lock_folder()
-    wait_s = terms.wait_s
-    while True:
-        try:
-            leases = acquire_all(
-                choices,
-                wait_s=wait_s,
-                test=terms.use,
-                on_wait=lambda waiting: terms.tell(f"waiting for a board: {waiting}"),
-                folder=folder,
-                host=None if folder else source.host(),
-                wait_option=terms.wait_option,
-            )
-            break
-        except BoardBusyError:
-            if not terms.waits_on():
-                raise
-            wait_s = LOOK_AGAIN_S
+    leases = acquire_all(
+        choices,
+        wait_s=terms.wait_s,
+        waits_on=terms.waits_on,
+        test=terms.use,
+        on_wait=lambda waiting: terms.tell(f"waiting for a board: {waiting}"),
+        folder=folder,
+        host=None if folder else source.host(),
+        wait_option=terms.wait_option,
+    )
     guarded: list[GuardedLease] = []
     with ExitStack() as undone:
         for lease in leases:
@@ -181,7 +170,7 @@ def open_leased(
         undone.callback(end_lease)
         undone.callback(board.close)
         place = source.place_of(serial)
-        if place.safe != LEAVE and lease.made_safe is None and not terms.force:
+        if place.policy != LEAVE and lease.made_safe is None and not terms.force:
             is_untouched = True
             board.storage.check_unused()
             is_untouched = False
@@ -190,7 +179,7 @@ def open_leased(
             lease,
             host,
             place.simulated,
-            policy=place.safe,
+            policy=place.policy,
             source=source,
             watch=place.watch,
             on_open=terms.on_open,

@@ -20,21 +20,26 @@ class PlaceInfo:
     """A place of a lab file.
 
     Attributes:
-        safe: What counts as safe; see `hil.lab.safe_state.policy.Safety.policy`.
+        safe: The policy that a file states; None if none does. See `hil.lab.safe_state.policy.Safety.policy`.
         watch: Its regular expressions for trouble on the console.
         sequences: The power sequences that its board should store, by the name of their setting.
         simulated: Whether its board is a simulated one.
     """
 
-    safe: str = FORCE_OFF
+    safe: str | None = None
     watch: tuple[str, ...] = ()
     sequences: Mapping[str, str] = field(default_factory=dict)
     simulated: bool = False
 
+    @property
+    def policy(self) -> str:
+        """What counts as safe."""
+        return FORCE_OFF if self.safe is None else self.safe
+
     @classmethod
     def of(cls, lab: Lab, serial: str, *, simulated: bool = False) -> Self:
         """Return what a lab file says of a board's place."""
-        return cls(lab.policy_of(serial), lab.watch_of(serial), lab.sequences_of(serial), simulated)
+        return cls(lab.stated_policy_of(serial), lab.watch_of(serial), lab.sequences_of(serial), simulated)
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> Self:
@@ -50,7 +55,7 @@ class PlaceInfo:
         """Return this machine's view of a place combined with the exporter's: this machine's goes first."""
         more = tuple(pattern for pattern in self.watch if pattern not in there.watch)
         return PlaceInfo(
-            safe=there.safe if self.safe == FORCE_OFF else self.safe,
+            safe=there.safe if self.safe is None else self.safe,
             watch=there.watch + more,
             sequences={**there.sequences, **self.sequences},
             simulated=there.simulated,

@@ -94,7 +94,7 @@ class ExportedBoard:
         """Make the board safe; return the error if it cannot be made safe, or None."""
         with self._lock:
             try:
-                apply_policy(self._opened(), self.place.safe)
+                apply_policy(self._opened(), self.place.policy)
             except HilError as error:
                 self._release_if_lost(error)
                 logger.warning("board %s could not be made safe: %s", self.serial, error)

@@ -101,8 +101,12 @@ class Lab:
         """Return the place's policy; see `hil.lab.safe_state.policy.Safety.policy`."""
         from hil.lab.safe_state.policy import FORCE_OFF  # noqa: PLC0415 - as above
 
+        return self.stated_policy_of(serial) or FORCE_OFF
+
+    def stated_policy_of(self, serial: str) -> str | None:
+        """Return the policy that the file states for the place; None if it states none."""
         place = self._place_of(serial)
-        return place.safe if place is not None else FORCE_OFF
+        return place.safe if place is not None and "safe" in place.model_fields_set else None
 
     def leaves_alone(self, serial: str) -> bool:
         """Return True if the board's DUT is never to be made safe."""

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from hil.dutlink.host import Host
     from hil.lab.locks.tickets import Ticket
 
-__all__ = ["WaitStatus", "acquire", "acquire_all", "acquire_any"]
+__all__ = ["WaitStatus", "acquire", "acquire_all"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -45,6 +45,9 @@ GUARDS_EVERY_S = 5.0
 
 SKIP_AFTER_S = 3.0
 """Skip the first waiter if it has not taken a free board within this time: it is stopped or stuck."""
+
+LOOK_AGAIN_S = 1.0
+"""Seconds for which to wait again if `waits_on` says so."""
 
 FIRST_PAUSE_S = 0.001
 LONGEST_PAUSE_S = 1.0
@@ -75,30 +78,7 @@ class WaitStatus(NamedTuple):
 
 
 def acquire(  # noqa: PLR0913 - by keyword, and most are left out
-    serial: str,
-    *,
-    wait_s: float = 0.0,
-    test: str = "",
-    on_wait: Callable[[WaitStatus], None] | None = None,
-    folder: Path | None = None,
-    host: Host | None = None,
-    wait_option: str = "--hil-wait",
-) -> Lease:
-    """Acquire the lease of one board; see `acquire_any`."""
-    return acquire_any(
-        [serial],
-        wait_s=wait_s,
-        test=test,
-        on_wait=on_wait,
-        folder=folder,
-        host=host,
-        wait_option=wait_option,
-    )
-
-
-def acquire_any(  # noqa: PLR0913 - by keyword, and most are left out
-    serials: Sequence[str],
-    *,
+    *serials: str,
     wait_s: float = 0.0,
     test: str = "",
     on_wait: Callable[[WaitStatus], None] | None = None,
@@ -119,7 +99,7 @@ def acquire_any(  # noqa: PLR0913 - by keyword, and most are left out
 
     Raises:
         BoardBusyError: All stayed in use; the error names their holders.
-        UsageError: The folder of the lock files cannot be used, or `serials` is empty.
+        UsageError: The folder of the lock files cannot be used, or there are no `serials`.
     """
     (lease,) = acquire_all(
         [serials],
@@ -137,6 +117,7 @@ def acquire_all(  # noqa: PLR0913 - by keyword, and most are left out
     choices: Sequence[Sequence[str]],
     *,
     wait_s: float = 0.0,
+    waits_on: Callable[[], bool] = lambda: False,
     test: str = "",
     on_wait: Callable[[WaitStatus], None] | None = None,
     folder: Path | None = None,
@@ -148,6 +129,7 @@ def acquire_all(  # noqa: PLR0913 - by keyword, and most are left out
     Args:
         choices: For each board that is needed, the boards that would do, the preferred one first.
         wait_s: How long to wait. This process holds none of the boards while it waits.
+        waits_on: Called when that time has passed, and each second from then on: whether to wait on.
         test: What the boards are used for, for other users to read.
         on_wait: Called when the wait begins, and when the holders or the earlier waiters change.
         folder: The folder of the lock files; None for the machine's own folder.
@@ -169,7 +151,7 @@ def acquire_all(  # noqa: PLR0913 - by keyword, and most are left out
     with ExitStack() as undone:
         undone.callback(wait.close)
         leases: list[Lease] = []
-        for serial in wait.take(wait_s, on_wait, wait_option):
+        for serial in wait.take(wait_s, waits_on, on_wait, wait_option):
             lease = undone.enter_context(Lease(serial, wait.locks[serial], Holder(test=test)))
             del wait.locks[serial]
             lease.killed_guards = wait.killed_guards.get(serial, ())
@@ -234,7 +216,11 @@ class _Wait:
                 opened.close()
 
     def take(
-        self, wait_s: float, on_wait: Callable[[WaitStatus], None] | None, wait_option: str
+        self,
+        wait_s: float,
+        waits_on: Callable[[], bool],
+        on_wait: Callable[[WaitStatus], None] | None,
+        wait_option: str,
     ) -> list[str]:
         """Lock a board for each choice, and return their serial numbers."""
         began = time.monotonic()
@@ -245,7 +231,9 @@ class _Wait:
             if self._kill_stopped_guards(last=left_s <= 0):
                 continue
             if left_s <= 0:
-                raise self._busy_error(wait_s, wait_option)
+                if not waits_on():
+                    raise self._busy_error(wait_s, wait_option)
+                wait_s, left_s = time.monotonic() - began + LOOK_AGAIN_S, LOOK_AGAIN_S
             if on_wait is not None and wait_s > 0 and (status := self._status()) != told:
                 told = status
                 on_wait(status)
@@ -296,8 +284,8 @@ class _Wait:
     def _try(self) -> list[str] | None:
         """Lock a board for each choice and return their serial numbers, or lock none and return None.
 
-        The boards that were not free at the last attempt are tried first. So a process that still cannot have
-        all of its boards locks none in vain, which it and others would take for a change.
+        The boards that were not free at the last attempt are tried first, so a process that cannot get all
+        its boards locks none: each unlock would wake the other waiters.
         """
         self._ahead = self._queue.ahead()
         usable, locked = set(self.locks), list[str]()
@@ -387,7 +375,7 @@ class _Wait:
             what += f", and {len(self._choices)} boards are needed at once"
         return BoardBusyError(
             what,
-            why=f"{str(status).removeprefix(f'board {serials} is ')}; waited {wait_s:g} s",
+            why=f"{str(status).removeprefix(f'board {serials} is ')}; waited {round(wait_s, 2):g} s",
             remedy=f"wait longer ({wait_option} SECONDS), or ask them to end that run",
             serial=status.holders[0][0],
         )

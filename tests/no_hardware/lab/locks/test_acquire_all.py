@@ -98,6 +98,21 @@ def test_acquire_all_holds_none_while_it_waits(folder: Path) -> None:
         one.release()
 
 
+def test_acquire_all_waits_on_in_one_wait(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hil.lab.locks.acquire.LOOK_AGAIN_S", 0.1)
+    places: list[int] = []
+    told: list[object] = []
+
+    def waits_on() -> bool:
+        places.extend(ticket.number for ticket in waiting_tickets(folder))
+        return len(places) < 3
+
+    with acquire(ONE, folder=folder), pytest.raises(BoardBusyError, match=r"waited ([1-9]|0\.[2-9])"):
+        acquire_all([[ONE]], waits_on=waits_on, on_wait=told.append, folder=folder)
+
+    assert (len(places), len(set(places)), len(told)) == (3, 1, 1)
+
+
 def test_acquire_all_rejects_fewer_boards_than_choices(folder: Path) -> None:
     with pytest.raises(UsageError, match="fewer serial numbers"):
         acquire_all([[ONE], [ONE]], folder=folder)

@@ -13,7 +13,7 @@ import pytest
 
 from hil.errors import BoardBusyError, UsageError
 from hil.lab.locks import lock_dir, lock_file
-from hil.lab.locks.acquire import acquire, acquire_any
+from hil.lab.locks.acquire import acquire
 from hil.lab.locks.lease import Holder
 from hil.lab.locks.lock_dir import SYSTEM_FOLDERS, lock_folder
 from tests.support.other_user import VICTIM, as_user, folder_for_everybody, only_root
@@ -57,17 +57,17 @@ def test_acquire_takes_a_released_board(tmp_path: Path) -> None:
         assert again.serial == "5a1c0e01"
 
 
-def test_acquire_any_takes_the_first_free_board(tmp_path: Path) -> None:
+def test_acquire_takes_the_first_free_board(tmp_path: Path) -> None:
     with (
         acquire("5a1c0e01", folder=tmp_path),
-        acquire_any(["5a1c0e01", "5a1c0e02"], folder=tmp_path) as second,
+        acquire("5a1c0e01", "5a1c0e02", folder=tmp_path) as second,
     ):
         assert second.serial == "5a1c0e02"
 
 
-def test_acquire_any_leaves_other_boards_free(tmp_path: Path) -> None:
+def test_acquire_leaves_other_boards_free(tmp_path: Path) -> None:
     with (
-        acquire_any(["5a1c0e01", "5a1c0e02"], folder=tmp_path),
+        acquire("5a1c0e01", "5a1c0e02", folder=tmp_path),
         acquire("5a1c0e02", folder=tmp_path) as other,
     ):
         assert other.serial == "5a1c0e02"

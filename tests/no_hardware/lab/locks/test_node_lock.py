@@ -22,7 +22,7 @@ from hil.errors import BoardBusyError, Verdict
 from hil.lab.config.lab_file import parse_lab
 from hil.lab.guard.under_guard import under_guard
 from hil.lab.locks import relock
-from hil.lab.locks.acquire import acquire, acquire_any
+from hil.lab.locks.acquire import acquire
 from hil.lab.safe_state.policy import Safety
 from hil.lab.safe_state.record import read_record
 from hil.suite.outcome.exit_status import boards_without_part
@@ -123,10 +123,10 @@ def test_node_lock_is_free_after_a_release_in_another_folder(host: Host, one: Pa
         pass
 
 
-def test_acquire_any_takes_a_board_that_no_other_folder_has(host: Host, one: Path, two: Path) -> None:
-    with acquire(SERIAL, folder=one, host=host), acquire_any([SERIAL, OTHER], folder=two, host=host) as mine:
+def test_acquire_takes_a_board_that_no_other_folder_has(host: Host, one: Path, two: Path) -> None:
+    with acquire(SERIAL, folder=one, host=host), acquire(SERIAL, OTHER, folder=two, host=host) as mine:
         assert mine.serial == OTHER
-    with acquire_any([SERIAL], folder=two, host=host):
+    with acquire(SERIAL, folder=two, host=host):
         pass
 
 

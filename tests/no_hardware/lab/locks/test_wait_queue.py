@@ -17,7 +17,7 @@ import pytest
 from hil.dutlink.timing import until
 from hil.errors import BoardBusyError, SpoiltFileError, UsageError
 from hil.lab.locks import inotify, lease, tickets
-from hil.lab.locks.acquire import WaitStatus, _Wait, acquire, acquire_any
+from hil.lab.locks.acquire import WaitStatus, _Wait, acquire
 from hil.lab.locks.holder import Holder
 from hil.lab.locks.lease import holder_of
 from hil.lab.locks.lock_file import LockFile
@@ -306,11 +306,11 @@ def test_acquire_uses_a_spare_name_for_a_spoilt_lock_file_and_logs_it(
     assert not (folder / "precious").exists()
 
 
-def test_acquire_any_loses_only_the_board_whose_lock_file_is_spoilt(folder: Path) -> None:
+def test_acquire_loses_only_the_board_whose_lock_file_is_spoilt(folder: Path) -> None:
     for name in (f"hil-board-{ONE}", *(f"hil-board-{ONE}.{2 + n}" for n in range(lease.SPARE_NAMES))):
         os.mkfifo(folder / f"{name}.lock")
 
-    with acquire_any([ONE, TWO], folder=folder) as mine:
+    with acquire(ONE, TWO, folder=folder) as mine:
         assert mine.serial == TWO
 
 
@@ -368,14 +368,14 @@ def test_lease_that_is_interrupted_leaves_its_board_free(
     acquire(ONE, folder=folder).release()
 
 
-def test_acquire_any_rejects_an_empty_list(folder: Path) -> None:
+def test_acquire_rejects_no_boards(folder: Path) -> None:
     with pytest.raises(UsageError, match="no board"):
-        acquire_any([], folder=folder)
+        acquire(folder=folder)
 
 
-def test_acquire_any_rejects_too_many_boards(folder: Path) -> None:
+def test_acquire_rejects_too_many_boards(folder: Path) -> None:
     with pytest.raises(UsageError, match="too many"):
-        acquire_any([f"{number:08x}" for number in range(1000)], folder=folder)
+        acquire(*(f"{number:08x}" for number in range(1000)), folder=folder)
 
 
 def test_lease_leaves_no_descriptor_open(folder: Path) -> None:
@@ -383,7 +383,7 @@ def test_lease_leaves_no_descriptor_open(folder: Path) -> None:
     before = open_descriptors()
     first = acquire(ONE, folder=folder)
     with pytest.raises(BoardBusyError):
-        acquire_any([ONE], wait_s=0.1, folder=folder)
+        acquire(ONE, wait_s=0.1, folder=folder)
     first.release()
 
     assert open_descriptors() == before

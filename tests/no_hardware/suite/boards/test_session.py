@@ -10,6 +10,7 @@ import pytest
 
 from hil.boards.acquired import AcquiredBoard
 from hil.boards.address import parse_boards
+from hil.boards.place_info import PlaceInfo
 from hil.boards.requirements import ANY_BOARD, BoardInfo, BoardRequirement
 from hil.boards.search import GLANCE_S
 from hil.dutlink.discovery import ProbeResult
@@ -534,7 +535,7 @@ def test_acquire_releases_the_lease_whatever_fails_after_it(
     lease: Any = FakeLease()
     lease.made_safe = SimpleNamespace(why="its holder died") if unable == "made_safe" else None
     fails = raising(ZeroDivisionError())
-    place = SimpleNamespace(simulated=False, safe="force-off", watch=(), sequences={})
+    place = PlaceInfo()
     acquirer._source.place_of = lambda *_: place
     if unable in {"note", "place_of"}:
         setattr(acquirer._source, unable, fails)
