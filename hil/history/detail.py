@@ -55,7 +55,7 @@ def of_test(window: Window, text: str, board: str = "") -> tuple[dict[str, Any],
         *_counted("with image", window.by_image(number)),
         *_times(attempts),
         *_watts(attempts),
-        *numbers_of_test(window, number, serial),
+        *numbers_of_test(window, number, board),
         *(_line(window, run, one) for run, one in attempts[-_SHOWN_ATTEMPTS:]),
     ]
     data = {

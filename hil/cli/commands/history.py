@@ -117,11 +117,12 @@ def numbers(context: click.Context, name: str | None) -> Any:  # noqa: ANN401 - 
     as_json = context.find_root().params.get("as_json", False)
     with open_history(selection.path) as kept:
         window = select_window(kept, selection.nights, selection.kind)
+        if selection.board:
+            one_board(window, selection.board)  # names those there are if there is no such board
         if name is None:
-            listed = list_numbers(window)
+            listed = list_numbers(window, selection.board)
             return listed.data() if as_json else listed.lines()
-        serial = one_board(window, selection.board) if selection.board else ""
-        found, lines = numbers_like(window, name, serial)
+        found, lines = numbers_like(window, name, selection.board)
     return found if as_json else lines
 
 

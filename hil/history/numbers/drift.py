@@ -97,7 +97,7 @@ class Drift:
             return f"on board {self.value} alone of {self.boards}"
         if self.boards > 1:
             return "on both boards" if self.boards == 2 else f"on all {self.boards} boards"  # noqa: PLR2004 - both
-        return f"on board {self.value}, its only one" if self.value else ""
+        return f"on board {self.value}" if self.value else ""
 
     def __str__(self) -> str:
         day = day_of(self.since_s)
@@ -115,23 +115,29 @@ class Drift:
         return ", ".join(filter(None, parts))
 
 
-def find_drifts(window: Window, newest: Mapping[int, NumberBlock] | None = None) -> list[Drift]:
+def find_drifts(
+    window: Window, newest: Mapping[int, NumberBlock] | None = None, board: str = ""
+) -> list[Drift]:
     """Return the numbers that drifted within a window, the latest first.
 
     Args:
         window: The runs.
         newest: The numbers of its newest runs, if they are known already.
+        board: Serial number or place of a board, for its values alone; empty for all.
     """
-    count = count_numbers(window)
+    count = count_numbers(window, board)
     if not count or not window.runs:
         return []
     if count <= _EXAMINED_ALL:
         numbers = None
     else:
-        changed = changed_numbers(window, newest_blocks(window) if newest is None else newest)
+        newest = newest_blocks(window, board) if newest is None else newest
+        changed = changed_numbers(window, newest, board)
         numbers = on_all_boards(window, changed)
     found = [
-        drift for series in read_series(window, numbers) for drift in drifts_of(series, window.runs, count)
+        drift
+        for series in read_series(window, numbers, board)
+        for drift in drifts_of(series, window.runs, count)
     ]
     return sorted(found, key=lambda one: (-one.since_s, one.test, one.name))
 

@@ -10,7 +10,7 @@ from hil.evidence.measurement import Measurement, format_quantity
 from hil.history.nights import day_of
 from hil.history.numbers.change import LEAST_VALUES
 from hil.history.numbers.drift import drifts_of, find_drifts
-from hil.history.numbers.series import count_numbers, newest_blocks, read_series
+from hil.history.numbers.series import count_numbers, name_benches, newest_blocks, read_series
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -34,7 +34,7 @@ class NewestNumber:
         test: Node id of its test.
         name: Its name.
         unit: Its unit.
-        board: Serial number of the board of the newest value; empty if the test had none.
+        board: The board of the newest value, as a point names it; empty if the test had none.
         block: The values of the newest eight runs.
     """
 
@@ -91,11 +91,16 @@ class NumberList:
         return lines or ["no test has measured a number: see the fixture measure in docs/numbers.md"]
 
 
-def list_numbers(window: Window) -> NumberList:
-    """Return the numbers of a window."""
-    blocks = newest_blocks(window)
-    drifted, newest = find_drifts(window, blocks), newest_numbers(window, blocks)
-    return NumberList(drifted, newest, count_numbers(window) - len(newest))
+def list_numbers(window: Window, board: str = "") -> NumberList:
+    """Return the numbers of a window.
+
+    Args:
+        window: The runs.
+        board: Serial number or place of a board, for its values alone; empty for all.
+    """
+    blocks = newest_blocks(window, board)
+    drifted, newest = find_drifts(window, blocks, board), newest_numbers(window, blocks)
+    return NumberList(drifted, newest, count_numbers(window, board) - len(newest))
 
 
 def newest_numbers(window: Window, blocks: Mapping[int, NumberBlock]) -> list[NewestNumber]:
@@ -105,7 +110,7 @@ def newest_numbers(window: Window, blocks: Mapping[int, NumberBlock]) -> list[Ne
         window: The runs.
         blocks: The numbers of its newest runs.
     """
-    boards = dict(window.query("SELECT id, board FROM bench"))
+    boards = name_benches(window)
     rows = window.query(
         "SELECT measure.id, nodeid, name, unit FROM measure JOIN test ON test.id=test_id "
         "ORDER BY nodeid, name, unit"
@@ -123,7 +128,7 @@ def numbers_like(window: Window, text: str, board: str = "") -> tuple[list[dict[
     Args:
         window: The runs.
         text: The name of a number; else a part of its name, or of its test's node id.
-        board: Serial number of a board, for its values alone; empty for all.
+        board: Serial number or place of a board, for its values alone; empty for all.
 
     Raises:
         HistoryError: There is no such number, or there are too many.
@@ -131,16 +136,12 @@ def numbers_like(window: Window, text: str, board: str = "") -> tuple[list[dict[
     names = window.query("SELECT measure.id, name, nodeid FROM measure JOIN test ON test.id=test_id")
     exact = [number for number, name, _ in names if name == text]
     like = exact or [number for number, name, test in names if text in name or text in test]
-    found = read_series(window, like) if like else []
+    found = read_series(window, like, board) if like else []
     if len(found) > _MOST_SERIES:
         some = ", ".join(dict.fromkeys(series.name for series in found[:_MOST_SERIES]))
         raise HistoryError(
             f"{len(found)} numbers are like {text!r}", why=some, remedy="give more of the name"
         )
-    if board:
-        for series in found:
-            series.points = [point for point in series.points if point.board == board]
-    found = [series for series in found if series.points]
     if not found:
         known = ", ".join(sorted({name for _, name, _ in names})[:_MOST_SERIES]) or "none"
         where = f" on board {board}" if board else ""
@@ -159,11 +160,11 @@ def numbers_of_test(window: Window, test: int, board: str = "") -> list[str]:
     Args:
         window: The runs.
         test: Number of the test in the database.
-        board: Serial number of a board, for its values alone; empty for all.
+        board: Serial number or place of a board, for its values alone; empty for all.
     """
     numbers = [number for (number,) in window.query("SELECT id FROM measure WHERE test_id=?", (test,))]
-    found = read_series(window, numbers) if numbers else []
-    return [f"{series.name}, {line}" for series in found for line in _boards(series, board)]
+    found = read_series(window, numbers, board) if numbers else []
+    return [f"{series.name}, {line}" for series in found for line in _boards(series)]
 
 
 def _data(window: Window, series: NumberSeries) -> dict[str, Any]:
@@ -210,10 +211,8 @@ def _line(window: Window, series: NumberSeries, point: NumberPoint) -> str:
     return "  ".join(filter(None, words))
 
 
-def _boards(series: NumberSeries, only: str = "") -> Iterator[str]:
+def _boards(series: NumberSeries) -> Iterator[str]:
     for board in series.boards:
-        if only not in {"", board}:
-            continue
         made = series.values_on(board)
         where = f"on {board}" if board else "without a board"
         yield f"{where}: {made.low} to {made.high}, median {made.median}, of {made.count}"

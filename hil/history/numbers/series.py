@@ -22,6 +22,7 @@ __all__ = [
     "NumberSeries",
     "changed_numbers",
     "count_numbers",
+    "name_benches",
     "newest_blocks",
     "on_all_boards",
     "read_series",
@@ -123,31 +124,51 @@ class NumberSeries:
         return Measurement(self.name, point.value, self.unit, point.below, point.above)
 
 
-def count_numbers(window: Window) -> int:
-    """Return how many numbers the tests of the history have, those of older nights among them."""
-    ((count,),) = window.query("SELECT count(*) FROM measure")
+def name_benches(window: Window) -> dict[int, str]:
+    """Return the name of each bench's board, as points have it, by its number in the database."""
+    return dict(window.query("SELECT id, iif(simulated AND place!='', place, board) FROM bench"))
+
+
+def _on(window: Window, board: str) -> str:
+    """Return an SQL condition for numbers on a board, or on any; its kind must be that of the newest run."""
+    if not board:
+        return window.like_newest
+    rows = window.query("SELECT id FROM bench WHERE board=?1 OR place=?1", (board,))
+    return f"{window.like_newest} AND bench_id IN ({','.join(str(bench) for (bench,) in rows)})"
+
+
+def count_numbers(window: Window, board: str = "") -> int:
+    """Return how many numbers the history has, those of older nights among them.
+
+    Args:
+        window: The runs.
+        board: Serial number or place of a board, for its numbers alone; empty for all.
+    """
+    on_board = f"id IN (SELECT measure_id FROM number WHERE {_on(window, board)})" if board else "1"
+    ((count,),) = window.query(f"SELECT count(*) FROM measure WHERE {on_board}")
     return int(count)
 
 
-def read_series(window: Window, numbers: Collection[int] | None = None) -> list[NumberSeries]:
+def read_series(
+    window: Window, numbers: Collection[int] | None = None, board: str = ""
+) -> list[NumberSeries]:
     """Return series in the order of tests and names.
 
     Args:
         window: The runs. Only boards of the newest run's kind count, real or simulated.
         numbers: Only these numbers of the database; None for all.
+        board: Serial number or place of a board, for its points alone; empty for all.
     """
     chosen = "1" if numbers is None else f"measure_id IN ({','.join(map(str, numbers))})"
-    named = "SELECT id, iif(simulated AND place!='', place, board), image FROM bench"
-    benches = {bench: rest for bench, *rest in window.query(named)}
     values: dict[tuple[int, int, int], list[tuple[float, float | None, float | None]]] = defaultdict(list)
     rows = window.query(
         "SELECT measure_id, run_id, bench_id, value, below, above FROM number "
-        f"WHERE {chosen} AND run_id IN {window.within} AND {window.like_newest} AND abs(value) < 1e100 "
+        f"WHERE {chosen} AND run_id IN {window.within} AND {_on(window, board)} AND abs(value) < 1e100 "
         "ORDER BY measure_id, run_id, attempt, position"
     )
     for measure, run, bench, *rest in rows:
         values[measure, run, bench].append((rest[0], rest[1], rest[2]))
-    return _grouped(window, values, benches)
+    return _grouped(window, values)
 
 
 def on_all_boards(window: Window, numbers: Collection[int]) -> list[int]:
@@ -163,22 +184,21 @@ def on_all_boards(window: Window, numbers: Collection[int]) -> list[int]:
 def _grouped(
     window: Window,
     values: Mapping[tuple[int, int, int], list[tuple[float, float | None, float | None]]],
-    benches: Mapping[int, list[str]],
 ) -> list[NumberSeries]:
     """Join the numbers of tests that differ only in their column."""
     numbers = ",".join(str(measure) for measure in {measure for measure, _, _ in values})
     rows = window.query(f"{_MEASURES} WHERE measure.id IN ({numbers})")
     measures = {measure: rest for measure, *rest in rows}
+    boards, images = name_benches(window), dict(window.query("SELECT id, image FROM bench"))
     found: dict[tuple[str, str, str], NumberSeries] = {}
     for (measure, run, bench), made in values.items():
         nodeid, column, name, unit = measures[measure]
-        board, image = benches[bench]
         key = without_column(nodeid, column), name, unit
         series = found.get(key) or found.setdefault(key, NumberSeries(*key))
         position = window.position[run]
         value, (_, below, above) = statistics.median(one[0] for one in made), made[-1]
-        image = window.runs[position].image or image
-        series.points.append(NumberPoint(position, value, board, image, below, above, nodeid))
+        image = window.runs[position].image or images[bench]
+        series.points.append(NumberPoint(position, value, boards[bench], image, below, above, nodeid))
     for series in found.values():
         series.points.sort(key=lambda point: (point.run, point.board, point.image))
     return [found[key] for key in sorted(found)]
@@ -216,23 +236,28 @@ class NumberBlock:
         return apart * apart > _MARKED * _MARKED * error
 
 
-def newest_blocks(window: Window) -> dict[int, NumberBlock]:
-    """Return the numbers of the newest eight runs, by their numbers in the database."""
-    return _blocks(window, window.numbers[-_BLOCK_RUNS:])
+def newest_blocks(window: Window, board: str = "") -> dict[int, NumberBlock]:
+    """Return the numbers of the newest eight runs, by their numbers in the database.
+
+    Args:
+        window: The runs.
+        board: Serial number or place of a board, for its values alone; empty for all.
+    """
+    return _blocks(window, window.numbers[-_BLOCK_RUNS:], board)
 
 
-def changed_numbers(window: Window, newest: Mapping[int, NumberBlock]) -> list[int]:
+def changed_numbers(window: Window, newest: Mapping[int, NumberBlock], board: str = "") -> list[int]:
     """Return the numbers whose newest eight runs differ from the oldest eight of the window.
 
     This is a quick first look. It misses changes that the scatter of boards hides.
     """
     if len(window.numbers) < 2 * _BLOCK_RUNS:
         return []
-    early = _blocks(window, window.numbers[:_BLOCK_RUNS])
+    early = _blocks(window, window.numbers[:_BLOCK_RUNS], board)
     return [number for number, late in newest.items() if number in early and late.differs(early[number])]
 
 
-def _blocks(window: Window, runs: Sequence[int]) -> dict[int, NumberBlock]:
+def _blocks(window: Window, runs: Sequence[int], board: str) -> dict[int, NumberBlock]:
     if not runs:
         return {}
     chosen = ",".join(f"({run},{position})" for position, run in enumerate(runs))
@@ -241,7 +266,7 @@ def _blocks(window: Window, runs: Sequence[int]) -> dict[int, NumberBlock]:
         "max((chosen.column2 * 1000 + attempt) * 1000 + position) "  # the row of the last value
         f"FROM measure CROSS JOIN (VALUES {chosen}) AS chosen "
         "JOIN number ON measure_id=measure.id AND run_id=chosen.column1 "
-        f"WHERE {window.like_newest} GROUP BY measure.id"
+        f"WHERE {_on(window, board)} GROUP BY measure.id"
     )
     return {
         number: NumberBlock(count, mean, squares - mean * mean, *rest)

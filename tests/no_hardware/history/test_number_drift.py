@@ -220,7 +220,7 @@ def test_step_on_the_only_board_is_told_with_it() -> None:
     (drift,) = drifts_of(number, runs())
 
     assert (drift.factor, drift.value) == ("", BOARDS[0])
-    assert str(drift).endswith("on board 0df10030, its only one")
+    assert str(drift).endswith("on board 0df10030")
 
 
 def test_step_of_a_test_without_a_board_names_none() -> None:

@@ -227,6 +227,35 @@ def test_hil_history_numbers_of_one_board_shows_no_other(
     assert (status, "0df10036" in said, "0df10035" in said) == (0, False, True)
 
 
+def test_hil_history_numbers_lists_those_of_a_board(kept: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    status = run(["history", "--history", str(kept), "--board", "left", "numbers"])
+    said = capsys.readouterr().out.splitlines()
+
+    assert (status, len(said)) == (0, 2)
+    assert said[0].startswith(f"{TEST}: boot rose since 1970-01-17, 12.1 s became")
+    assert ", on board 0df10035, at commit" in said[0]
+    assert said[1] == f"{TEST}: boot is 20.7 s, must be below 20 s, mean 20.61 s of 8 on 0df10035  BROKEN"
+
+
+@pytest.mark.parametrize("board", ["sim-1", "5im00001"])
+@pytest.mark.parametrize("words", [("numbers",), ("numbers", "boot"), ("test_boot[sim-1]",)])
+def test_hil_history_numbers_of_a_simulated_board_are_found_by_place_and_serial(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], board: str, words: tuple[str, ...]
+) -> None:
+    with History(tmp_path / "h.db") as history:
+        history.begin_run(RunFacts("n", 1.0))
+        for at in (1, 2):
+            bench = AttemptBench(f"5im0000{at}", "0.09", f"sim-{at}", simulated=True)
+            history.add(
+                "n", [passed(f"{TEST}[sim-{at}]", bench, (Measurement("boot", at, "s"),), f"sim-{at}")]
+            )
+
+    status = run(["history", "--history", str(tmp_path / "h.db"), "--board", board, *words])
+
+    said = capsys.readouterr().out
+    assert (status, "on sim-1" in said, "sim-2" in said) == (0, True, False), said
+
+
 def test_hil_history_numbers_of_none_names_those_there_are(
     kept: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
