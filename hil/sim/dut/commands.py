@@ -30,6 +30,16 @@ _WIRE_LOOK_S: Final = 0.05
 _LONGEST_S: Final = 86400.0
 _MOST_AMPS: Final = 5.0
 
+_UNAME: Final = {
+    "s": "Linux",
+    "n": "hil-dut",
+    "r": "6.1.0-hil",
+    "v": "#1 SMP PREEMPT",
+    "m": "aarch64",
+    "o": "GNU/Linux",
+}
+"""What `uname` answers to each of its letters, in its order; the release is the boot log's."""
+
 _HELP: Final = """\
 cat FILE                       /etc/image is what this system was booted from
 dmesg                          the boot log again
@@ -42,7 +52,7 @@ load SECONDS [AMPS]            draw power
 poweroff, reboot               in an orderly way
 sha256sum /dev/sda [BYTES]     of the stick, or of its first bytes
 sleep SECONDS                  wait
-uname [-a]                     which system this is
+uname [-asnrvmo]               which system this is
 wire send TEXT                 to all other DUTs of this bench whose system is up
 wire receive [SECONDS]         wait for a line of another DUT, 5 s or SECONDS
 """
@@ -195,8 +205,11 @@ def _digest(system: RunningSystem, stick: BlockStore, length: int) -> Steps[str]
 
 
 def _uname(_: RunningSystem, args: list[str]) -> Steps[int]:
-    everything = " hil-dut 6.1.0-hil #1 SMP PREEMPT aarch64 GNU/Linux" if args == ["-a"] else ""
-    yield f"Linux{everything}\r\n"
+    letters = "".join(word.removeprefix("-") for word in args) or "s"
+    if unknown := set(letters) - {*_UNAME, "a"}:
+        yield f"uname: unknown option: {min(unknown)}\r\n"
+        return WRONG_USE
+    yield " ".join(value for letter, value in _UNAME.items() if letter in letters or "a" in letters) + "\r\n"
     return 0
 
 

@@ -31,8 +31,21 @@ def test_uname_names_the_system(shell: DutBench) -> None:
     assert shell.run("uname") == "Linux\r\n"
 
 
-def test_uname_a_also_names_host_and_machine(shell: DutBench) -> None:
-    assert shell.run("uname -a").split()[:2] == ["Linux", "hil-dut"]
+def test_uname_r_is_the_release_of_the_boot_log(shell: DutBench) -> None:
+    release = shell.run("uname -r").strip()
+
+    assert release == "6.1.0-hil"
+    assert f"Linux version {release} " in shell.run("dmesg")
+
+
+def test_uname_a_names_everything_in_the_order_of_uname(shell: DutBench) -> None:
+    assert shell.run("uname -a") == "Linux hil-dut 6.1.0-hil #1 SMP PREEMPT aarch64 GNU/Linux\r\n"
+    assert shell.run("uname -m -s") == "Linux aarch64\r\n"
+
+
+def test_uname_refuses_an_unknown_option(shell: DutBench) -> None:
+    assert shell.run("uname -x") == "uname: unknown option: x\r\n"
+    assert shell.run("echo $?") == "2\r\n"
 
 
 def test_cat_etc_image_prints_the_identity(shell: DutBench) -> None:
