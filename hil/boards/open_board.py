@@ -81,6 +81,12 @@ def open_board(  # noqa: PLR0913 - most are left out
         NotLeasedError: This process belongs to a run, and does not hold the board.
         UsageError: The lab file or `HIL_BOARDS` has an error.
     """
+    if isinstance(host, str):
+        raise UsageError(
+            f"open_board({host!r}) names no host",
+            why="its first argument is where the board is plugged in",
+            remedy=f"open_board(serial={host!r})",
+        )
     host = host or _usual_host()
     if held_boards.is_restricted(host):
         return open_driver(host, serial, wiring, limit_s=limit_s, console=console)

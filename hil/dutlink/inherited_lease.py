@@ -29,9 +29,11 @@ __all__ = [
     "LENT",
     "OF_BOARD",
     "InheritedLease",
+    "lent_turns",
     "new_token",
     "token_hash",
     "token_hash_in",
+    "turns_file",
     "wait_for_requests",
 ]
 
@@ -79,6 +81,19 @@ def _word_in(content: bytes, key: str) -> str:
         return ""
 
 
+def turns_file(lock_file: str) -> str:
+    """Return the file to which programs under a lease append a byte for each turn of the mux."""
+    return f"{lock_file}.turns"
+
+
+def lent_turns(lock_file: str) -> int:
+    """Return how often programs under a lease have turned the mux; the holder removes the file in the end."""
+    try:
+        return os.lstat(turns_file(lock_file)).st_size
+    except OSError:
+        return 0
+
+
 def wait_for_requests(lock: int) -> None:
     """Wait until the requests have ended that began before the hash was removed from the lock file.
 
@@ -117,6 +132,16 @@ class InheritedLease:
             return _word_in(content, OF_BOARD) if lives else ""
         finally:
             os.close(lock)
+
+    def note_turn(self) -> None:
+        """Count, for the holder, that this process turns the mux: the stick may be another one afterwards."""
+        with suppress(OSError):  # a read-only lock folder
+            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+            turns = os.open(turns_file(self._path), flags, 0o644)
+            try:
+                os.write(turns, b".")
+            finally:
+                os.close(turns)
 
     def share(self, serial: str) -> int:
         """Share the lock for the time of a request, and return its descriptor.

@@ -10,10 +10,13 @@ from __future__ import annotations
 import enum
 import threading
 import time
+from collections import Counter
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple
 
+from hil.dutlink.inherited_lease import INHERITED
 from hil.dutlink.storage.mux_follower import MuxTurns
 from hil.dutlink.storage.stick_node import APPEARS_WITHIN_S, GOES_WITHIN_S
 from hil.dutlink.timing import until
@@ -109,6 +112,10 @@ def _in_use(serial: str, use: DiskUse) -> StickInUseError:
     )
 
 
+_CHANGES: Final[Counter[tuple[Path, str]]] = Counter()
+"""How often a stick may have been changed, by device folder and board: a process may open a board twice."""
+
+
 class Position(enum.StrEnum):
     """Where the mux connects the stick."""
 
@@ -131,7 +138,6 @@ class StickMux:
     Attributes:
         position: The position that this object set last; None before that, and if setting it failed.
         taken_from: The program from which the stick was last taken by force; empty if none was seen.
-        changes: A number that grows each time that the stick may be changed through the mux.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 - what the mux of a board is
@@ -145,7 +151,6 @@ class StickMux:
     ) -> None:
         self.position: Position | None = None
         self.taken_from = ""
-        self.changes = 0
         self._link = link
         self._node = node
         self._dev = dev
@@ -155,6 +160,20 @@ class StickMux:
         self._turned_at_s = time.monotonic()
         self._turns = 0
         self._turning = threading.RLock()
+
+    @property
+    def changes(self) -> int:
+        """A number that grows each time that this process may change the stick through the mux."""
+        return _CHANGES[self._key]
+
+    @property
+    def _key(self) -> tuple[Path, str]:
+        return self._dev, self._link.serial
+
+    def _note_change(self) -> None:
+        _CHANGES[self._key] += 1
+        if INHERITED is not None:
+            INHERITED.note_turn()
 
     def set_position(
         self,
@@ -191,7 +210,7 @@ class StickMux:
             self._turns += 1
             self.position = None
             if position is not Position.OFF:  # before the request: a board may turn the mux and not answer
-                self.changes += 1
+                self._note_change()
             try:
                 self._link.control_out(Request.STORAGE, StorageAction[position.name])
             except BaseException:
@@ -237,7 +256,7 @@ class StickMux:
     def forget(self) -> None:
         """Forget the position, because the mux may be turned by other means."""
         self.position = None
-        self.changes += 1
+        self._note_change()
 
     @contextmanager
     def turned_remotely(self) -> Iterator[None]:

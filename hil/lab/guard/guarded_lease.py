@@ -75,6 +75,11 @@ class GuardedLease:
         forget_on_fork(self)
 
     @property
+    def lock_file(self) -> Path:
+        """The lock file of the board."""
+        return self._lease.lock.path
+
+    @property
     def folder(self) -> Path:
         """The folder of its lock and its record."""
         return self._folder

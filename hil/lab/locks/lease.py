@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
-from hil.dutlink.inherited_lease import LENT, OF_BOARD, new_token, token_hash, wait_for_requests
+from hil.dutlink.inherited_lease import LENT, OF_BOARD, new_token, token_hash, turns_file, wait_for_requests
 from hil.errors import SpoiltFileError
 from hil.lab.locks.borrowers import ENDS, end_borrowers
 from hil.lab.locks.holder import Holder
@@ -133,6 +135,8 @@ class Lease:
             self.lock.write(self._found)
             self.lock.unlock()
             self.lock.close()
+        with suppress(OSError):
+            os.unlink(turns_file(str(self.lock.path)))  # noqa: PTH108 - no pathlib on the way of a command
         self.lock.release()
 
     def release_untouched(self) -> None:

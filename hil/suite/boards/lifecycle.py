@@ -213,6 +213,9 @@ class BoardLifecycle:
         are raised here, too: no other test is left to report them.
         """
         self._ledger.begin(item.nodeid, kind_of(item))
+        if getattr(item, "execution_count", 1) > 1:  # pytest-rerunfailures runs it again within one protocol
+            with self._fixtures.limit.stopped_then_reset():
+                self._put_image(item)
         errors, self._late_errors = self._late_errors, []
         raise_together(errors, "errors in fixtures of the board before")
         if self.session.error is None:
@@ -221,10 +224,14 @@ class BoardLifecycle:
             raise self.session.error
 
     def record_result(self, item: pytest.Item) -> None:
-        """Note which image was flashed, before the last report of a test is made; raise nothing."""
+        """Note which image a test ran with, before its last report is made; raise nothing.
+
+        It is the run's image; without one it is the last image that this test or one before it flashed.
+        """
         with contained(partial(self._unsafe.add_error, f"after {item.nodeid}")):
-            if self._held is not None:
-                describe_image(item, self._held)
+            held = self._held
+            if held is not None and self.session.error is None:
+                describe_image(item, self.images.flashed(held) or held.board.storage.flashed)
 
     def release_if_last(self, item: pytest.Item) -> None:
         """Release the board after its last test, if the controller assigned another, or if it is lost."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from hil.dutlink.inherited_lease import lent_turns
 from hil.dutlink.storage.storage import Position
 from hil.errors import BoardLostError, FlashError, HilError, UsageError
 from hil.lab.safe_state.policy import LEAVE
@@ -50,7 +52,7 @@ class _OnBoard:
         image: The image.
         flashed: The result of the flash.
         file: The image's file.
-        turns: The count of changes through the mux at that time.
+        turns: How often this process and programs under its lease had turned the mux at that time.
     """
 
     board: Board
@@ -76,7 +78,7 @@ class BoardImages:
         self._tell = tell
         self._now: dict[str, _OnBoard] = {}  # by serial number
         self._failed: dict[tuple[str, ImageSource], str] = {}
-        self._files: dict[ImageSource, Path] = {}
+        self._states: dict[ImageSource, tuple[int, ...]] = {}
         self._flashes = flashes
 
     def is_other(self, held: AcquiredBoard, wanted: ImageSource | None) -> bool:
@@ -119,6 +121,11 @@ class BoardImages:
             self._failed[serial, wanted] = test
             raise
 
+    def flashed(self, held: AcquiredBoard) -> Flashed | None:
+        """Return how the image came to a board; None if none was put there since the board was opened."""
+        now = self._on(held)
+        return now.flashed if now is not None else None
+
     def of(self, held: AcquiredBoard) -> RunImage | None:
         """Return the image that was put on a board; None if none was."""
         now = self._on(held)
@@ -137,7 +144,7 @@ class BoardImages:
             now is not None
             and now.image == wanted
             and storage.position is Position.DUT
-            and storage.changes == now.turns
+            and _turns(held) == now.turns
         )
 
     def _flash(self, held: AcquiredBoard, image: ImageSource) -> None:
@@ -152,7 +159,7 @@ class BoardImages:
         board.storage.wait_until_gone()
         self._flashes["done"] += 1
         self._flashes["written"] += flashed.was_written
-        self._now[board.serial] = _OnBoard(board, image, flashed, file, board.storage.changes)
+        self._now[board.serial] = _OnBoard(board, image, flashed, file, _turns(held))
         how = "flashed and verified" if flashed.was_written else "was on the stick already"
         self._tell(f"hil: image {flashed.image} {how}: {where}")
 
@@ -172,10 +179,28 @@ class BoardImages:
         held.power_down()
 
     def _file_of(self, image: ImageSource, progress: FlashProgress) -> Path:
-        if image.path is not None:
-            return image.path
-        if image not in self._files:
+        """Return the file of an image; a downloaded one is verified each time.
+
+        Raises:
+            FlashError: The file is not the one that the first board of this process got.
+        """
+        if image.path is None:
             from hil.images.download import cache_folder, download  # noqa: PLC0415 - ssl and HTTP are slow to import
 
-            self._files[image] = download(image, cache_folder(), progress)
-        return self._files[image]
+            return download(image, cache_folder(), progress)
+        with suppress(OSError):  # the flash tells it
+            status = image.path.stat()
+            state = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+            if self._states.setdefault(image, state) != state:
+                raise FlashError(
+                    f"image {image.name} was changed during the run",
+                    why="tests of one run with one image would run with two",
+                    remedy="copy images that are built meanwhile, and run again",
+                )
+        return image.path
+
+
+def _turns(held: AcquiredBoard) -> int:
+    """Return how often this process, and programs under its lease, have turned the mux of a board."""
+    lent = lent_turns(str(held.lease.lock_file)) if held.lease is not None else 0
+    return held.board.storage.changes + lent

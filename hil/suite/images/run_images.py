@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from hil.boards.acquired import AcquiredBoard
     from hil.boards.requirements import BoardInfo
+    from hil.flash.results import Flashed
     from hil.images.source import ImageSource
     from hil.suite.images.board_images import BoardImages, RunImage
     from hil.suite.matrix.listed_boards import ListedBoard
@@ -151,6 +152,10 @@ class RunImages:
 
             self._on_board = BoardImages(self._lab, self._limit_s, self._tell, self._flashes)
         self._on_board.put(held, wanted, item.nodeid)
+
+    def flashed(self, held: AcquiredBoard) -> Flashed | None:
+        """Return how the run's image came to a board; None if the run has none for it."""
+        return self._on_board.flashed(held) if self._on_board is not None else None
 
     def of(self, held: AcquiredBoard | None) -> RunImage:
         """Return the image of the present test.

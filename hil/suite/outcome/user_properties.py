@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import pytest
 
     from hil.boards.acquired import AcquiredBoard
+    from hil.flash.results import Flashed
     from hil.suite.markers import Kind
     from hil.suite.outcome.verdicts import Judgement
 
@@ -81,9 +82,8 @@ def describe_partners(item: pytest.Item, boards: Mapping[str | int, AcquiredBoar
         _note(item, {ROLES: " ".join(roles), PARTNERS: " ".join(further)})
 
 
-def describe_image(item: pytest.Item, held: AcquiredBoard) -> None:
-    """Note the image on the stick, if this test or one before it has flashed one."""
-    flashed = held.board.storage.flashed
+def describe_image(item: pytest.Item, flashed: Flashed | None) -> None:
+    """Note the image that a test ran with, if that is known."""
     if flashed is not None:
         _note(item, {"hil_image": flashed.image})
 

@@ -308,3 +308,76 @@ def test_images_are_written_once_to_each_board_beside_tests_with_two_boards(
 
     assert set(inner.results().values()) == {"passed"}, inner.text
     assert ": 4 written" in inner.text, inner.text
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        "other = hil.open_board().storage; other.flash('rescue.img'); other.dut()",
+        "subprocess.run([sys.executable, '-m', 'hil.cli.main', 'flash', 'rescue.img'], check=True)",
+    ],
+    ids=["second object", "child"],
+)
+@pytest.mark.usefixtures("serial")
+def test_image_is_put_again_after_the_stick_was_turned_by_other_means(
+    run_suite: RunSuite, image: Path, simulator: SimulatorProcess, way: str
+) -> None:
+    disk_image(image.with_name("rescue.img"))
+    source = f"""
+import subprocess, sys
+import hil
+
+def test_first(dutlink):
+    dutlink.power.read()
+    {way}
+
+def test_second(dutlink, image, storage):
+    dutlink.power.read()
+    assert storage.flash(image.path).written_bytes == 0
+"""
+    where = f"sim@{simulator.ready['control_port']}"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HIL_BOARDS", where)
+        inner = run_suite(source, f"--hil-boards={where}", f"--hil-image={image}")
+
+    assert inner.results() == {"test_first": "passed", "test_second": "passed"}, inner.text
+    assert inner.outcomes["test_first"].properties["hil_image"].startswith("dut-v2.1.img")
+
+
+def test_image_is_put_again_before_a_rerun(run_suite: RunSuite, image: Path) -> None:
+    source = """
+import pytest
+
+@pytest.mark.flaky(reruns=1)
+def test_boot(dutlink, image, request):
+    dutlink.power.read()
+    assert dutlink.storage.position == "dut"
+    dutlink.storage.off()
+    assert request.node.execution_count == 2
+"""
+    inner = run_suite(source, BOARD, f"--hil-image={image}")
+
+    assert inner.results() == {"test_boot": "passed"}, inner.text
+
+
+def test_image_file_that_changes_during_the_run_is_refused(run_suite: RunSuite, image: Path) -> None:
+    source = """
+def test_first(dutlink, image):
+    dutlink.power.read()
+    dutlink.storage.off()
+    image.path.write_bytes(image.path.read_bytes()[:-512] + bytes(512))
+
+def test_second(dutlink, image): dutlink.power.read()
+"""
+    inner = run_suite(source, BOARD, f"--hil-image={image}")
+
+    assert inner.results() == {"test_first": "passed", "test_second": "error"}
+    assert "was changed during the run" in inner.text
+
+
+def test_image_in_junit_is_the_one_that_the_test_ran_with(run_suite: RunSuite, image: Path) -> None:
+    disk_image(image.with_name("rescue.img"))
+    source = "def test_boot(dutlink, storage, image): storage.flash('rescue.img')"
+    inner = run_suite(source, BOARD, f"--hil-image={image}")
+
+    assert inner.outcomes["test_boot"].properties["hil_image"].startswith("dut-v2.1.img")
