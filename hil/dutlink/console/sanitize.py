@@ -58,6 +58,8 @@ def sanitize_bytes(data: bytes) -> str:
 
 def sanitize_text(text: str) -> str:
     """Do the same for text of any origin: a test's name, a setting, a command's output."""
+    if text.isascii() and text.isprintable():  # most lines of the command line, which has thousands
+        return text
     return sanitize_bytes(text.encode(errors="backslashreplace"))
 
 

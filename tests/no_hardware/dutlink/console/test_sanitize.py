@@ -80,6 +80,11 @@ def test_sanitize_text_shows_text_that_cannot_be_encoded() -> None:
     assert sanitize_text("test\udcff\x1b[31m") == r"test\udcff"
 
 
+@given(st.text(st.characters(max_codepoint=0xFF), max_size=8))
+def test_sanitize_text_shows_what_sanitize_bytes_does(text: str) -> None:
+    assert sanitize_text(text) == sanitize_bytes(text.encode())
+
+
 def test_tail_lines_cuts_lines_at_their_front() -> None:
     shown = tail_lines(b"one\ntwo\n" + b"x" * 300 + b"end\r\n", lines=2, width=20)
 
