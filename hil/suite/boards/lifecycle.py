@@ -224,14 +224,11 @@ class BoardLifecycle:
             raise self.session.error
 
     def record_result(self, item: pytest.Item) -> None:
-        """Note which image a test ran with, before its last report is made; raise nothing.
-
-        It is the run's image; without one it is the last image that this test or one before it flashed.
-        """
+        """Note which image a test ran with, before its last report is made; raise nothing."""
         with contained(partial(self._unsafe.add_error, f"after {item.nodeid}")):
             held = self._held
             if held is not None and self.session.error is None:
-                describe_image(item, self.images.flashed(held) or held.board.storage.flashed)
+                describe_image(item, self.images.flashed(held), held.board.storage.flashed)
 
     def release_if_last(self, item: pytest.Item) -> None:
         """Release the board after its last test, if the controller assigned another, or if it is lost."""

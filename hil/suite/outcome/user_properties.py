@@ -82,10 +82,17 @@ def describe_partners(item: pytest.Item, boards: Mapping[str | int, AcquiredBoar
         _note(item, {ROLES: " ".join(roles), PARTNERS: " ".join(further)})
 
 
-def describe_image(item: pytest.Item, flashed: Flashed | None) -> None:
-    """Note the image that a test ran with, if that is known."""
-    if flashed is not None:
-        _note(item, {"hil_image": flashed.image})
+def describe_image(item: pytest.Item, run: Flashed | None, last: Flashed | None) -> None:
+    """Note the image that a test ran with.
+
+    Args:
+        item: The test.
+        run: The run's image, with which the test began; None if there is none.
+        last: The image that was flashed last, by this test or one before it; None if none was.
+    """
+    images = dict.fromkeys(one.image for one in (run, last) if one is not None)
+    if images:
+        _note(item, {"hil_image": ", then ".join(images)})
 
 
 def describe_power(item: pytest.Item, mean_watts: float, mean_watts_on: float | None) -> None:
