@@ -118,10 +118,15 @@ class BoardSearch:
         nameless = [BoardInfo(one, lab.name_of(one), lab.tags_of(one)) for one in self._nameless]
         return sorted([*told, *nameless], key=lambda info: serials.index(info.serial))
 
-    def info_of(self, board: Board) -> BoardInfo:
-        """Return a board's name and tags, from its settings and from lab files."""
+    def info_of(self, board: Board, source: BoardSource | None = None) -> BoardInfo:
+        """Return a board's name and tags, from its settings and from lab files.
+
+        Args:
+            board: The board.
+            source: Where it came from; None: this source. Each board of a Jumpstarter lab has its own.
+        """
         settings = board.settings.read()
-        remote = self._source.remote_info_of(board.serial)
+        remote = (source or self._source).remote_info_of(board.serial)
         name = self._lab.name_of(board.serial) or remote.name or settings.name
         tags = self._lab.tags_of(board.serial).union(split_tags(settings.tags), remote.tags)
         return BoardInfo(board.serial, name, tags, exporter=remote.exporter)

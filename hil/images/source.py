@@ -62,6 +62,11 @@ class ImageSource:
         return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
     @property
+    def key(self) -> str:
+        """The text that tells it from every other image. It may have secrets, and is not shown."""
+        return f"{self.url}#{_DIGEST}{self.sha256}" if self.path is None else str(self.path)
+
+    @property
     def version(self) -> str:
         """The version in the file's name, such as `v2.1` or `1.0.3`; empty if there is not exactly one."""
         found = set(_VERSION.findall(self.stem))

@@ -431,7 +431,7 @@ class BoardLifecycle:
         """Return True if an acquired board has another image than a test wants."""
         with suppress(HilError):  # `_put_image` raises it again
             return any(
-                self.images.has_other(item, held, partial(self.session.search.info_of, held.board))
+                self.images.has_other(item, held, partial(self.session.info_of, held))
                 for held in self.session.all_held
             )
         return False
@@ -441,7 +441,7 @@ class BoardLifecycle:
         for held in self.session.all_held:
             if self.session.error is None:
                 with contained(self.session.fail):
-                    self.images.put(item, held, partial(self.session.search.info_of, held.board))
+                    self.images.put(item, held, partial(self.session.info_of, held))
 
     def _tell_faults(self) -> None:
         """Tell the run, once, what is wrong with each board that answers and cannot be used."""

@@ -257,7 +257,7 @@ class BoardSession:
     def _fits(self, held: AcquiredBoard, requirement: BoardRequirement, serial: str | None) -> bool:
         if serial is not None and serial != held.board.serial:
             return False
-        return requirement.is_any or requirement.fits(self._info_of(held.board))
+        return requirement.is_any or requirement.fits(self._last_info_of(held))
 
     def can_replace(self, requirement: BoardRequirement, serial: str | None = None) -> bool:
         """Return True if the board is lost, even if no test noticed, and another that suits can be used.
@@ -276,6 +276,14 @@ class BoardSession:
             return any(requirement.fits(info) for info in infos if info.serial != held.board.serial)
         return False
 
+    def info_of(self, held: AcquiredBoard) -> BoardInfo:
+        """Return the name and tags of an acquired board now.
+
+        Raises:
+            HilError: It does not tell them.
+        """
+        return self.search.info_of(held.board, held.source)
+
     def name_of_board(self) -> str:
         """Return the name of the acquired board, asked once; empty if there is no name or no board."""
         held = self.held
@@ -284,7 +292,7 @@ class BoardSession:
         if held.board.serial not in self._names:
             self._names[held.board.serial] = ""
             with suppress(Exception):  # asked between tests, where no error is an outcome
-                self._names[held.board.serial] = self.search.info_of(held.board).name
+                self._names[held.board.serial] = self.info_of(held).name
         return self._names[held.board.serial]
 
     def release(self, why: str = "", which: AcquiredBoard | None = None) -> None:
@@ -484,8 +492,9 @@ class BoardSession:
             )
             raise held.lost from error
 
-    def _info_of(self, board: Board) -> BoardInfo:
+    def _last_info_of(self, held: AcquiredBoard) -> BoardInfo:
         """Return a board's name and tags now; of a lost board, those that it told last."""
+        serial = held.board.serial
         with suppress(HilError):
-            self._infos[board.serial] = self.search.info_of(board)
-        return self._infos.get(board.serial, BoardInfo(board.serial))
+            self._infos[serial] = self.info_of(held)
+        return self._infos.get(serial, BoardInfo(serial))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import suppress
+from functools import cache
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,22 +15,25 @@ from hil.nearest import meant
 from hil.suite.images.marked_image import marked_image
 from hil.suite.markers import Kind, kind_of, requirement_of
 from hil.suite.matrix.column import column_of
+from hil.suite.matrix.listed_boards import ListedBoard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from hil.boards.acquired import AcquiredBoard
-    from hil.boards.requirements import BoardInfo
+    from hil.boards.requirements import BoardInfo, BoardRequirement
     from hil.flash.results import Flashed
     from hil.images.source import ImageSource
     from hil.suite.images.board_images import BoardImages, RunImage
-    from hil.suite.matrix.listed_boards import ListedBoard
     from hil.suite.options import RunOptions
 
 __all__ = ["RunImages"]
 
 OF_BOARD = "the board's"
 """The key of tests that run with the image of their board."""
+
+_UNLISTED = ListedBoard("", "", "")
+"""Stands for the only board of a run that lists none."""
 
 
 class RunImages:
@@ -54,9 +58,10 @@ class RunImages:
         self._has_default = bool(options.images) or any(place.image for place in options.lab.places.values())
         self._lab = options.lab
         self._limit_s = options.image_limit_s
-        self._list_boards = list_boards
+        self._list_boards = cache(list_boards)
         self._tell = tell
         self._flashes = flashes
+        self._default_of = cache(self._find_default)
         self._on_board: BoardImages | None = None
 
     def plan(self, items: Iterable[pytest.Item]) -> None:
@@ -71,16 +76,18 @@ class RunImages:
             pytest.UsageError: No board has that name, serial number or tag, so it is misspelt.
         """
         self._check_names()
-        wanted: Counter[tuple[ImageSource, frozenset[str]]] = Counter()
+        wanted: Counter[frozenset[tuple[str, ImageSource]]] = Counter()
         for item in items:
-            if key := self._planned_image(item):
-                requirement = requirement_of(item, "")
-                wanted[key] += 1 + len(requirement.others) if requirement is not None else 0
-        if wanted:
-            number = len(self._list_boards())
-            self._flashes["planned"] = sum(
-                min(uses, len(boards) or number) for (_, boards), uses in wanted.items()
-            )
+            requirement = requirement_of(item, "")
+            if requirement is None:
+                continue
+            with suppress(UsageError):  # the test raises it
+                own = _own_image(item)
+                if own is not None or self._has_default:
+                    wanted.update(self._flashes_for(need, own) for need in requirement.needs)
+        possible = {flash for flashes in wanted for flash in flashes}
+        needed = sum(min(uses, len(flashes)) for flashes, uses in wanted.items())
+        self._flashes["planned"] = min(needed, len(possible))
 
     def key_of(self, item: pytest.Item) -> str:
         """Return a key of the image that a test runs with; empty if any will do.
@@ -89,24 +96,36 @@ class RunImages:
         """
         if kind_of(item) is Kind.NO_HARDWARE:
             return ""
-        column = column_of(item)
         with suppress(UsageError):
-            image = marked_image(item) or (column.image if column is not None else None)
+            image = _own_image(item)
             if image is not None:
-                return str(image)
+                return image.key
         return OF_BOARD if self._has_default else ""
 
-    def _planned_image(self, item: pytest.Item) -> tuple[ImageSource, frozenset[str]] | None:
-        """Return the image of a test and the boards that it may run on (none: any); None without image."""
-        if kind_of(item) is Kind.NO_HARDWARE:
-            return None
-        column = column_of(item)
-        boards = column.boards if column is not None else frozenset()
-        with suppress(UsageError):
-            image = marked_image(item) or (column.image if column is not None else None)
-            images = (image,) if image else choose_images(self._choices, (), ())
-            return (images[0], boards) if images else None
-        return None
+    def _flashes_for(
+        self, need: BoardRequirement, own: ImageSource | None
+    ) -> frozenset[tuple[str, ImageSource]]:
+        """Return the boards that a test may get, each with the image that it would have.
+
+        Args:
+            need: What the test needs of the board.
+            own: The test's own image; None: it takes that of its board.
+
+        Raises:
+            UsageError: An image of the lab file is missing.
+        """
+        boards = [
+            one
+            for one in self._list_boards() or [_UNLISTED]
+            if one.may_have(need.tags) and (not need.among or one.board in need.among)
+        ]
+        images = [(board.board, own or self._default_of(board)) for board in boards]
+        return frozenset((board, image) for board, image in images if image is not None)
+
+    def _find_default(self, board: ListedBoard) -> ImageSource | None:
+        """Return the image of tests that take that of their board."""
+        images = choose_images(self._choices, (board.board, board.name), board.tags or ())
+        return images[0] if images else self._lab.image_of(board.board)
 
     def _check_names(self) -> None:
         """Check the boards of `--hil-image BOARD=IMAGE`.
@@ -178,8 +197,7 @@ class RunImages:
         """Return the image for a test; None if there is none, or a simulated board stands in."""
         if held.is_fallback:
             return None
-        column = column_of(item)
-        own = marked_image(item) or (column.image if column is not None else None)
+        own = _own_image(item)
         if own is not None:
             return own
         serial = held.board.serial
@@ -198,5 +216,16 @@ class RunImages:
         if not self._has_names:
             return set(), frozenset()
         told = info()
-        listed = {board.name for board in self._list_boards() if board.board in {serial, told.name}}
-        return {serial, told.name, *listed} - {""}, told.tags
+        names = {serial, told.name, told.exporter}
+        listed = {board.name for board in self._list_boards() if board.board in names}
+        return {*names, *listed} - {""}, told.tags
+
+
+def _own_image(item: pytest.Item) -> ImageSource | None:
+    """Return the image of a test's marker or column; None if it takes that of its board.
+
+    Raises:
+        UsageError: There is no such image.
+    """
+    column = column_of(item)
+    return marked_image(item) or (column.image if column is not None else None)

@@ -74,10 +74,10 @@ def summary_lines(ledger: Ledger) -> list[str]:
 def flash_lines(ledger: Ledger) -> list[str]:
     """Return how often an image was put on a board, if the run had images."""
     flashes = ledger.flashes
-    if not flashes["planned"]:
-        return []
     done, written = flashes["done"], flashes["written"]
-    held = f"{done - written} were on the stick already"
+    if not flashes["planned"] and not done:
+        return []
+    held = f"{done - written} {'was' if done - written == 1 else 'were'} on the stick already"
     return [f"images: {flashes['planned']} planned, {done} put on boards: {written} written, {held}"]
 
 

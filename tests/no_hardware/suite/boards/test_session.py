@@ -586,3 +586,14 @@ def test_prepare_keeps_a_board_that_works_but_of_a_lab_only_the_first(
     session._keep_one(ANY_BOARD, None)
 
     assert released == [one for number, one in enumerate(boards) if number != kept]
+
+
+def test_info_of_a_partner_comes_from_its_own_source(
+    session: BoardSession, held: AcquiredBoard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = SimpleNamespace(name="", tags="")
+    monkeypatch.setattr(held.board, "settings", SimpleNamespace(read=lambda: stored))
+    own: Any = SimpleNamespace(remote_info_of=lambda serial: BoardInfo(serial, "rack-2", exporter="lab1"))
+    held.source = own
+
+    assert session.info_of(held) == BoardInfo(SERIAL, "rack-2", exporter="lab1")

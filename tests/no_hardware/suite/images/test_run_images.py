@@ -1,0 +1,115 @@
+"""The image that a test runs with, by the words that choose it, and the count of flashes that tests need."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from hil.boards.requirements import BoardInfo
+from hil.images.choice import ImageChoice
+from hil.images.source import ImageSource
+from hil.lab.config.lab import Lab
+from hil.lab.config.place import Place
+from hil.suite.images.run_images import RunImages
+from hil.suite.markers import KIND, Kind
+from hil.suite.matrix.column import PARAMETER, Column
+from hil.suite.matrix.listed_boards import ListedBoard
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hil.boards.acquired import AcquiredBoard
+
+pytestmark = pytest.mark.no_hardware
+SERIAL = "5a1c0e01"
+IMAGE, OTHER = (ImageSource(Path(f"/images/{name}.img")) for name in ("dut", "other"))
+BOARDS = [ListedBoard("rack-1", SERIAL, ""), ListedBoard("rack-2", "5a1c0e02", "")]
+
+
+def _images(
+    *choices: ImageChoice, boards: Sequence[ListedBoard] = BOARDS, lab: Lab | None = None
+) -> tuple[RunImages, Counter[str]]:
+    flashes: Counter[str] = Counter()
+    options: Any = SimpleNamespace(images=choices, lab=lab or Lab(), image_limit_s=1.0)
+    return RunImages(options, lambda: boards, print, flashes), flashes
+
+
+def _test(column: Column | None = None, **marker: Any) -> pytest.Item:
+    marks = [pytest.mark.hardware(**marker).mark]
+    item = SimpleNamespace(
+        stash={KIND: Kind.HARDWARE},
+        nodeid="test_it",
+        iter_markers=lambda name="hardware": [mark for mark in marks if mark.name == name],
+        callspec=SimpleNamespace(params={PARAMETER: column} if column else {}),
+    )
+    return cast("pytest.Item", item)
+
+
+def _planned(images: tuple[RunImages, Counter[str]], *tests: pytest.Item) -> int:
+    images[0].plan(tests)
+    return images[1]["planned"]
+
+
+def test_image_is_chosen_by_the_name_of_the_exporter() -> None:
+    images, _ = _images(
+        ImageChoice(IMAGE, "lab0"), ImageChoice(OTHER), boards=[ListedBoard("lab0", "lab0", "")]
+    )
+    held = cast("AcquiredBoard", SimpleNamespace(is_fallback=False, board=SimpleNamespace(serial=SERIAL)))
+
+    chosen = images._wanted(_test(), held, lambda: BoardInfo(SERIAL, "rack-1", exporter="lab0"))
+
+    assert chosen == IMAGE
+
+
+def test_key_tells_addresses_apart_that_differ_in_their_query() -> None:
+    addresses = [
+        ImageSource(url=f"https://images.lan/dut.img?build={build}", sha256="0" * 64) for build in (1, 2)
+    ]
+    images, _ = _images()
+
+    keys = {images.key_of(_test(Column("", frozenset(), image=image))) for image in addresses}
+
+    assert len(keys) == 2
+
+
+@pytest.mark.parametrize(("tests", "planned"), [(0, 0), (1, 1), (2, 2), (5, 2)])
+def test_planned_flashes_are_at_most_one_for_each_board_or_test(tests: int, planned: int) -> None:
+    assert _planned(_images(ImageChoice(IMAGE)), *[_test()] * tests) == planned
+
+
+def test_planned_flashes_count_each_board_of_a_test() -> None:
+    assert _planned(_images(ImageChoice(IMAGE)), _test(boards=2)) == 2
+
+
+def test_planned_flashes_count_a_board_once_for_tests_of_one_and_of_two_boards() -> None:
+    columns = [Column(one.name, frozenset({one.board}), image=IMAGE) for one in BOARDS]
+
+    assert _planned(_images(ImageChoice(IMAGE)), *map(_test, columns), _test(boards=2)) == 2
+
+
+def test_planned_flashes_count_the_image_of_a_place() -> None:
+    assert _planned(_images(ImageChoice(IMAGE, "rack-1")), _test()) == 1
+
+
+def test_planned_flashes_count_the_image_of_the_lab_file(tmp_path: Path) -> None:
+    (tmp_path / "dut.img").touch()
+    lab = Lab(tmp_path / "lab.toml", {"rack-1": Place(serial=SERIAL, image="dut.img")})
+
+    assert _planned(_images(lab=lab), _test()) == 1
+
+
+def test_planned_flashes_count_the_only_board_of_a_run_that_lists_none() -> None:
+    assert _planned(_images(ImageChoice(IMAGE), boards=[]), _test(), _test()) == 1
+
+
+def test_planned_flashes_do_not_list_boards_for_a_run_without_images() -> None:
+    options: Any = SimpleNamespace(images=(), lab=Lab(), image_limit_s=1.0)
+    flashes: Counter[str] = Counter()
+
+    RunImages(options, lambda: pytest.fail("boards were listed"), print, flashes).plan([_test()])
+
+    assert flashes["planned"] == 0
