@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import sys
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from hil.errors import UsageError
@@ -124,4 +128,14 @@ class Measure:
                     why=f"this test has measured it in {unit or 'no unit'!r} before",
                     remedy="give one of them another name, or convert it",
                 )
-        kept += made
+        kept += [replace(one, where=_caller()) if one.is_broken else one for one in made]
+
+
+def _caller() -> str:
+    """Return file and line of the code that measures, the file as seen from the present folder."""
+    frame = sys._getframe(1)  # noqa: SLF001 - inspect is slow to import
+    while frame.f_code.co_filename in {__file__, contextlib.__file__} and frame.f_back is not None:
+        frame = frame.f_back
+    file = frame.f_code.co_filename
+    here = f"{os.getcwd()}{os.sep}"  # noqa: PTH109 - a prefix of a text
+    return f"{file.removeprefix(here)}:{frame.f_lineno}"

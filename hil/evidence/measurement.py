@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from numbers import Real
 from typing import TYPE_CHECKING, Final
@@ -45,6 +45,7 @@ class Measurement:
         unit: Its unit, such as `s`; empty for a count or a ratio.
         below: It must be less than this; None for no such limit.
         above: It must be more than this; None for no such limit.
+        where: File and line of the test that measured it, if it breaks a limit; not kept.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Measurement:
     unit: str
     below: float | None = None
     above: float | None = None
+    where: str = field(default="", compare=False)
 
     @property
     def is_broken(self) -> bool:

@@ -130,9 +130,10 @@ class NumberRecorder:
 
 
 def _error(broken: list[Measurement]) -> BrokenLimitError:
-    if len(broken) == 1:
-        return BrokenLimitError(f"a limit is broken: {broken[0]}")
-    return BrokenLimitError(f"{len(broken)} limits are broken: {'; '.join(map(str, broken))}")
+    told = "; ".join(f"{one} ({one.where})" for one in broken)
+    return BrokenLimitError(
+        f"a limit is broken: {told}" if len(broken) == 1 else f"{len(broken)} limits are broken: {told}"
+    )
 
 
 def _leave_hidden_frames_out(longrepr: Any) -> None:  # noqa: ANN401 - pytest has five kinds

@@ -55,7 +55,8 @@ def test_broken_limits_fail_a_test_after_its_body_and_all_are_told(inner: InnerR
     outcome = inner.outcomes["test_two_broken"]
 
     assert outcome.result == "failed"
-    assert "first is 5 s, must be below 5 s; third is 1 W, must be above 2 W" in outcome.message
+    assert "first is 5 s, must be below 5 s (test_inner.py:12); third is 1 W" in outcome.message
+    assert "must be above 2 W (test_inner.py:14)" in outcome.message
     assert "second" not in outcome.message
     assert "it went on" in inner.text
 
