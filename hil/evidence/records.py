@@ -171,6 +171,7 @@ class RecordedTest:
         unasked: Whether it passed without sending a request to its board.
         column: The board or kind, and the image, in its node id, if it runs on each or with each; else empty.
         image_label: The image in its node id, if it runs with each; else empty.
+        image: The image on its board, or on its boards; empty if none was flashed.
     """
 
     nodeid: str
@@ -190,6 +191,7 @@ class RecordedTest:
     unasked: bool = False
     column: str = ""
     image_label: str = ""
+    image: str = ""
 
     @property
     def boards(self) -> list[RecordedBoard]:

@@ -168,6 +168,7 @@ def _test_facts(test: RecordedTest) -> list[tuple[str, str]]:
         ("waited for its board", seconds(test.wait_s) if board else ""),
         ("board", " and ".join(map(_board_name, test.boards))),
         ("firmware", " and ".join(dict.fromkeys(one.firmware for one in test.boards))),
+        ("image", test.image),
         ("kind", test.kind),
         ("worker", test.worker),
     ]

@@ -224,11 +224,13 @@ class BoardLifecycle:
             raise self.session.error
 
     def record_result(self, item: pytest.Item) -> None:
-        """Note which image a test ran with, before its last report is made; raise nothing."""
+        """Note which image each board of a test had, before its last report is made; raise nothing."""
         with contained(partial(self._unsafe.add_error, f"after {item.nodeid}")):
-            held = self._held
-            if held is not None and self.session.error is None:
-                describe_image(item, self.images.flashed(held), held.board.storage.flashed)
+            if self._held is not None and self.session.error is None:
+                boards = self.session.all_held
+                describe_image(
+                    item, [(self.images.flashed(one), one.board.storage.flashed) for one in boards]
+                )
 
     def release_if_last(self, item: pytest.Item) -> None:
         """Release the board after its last test, if the controller assigned another, or if it is lost."""

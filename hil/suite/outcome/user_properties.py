@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from hil.suite.matrix.column import column_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     import pytest
 
@@ -82,17 +82,19 @@ def describe_partners(item: pytest.Item, boards: Mapping[str | int, AcquiredBoar
         _note(item, {ROLES: " ".join(roles), PARTNERS: " ".join(further)})
 
 
-def describe_image(item: pytest.Item, run: Flashed | None, last: Flashed | None) -> None:
-    """Note the image that a test ran with.
+def describe_image(item: pytest.Item, boards: Iterable[tuple[Flashed | None, Flashed | None]]) -> None:
+    """Note the image that a test ran with; of several boards, each image that one of them had.
 
     Args:
         item: The test.
-        run: The run's image, with which the test began; None if there is none.
-        last: The image that was flashed last, by this test or one before it; None if none was.
+        boards: For each board the run's image, with which the test began, and the image that was flashed
+            last, by this test or one before it; None if there is none.
     """
-    images = dict.fromkeys(one.image for one in (run, last) if one is not None)
-    if images:
-        _note(item, {"hil_image": ", then ".join(images)})
+    told = [
+        ", then ".join(dict.fromkeys(one.image for one in images if one is not None)) for images in boards
+    ]
+    if images := " and ".join(dict.fromkeys(filter(None, told))):
+        _note(item, {"hil_image": images})
 
 
 def describe_power(item: pytest.Item, mean_watts: float, mean_watts_on: float | None) -> None:

@@ -126,6 +126,7 @@ class ResultRecorder:
     def _note_board(self, item: pytest.Item, facts: RecordedTest) -> None:
         told = {name: str(value) for name, value in item.user_properties}
         facts.unasked = "hil_unasked" in told
+        facts.image = told.get("hil_image", "")
         if "hil_board" in told:
             simulated = told["hil_board_is"] == "simulated"
             name = self._boards.name_of_board() if self._board is not None else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING
 
@@ -61,6 +62,14 @@ def test_run_page_shows_failures_first(tmp_path: Path) -> None:
 
     assert page.index("1 of 2 tests need a look") < page.index("one is not two") < page.index("All tests")
     assert f"on board {BOARD} (bench 3)" in page
+
+
+def test_test_page_shows_its_image(tmp_path: Path) -> None:
+    keep_run(tmp_path, replace(a_test(NAME), image="dut-v2.1.img (512 bytes, 3f1c8a40b2de)"))
+
+    page = Page(build(tmp_path)[f"tests/{file_stem(NAME)}.html"]).text
+
+    assert "dut-v2.1.img (512 bytes, 3f1c8a40b2de)" in page
 
 
 def test_run_page_and_summary_show_first_and_last_error(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from hil.evidence.run_folder import EvidenceFolder
 from tests.support.image_server import ImageServer
 from tests.support.programs import program
 
@@ -51,9 +52,16 @@ def test_image_is_flashed_once_for_the_tests_of_a_board(run_suite: RunSuite) -> 
 
 
 @pytest.mark.usefixtures("image")
-def test_image_of_each_test_is_in_junit(run_suite: RunSuite) -> None:
-    inner = run_suite(SHOWS_IMAGE, BOARD, "--hil-image=dut-v2.1.img")
+def test_image_of_each_test_is_in_junit_and_in_the_evidence(
+    run_suite: RunSuite, pytester: pytest.Pytester
+) -> None:
+    inner = run_suite(SHOWS_IMAGE, BOARD, "--hil-image=dut-v2.1.img", "--hil-report=kept")
 
+    folder = EvidenceFolder(pytester.path / "kept")
+    run = folder.run()
+    assert run is not None
+    kept = [one.image for one in folder.tests(run.key)]
+    assert kept == [outcome.properties["hil_image"] for outcome in inner.outcomes.values()]
     images = [outcome.properties["hil_image"] for outcome in inner.outcomes.values()]
     assert [one.split()[0] for one in images] == ["dut-v2.1.img"] * 2
 
