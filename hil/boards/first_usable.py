@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from hil.boards.acquire import Terms, lease_boards, open_leased, reopen
+from hil.boards.acquire import Terms, lease_board, lease_boards, open_leased, reopen
 from hil.boards.passed_token import pass_token
 from hil.boards.requirements import ANY_BOARD
 from hil.boards.run_peers import OwnRun
@@ -135,7 +135,9 @@ class BoardAcquirer:
                     raise self._note_in_use(missing, error) from None
                 own.release()
             except (UnavailableError, BoardFaultError, StickInUseError) as error:
-                serial = error.serial or ""
+                serial = error.serial
+                if serial is None or not any(serial in serials for serials in choices):
+                    raise  # no board is known to be at fault
                 errors.append(self._note_unusable(host, serial, error))
                 choices = [[one for one in serials if one != serial] for serials in choices]
             else:
@@ -186,7 +188,7 @@ class BoardAcquirer:
         terms = self._terms(serials, test)
         serial = None
         try:
-            (lease,) = lease_boards(self._source, [serials], terms)
+            lease = lease_board(self._source, serials, terms)
             serial = lease.serial
             return open_leased(self._source, lease, terms, self._search.patience_s(serial))
         except (UnavailableError, BoardFaultError, StickInUseError) as error:
@@ -194,7 +196,9 @@ class BoardAcquirer:
                 errors.append(self._note_in_use([serials], error))
                 serials.clear()
             else:
-                unusable = serial or error.serial or ""
+                unusable = serial or error.serial
+                if unusable not in serials:
+                    raise  # no board is known to be at fault
                 errors.append(self._note_unusable(host, unusable, error))
                 serials.remove(unusable)
             return None

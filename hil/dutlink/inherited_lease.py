@@ -24,6 +24,8 @@ from hil.dutlink.timing import until
 from hil.errors import LeaseEndedError, NotLeasedError
 
 __all__ = [
+    "CONTENT_BYTES",
+    "FLOCK",
     "INHERITED",
     "LEASED",
     "LENT",
@@ -46,8 +48,10 @@ LENT: Final = "lent"
 OF_BOARD: Final = "of_board"
 """The key of the serial number of the leased board in a lock file."""
 
-_CONTENT_BYTES = 2048
-_FLOCK = struct.Struct("hhqqi")
+CONTENT_BYTES: Final = 2048
+"""Lock files are padded to this size: one write replaces the content, and no reader sees half of it."""
+
+FLOCK: Final = struct.Struct("hhqqi0q")
 """`struct flock` of fcntl(2): type, whence, start, length (0: to the end), pid (0)."""
 
 _REQUEST_LIMIT_S = 10.0
@@ -105,8 +109,8 @@ def wait_for_requests(lock: int) -> None:
 
 
 def _is_shared(lock: int) -> bool:
-    wanted = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
-    return bool(_FLOCK.unpack(fcntl.fcntl(lock, fcntl.F_OFD_GETLK, wanted))[0] != fcntl.F_UNLCK)
+    wanted = FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+    return bool(FLOCK.unpack(fcntl.fcntl(lock, fcntl.F_OFD_GETLK, wanted))[0] != fcntl.F_UNLCK)
 
 
 class InheritedLease:
@@ -127,7 +131,7 @@ class InheritedLease:
         except OSError:
             return ""
         try:
-            content = os.pread(lock, _CONTENT_BYTES, 0)
+            content = os.pread(lock, CONTENT_BYTES, 0)
             lives = token_hash_in(content) == self._hash and _is_locked(lock)
             return _word_in(content, OF_BOARD) if lives else ""
         finally:
@@ -163,8 +167,8 @@ class InheritedLease:
                 remedy="keep cleaners out of that folder, and let a container see it",
             ) from error
         with suppress(OSError):  # a kernel without such locks: a request may come just after the end
-            fcntl.fcntl(lock, fcntl.F_OFD_SETLKW, _FLOCK.pack(fcntl.F_RDLCK, os.SEEK_SET, 0, 0, 0))
-        content = os.pread(lock, _CONTENT_BYTES, 0)
+            fcntl.fcntl(lock, fcntl.F_OFD_SETLKW, FLOCK.pack(fcntl.F_RDLCK, os.SEEK_SET, 0, 0, 0))
+        content = os.pread(lock, CONTENT_BYTES, 0)
         leased = _word_in(content, OF_BOARD)
         if token_hash_in(content) == self._hash and _is_locked(lock) and leased in {serial, ""}:
             return lock

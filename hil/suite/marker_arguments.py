@@ -44,12 +44,12 @@ def check_arguments(test: str, marks: Iterable[pytest.Mark]) -> None:
         UsageError: An argument is unknown, or its value has a wrong type.
     """
     marks = list(marks)
+    said = {bool(one.kwargs[OBSERVES_ONLY]) for one in marks if OBSERVES_ONLY in one.kwargs}
     for mark in marks:
         known = _TAKES[mark.name]
         taken = " and ".join(f"{name}=" for name in known) or "no argument"
         if mark.args:
             raise _mistake(test, mark, repr(mark.args[0]), why=f"it takes {taken}, by name")
-        said = {bool(one.kwargs[OBSERVES_ONLY]) for one in marks if OBSERVES_ONLY in one.kwargs}
         if len(said) > 1:
             raise _mistake(
                 test, mark, "observes_only=True and observes_only=False", why="they contradict each other"

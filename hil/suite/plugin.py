@@ -182,7 +182,7 @@ class Run:
     def boards_by_role(self) -> dict[str | int, Board]:
         """Return the boards of the present test by role, or raise why it has none."""
         self.board()
-        return self.boards.boards_by_role()
+        return self.boards.session.boards(self.boards.requirement)
 
     def missing(self) -> list[str] | None:
         """Return a line for each board of the lab file that took no part; None without `--hil-whole-lab`.
@@ -199,7 +199,7 @@ class Run:
         session, problems = self.boards.session, list[BaseException]()
         with contained(problems.append):
             used = self.ledger.serials()
-            return boards_without_part(self.options.lab, used, session.look_for, session.host())
+            return boards_without_part(self.options.lab, used, session.probe_board, session.host())
         return [f"its boards cannot be looked at: {told(problems[0])}"]
 
     def judge(self, item: pytest.Item, call: pytest.CallInfo[Any]) -> None:
@@ -241,7 +241,7 @@ class Run:
                 kind=kind,
                 phase=call.when,
                 proven=self.boards.session.error,
-                prove=self.boards.session.prove,
+                probe=self.boards.session.probe,
             )
         if judgement is not None:
             if judgement.verdict is Verdict.LOST:
@@ -299,7 +299,7 @@ class Run:
         """Decide the kind of tests that plugins added; register what fails tests with errors in markers."""
         result = yield
         sort_tests(items)
-        self.matrix.refuse_others(items)
+        self.matrix.refuse_unparametrized(items)
         if any(MARKER_ERROR in item.stash for item in items):
             self._config.pluginmanager.register(MarkerErrors(), "hil-marker-errors")
         return result

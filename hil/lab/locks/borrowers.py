@@ -28,8 +28,9 @@ _LOOK_EVERY_S = 0.02
 def end_borrowers(content: bytes) -> None:
     """Kill the processes that have the token of a lock file, if they were to end with its lease.
 
-    For a lease whose holder is dead, as is the process that ends the descendants of COMMAND. Processes that
-    this user may not inspect, and processes that cleared their environment, are not found.
+    Call this only when the lease's holder is dead: the process that would have ended the descendants of
+    COMMAND has died with it. Processes that this user may not inspect, and processes that cleared their
+    environment, are not found.
 
     Args:
         content: The content of the lock file.

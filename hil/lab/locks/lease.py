@@ -13,11 +13,18 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
-from hil.dutlink.inherited_lease import LENT, OF_BOARD, new_token, token_hash, turns_file, wait_for_requests
+from hil.dutlink.inherited_lease import (
+    CONTENT_BYTES,
+    LENT,
+    OF_BOARD,
+    new_token,
+    token_hash,
+    turns_file,
+    wait_for_requests,
+)
 from hil.errors import SpoiltFileError
 from hil.lab.locks.borrowers import ENDS, end_borrowers
 from hil.lab.locks.holder import Holder
-from hil.lab.locks.lock_file import CONTENT_BYTES, LockFile
 from hil.lab.locks.shared_file import read_shared
 from hil.lab.locks.spoilt_file import shared_file_problem
 from hil.lab.safe_state.record import BoardRecord, BoardState, read_record
@@ -25,6 +32,8 @@ from hil.lab.safe_state.record import BoardRecord, BoardState, read_record
 if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
+
+    from hil.lab.locks.lock_file import LockFile
 
 __all__ = ["Lease", "holder_of", "lock_file_problem", "lock_path"]
 

@@ -12,6 +12,7 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from hil.dutlink.inherited_lease import CONTENT_BYTES
 from hil.forked_child import forget_on_fork
 from hil.lab.locks.lock_dir import unusable_error
 from hil.lab.locks.shared_file import open_shared
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
     from hil.lab.locks.node_lock import NodeLock
 
 __all__ = ["LockFile"]
-
-CONTENT_BYTES = 2048
-"""The content is padded to this size, so that one write replaces it and no reader sees half of it."""
 
 
 class LockFile:

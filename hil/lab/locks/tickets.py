@@ -12,11 +12,11 @@ import errno
 import fcntl
 import json
 import os
-import struct
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
+from hil.dutlink.inherited_lease import FLOCK
 from hil.errors import SpoiltFileError, UsageError
 from hil.forked_child import forget_on_fork
 from hil.lab.locks.holder import Holder
@@ -34,7 +34,6 @@ QUEUE_NAME = "hil-queue"
 SLOT_BYTES = 4096
 MOST_SLOTS = 1024
 SHOW_ALIVE_NS = 900_000_000
-_FLOCK = struct.Struct("hhqqi0q")  # struct flock: type, whence, start, length, pid
 
 
 class Ticket(NamedTuple):
@@ -121,7 +120,7 @@ class QueueEntry:
     def show_alive(self) -> None:
         """Write that this process runs, each second, if it needs several boards.
 
-        Later processes cannot tell it from the boards: one that is free may stay so until the others are.
+        The boards do not show whether it runs: it leaves a free board alone until the others are free.
         """
         now_ns = time.monotonic_ns()
         if self._ticket.needs > 1 and now_ns - self._ticket.alive_ns > SHOW_ALIVE_NS:
@@ -175,7 +174,7 @@ def _padded(ticket: Ticket) -> bytes:
 def _lock_a_slot(descriptor: int, path: Path) -> int:
     for slot in range(MOST_SLOTS):
         try:
-            fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, slot, 1, 0))
+            fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, slot, 1, 0))
         except OSError as error:
             if error.errno not in {errno.EAGAIN, errno.EACCES}:
                 raise unusable_error(path, f"its file system has no locks ({error.strerror})") from error
@@ -202,6 +201,6 @@ def _tickets(descriptor: int) -> Iterator[tuple[int, Ticket]]:
 
 def _is_locked(descriptor: int, slot: int) -> bool:
     """Return True if another process has locked the slot."""
-    asked = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, slot, 1, 0)
-    answer = _FLOCK.unpack(fcntl.fcntl(descriptor, fcntl.F_OFD_GETLK, asked))
+    asked = FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, slot, 1, 0)
+    answer = FLOCK.unpack(fcntl.fcntl(descriptor, fcntl.F_OFD_GETLK, asked))
     return bool(answer[0] != fcntl.F_UNLCK)

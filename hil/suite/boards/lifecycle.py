@@ -61,6 +61,10 @@ class BoardLifecycle:
         ledger: Takes boards that could not be made safe, and board faults.
         processes: The processes of the run.
         fixtures: The fixtures that depend on the board.
+
+    Attributes:
+        requirement: What the present test says of its boards.
+        images: The images of the run.
     """
 
     def __init__(
@@ -81,7 +85,7 @@ class BoardLifecycle:
         self._session: BoardSession | None = None
         self._late_errors: list[BaseException] = []
         self._remaining = RemainingTests(is_worker=processes.is_worker)
-        self._requirement = ANY_BOARD
+        self.requirement = ANY_BOARD
         self.images = RunImages(options, self.listed_for_all, self.show, ledger.flashes)
         self._given: str | None = None
         self._given_partners: tuple[str, ...] = ()
@@ -120,11 +124,7 @@ class BoardLifecycle:
 
         For the first board it is the node id; for each further one it has the role, too.
         """
-        return [nodeid, *(part_name(nodeid, role) for role in self._requirement.roles[1:])]
-
-    def boards_by_role(self) -> dict[str | int, Board]:
-        """Return the boards of the present test by role, or raise why it has none."""
-        return self.session.boards(self._requirement)
+        return [nodeid, *(part_name(nodeid, role) for role in self.requirement.roles[1:])]
 
     def watch(self, board: Board) -> tuple[str, ...]:
         """Return the regular expressions of a board's place for trouble on the console."""
@@ -398,7 +398,7 @@ class BoardLifecycle:
             self.release("it was lost, and another board can be used")
         elif self._has_other_image(item):
             self.release("the next test wants another image")
-        self._requirement = requirement
+        self.requirement = requirement
         session.prepare(kind, item.nodeid, requirement, self._given, partners=self._given_partners)
         self._put_image(item)
         self._tell_faults()
@@ -498,7 +498,7 @@ class BoardLifecycle:
         if kind_of(item) is not Kind.NO_HARDWARE and any(map(may_be_hardware_error, failed)):
             # a probe that fails proves nothing
             with self._fixtures.limit.stopped_then_reset(), suppress(Exception):
-                self.session.prove()
+                self.session.probe()
 
     def _will_do_for(self, item: pytest.Item) -> bool:
         """Return True if the acquired board suits a later test.
@@ -509,11 +509,11 @@ class BoardLifecycle:
             return False
         requirement = requirement_of(item, self._options.board) or ANY_BOARD
         given = self._channel.board(item.nodeid) if self._channel is not None else None
-        if requirement == self._requirement and given is None:
+        if requirement == self.requirement and given is None:
             return True
-        if requirement.others or requirement.roles != self._requirement.roles:
+        if requirement.others or requirement.roles != self.requirement.roles:
             partners = self._channel.partners(item.nodeid) if self._channel is not None else ()
-            present = (self._requirement, self._given, self._given_partners)
+            present = (self.requirement, self._given, self._given_partners)
             return (requirement, given, partners) == present
         return self.session.suits(requirement, given)
 

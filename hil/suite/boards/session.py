@@ -87,7 +87,6 @@ class BoardSession:
         self.source = source
         self.search = BoardSearch(source, options.lab, options.silence_s)
         self._fallback: BoardSource = SimulatedSource()
-        self._names: dict[str, str] = {}
         self._infos: dict[str, BoardInfo] = {}
         self._options = options
         self._controller = controller
@@ -213,15 +212,15 @@ class BoardSession:
             return None if self.source.lock_folder() else self.source.host()
         return None
 
-    def look_for(self, serial: str) -> ProbeResult:
-        """Look whether a board is there.
+    def probe_board(self, serial: str) -> ProbeResult:
+        """Probe one board, acquired or not.
 
         Raises:
             UnavailableError: The host of the boards cannot be reached, or the run uses no boards.
         """
         return probe(self.source.host(), serial, self._options.silence_s)
 
-    def prove(self) -> ProbeResult:
+    def probe(self) -> ProbeResult:
         """Probe the acquired board, or any board if none is acquired; verdicts rest on this.
 
         Of several boards, the first that cannot be used counts. The simulated board of mixed tests is not
@@ -269,7 +268,7 @@ class BoardSession:
         held = self.held
         if held is None or held.is_fallback or serial is not None or self.is_as_opened():
             return False
-        if self.prove().verdict is Verdict.PRESENT:
+        if self.probe().verdict is Verdict.PRESENT:
             return False
         with suppress(UnavailableError):
             infos = self.search.infos(with_words=requirement.has_words)
@@ -289,11 +288,12 @@ class BoardSession:
         held = self.held
         if held is None:
             return ""
-        if held.board.serial not in self._names:
-            self._names[held.board.serial] = ""
+        serial = held.board.serial
+        if serial not in self._infos:
+            self._infos[serial] = BoardInfo(serial)
             with suppress(Exception):  # asked between tests, where no error is an outcome
-                self._names[held.board.serial] = self.info_of(held).name
-        return self._names[held.board.serial]
+                self._infos[serial] = self.info_of(held)
+        return self._infos[serial].name
 
     def release(self, why: str = "", which: AcquiredBoard | None = None) -> None:
         """Make a board safe and release it; release it even if making it safe fails.
@@ -466,7 +466,7 @@ class BoardSession:
         Raises:
             BoardLostError: The board does not answer.
         """
-        result = self.prove()
+        result = self.probe()
         if held.lost is not None and result.verdict is not Verdict.PRESENT:
             raise held.lost
         self._before_reopening()

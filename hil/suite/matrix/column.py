@@ -41,6 +41,6 @@ class Column:
 
 
 def column_of(item: pytest.Item) -> Column | None:
-    """Return the column of a test; None for a test that is not run once for each."""
+    """Return the column of a test; None if the test is not parametrized by boards or images."""
     callspec = getattr(item, "callspec", None)
     return callspec.params.get(PARAMETER) if callspec is not None else None

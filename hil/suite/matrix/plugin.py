@@ -80,7 +80,7 @@ class BoardMatrix:
         column, image = column_of(item), self._image_key(item)
         return (column.group if column else "", image) if column or image else None
 
-    def refuse_others(self, items: Sequence[pytest.Item]) -> None:
+    def refuse_unparametrized(self, items: Sequence[pytest.Item]) -> None:
         """Let tests fail that are to run on each board, and to which pytest gave no parameters."""
         for item in items:
             if column_of(item) is None and self._columns_for(item):

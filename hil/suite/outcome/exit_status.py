@@ -227,7 +227,7 @@ def _status_of(ended: SystemExit) -> int:
 
 
 def boards_without_part(
-    lab: Lab, used: Collection[str], look_for: Callable[[str], ProbeResult], host: Host | None = None
+    lab: Lab, used: Collection[str], probe_board: Callable[[str], ProbeResult], host: Host | None = None
 ) -> list[str]:
     """Return a line for each place whose board ran no test and could not have run one (`--hil-whole-lab`).
 
@@ -236,24 +236,24 @@ def boards_without_part(
     Args:
         lab: The lab file.
         used: Serial numbers of the boards that ran tests.
-        look_for: Looks whether a board is there.
+        probe_board: Probes one board.
         host: The host of the boards; None: they are plugged into other machines.
     """
     found = []
     for name, place in lab.places.items():
-        why = "" if place.serial in used else _trouble(place.serial, look_for, host)
+        why = "" if place.serial in used else _trouble(place.serial, probe_board, host)
         if why:
             found.append(f"place {name}, board {place.serial}: {why}")
     return found
 
 
-def _trouble(serial: str, look_for: Callable[[str], ProbeResult], host: Host | None) -> str:
+def _trouble(serial: str, probe_board: Callable[[str], ProbeResult], host: Host | None) -> str:
     """Return why a board cannot be used; empty if it can."""
     from hil.lab.locks.acquire import acquire  # noqa: PLC0415 - few runs ask
 
     try:
         with acquire(serial, wait_s=0.0, test="is it there?", host=host):
-            result = look_for(serial)
+            result = probe_board(serial)
     except BoardBusyError as error:
         return f"{error.what}: {error.why}"
     except UnavailableError as error:

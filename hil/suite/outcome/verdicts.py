@@ -104,7 +104,7 @@ def judge(
     kind: Kind,
     phase: str,
     proven: BaseException | None,
-    prove: Callable[[], ProbeResult],
+    probe: Callable[[], ProbeResult],
 ) -> Judgement | None:
     """Return the judgement on an error of a test that uses a board, or None if the error stands.
 
@@ -113,7 +113,7 @@ def judge(
         kind: Hardware or mixed; an error that a mixed test itself raises always stands.
         phase: `setup`, `call` or `teardown`.
         proven: The error of the acquisition of a board: a probe has caused it, so it needs no other proof.
-        prove: Probes the board.
+        probe: Probes the board.
     """
     if not explains_all(error):
         return None
@@ -122,7 +122,7 @@ def judge(
     if kind is not Kind.HARDWARE:
         return None
     try:
-        result = prove()
+        result = probe()
     except Exception:  # noqa: BLE001 - a probe that fails, such as of a simulator that has ended, proves nothing
         return None
     answers = result.verdict not in REASONS

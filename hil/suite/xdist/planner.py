@@ -138,8 +138,8 @@ class Plan:
 
     def defer(self, board: str) -> None:
         """Note that another process holds a board: its tests are tried again when no other test is left."""
-        known = self._backlog
-        if board in known.boards and board not in known.deferred | known.retried:
+        tried = self._backlog.deferred | self._backlog.retried
+        if board in self._backlog.boards and board not in tried:
             self._allocator.defer(board, self._queues.values())
             self._forget_shares()
 
@@ -183,13 +183,21 @@ class Plan:
             if self._allocator.reserved != frozenset(team):
                 self._allocator.reserve(team, self._queues.values())
                 self._forget_shares()
-            users = [one for one in self._queues.values() if any(map(one.may_use, team))]
-            able = users if len(users) == 1 and not users[0].closing else [] if users else self._open()
+            able = self._able_to_lead(team)
             if not team or not able:
                 return
             lead = min(able, key=lambda queue: (queue.board is not None, queue.left_s(self._now_s)))
             for index in tests:
                 self._send(lead, index)
+
+    def _able_to_lead(self, team: Sequence[str]) -> list[WorkerQueue]:
+        """Return the workers that can have all these boards now."""
+        users = [one for one in self._queues.values() if any(map(one.may_use, team))]
+        if not users:
+            return self._open()
+        if len(users) == 1 and not users[0].closing:
+            return users
+        return []
 
     def _feed_all(self) -> None:
         for queue in sorted(self._open(), key=lambda queue: queue.left_s(self._now_s)):

@@ -53,7 +53,7 @@ RECORDS = (
     "hil.dutlink.power.trace:PowerTrace.plot",
     "hil.dutlink.console.transcript:Transcript.mark",
 )
-LOOKS = ("hil.suite.boards.session:BoardSession.prove", "hil.boards.acquired:probe")
+LOOKS = ("hil.suite.boards.session:BoardSession.probe", "hil.boards.acquired:probe")
 SEAMS = (*BEFORE, *AFTER, *RECORDS, *LOOKS)
 """Functions by which hooks reach boards, locks, guards, consoles."""
 

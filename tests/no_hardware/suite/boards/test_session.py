@@ -10,6 +10,7 @@ import pytest
 
 from hil.boards.acquired import AcquiredBoard
 from hil.boards.address import parse_boards
+from hil.boards.own_boards import OwnBoards
 from hil.boards.place_info import PlaceInfo
 from hil.boards.requirements import ANY_BOARD, BoardInfo, BoardRequirement
 from hil.boards.search import GLANCE_S
@@ -175,21 +176,21 @@ def done_to(fake: Any) -> list[str]:
     return done
 
 
-def test_prove_waits_the_whole_time_for_a_silent_board_first(
+def test_probe_waits_the_whole_time_for_a_silent_board_first(
     session: BoardSession, held: AcquiredBoard, looks: Looks
 ) -> None:
     looks.found = SILENT
 
-    result = session.prove()
+    result = session.probe()
 
     assert (result.verdict, looks.limits, held.lost is None) == (Verdict.LOST, [SILENCE_S], False)
 
 
-def test_prove_does_not_wait_for_a_lost_board_again(
+def test_probe_does_not_wait_for_a_lost_board_again(
     session: BoardSession, held: AcquiredBoard, looks: Looks
 ) -> None:
     looks.found = SILENT
-    session.prove()
+    session.probe()
 
     session.prepare(Kind.HARDWARE, "later")
 
@@ -201,7 +202,7 @@ def test_prepare_uses_a_lost_board_that_answers_again_safe(
     session: BoardSession, held: AcquiredBoard, looks: Looks
 ) -> None:
     looks.found = SILENT
-    session.prove()
+    session.probe()
     looks.found = PRESENT
     before = held.board
 
@@ -229,7 +230,7 @@ def test_prepare_reopens_a_board_that_came_back_at_another_address(
 ) -> None:
     before = held.board
     looks.found = ProbeResult(Verdict.PRESENT, SERIAL, location="bus 1 address 9")
-    session.prove()
+    session.probe()
 
     session.prepare(Kind.HARDWARE, "later")
 
@@ -237,56 +238,56 @@ def test_prepare_reopens_a_board_that_came_back_at_another_address(
 
 
 @pytest.mark.parametrize("silence_s", [SILENCE_S, 0.5])
-def test_prove_waits_for_a_sequence_that_this_board_started(
+def test_probe_waits_for_a_sequence_that_this_board_started(
     session: BoardSession, held: AcquiredBoard, looks: Looks, silence_s: float
 ) -> None:
     held.board.busy_s = 40.0  # type: ignore[misc]
     session._options = RunOptions(parse_boards("usb"), require=False, wait_s=0.0, silence_s=silence_s)
 
-    session.prove()
+    session.probe()
 
     assert looks.limits == [40.0 + silence_s]
 
 
 @pytest.mark.parametrize("verdict", [Verdict.DENIED, Verdict.FAULTY, Verdict.BUSY])
-def test_prove_finds_a_board_lost_beside_a_device_without_a_serial(
+def test_probe_finds_a_board_lost_beside_a_device_without_a_serial(
     session: BoardSession, held: AcquiredBoard, looks: Looks, verdict: Verdict
 ) -> None:
     looks.found = ProbeResult(verdict, error=BoardDeniedError("no permission"), location="bus 1 address 3")
 
-    assert (session.prove().verdict, held.lost is None) == (Verdict.LOST, False)
+    assert (session.probe().verdict, held.lost is None) == (Verdict.LOST, False)
 
 
 @pytest.mark.usefixtures("held")
-def test_prove_finds_a_board_denied_that_may_not_be_opened(session: BoardSession, looks: Looks) -> None:
+def test_probe_finds_a_board_denied_that_may_not_be_opened(session: BoardSession, looks: Looks) -> None:
     looks.found = ProbeResult(
         Verdict.DENIED, error=BoardDeniedError("no permission"), location=FakeBoard.location
     )
 
-    assert session.prove().verdict is Verdict.DENIED
+    assert session.probe().verdict is Verdict.DENIED
 
 
 @pytest.mark.parametrize("verdict", [Verdict.DENIED, Verdict.NO_BACKEND, Verdict.BUSY, Verdict.ABSENT])
-def test_prove_finds_an_answering_board_present_although_a_probe_fails(
+def test_probe_finds_an_answering_board_present_although_a_probe_fails(
     session: BoardSession, held: AcquiredBoard, looks: Looks, verdict: Verdict
 ) -> None:
     looks.found = ProbeResult(verdict, error=BoardDeniedError("no permission"))
     held.board.is_answering = True  # type: ignore[attr-defined]  # a fake
 
-    assert (session.prove().verdict, held.lost) == (Verdict.PRESENT, None)
+    assert (session.probe().verdict, held.lost) == (Verdict.PRESENT, None)
 
 
 @pytest.mark.usefixtures("held")
-def test_prove_finds_an_acquired_board_lost_when_it_is_gone(session: BoardSession, looks: Looks) -> None:
+def test_probe_finds_an_acquired_board_lost_when_it_is_gone(session: BoardSession, looks: Looks) -> None:
     looks.found = ProbeResult(Verdict.ABSENT, SERIAL, error=BoardAbsentError("gone"))
 
-    assert session.prove().verdict is Verdict.LOST
+    assert session.probe().verdict is Verdict.LOST
 
 
-def test_prove_finds_a_board_absent_that_was_not_acquired(session: BoardSession, looks: Looks) -> None:
+def test_probe_finds_a_board_absent_that_was_not_acquired(session: BoardSession, looks: Looks) -> None:
     looks.found = ProbeResult(Verdict.ABSENT, error=BoardAbsentError("none"))
 
-    assert session.prove().verdict is Verdict.ABSENT
+    assert session.probe().verdict is Verdict.ABSENT
 
 
 def test_suits_is_false_for_a_test_with_another_given_board(
@@ -415,7 +416,7 @@ def test_release_leaves_a_lost_board_to_its_guard(
     session: BoardSession, held: AcquiredBoard, looks: Looks
 ) -> None:
     looks.found = SILENT
-    session.prove()
+    session.probe()
 
     with pytest.raises(BoardLostError):
         session.release()
@@ -543,7 +544,7 @@ def test_acquire_releases_the_lease_whatever_fails_after_it(
         acquirer._tell = fails
     if unable == "take":
         monkeypatch.setattr(AcquiredBoard, "take", fails)
-    monkeypatch.setattr("hil.boards.first_usable.lease_boards", lambda *_: [lease])
+    monkeypatch.setattr("hil.boards.first_usable.lease_board", lambda *_: lease)
 
     with pytest.raises(ZeroDivisionError):
         acquirer._acquire_first(Host(), [SERIAL], "a test", [])
@@ -551,9 +552,33 @@ def test_acquire_releases_the_lease_whatever_fails_after_it(
     assert done_to(lease) == [how]
 
 
-def raising(error: Exception) -> Callable[..., Any]:
+def test_acquire_raises_an_error_that_names_no_board(
+    session: BoardSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    error = BoardLostError("one of them is silent")
+    monkeypatch.setattr("hil.boards.first_usable.lease_board", raising(error))
+
+    with pytest.raises(BoardLostError, match="one of them is silent"):
+        session._acquirer.acquire("a test", serial=SERIAL)
+
+
+def test_acquire_several_raises_an_error_that_names_no_board(
+    session: BoardSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    error = BoardLostError("one of them is silent")
+    monkeypatch.setattr("hil.boards.first_usable.lease_boards", raising(error, ZeroDivisionError()))
+    none = OwnBoards((), lambda _board: None)
+
+    with pytest.raises(BoardLostError, match="one of them is silent"):
+        session._acquirer.acquire_several("a test", [ANY_BOARD] * 2, [SERIAL, "another"], none)
+
+
+def raising(*errors: Exception) -> Callable[..., Any]:
+    """Return a function that raises these errors, one after the other, and then the last again."""
+    left = list(errors)
+
     def fail(*_: object, **__: object) -> Any:
-        raise error
+        raise left.pop(0) if left[1:] else left[0]
 
     return fail
 
