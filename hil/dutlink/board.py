@@ -210,6 +210,7 @@ class Board(Noun):
 
         Raises:
             ExpectError: No match came in time; the error has the last line that came.
+            BootLoaderError: The DUT waits at the prompt of its boot loader.
             BoardFaultError: The DUT is switched off.
             ConsoleError: The console cannot be used.
         """

@@ -13,6 +13,7 @@ from hil.dutlink.console.expect_error import LAST_BYTES, expect_timeout_error
 from hil.dutlink.console.transcript import Transcript
 from hil.dutlink.dut.boot_wait import wait_for_pattern
 from hil.dutlink.dut.command import CommandResult, run_command
+from hil.dutlink.dut.loader_prompt import check_loader_prompt, newest_bytes
 from hil.dutlink.dut.login import credentials, log_in
 from hil.dutlink.dut.prompt import PROMPT, PromptTracker
 from hil.dutlink.noun import Noun
@@ -297,13 +298,21 @@ class Console(Noun):
 
         Raises:
             ExpectError: No match came in time; the error has the last line that came.
+            BootLoaderError: The DUT waits at the prompt of its boot loader.
             ConsoleLostError: The tty went away.
             UsageError: The pattern is not a regular expression.
         """
         port = self._connection.open()
         with _before_the_test_ends(timeout_s) as limit_s:
             began = Deadline(limit_s)
-            outcome = wait_for_pattern(self.transcript, begin, pattern, limit_s, lambda: port.lost)
+            outcome = wait_for_pattern(
+                self.transcript,
+                begin,
+                pattern,
+                limit_s,
+                lambda: port.lost,
+                check_silent=lambda: check_loader_prompt(self, newest_bytes(self.transcript, begin)),
+            )
             return self._matched(outcome, pattern, began.spent_s)
 
     def unread(self) -> bytes:

@@ -31,6 +31,7 @@ __all__ = [
     "Stage",
     "boot_prompt",
     "is_surely_of_system",
+    "last_start",
     "may_press_enter",
     "stage_begun_by",
     "stage_of",
@@ -198,6 +199,12 @@ _PROMPTS: Final = tuple((name, re.compile(looks)) for name, looks in _NAMED_PROM
 _OF_LOADER: Final = re.compile(rb"[^@~/:\n]{0,40}[>#$] ?")
 
 
+def last_start(transcript: Transcript) -> int:
+    """Return the position of the last start of the DUT (power, reset) that the transcript notes, or 0."""
+    starts = [mark.position for mark in transcript.marks if mark.starts_dut]
+    return starts[-1] if starts else 0
+
+
 def stage_of(transcript: Transcript, prompt: Pattern) -> Stage:
     """Return how far the DUT has booted since the last start that the transcript notes.
 
@@ -205,8 +212,7 @@ def stage_of(transcript: Transcript, prompt: Pattern) -> Stage:
         transcript: The console's transcript.
         prompt: The pattern of the system's shell prompt.
     """
-    starts = [mark.position for mark in transcript.marks if mark.starts_dut]
-    start = starts[-1] if starts else 0
+    start = last_start(transcript)
     is_logged_in = transcript.shell.system_at > start
     begin = max(start, transcript.position - _LOOKED_AT_BYTES)
     if is_logged_in:

@@ -22,8 +22,18 @@ _LOOK_EVERY_S: Final = 0.5
 """How often to check whether the console is still there, in seconds."""
 
 
-def wait_for_pattern(
-    transcript: Transcript, begin: int, pattern: Pattern, timeout_s: float, gone: Callable[[], bool]
+QUIET_S: Final = 2.0
+"""Seconds after which a silent DUT may wait at a prompt."""
+
+
+def wait_for_pattern(  # noqa: PLR0913 - what ends such a wait
+    transcript: Transcript,
+    begin: int,
+    pattern: Pattern,
+    timeout_s: float,
+    gone: Callable[[], bool],
+    *,
+    check_silent: Callable[[], None],
 ) -> Expected | bytes:
     """Wait for a pattern in the bytes since a position of the transcript.
 
@@ -33,6 +43,7 @@ def wait_for_pattern(
         pattern: The pattern.
         timeout_s: How long to wait, in seconds.
         gone: Returns True if no more bytes will come.
+        check_silent: Called while the DUT is silent; raises an error if it waits for a person.
 
     Returns:
         The match; or all bytes since the position if the time is over or the console went away.
@@ -40,18 +51,21 @@ def wait_for_pattern(
     has_news = threading.Event()
     end = transcript.listen(lambda _event: has_news.set())
     (compiled,), haystack, deadline = compile_patterns(pattern), bytearray(), Deadline(timeout_s)
-    incremental = IncrementalPattern(compiled)
+    incremental, quiet = IncrementalPattern(compiled), Deadline(QUIET_S)
     try:
         while True:
             has_news.clear()
             last = gone() or deadline.passed
             for chunk in transcript.chunks_between(begin):
                 haystack += chunk.data
-                begin = chunk.end
+                begin, quiet = chunk.end, Deadline(QUIET_S)
             if span := incremental.search(haystack):
                 return _expected(compiled, bytes(haystack), span[0])
             if last:
                 return bytes(haystack)
+            if quiet.passed:
+                check_silent()
+                quiet = Deadline(QUIET_S)
             surplus = len(haystack) - KEPT_BYTES
             if surplus > KEPT_BYTES:
                 del haystack[:surplus]

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 from hil.dutlink.console.expect_error import describe_last_line
 from hil.dutlink.console.sanitize import sanitize_text
-from hil.dutlink.dut.boot_stage import Stage, boot_prompt, may_press_enter, stage_of
+from hil.dutlink.dut.boot_stage import Stage, may_press_enter, stage_of
+from hil.dutlink.dut.loader_prompt import LINE_BYTES, check_loader_prompt, newest_bytes
 from hil.dutlink.dut.login_questions import LOGIN_PROMPT, PASSWORD, Question, question_in, waits_for_answer
 from hil.dutlink.dut.prompt import PROMPT, describe_prompt, nothing_follows, pattern_at_end
 from hil.dutlink.dut.shell_escapes import last_line
@@ -36,7 +37,6 @@ UNKNOWN_QUESTION_S: Final = 5.0
 _NEVER_QUIET_S: Final = 10.0
 """Seconds of output after a prompt after which Enter is sent to get another prompt."""
 
-_LINE_BYTES: Final = 1024
 _MAINTENANCE: Final = pattern_at_end(rb"(?:for maintenance|Control-D)[^\n]*: ?")
 _REFUSED: Final = re.compile(rb"[Ll]ogin incorrect|[Aa]uthentication failure|[Pp]ermission denied")
 
@@ -166,19 +166,13 @@ def _first_question(console: DutConsole, deadline: Deadline) -> _Prompt:
 
 def _check_boot_prompt(console: DutConsole) -> None:
     """Raise BootLoaderError if the prompt that came looks like a shell's, but is a boot loader's."""
-    transcript = console.transcript
-    said = transcript.between(transcript.position - _LINE_BYTES)
-    name = boot_prompt(said, stage_of(transcript, console.prompt), is_named=console.prompt == PROMPT)
-    if name is not None:
-        raise _boot_loader_error(console, name)
+    check_loader_prompt(console, newest_bytes(console.transcript), is_named=console.prompt == PROMPT)
 
 
 def _check_unread(console: DutConsole) -> None:
     """Raise an error if a silent DUT waits for something that `login` cannot answer."""
-    unread = console.unread()[-_LINE_BYTES:]
-    name = boot_prompt(unread, stage_of(console.transcript, console.prompt))
-    if name is not None:
-        raise _boot_loader_error(console, name)
+    unread = console.unread()[-LINE_BYTES:]
+    check_loader_prompt(console, unread)
     if _MAINTENANCE.search(unread):
         raise ConsoleError(
             f"the DUT of board {console.serial} is in emergency mode, "
@@ -242,17 +236,6 @@ def _unanswerable(console: DutConsole, user: str, begin: int) -> ConsoleError:
         f"the DUT of board {console.serial} asks {user} for {question.value}",
         why=describe_last_line(console.serial, console.transcript.between(begin)),
         remedy=question.remedy,
-        serial=console.serial,
-    )
-
-
-def _boot_loader_error(console: DutConsole, name: str) -> BootLoaderError:
-    transcript = console.transcript
-    return BootLoaderError(
-        f"the DUT waits at the prompt of {name}",
-        why=describe_last_line(console.serial, transcript.between(transcript.position - _LINE_BYTES)),
-        remedy="storage.flash(IMAGE) if the stick holds no system; else power.cycle(): "
-        "a key, or noise on the line, stopped the autoboot",
         serial=console.serial,
     )
 

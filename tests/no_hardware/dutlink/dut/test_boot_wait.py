@@ -14,7 +14,7 @@ from hil.dutlink.console.transcript import Transcript
 from hil.dutlink.dut.boot_wait import wait_for_pattern
 from hil.dutlink.dut.login import credentials
 from hil.dutlink.wiring import Login, Wiring
-from hil.errors import BoardFaultError, ExpectError, UsageError
+from hil.errors import BoardFaultError, BootLoaderError, ExpectError, UsageError
 from hil.sim.backend.backend import simulated_host
 from hil.sim.dut.image import build_image
 from hil.sim.process import SimulatorProcess
@@ -85,6 +85,33 @@ def test_wait_until_up_refuses_a_dut_whose_supply_was_cut(board: Board) -> None:
         board.wait_until_up()
 
 
+def test_wait_until_up_raises_the_error_of_login_at_the_boot_loader_s_prompt(board: Board) -> None:
+    board.storage.off()
+    board.power.on()
+    with pytest.raises(BootLoaderError) as of_wait:
+        board.wait_until_up(timeout_s=600)
+
+    with pytest.raises(BootLoaderError) as of_login:
+        board.console.login(timeout_s=600)
+
+    assert str(of_wait.value) == str(of_login.value)
+
+
+def test_wait_until_up_takes_a_prompt_before_a_reset_for_none(board: Board) -> None:
+    board.storage.off()
+    board.power.on()
+    board.console.expect("boot> ")
+    board.pins.low("reset")
+
+    try:
+        with pytest.raises(ExpectError) as raised:
+            board.wait_until_up(timeout_s=3)
+    finally:
+        board.pins.floating("reset")
+
+    assert not isinstance(raised.value, BootLoaderError)
+
+
 @pytest.mark.parametrize(
     "wait",
     [
@@ -152,7 +179,7 @@ def test_wait_for_pattern_ignores_bytes_before_its_begin() -> None:
     transcript.append(b"new log")
     transcript.append(b"in: ")
 
-    found = wait_for_pattern(transcript, begin, "login: ", 0.0, lambda: False)
+    found = wait_for_pattern(transcript, begin, "login: ", 0.0, lambda: False, check_silent=lambda: None)
 
     assert isinstance(found, Expected)
     assert found.before == b"new "
@@ -162,7 +189,10 @@ def test_wait_for_pattern_ends_if_the_console_is_gone() -> None:
     transcript = Transcript()
     transcript.append(b"half a lo")
 
-    assert wait_for_pattern(transcript, 0, "login: ", 1e9, lambda: True) == b"half a lo"
+    assert (
+        wait_for_pattern(transcript, 0, "login: ", 1e9, lambda: True, check_silent=lambda: None)
+        == b"half a lo"
+    )
 
 
 def test_wait_for_pattern_keeps_no_more_bytes_than_expect() -> None:
@@ -170,7 +200,7 @@ def test_wait_for_pattern_keeps_no_more_bytes_than_expect() -> None:
     for _ in range(20):
         transcript.append(b"x" * (1 << 20))
 
-    unmatched = wait_for_pattern(transcript, 0, "login: ", 0.3, lambda: False)
+    unmatched = wait_for_pattern(transcript, 0, "login: ", 0.3, lambda: False, check_silent=lambda: None)
 
     assert isinstance(unmatched, bytes)
     assert len(unmatched) <= 8 << 20

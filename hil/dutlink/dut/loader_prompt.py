@@ -1,0 +1,45 @@
+"""The error of a wait for a system while the DUT waits at the prompt of its boot loader."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hil.dutlink.console.expect_error import describe_last_line
+from hil.dutlink.dut.boot_stage import boot_prompt, last_start, stage_of
+from hil.errors import BootLoaderError
+
+if TYPE_CHECKING:
+    from hil.dutlink.console.transcript import Transcript
+    from hil.dutlink.dut.prompt import DutConsole
+
+__all__ = ["LINE_BYTES", "check_loader_prompt", "newest_bytes"]
+
+LINE_BYTES = 1024
+"""The newest bytes of a console, enough for a prompt."""
+
+
+def check_loader_prompt(console: DutConsole, said: bytes, *, is_named: bool = True) -> None:
+    """Raise an error if the DUT waits in its boot loader.
+
+    Args:
+        console: The console.
+        said: The last bytes that the DUT printed.
+        is_named: Whether a prompt of a known boot loader counts even if a system runs.
+
+    Raises:
+        BootLoaderError: The last line is the prompt of a boot loader.
+    """
+    name = boot_prompt(said, stage_of(console.transcript, console.prompt), is_named=is_named)
+    if name is not None:
+        raise BootLoaderError(
+            f"the DUT waits at the prompt of {name}",
+            why=describe_last_line(console.serial, said),
+            remedy="storage.flash(IMAGE) if the stick holds no system; else power.cycle(): "
+            "a key, or noise on the line, stopped the autoboot",
+            serial=console.serial,
+        )
+
+
+def newest_bytes(transcript: Transcript, begin: int = 0) -> bytes:
+    """Return the newest `LINE_BYTES` of those since a position and since the DUT's last start."""
+    return transcript.between(max(begin, last_start(transcript), transcript.position - LINE_BYTES))
