@@ -31,6 +31,16 @@ def test_init_writes_a_repository_whose_test_passes_on_a_simulated_board(
     assert "tests/test_first.py::test_dut_wakes_up PASSED" in ran, ran
 
 
+def test_init_writes_a_test_that_fails_on_a_dut_that_draws_more(tmp_path: Path) -> None:
+    run(["init", str(tmp_path)])
+    first = tmp_path / "tests" / "test_first.py"
+    first.write_text(first.read_text().replace("(10.0)", "(0.1)"))
+
+    ran = pytest_in(tmp_path, "tests", "--hil-boards=sim:1")
+
+    assert "1 failed" in ran, ran
+
+
 def test_init_changes_no_file_that_is_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "conftest.py").write_text("# mine\n")
     (tmp_path / "pyproject.toml").write_text("[tool.pytest.ini_options]\n")
