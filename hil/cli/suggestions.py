@@ -30,8 +30,9 @@ def suggest_command_line(error: click.UsageError, argv: Sequence[str]) -> str:
         return ""
     is_group = isinstance(context.command, click.Group)
     if isinstance(error, click.NoSuchOption):
-        is_early = is_group and error.option_name in _OF_COMMANDS
-        return _option_last(error.option_name, argv) if is_early else ""
+        if not is_group:
+            return _option_of_group(error.option_name, argv, context)
+        return _option_last(error.option_name, argv, context) if error.option_name in _OF_COMMANDS else ""
     path = context.command_path.split()[1:]
     return (
         ""
@@ -54,12 +55,36 @@ def _of_arguments(
     return ""
 
 
-def _option_last(option: str, argv: Sequence[str]) -> str:
-    """Return the words with an option and its value at the end, or an empty text if there is no command."""
+def _option_last(option: str, argv: Sequence[str], context: click.Context) -> str:
+    """Return the words with an option and its value at the end, after a command of the group.
+
+    If no word but the group is typed, COMMAND stands for one of its commands, which are listed: the first may
+    be one that cuts the DUT's power.
+    """
+    at, end = _span(option, argv)
+    others, with_value = [*argv[:at], *argv[end:]], argv[at:end]
+    words = [word for word in others if not word.startswith("-")]
+    if words and words == context.command_path.split()[1:] and isinstance(context.command, click.Group):
+        names = ", ".join(context.command.list_commands(context))
+        return f"{_typed([*others, 'COMMAND', *with_value])}, where COMMAND is one of {names}"
+    return _typed([*others, *with_value]) if words else ""
+
+
+def _option_of_group(option: str, argv: Sequence[str], context: click.Context) -> str:
+    """Return the words with an option of the command's group after its name, or an empty text."""
+    group = context.parent
+    if group is None or group.parent is None or group.info_name not in argv:
+        return ""
+    if not any(option in parameter.opts for parameter in group.command.params):
+        return ""
+    begin, (at, end) = argv.index(group.info_name) + 1, _span(option, argv)
+    return _typed([*argv[:begin], *argv[at:end], *argv[begin:at], *argv[end:]])
+
+
+def _span(option: str, argv: Sequence[str]) -> tuple[int, int]:
+    """Return where an option begins in the words, and where its value ends."""
     at = next((at for at, word in enumerate(argv) if word.partition("=")[0] == option), len(argv))
-    end = at + (1 if "=" in "".join(argv[at : at + 1]) else 2)
-    others = [*argv[:at], *argv[end:]]
-    return _typed([*others, *argv[at:end]]) if any(not word.startswith("-") for word in others) else ""
+    return at, at + (1 if "=" in "".join(argv[at : at + 1]) else 2)
 
 
 def _nearest_choice(parameter: click.Parameter | None, options: dict[str, Any], argv: Sequence[str]) -> str:

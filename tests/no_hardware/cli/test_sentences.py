@@ -144,6 +144,12 @@ def test_misspelt_board_lists_each_board_once(
         ("power cycle --puase 3", "hil power cycle has no option --puase\n  try: hil power cycle --pause\n"),
         ("--board 5a1c0e01 power read", "  try: hil power read --board 5a1c0e01\n"),
         ("power --board=5a1c0e01 read", "  try: hil power read --board=5a1c0e01\n"),
+        (
+            "storage --board left",
+            "  try: hil storage COMMAND --board left, where COMMAND is one of dut, host, learn, off\n",
+        ),
+        ("history numbers --history F", "  try: hil history --history F numbers\n"),
+        ("history numbers boot --nights=3", "  try: hil history --nights=3 numbers boot\n"),
         ("power on 5a1c0e01", "  try: hil power on --board 5a1c0e01\n"),
         ("power on 5a1c0e01 --board 5a1c0e02", "  try: hil power on --help\n"),
         ("pins a high", "  try: hil pins set a high\n"),
