@@ -227,9 +227,9 @@ def _first_usable(
 
 def _absent(host: Host, serial: str | None) -> OpenProbe:
     others = candidates(host) if serial is not None else []
-    remedy = host.remedy_for_absent
-    why = "nothing with its USB ids is on the bus"
+    remedy, why = host.remedy_without_boards, "nothing with its USB ids is on the bus"
     if others:
+        remedy = host.remedy_for_absent
         named = ", ".join(one.listed_serial for one in others if one.listed_serial)
         why = f"only other boards are on the bus{f': {named}' if named else ''}"
     elif chip_boot_loader_seen(host):

@@ -74,3 +74,9 @@ class Host:
         return (
             "plug it in, or check its cable" if self.dev == Path("/dev") else "hil boards lists what is there"
         )
+
+    @property
+    def remedy_without_boards(self) -> str:
+        """What to do if no board is there at all."""
+        simulated = ", or try a simulated one: hil sim" if self.dev == Path("/dev") else ""
+        return f"{self.remedy_for_absent}{simulated}"

@@ -77,7 +77,7 @@ def _only(host: Host) -> str:
         raise BoardAbsentError(
             f"no DUTLink board found on {host.label}",
             why="no device on the bus has a board's USB ids and a serial number",
-            remedy="plug one in, or check its cable; hil doctor says what is wrong",
+            remedy=f"{host.remedy_without_boards}; hil doctor says what is wrong",
         )
     return serials[0]
 

@@ -64,7 +64,7 @@ def boards(ctx: click.Context, boards: str, watch: bool, times: int | None) -> A
 
 def _table(rows: list[dict[str, Any]], room: float) -> Iterator[str]:
     if not rows:
-        yield "no boards; hil doctor says why"
+        yield "no boards; hil doctor says why, and hil sim simulates some"
         return
     columns = {name: [head, *(_cell(row, name) for row in rows)] for name, head in _HEADS.items()}
     spared = iter(_SPARED)

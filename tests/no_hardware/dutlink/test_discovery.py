@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import errno
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 import usb.core
@@ -14,9 +15,6 @@ from hil.dutlink.host import Host
 from hil.dutlink.usb.firmware import FirmwareVersion
 from hil.errors import Verdict
 from tests.support.fake_bus import FakeBackend, FakeBoard, host_with, usb_error
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 DFU = [(0xFE, 1, 2)]
 
@@ -42,6 +40,20 @@ def test_probe_of_an_empty_bus_is_absent(dev: Path) -> None:
         open_board(host_with(dev=dev))
 
     assert type(caught.value) is errors.BoardAbsentError
+
+
+def test_probe_of_a_host_without_boards_offers_simulated_ones() -> None:
+    error = probe(host_with(dev=Path("/dev")), None).error
+
+    assert error is not None
+    assert error.remedy == "plug it in, or check its cable, or try a simulated one: hil sim"
+
+
+def test_probe_of_a_host_with_other_boards_offers_no_simulated_one() -> None:
+    error = probe(host_with(FakeBoard(), dev=Path("/dev")), "ffffffff").error
+
+    assert error is not None
+    assert error.remedy == "plug it in, or check its cable"
 
 
 def test_probe_of_an_unknown_serial_number_is_absent(host: Host) -> None:
