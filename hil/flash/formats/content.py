@@ -37,13 +37,14 @@ class ContentKind(enum.Enum):
     """What an image may be.
 
     A boot volume is a file system without a partition table from which some firmware boots. Foreign content
-    is never a disk.
+    and text are never a disk.
     """
 
     DISK = enum.auto()
     FILE_SYSTEM = enum.auto()
     BOOT_VOLUME = enum.auto()
     FOREIGN = enum.auto()
+    TEXT = enum.auto()
     UNKNOWN = enum.auto()
 
 
@@ -117,8 +118,8 @@ def detect_content(start: bytes, size_bytes: int | None) -> Content:
         return Content(ContentKind.BOOT_VOLUME, _lone("FAT").words)
     if disks:
         return Content(ContentKind.DISK, disks[0])
-    if words := _text(start, is_whole=size_bytes is None or size_bytes <= len(start)):
-        return Content(ContentKind.FOREIGN, words)
+    if text := _text(start, is_whole=size_bytes is None or size_bytes <= len(start)):
+        return text
     return _unsigned(start, len(start) if size_bytes is None else size_bytes)
 
 
@@ -163,18 +164,18 @@ def _has(start: bytes, at: int, magic: bytes) -> bool:
     return start[at : at + len(magic)] == magic
 
 
-def _text(start: bytes, *, is_whole: bool) -> str:
-    """Return which kind of text it is, or empty if it is no text."""
+def _text(start: bytes, *, is_whole: bool) -> Content | None:
+    """Return which kind of text it is, or None if it is no text."""
     text = _decoded(start[:_TEXT_BYTES])
     if not text:
-        return ""
+        return None
     for pattern, words in _TEXTS:
         if pattern.match(text):
-            return words
+            return Content(ContentKind.FOREIGN, words)
     if _JSON.match(text) and (not is_whole or _is_json(start)):
-        return "JSON"
+        return Content(ContentKind.FOREIGN, "JSON")
     line = text.strip().split("\n", 1)[0].strip()
-    return f"text, which begins {line[:_SHOWN_LETTERS]!r}"
+    return Content(ContentKind.TEXT, f"text, which begins {line[:_SHOWN_LETTERS]!r}")
 
 
 def _decoded(start: bytes) -> str:
@@ -202,6 +203,9 @@ def _is_json(whole: bytes) -> bool:
 
 
 _PLAINLY_ANOTHER = "fetch the image again and look at what comes; whatever --force says, this is not written"
+_TEXT_FILE = (
+    "give an image: a text file is not written, whatever --force says; if it was downloaded, fetch it again"
+)
 _FILE_SYSTEM = (
     "give the image of the whole disk; where the DUT wants a volume without partitions: "
     "hil flash --file-system, or storage.flash(open_image(path))"
@@ -227,6 +231,8 @@ def check_is_disk(image: Image, end: bytes = b"", *, force: bool, file_system: b
     found = _content(image, end)
     if found.kind is ContentKind.FOREIGN:
         raise _refused(image, found.words, _PLAINLY_ANOTHER)
+    if found.kind is ContentKind.TEXT:
+        raise _refused(image, found.words, _TEXT_FILE)
     if found.kind is ContentKind.FILE_SYSTEM and not file_system:
         raise _refused(image, found.words, _FILE_SYSTEM)
     if found.kind is ContentKind.BOOT_VOLUME and not (file_system or force):

@@ -103,6 +103,10 @@ def test_check_is_disk_refuses_foreign_content_even_with_force(
     assert words in said or (data == b"" and "holds no bytes" in said)
 
 
+def test_check_is_disk_asks_for_an_image_in_place_of_a_text_file(tmp_path: Path) -> None:
+    assert "try: give an image: a text file is not written" in refused(tmp_path, b"my notes\n", force=True)
+
+
 @pytest.mark.parametrize(
     ("at", "magic", "words"),
     [
