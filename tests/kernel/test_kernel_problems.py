@@ -124,7 +124,7 @@ def test_a_tty_that_another_program_has_locked_fails_the_test_and_says_how_to_fi
 
         outcome = run_suite(tmp_path, TALKS)["test_talks"]
 
-    assert (outcome.result, "fuser -v" in outcome.message) == ("failed", True), outcome.message
+    assert (outcome.result, "holds it" in outcome.message) == ("failed", True), outcome.message
 
 
 @pytest.mark.usefixtures("rule")
