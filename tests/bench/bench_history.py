@@ -54,7 +54,7 @@ def measure(folder: Path, part: int) -> Iterator[Row]:
     """Ask each history a few times, in each way."""
     for at, (name, (nights, tests)) in enumerate(SHAPES.items()):
         path = folder / f"{at}.db"
-        fill(path, nights, max(1, tests // part))
+        fill(path, nights, max(2, tests // part))
         size = path.stat().st_size / 2**20
         for words in ((), ("numbers",), ("numbers", "test_0.py::test_1")):
             command = [sys.executable, "-m", "hil.cli.main", "history", "--history", str(path), *words]

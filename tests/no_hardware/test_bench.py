@@ -64,7 +64,7 @@ def test_flashing_is_measured_against_dd_and_what_else_is_there(tmp_path: Path) 
 def test_what_a_million_attempts_cost_is_measured_in_both_shapes() -> None:
     ran = run("bench_history.py", "--part", "200")
 
-    questions = ["hil history", "hil history numbers", "hil history numbers test_1.py::test_41"]
+    questions = ["hil history", "hil history numbers", "hil history numbers test_0.py::test_1"]
     assert re.findall(
         r"^1,000,000 attempts and numbers (.+) \(\d+ MiB\): (.+) takes ", ran, re.MULTILINE
     ) == [

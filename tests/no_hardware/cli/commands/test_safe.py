@@ -142,7 +142,7 @@ def test_safe_of_a_board_that_refuses_leaves_it_unsafe_on_record(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     def safety(source: SimulatedSource) -> Safety:
-        return Safety(arguments={"host": source.host_as_data()}, limit_s=0.0)
+        return Safety(arguments={"host": source.host().recipe}, limit_s=0.0)
 
     monkeypatch.setattr(SimulatedSource, "safety", safety)
     monkeypatch.setattr(make_safe, "probe", lambda _host, serial: ProbeResult(Verdict.PRESENT, serial))
