@@ -100,7 +100,7 @@ class BoardAcquirer:
                     if acquired is not None:
                         undone.pop_all()
                         return acquired
-            raise next((error for error in errors if not isinstance(error, UnavailableError)), errors[-1])
+            raise _gravest(errors)
 
     def acquire_several(
         self, test: str, needs: Sequence[BoardRequirement], given: Sequence[str], own: OwnBoards
@@ -143,7 +143,7 @@ class BoardAcquirer:
             else:
                 acquired = iter(new)
                 return [one or next(acquired) for one in kept]
-        raise next((error for error in errors if not isinstance(error, UnavailableError)), errors[-1])
+        raise _gravest(errors)
 
     def _acquire_missing(
         self, choices: Sequence[Sequence[str]], test: str, *, wait: bool
@@ -246,6 +246,11 @@ class BoardAcquirer:
             self._search.faults.setdefault(serial, error)
             return error
         return self._search.diagnose(host, serial, error)
+
+
+def _gravest(errors: Sequence[HilError]) -> HilError:
+    """Return the first error that is a fault of a board; the last one if all boards are only unavailable."""
+    return next((error for error in errors if not isinstance(error, UnavailableError)), errors[-1])
 
 
 def too_few_error(needs: Sequence[BoardRequirement], choices: Sequence[Sequence[str]]) -> BoardAbsentError:

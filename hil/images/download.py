@@ -82,9 +82,8 @@ def download(source: ImageSource, cache: Path, progress: Progress) -> Path:
 
 @contextmanager
 def _locked(file: BinaryIO) -> Iterator[None]:
-    fcntl.flock(
-        file, fcntl.LOCK_EX
-    )  # the kernel ends it with its holder, so no wait is longer than a download
+    # the kernel unlocks the file of a process that ends, so no wait is longer than a download
+    fcntl.flock(file, fcntl.LOCK_EX)
     try:
         yield
     finally:

@@ -86,6 +86,7 @@ class BoardLifecycle:
         self._late_errors: list[BaseException] = []
         self._remaining = RemainingTests(is_worker=processes.is_worker)
         self.requirement = ANY_BOARD
+        self._listed: Sequence[ListedBoard] | None = None
         self.images = RunImages(options, self.listed_for_all, self.show, ledger.flashes)
         self._given: str | None = None
         self._given_partners: tuple[str, ...] = ()
@@ -142,9 +143,14 @@ class BoardLifecycle:
         return []
 
     def listed_for_all(self) -> Sequence[ListedBoard]:
-        """Return the boards that a test can be told to run on: all workers of a controller get its list."""
-        channel = worker_channel(self._config)
-        return self.listed() if channel is None else channel.listed_boards()
+        """Return the boards that a test can be told to run on: all workers of a controller get its list.
+
+        They are looked for once.
+        """
+        if self._listed is None:
+            channel = worker_channel(self._config)
+            self._listed = self.listed() if channel is None else channel.listed_boards()
+        return self._listed
 
     def listed(self) -> list[ListedBoard]:
         """Return the boards that a test can be told to run on; none if they cannot be listed."""

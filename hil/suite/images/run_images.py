@@ -58,7 +58,7 @@ class RunImages:
         self._has_default = bool(options.images) or any(place.image for place in options.lab.places.values())
         self._lab = options.lab
         self._limit_s = options.image_limit_s
-        self._list_boards = cache(list_boards)
+        self._list_boards = list_boards
         self._tell = tell
         self._flashes = flashes
         self._default_of = cache(self._find_default)

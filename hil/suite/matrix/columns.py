@@ -7,13 +7,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hil.images.choice import choose_images
-from hil.images.source import ImageSource, image_labels
 from hil.suite.matrix.column import Column
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from hil.images.choice import ImageChoice
+    from hil.images.source import ImageSource
     from hil.suite.matrix.listed_boards import ListedBoard
 
 __all__ = ["columns_of", "split_by_image"]
@@ -45,7 +45,10 @@ def columns_of(boards: Sequence[ListedBoard], each: str, tags: frozenset[str]) -
 
 
 def split_by_image(
-    columns: Sequence[Column], boards: Sequence[ListedBoard], choices: Sequence[ImageChoice]
+    columns: Sequence[Column],
+    boards: Sequence[ListedBoard],
+    choices: Sequence[ImageChoice],
+    labels: Mapping[ImageSource, str],
 ) -> list[Column]:
     """Return a column for each image of each column; a column with one image, or none, stays as it is.
 
@@ -53,9 +56,8 @@ def split_by_image(
         columns: The columns by boards; none for a test that runs on any board.
         boards: The boards of the run.
         choices: The images of the run.
+        labels: The label of each image.
     """
-    sources = list(dict.fromkeys(choice.source for choice in choices))
-    labels = dict(zip(sources, image_labels(sources), strict=True))
     split = []
     for column in columns or [Column("", frozenset(), "any")]:
         images = _images_of(column, boards, choices)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hil.errors import UsageError
+from hil.images.source import image_labels
 from hil.suite.markers import Kind, boards_of, refuse, tags_of, unchecked_kind
 from hil.suite.matrix.column import PARAMETER, Column, column_of
 from hil.suite.matrix.columns import columns_of, split_by_image
@@ -26,7 +27,7 @@ class BoardMatrix:
     Args:
         each: The value of `--hil-each`; a test's marker goes first.
         images: The images of the run.
-        list_boards: Returns the boards of the run; called once, and only if a test runs on each of them.
+        list_boards: Returns the boards of the run; called only if a test runs on each of them.
         image_key: Returns a key of the image that a test runs with; empty if any will do.
     """
 
@@ -40,8 +41,9 @@ class BoardMatrix:
         self._image_key = image_key
         self._each = each
         self._images = images
+        sources = list(dict.fromkeys(choice.source for choice in images))
+        self._labels = dict(zip(sources, image_labels(sources), strict=True))
         self._list_boards = list_boards
-        self._boards: Sequence[ListedBoard] | None = None
 
     @pytest.hookimpl(tryfirst=True)  # the board's name stands before the test's own parameters
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
@@ -95,7 +97,8 @@ class BoardMatrix:
         columns = self._columns_of_boards(item) if kind is Kind.HARDWARE else None
         if columns == [] or any("image" in mark.kwargs for mark in item.iter_markers(kind.value)):
             return columns or []
-        return split_by_image(columns or [], self._boards or (), self._images)
+        boards = self._list_boards() if columns else ()
+        return split_by_image(columns or [], boards, self._images, self._labels)
 
     def _columns_of_boards(self, item: pytest.Item) -> list[Column] | None:
         """Return the columns of a hardware test by boards; None if it runs on any board."""
@@ -103,9 +106,7 @@ class BoardMatrix:
         each = next(asked, "any" if boards_of(item) != 1 else self._each)
         if each not in ("board", "kind"):  # a wrong word fails the test later
             return None
-        if self._boards is None:
-            self._boards = self._list_boards()
-        return columns_of(self._boards, each, tags_of(item))
+        return columns_of(self._list_boards(), each, tags_of(item))
 
 
 def _no_parameters(item: pytest.Item) -> UsageError:

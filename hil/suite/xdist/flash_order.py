@@ -27,8 +27,10 @@ class FlashOrder:
     def sent(self, index: int, boards: Iterable[str]) -> None:
         """Note that a test was sent to run on boards."""
         image = self._images.get(index)
-        for board in boards if image else ():
-            if image and self._had[board][-1:] != [image]:
+        if not image:
+            return
+        for board in boards:
+            if self._had[board][-1:] != [image]:
                 self._had[board].append(image)
 
     def must_flash(self, index: int, board: str | None) -> bool:
