@@ -46,6 +46,13 @@ def serial(simulator: SimulatorProcess) -> Iterator[str]:
 
 
 @pytest.fixture
+def run_on_simulator(simulator: SimulatorProcess, run_suite: RunSuite) -> RunSuite:
+    """Runs tests as `run_suite` does, on the boards of the simulator."""
+    port = simulator.ready["control_port"]
+    return lambda source, *arguments: run_suite(source, f"--hil-boards=sim@{port}", *arguments)
+
+
+@pytest.fixture
 def run_suite(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, pytestconfig: pytest.Config
 ) -> RunSuite:

@@ -11,9 +11,8 @@ from hil.boards.sources import simulated_host
 from hil.dutlink.board import open_board
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from hil.sim.process import SimulatorProcess
+    from tests.support.suite_run import RunSuite
 
 pytest_plugins = ["pytester"]
 
@@ -27,10 +26,9 @@ def test_wants_tags(dutlink):
 
 
 @pytest.fixture
-def run(simulator: SimulatorProcess, run_suite: Any) -> Callable[..., Any]:
+def run(run_on_simulator: RunSuite) -> RunSuite:
     """Runs a suite on the simulated host."""
-    port = simulator.ready["control_port"]
-    return lambda source, *arguments: run_suite(source, f"--hil-boards=sim@{port}", *arguments)
+    return run_on_simulator
 
 
 def test_requirement_without_words_fits_every_board() -> None:

@@ -23,13 +23,6 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MuxBench]:
-    bench = MuxBench(tmp_path / "bench", monkeypatch)
-    yield bench
-    bench.close()
-
-
-@pytest.fixture
 def image(tmp_path: Path) -> Path:
     path = tmp_path / "image.img"
     path.write_bytes(bytes(510) + b"\x55\xaa" + b"\x00\xff\xfe\x80" * (MIB // 4) + b"image of a disk" * 1000)

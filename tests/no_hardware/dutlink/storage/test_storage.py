@@ -10,21 +10,13 @@ import pytest
 
 from hil import errors
 from hil.dutlink.storage import host_lock
-from tests.no_hardware.dutlink.storage.mux_bench import MuxBench
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from hil.dutlink.board import Board
+    from tests.no_hardware.dutlink.storage.mux_bench import MuxBench
     from tests.support.fake_bus import FakeBoard
-
-
-@pytest.fixture
-def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MuxBench]:
-    bench = MuxBench(tmp_path / "bench", monkeypatch)
-    yield bench
-    bench.close()
 
 
 @pytest.mark.parametrize(("verb", "value"), [("off", 0), ("dut", 2)])

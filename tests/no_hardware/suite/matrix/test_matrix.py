@@ -45,13 +45,8 @@ def lab(simulator: SimulatorProcess, pytester: pytest.Pytester) -> str:
 
 
 @pytest.fixture
-def run(simulator: SimulatorProcess, run_suite: RunSuite, lab: str) -> RunOnTwo:
-    port = simulator.ready["control_port"]
-
-    def run(source: str, *arguments: str) -> InnerRun:
-        return run_suite(NOTES + source, f"--hil-boards=sim@{port}", lab, *arguments)
-
-    return run
+def run(run_on_simulator: RunSuite, lab: str) -> RunOnTwo:
+    return lambda source, *arguments: run_on_simulator(NOTES + source, lab, *arguments)
 
 
 @pytest.fixture

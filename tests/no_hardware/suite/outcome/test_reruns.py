@@ -56,12 +56,11 @@ AGAIN = pytest.mark.parametrize("again", ["--reruns=1", "--hil-repeat=1"])
 
 @pytest.fixture
 def run(
-    simulator: SimulatorProcess, serial: str, run_suite: RunSuite, monkeypatch: pytest.MonkeyPatch
+    simulator: SimulatorProcess, serial: str, run_on_simulator: RunSuite, monkeypatch: pytest.MonkeyPatch
 ) -> RunSuite:
-    port = simulator.ready["control_port"]
-    monkeypatch.setenv("INNER_CONTROL", str(port))
+    monkeypatch.setenv("INNER_CONTROL", str(simulator.ready["control_port"]))
     monkeypatch.setenv("INNER_SERIAL", serial)
-    return lambda source, *arguments: run_suite(source, f"--hil-boards=sim@{port}", *arguments)
+    return run_on_simulator
 
 
 @AGAIN

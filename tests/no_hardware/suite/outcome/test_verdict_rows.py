@@ -148,13 +148,12 @@ def workers(request: pytest.FixtureRequest) -> tuple[str, ...]:
 
 @pytest.fixture
 def run(
-    simulator: SimulatorProcess, serial: str, run_suite: RunSuite, monkeypatch: pytest.MonkeyPatch
+    simulator: SimulatorProcess, serial: str, run_on_simulator: RunSuite, monkeypatch: pytest.MonkeyPatch
 ) -> RunOnSimulator:
     """Runs a suite on the simulated host, whose faults are this test's."""
-    port = simulator.ready["control_port"]
-    monkeypatch.setenv("INNER_CONTROL", str(port))
+    monkeypatch.setenv("INNER_CONTROL", str(simulator.ready["control_port"]))
     monkeypatch.setenv("INNER_SERIAL", serial)
-    return lambda source, *arguments: run_suite(source, f"--hil-boards=sim@{port}", *arguments)
+    return run_on_simulator
 
 
 def lost_in_a(scope: str) -> str:
