@@ -26,8 +26,9 @@ from hil.suite.outcome.attempts import (
     is_flaky,
     mark,
     mark_flaky,
+    skip_for_subtests,
 )
-from hil.suite.outcome.user_properties import has_verdict, overrule_judgement
+from hil.suite.outcome.user_properties import facts_of, has_verdict, overrule_judgement
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -144,12 +145,14 @@ class Repeats:
     @staticmethod
     def _conclude(item: pytest.Item, report: pytest.TestReport, attempts: Attempts) -> None:
         """Report the outcome of a repetition; missing hardware does not excuse the earlier failure."""
+        if report.when == "call" and report.passed:
+            if attempts.failed_parts:
+                fail_for_subtests(report, attempts.failed_parts)
+            elif has_verdict(report):  # a subtest has lost the board
+                skip_for_subtests(report, facts_of(report)["hil_reason"])
         if report.when != "teardown" and report.skipped and not hasattr(report, "wasxfail"):
             fail_skipped_rerun(report, attempts.failures[0])
-            overrule_judgement(item, report)
-        elif report.when == "call" and report.passed and attempts.failed_parts:
-            fail_for_subtests(report, attempts.failed_parts)
-        elif report.failed:
+        if report.failed:
             overrule_judgement(item, report)
         elif report.when == "call":
             mark_flaky(report, attempts)

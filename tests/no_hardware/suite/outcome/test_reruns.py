@@ -41,6 +41,17 @@ def test_it(power):
     power.read()
 """
 )
+FAILS_THEN_LOSES_IN_A_SUBTEST = (
+    HEAD
+    + """
+def test_it(power, subtests):
+    ATTEMPTS.append(1)
+    if len(ATTEMPTS) == 1: assert False, "a real failure"
+    with subtests.test("part"):
+        fault("unplug")
+        power.read()
+"""
+)
 LOSES_THEN_FAILS_AS_EXPECTED = HEAD + program(__file__, "reruns_loses_then_fails_as_expected")
 PRINTS = (
     HEAD
@@ -65,10 +76,11 @@ def run(
 
 @AGAIN
 @pytest.mark.parametrize("more", [(), ("--hil-require",)])
+@pytest.mark.parametrize("source", [FAILS_THEN_LOSES, FAILS_THEN_LOSES_IN_A_SUBTEST], ids=["", "subtest"])
 def test_failure_stands_although_the_board_is_lost_in_the_next_attempt(
-    again: str, more: tuple[str, ...], run: RunSuite
+    source: str, again: str, more: tuple[str, ...], run: RunSuite
 ) -> None:
-    inner = run(FAILS_THEN_LOSES, again, *more)
+    inner = run(source, again, *more)
 
     assert (inner.results(), inner.status) == ({"test_it": "failed"}, Status.TESTS_FAILED), inner.text
     assert "hardware: 1 planned, 1 ran, 1 failed, 0 skipped" in inner.text
