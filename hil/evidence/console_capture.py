@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from hil.dutlink.console.allowlist import names_error
 from hil.dutlink.console.transcript import Chunk
+from hil.dutlink.dut.shown_commands import shown_events
 from hil.errors import HilError
 from hil.evidence.console_files import NEIGHBOUR_BYTES, ConsoleFiles
 from hil.evidence.records import file_stem
@@ -124,7 +125,7 @@ class ConsoleCapture:
         """Return the test's last console lines, with times, and with marks of actions on the DUT."""
         self._console.drain()
         transcript = self._console.transcript
-        events = transcript.events_between(self._began, self._ended)
+        events = shown_events(transcript.events_between(self._began, self._ended))
         return newest_lines(_tail(events), self._began.monotonic_s, lines)
 
     def path_in(self, folder: Path) -> Path:

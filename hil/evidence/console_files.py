@@ -157,6 +157,7 @@ class ConsoleFiles:
         self._lines = TimestampedLog(lines, began.monotonic_s)
         self._lines.write_header(f"console of board {board}: {test}")
         self._marks: list[list[object]] = earlier.get("marks", [])
+        self._commands: deque[list[object]] = deque(earlier.get("commands", []), _MOST_MARKS)
         self._neighbour: list[list[int]] = earlier.get("neighbour", [])
         self._size_bytes = self._raw.tell()
         free_bytes = max_bytes - self._size_bytes - lines.tell()
@@ -183,7 +184,9 @@ class ConsoleFiles:
             self._add_chunk(event)
             return
         self._lines.add(event)
-        if len(self._marks) < _MOST_MARKS:
+        if event.kind is MarkKind.COMMAND:
+            self._commands.append([self._size_bytes, event.text])
+        elif len(self._marks) < _MOST_MARKS:
             kind = event.kind.name.lower()
             self._marks.append([event.monotonic_s, event.time_s, self._size_bytes, str(event), kind])
 
@@ -200,7 +203,7 @@ class ConsoleFiles:
             self._index.write(
                 f'],\n"marks": {json.dumps(self._marks)},\n"neighbour": {json.dumps(self._neighbour)}'
             )
-            self._index.write("}\n")
+            self._index.write(f',\n"commands": {json.dumps(list(self._commands))}' + "}\n")
 
     def _add_neighbour(self, chunks: Iterable[Chunk]) -> None:
         begin = self._size_bytes

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, TextIO
 
 from hil.dutlink.console.sanitize import SanitizingDecoder, sanitize_text
 from hil.dutlink.console.transcript import Mark
+from hil.dutlink.dut.shown_commands import CommandFilter
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -37,6 +38,7 @@ class TimestampedLog:
         self._wall = wall
         self._start_s = start_s
         self._text = SanitizingDecoder()
+        self._commands = CommandFilter()
         self._line = ""
         self._began: Event | None = None
         self._source = _DUT
@@ -49,6 +51,10 @@ class TimestampedLog:
 
     def add(self, event: Event, *, of_neighbour: bool = False) -> None:
         """Write one event, or keep it until its line is complete."""
+        for shown in self._commands.feed(event):
+            self._add(shown, of_neighbour=of_neighbour)
+
+    def _add(self, event: Event, *, of_neighbour: bool = False) -> None:
         if isinstance(event, Mark):
             self._end_line()
             self._file.write(f"{self._at(event)} {_MARK} {sanitize_text(str(event))}\n")
@@ -66,6 +72,8 @@ class TimestampedLog:
 
     def finish(self) -> None:
         """Write the incomplete line, and flush the file; more events may follow."""
+        for shown in self._commands.finish():
+            self._add(shown)
         self._end_line()
         self._file.flush()
 

@@ -7,6 +7,7 @@ has everything.
 from __future__ import annotations
 
 import bisect
+import itertools
 import json
 import re
 from contextlib import suppress
@@ -14,11 +15,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from hil.dutlink.console.sanitize import sanitize_bytes, sanitize_text
+from hil.dutlink.console.transcript import Chunk, Mark, MarkKind
+from hil.dutlink.dut.shown_commands import shown_events
 from hil.regular_file import open_regular, read_regular
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
+
+    from hil.dutlink.console.transcript import Event
 
 __all__ = ["ConsoleMark", "ConsoleView", "Line", "merge_views", "read_console_view"]
 
@@ -127,6 +132,7 @@ class _Index:
         self.chunks: list[tuple[float, int]] = []
         self.marks: list[tuple[float, int, str, bool]] = []
         self.neighbour: list[tuple[int, int]] = []
+        self.commands: list[tuple[int, str]] = []
         with suppress(OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError):
             data = _facts(read_regular(path).decode("utf-8", "replace"))
             self.chunks = sorted((float(one[0]), int(one[2])) for one in data["chunks"])
@@ -134,6 +140,7 @@ class _Index:
                 (float(one[0]), int(one[2]), str(one[3]), _is_test_edge(*one[3:])) for one in data["marks"]
             )
             self.neighbour = [(int(begin), int(end)) for begin, end in data["neighbour"]]
+            self.commands = [(int(offset), str(text)) for offset, text in data.get("commands", [])]
         self._offsets = [offset for _, offset in self.chunks]
 
     def at_s(self, offset: int) -> float | None:
@@ -174,15 +181,31 @@ def _lines(raw: Path, size_bytes: int, index: _Index) -> Iterator[tuple[int, Lin
 
 
 def _split(data: bytes, start: int, index: _Index) -> Iterator[tuple[int, Line]]:
-    for found in _LINE.finditer(data):
+    shown = shown_events(_events(data, start, index.commands))
+    pieces = [event for event in shown if isinstance(event, Chunk)]
+    begins = list(itertools.accumulate((len(piece.data) for piece in pieces), initial=0))
+    for found in _LINE.finditer(b"".join(piece.data for piece in pieces)):
         if not found.group():
             continue
-        offset, line = start + found.start(), found.group().rstrip(b"\r\n")
+        at = bisect.bisect_right(begins, found.start()) - 1
+        offset, line = pieces[at].position + found.start() - begins[at], found.group().rstrip(b"\r\n")
         more = len(line) - _LONGEST_LINE_BYTES
         text = sanitize_bytes(line[:_LONGEST_LINE_BYTES]) + (
             f" [{more:,} bytes more in this line]" if more > 0 else ""
         )
         yield offset, Line(index.at_s(offset), text, index.kind(offset))
+
+
+def _events(data: bytes, start: int, commands: Sequence[tuple[int, str]]) -> Iterator[Event]:
+    """Yield bytes as chunks, with the notes of the commands that were typed between them."""
+    typed = [(offset, text) for offset, text in commands if start <= offset <= start + len(data)]
+    begin = start
+    for offset, text in [*typed, (start + len(data), None)]:
+        if offset > begin:
+            yield Chunk(0.0, 0.0, data[begin - start : offset - start], begin)
+        if text is not None:
+            yield Mark(0.0, 0.0, text, offset, MarkKind.COMMAND)
+        begin = offset
 
 
 def _with_marks(lines: Sequence[tuple[int, Line]], index: _Index) -> Iterator[Line]:

@@ -85,6 +85,9 @@ class MarkKind(enum.Enum):
     UNSURE = "the DUT may not be heard"
     """The board did not confirm console mode: the bytes after this note may come from its shell or the
     DUT."""
+    COMMAND = "command"
+    """The bytes after this note are the echo of a line that runs the command of this text; or of one that
+    asks for a status, if the text is empty."""
     OPENED = "opened"
     """The bytes before this note came as the console was opened: they may have waited in the board or on this
     host while no program read the console."""

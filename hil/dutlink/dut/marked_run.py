@@ -5,11 +5,13 @@ from __future__ import annotations
 import enum
 from typing import TYPE_CHECKING, Final
 
-from hil.dutlink.console.expect_error import DUT_IS_OFF, SWITCH_ON
+from hil.dutlink.console.expect_error import DUT_IS_OFF, LAST_BYTES, SWITCH_ON, describe_last_line
+from hil.dutlink.console.transcript import Chunk, MarkKind
 from hil.dutlink.dut.login_questions import LOGIN_PROMPT, PASSWORD
 from hil.dutlink.dut.marked_command import MarkedCommand
 from hil.dutlink.dut.prompt import describe_prompt, pattern_at_end
 from hil.dutlink.dut.prompt_command import said_since
+from hil.dutlink.dut.shown_commands import shown_events
 from hil.dutlink.timing import Deadline, until
 from hil.errors import ExpectError
 
@@ -77,7 +79,8 @@ class MarkedRun:
     def result(self) -> tuple[int, bytes] | None:
         """Type the command, wait for its end, and return its result; None if the shell cannot print marks."""
         self._console.discard()
-        self._begin = self._console.transcript.position
+        self._noted = self._console.transcript.mark(self._marked.command, MarkKind.COMMAND)
+        self._begin = self._noted.position
         self._type(self._marked.typed())
         position, quiet = self._begin, Deadline(_LONG_QUIET_S)
         while True:
@@ -191,10 +194,21 @@ class MarkedRun:
             if is_due and self._prompt.is_at_end(self._console, maybe=quiet_s >= _LONG_QUIET_S):
                 self._asked = Deadline(_ASK_AGAIN_S)
                 self._asked_at = self._console.transcript.position - self._begin
+                if self._started:
+                    self._console.transcript.mark("", MarkKind.COMMAND)
                 self._console.sendline(self._marked.ask() if self._started else self._probe)
         if self._deadline.passed:
             self._prompt.unfinished.append(self._marked.word)
             raise self._not_ended(error) from None
+
+    def _last_line(self) -> str:
+        """Describe the last line, with the command in place of the echo of what was typed for it."""
+        transcript = self._console.transcript
+        shown = shown_events([self._noted, *transcript.events_between(self._noted)])
+        said = b"".join(event.data for event in shown if isinstance(event, Chunk))
+        return describe_last_line(
+            self._console.serial, said, transcript.between(max(0, self._begin - LAST_BYTES), self._begin)
+        )
 
     def _check_shell(self, quiet_s: float) -> None:
         last = self._console.unread()[-256:]
@@ -218,7 +232,7 @@ class MarkedRun:
             )
         return ExpectError(
             f"{self._marked.command[:_SHOWN]!r} {did} within {self._deadline.spent_s:.1f} s",
-            why=error.why,
+            why=error.why if self._started else self._last_line(),
             remedy=hint,
             serial=error.serial,
         )

@@ -9,6 +9,7 @@ import re
 import secrets
 from typing import TYPE_CHECKING, Final
 
+from hil.dutlink.console.transcript import MarkKind
 from hil.dutlink.dut.prompt import describe_prompt, pattern_at_end, wait_for_prompt
 from hil.dutlink.patterns.search import search
 from hil.dutlink.timing import Deadline
@@ -76,6 +77,7 @@ def run_by_prompt(console: DutConsole, command: str, timeout_s: float) -> tuple[
         begin = console.transcript.position
         console.sendline(command)
         wait_for_prompt(console, deadline.left_s)
+        console.transcript.mark("", MarkKind.COMMAND)
         console.sendline(ask)
         answer = console.expect(rf"{word}[ab]([0-9]{{1,10}})-", deadline.left_s)
     except ExpectError as error:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hil.dutlink.console.sanitize import sanitize_bytes
-from hil.dutlink.console.transcript import Chunk, Mark
+from hil.dutlink.console.transcript import Chunk, Mark, MarkKind
 from hil.evidence.timestamped_log import TimestampedLog, newest_lines
 
 LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} +[+-]\d+\.\d{3} ([|<*]) (.*)")
@@ -58,3 +58,20 @@ def test_timestamped_log_mark_ends_the_line() -> None:
     shown = newest_lines(events, 100.0, 10)
 
     assert [line.split(None, 1)[-1] for line in shown] == ["| login: ", r"* power\x1b off", "| x"]
+
+
+def test_timestamped_log_shows_a_command_after_its_prompt() -> None:
+    text = TimestampedLog(file := StringIO(), 0.0, wall=False)
+
+    text.add(Chunk(1.0, 0.0, b"# "))
+    text.add(Mark(2.0, 0.0, "uname -r", kind=MarkKind.COMMAND))
+    text.add(
+        Chunk(3.0, 0.0, b" : printf ...;echo\r\nhil-0123abcd-shil-0123abcd-t6.1\r\nhil-0123abcd-e0.\r\n# ")
+    )
+    text.finish()
+
+    assert [line.split(" ", 5)[-1] for line in file.getvalue().splitlines()] == [
+        "| # uname -r",
+        "| 6.1",
+        "| # ",
+    ]
