@@ -69,6 +69,10 @@ class BoardSource:
         """
         return {serial: serial for serial in sorted(serials_on(self.host()))}
 
+    def listed_name(self, serial: str) -> str:  # noqa: ARG002 - most boards have names of a lab file
+        """Return the name that the source itself gives to a board; empty if it gives none."""
+        return ""
+
     def safety(self, answer_s: float = ANSWER_LIMIT_S) -> Safety:
         """Return how a guard makes a board of this source safe.
 
@@ -232,6 +236,10 @@ class SimulatedSource(BoardSource):
     def list_names(self) -> dict[str, str]:
         """Return the boards as sim-1, sim-2 and so on: their serial numbers differ from run to run."""
         return {f"sim-{number}": board["serial"] for number, board in enumerate(self.ready()["boards"], 1)}
+
+    def listed_name(self, serial: str) -> str:
+        """Return `sim-1` for the first board."""
+        return next((name for name, one in self.list_names().items() if one == serial), "")
 
     def ready(self) -> dict[str, Any]:
         """Return the ready line of the simulator, which is started if need be.

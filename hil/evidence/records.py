@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass, field
 
 from hil.dutlink.usb.request_log import SentRequest  # noqa: TC001 - pydantic reads the annotations
+from hil.evidence.board_label import board_label
 from hil.evidence.measurement import Measurement  # noqa: TC001 - as above
 
 __all__ = [
@@ -32,6 +33,7 @@ class BoardHealth:
         simulated: Whether it is a simulated board.
         state: State in the board's record: safe, in use, pending; empty if this host has no record.
         events: Actions that made it safe, the newest last.
+        name: Its name, as in `RecordedBoard`.
     """
 
     serial: str
@@ -39,6 +41,12 @@ class BoardHealth:
     simulated: bool = False
     state: str = ""
     events: list[str] = field(default_factory=list)
+    name: str = ""
+
+    @property
+    def label(self) -> str:
+        """Its name and serial number."""
+        return board_label(self.serial, self.name)
 
 
 @dataclass(slots=True)
@@ -147,6 +155,11 @@ class RecordedBoard:
     firmware: str = ""
     simulated: bool = False
     role: str = ""
+
+    @property
+    def label(self) -> str:
+        """Its name and serial number."""
+        return board_label(self.serial, self.name)
 
 
 @dataclass(slots=True)

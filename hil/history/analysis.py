@@ -6,7 +6,7 @@ import statistics
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from hil.history.attribution import SURE_P, Counts, Suspicion, suspect, suspect_test
+from hil.history.attribution import SURE_P, Counts, Suspicion, suspect_test
 from hil.history.durations import call_times_s, possibly_slower
 from hil.history.findings import AlwaysSkipped, Analysis, Failing, Flaky, Slower, TiedToBoard
 from hil.history.models import AttemptOutcome
@@ -49,7 +49,7 @@ def analyze(window: Window, now_s: float | None = None) -> Analysis:
     """
     analysis = Analysis(len(window.runs), window.last_counts(), simulated=window.simulated_last())
     analysis.nights = [*missing_nights(window.runs, now_s), *problems_of_newest(window), *future_runs(window)]
-    board = suspect({"board": window.boards})
+    board = window.suspect_board()
     is_bad = board is not None and window.tests_failing_on(board.value) >= _BAD_BOARD_TESTS
     analysis.boards = [board] if board is not None and is_bad else []
     bad_boards = {one.value for one in analysis.boards}
@@ -72,9 +72,10 @@ def _judge(
     ran = [one for one in results if one.ran and one.outcome is not AttemptOutcome.SKIPPED]
     if results[-1].run == newest and results[-1].outcome.is_failure and not results[-1].ran:
         analysis.no_board.append(name)
-    fair = [one for one in ran if one.board not in bad_boards]
+    fair = [one for one in ran if one.boards.isdisjoint(bad_boards)]
     fails_now = bool(ran) and ran[-1].run == newest and ran[-1].outcome.is_failure
-    is_there = fails_now and ran[-1].board in bad_boards and _is_boards_fault(window, ran, fair)
+    there = ran[-1].boards & bad_boards if fails_now else frozenset()
+    is_there = bool(there) and _is_boards_fault(window, min(there), ran, fair)
     is_flaky = any(one.is_flaky for one in fair) or _comes_and_goes(fair)
     if is_there:
         analysis.there.append(name)
@@ -97,18 +98,18 @@ def _follows(window: Window, test: int, bad_boards: set[str]) -> Suspicion | Non
 
     Of a test that runs on each board the failures on another board are another finding.
     """
-    found = suspect({"board": window.by_board(test, bad_boards), "image": window.by_image(test, bad_boards)})
-    own = {one.board for one in window.results[test]}
+    found = window.suspect_of(test, bad_boards)
+    own = {board for one in window.results[test] for board in one.boards}
     if found is not None and found.factor == "board" and found.value not in own:
         return _follows(window, test, bad_boards | {found.value})
     return found
 
 
-def _is_boards_fault(window: Window, ran: list[Result], fair: list[Result]) -> bool:
+def _is_boards_fault(window: Window, board: str, ran: list[Result], fair: list[Result]) -> bool:
     """Return True if the board's own failure rate explains a test's failures on a bad board."""
     if fair:
         return not fair[-1].outcome.is_failure
-    rate = window.boards[ran[-1].board].rate
+    rate = window.boards[board].rate
     return rate ** _streak(ran) > SURE_P
 
 
@@ -137,10 +138,10 @@ def _failed(result: Result) -> bool:
 
 def _failing(window: Window, test: int, ran: list[Result], follows: Suspicion | None) -> Failing:
     if follows is not None and follows.factor == "board":
-        ran = [one for one in ran if one.board == follows.value] or ran
+        ran = [one for one in ran if follows.value in one.boards] or ran
     streak = _streak(ran)
     if follows is None and (streak >= _SURE_STREAK or window.fails_on_boards(test) >= _SURE_BOARDS):
-        counts = sum(window.by_board(test).values(), Counts())
+        counts = window.counts_of(test)
         follows = suspect_test(window.failing_tests[test], counts, window.everything)
     first = window.runs[ran[-streak].run]
     before = window.runs[ran[-streak - 1].run] if streak < len(ran) else None

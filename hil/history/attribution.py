@@ -52,6 +52,7 @@ class Suspicion:
         here: Counts of the runs with it.
         elsewhere: Counts of the runs without it.
         p: Probability of a coincidence, corrected for the number of values compared.
+        label: How people know the value; empty for the value itself.
     """
 
     factor: str
@@ -59,6 +60,7 @@ class Suspicion:
     here: Counts
     elsewhere: Counts
     p: float
+    label: str = ""
 
     def __str__(self) -> str:
         here, others = self.here, self.elsewhere
@@ -67,20 +69,29 @@ class Suspicion:
                 f"fails wherever it runs: {here.failed} of {here.ran}, other tests {others.failed} of "
                 f"{others.ran}, p = {_power_of_ten(self.p)}: look at the test, and at what it tests"
             )
+        preposition = "on" if self.factor == "board" else "with image"
         only = "only" if others.failed == 0 else "mostly"
         return (
-            f"fails on {self.value} {only}: {here.failed} of {here.ran} there, {others.failed} of "
-            f"{others.ran} elsewhere, p = {_power_of_ten(self.p)}: look at the {self.factor}"
+            f"fails {preposition} {self.label or self.value} {only}: {here.failed} of {here.ran} there, "
+            f"{others.failed} of {others.ran} elsewhere, p = {_power_of_ten(self.p)}: "
+            f"look at the {self.factor}"
         )
 
 
-def suspect(factors: Mapping[str, Mapping[str, Counts]]) -> Suspicion | None:
+def suspect(
+    factors: Mapping[str, Mapping[str, Counts]], totals: Mapping[str, Counts] | None = None
+) -> Suspicion | None:
     """Return the value that the failures follow most clearly, or None if chance explains them.
 
     Args:
-        factors: For each factor the counts by value; the counts of one factor add up to all runs.
+        factors: For each factor the counts by value.
+        totals: The counts of all runs, for factors whose counts add up to more, as those of tests with two
+            boards do.
     """
-    suspicions = [one for factor, counts in factors.items() for one in _of(factor, counts)]
+    totals = totals or {}
+    suspicions = [
+        one for factor, counts in factors.items() for one in _of(factor, counts, totals.get(factor))
+    ]
     compared = max(1, len(suspicions))
     sure = [
         Suspicion(one.factor, one.value, one.here, one.elsewhere, min(1.0, one.p * compared))
@@ -116,8 +127,8 @@ def _power_of_ten(p: float) -> str:
     return f"{mantissa}e{int(exponent)}"
 
 
-def _of(factor: str, counts: Mapping[str, Counts]) -> Iterable[Suspicion]:
-    everything = sum(counts.values(), Counts())
+def _of(factor: str, counts: Mapping[str, Counts], everything: Counts | None) -> Iterable[Suspicion]:
+    everything = sum(counts.values(), Counts()) if everything is None else everything
     for value, here in counts.items():
         elsewhere = everything - here
         if elsewhere.ran and here.ran:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from hil.errors import HistoryError
 from hil.history.analysis import analyze
-from hil.history.attribution import Counts, suspect
+from hil.history.attribution import Counts
 from hil.history.models import FAILURES, Attempt, AttemptBench, AttemptOutcome
 from hil.history.nights import day_of
 from hil.history.numbers.listing import numbers_of_test
-from hil.history.schema import MESSAGE_SIZE
+from hil.history.schema import BENCH, MESSAGE_SIZE, USES
 from hil.history.statistics import wilson
+from hil.history.text_table import section, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -42,21 +43,22 @@ def of_test(window: Window, text: str, board: str = "") -> tuple[dict[str, Any],
         HistoryError: No test, more than one test, or no board has that name.
     """
     number, name = _one_test(window, text)
-    serial = one_board(window, board) if board else ""
-    attempts = _attempts_of(window, number, serial)
+    known = one_board(window, board) if board else ""
+    attempts = _attempts_of(window, number, known)
     findings = _findings_about(window, name)
-    boards = {key: counts for key, counts in window.by_board(number).items() if serial in {"", key}}
+    boards = {key: counts for key, counts in window.by_board(number).items() if known in {"", key}}
     outcomes = Counter(one.outcome.name.lower() for _, one in attempts)
     became = ", ".join(f"{count} {word}" for word, count in outcomes.items()) or "none"
+    labelled = {window.labels.get(key, key): counts for key, counts in boards.items()}
     lines = [
-        f"{name}: {len({run for run, _ in attempts})} of {len(window.runs)} runs had it; attempts: {became}",
-        *findings,
-        *_counted("on", boards),
-        *_counted("with image", window.by_image(number)),
-        *_times(attempts),
-        *_watts(attempts),
-        *numbers_of_test(window, number, board),
-        *(_line(window, run, one) for run, one in attempts[-_SHOWN_ATTEMPTS:]),
+        f"{name}",
+        f"It was in {len({run for run, _ in attempts})} of {_runs(len(window.runs))}. Attempts: {became}.",
+        *section("Findings", [f"  {one}" for one in findings]),
+        *section("First attempts by board", _counted("board", labelled)),
+        *section("First attempts by image", _counted("image", window.by_image(number))),
+        *section("Durations and power", [*_times(attempts), *_watts(attempts)]),
+        *section("Numbers", numbers_of_test(window, number, board)),
+        *section(_title_of(attempts), _attempt_table(window, attempts[-_SHOWN_ATTEMPTS:])),
     ]
     data = {
         "test": name,
@@ -80,18 +82,21 @@ def of_board(window: Window, text: str) -> tuple[dict[str, Any], list[str]]:
     serial = one_board(window, text)
     runs, failing = _runs_on(window, serial), _tests_on(window, serial)
     counts = window.boards.get(serial, Counts())
-    others = sum(window.boards.values(), Counts()) - counts
-    bad = suspect({"board": window.boards})
+    others = window.on_boards - counts
+    bad = window.suspect_board()
     says = str(bad) if bad is not None and bad.value == serial else ""
     last = runs[-1] if runs else None
+    seen = f"; last on {day_of(window.runs[last[0]].began_s)}, with firmware {last[2]}" if last else ""
+    more = [f"  and {len(failing) - _SHOWN_TESTS} more tests"] if len(failing) > _SHOWN_TESTS else []
     lines = [
-        f"{serial}: used in {len(runs)} of {len(window.runs)} runs"
-        + (f", last {day_of(window.runs[last[0]].began_s)}, firmware {last[2]}" if last else "")
-        + (f", place {last[3]}" if last and last[3] else ""),
-        f"failed at the first attempt: {_of(counts)} here, {_of(others)} on other boards",
-        *([says] if says else []),
-        *(f"{name}: {one.failed} of {one.ran} failed here" for name, one in failing[:_SHOWN_TESTS]),
-        *([f"and {len(failing) - _SHOWN_TESTS} more tests"] if len(failing) > _SHOWN_TESTS else []),
+        f"Board {window.labels.get(serial, serial)}",
+        f"It was used in {len(runs)} of {_runs(len(window.runs))}{seen}.",
+        f"First attempts that failed: {_of(counts)} on it, {_of(others)} without it.",
+        *section("Findings", [f"  {says}"] if says else []),
+        *section(
+            "Tests that failed on it",
+            table(("test", "failed>", "ran>"), [_row(*one) for one in failing[:_SHOWN_TESTS]]) + more,
+        ),
     ]
     data = {
         "board": serial,
@@ -99,7 +104,7 @@ def of_board(window: Window, text: str) -> tuple[dict[str, Any], list[str]]:
         "here": asdict(counts),
         "elsewhere": asdict(others),
         "runs": [
-            {"began_s": window.runs[run].began_s, **asdict(one), "firmware": fw} for run, one, fw, _ in runs
+            {"began_s": window.runs[run].began_s, **asdict(one), "firmware": fw} for run, one, fw in runs
         ],
         "failing": [{"test": name, **asdict(one)} for name, one in failing],
     }
@@ -129,7 +134,7 @@ def one_board(window: Window, text: str) -> str:
     found = _boards_like(window, text)
     if found:
         return found[0]
-    known = ", ".join(window.boards) or "none"
+    known = ", ".join(window.labels[one] for one in window.boards) or "none"
     raise HistoryError(
         f"no board or place is called {text!r}", why=f"there are {known}", remedy="give one of them"
     )
@@ -145,43 +150,66 @@ def _findings_about(window: Window, name: str) -> list[str]:
     return told + (["fails now, on a board that fails others, too"] if name in analysis.there else [])
 
 
-def _counted(where: str, counts: Mapping[str, Counts]) -> Iterable[str]:
+def _row(name: str, counts: Counts) -> tuple[str, str, str]:
+    return name, str(counts.failed), str(counts.ran)
+
+
+def _runs(number: int) -> str:
+    return f"{number} run" if number == 1 else f"{number} runs"
+
+
+def _counted(factor: str, counts: Mapping[str, Counts]) -> list[str]:
+    rows = []
     for value, one in sorted(counts.items(), key=lambda pair: -pair[1].rate):
         low, high = wilson(one.failed, one.ran)
-        yield f"{where} {value}: {one.failed} of {one.ran} failed ({one.rate:.0%}; {low:.0%} to {high:.0%})"
+        rows.append((*_row(value, one), f"{one.rate:.0%}", f"{low:.0%} to {high:.0%}"))
+    return (
+        table((factor, "failed>", "ran>", "rate>", "true rate, with 95 % confidence"), rows) if rows else []
+    )
+
+
+def _title_of(attempts: list[tuple[int, Attempt]]) -> str:
+    some = f" (the newest {_SHOWN_ATTEMPTS} of {len(attempts)})" if len(attempts) > _SHOWN_ATTEMPTS else ""
+    return f"Attempts, the newest last{some}"
 
 
 def _times(attempts: list[tuple[int, Attempt]]) -> Iterable[str]:
     yield from _median(
-        "its body takes", "s", [one.call_s for _, one in attempts if one.outcome is AttemptOutcome.PASSED]
+        "The body of the test takes",
+        "s",
+        [one.call_s for _, one in attempts if one.outcome is AttemptOutcome.PASSED],
     )
 
 
 def _watts(attempts: list[tuple[int, Attempt]]) -> Iterable[str]:
     yield from _median(
-        "the DUT draws", "W", [one.mean_watts for _, one in attempts if one.mean_watts is not None]
+        "The DUT draws", "W", [one.mean_watts for _, one in attempts if one.mean_watts is not None]
     )
 
 
 def _median(what: str, unit: str, values: list[float]) -> Iterable[str]:
     if values:
         newest = statistics.median(values[-_NEWEST_RUNS:])
-        yield f"{what} {statistics.median(values):.2f} {unit} (median; {newest:.2f} {unit} of late)"
+        late = f"; of the newest {_NEWEST_RUNS}: {newest:.2f} {unit}" if len(values) > _NEWEST_RUNS else ""
+        yield f"  {what} {statistics.median(values):.2f} {unit} (median of {len(values)}{late})."
 
 
-def _line(window: Window, run: int, one: Attempt) -> str:
-    words = (
-        day_of(window.runs[run].began_s),
-        f"{one.outcome.name.lower():<7}",
-        f"attempt {one.number}" if one.number > 1 else "",
-        one.bench.board,
-        one.bench.place,
-        f"{one.call_s:.2f} s",
-        f"{one.mean_watts:z.2f} W" if one.mean_watts is not None else "",
-        one.verdict,
-        one.message,
-    )
-    return "  ".join(filter(None, words))
+def _attempt_table(window: Window, attempts: list[tuple[int, Attempt]]) -> list[str]:
+    heads = ("night", "outcome", "attempt>", "board", "took>", "mean power>", "verdict", "message")
+    rows = [
+        (
+            day_of(window.runs[run].began_s),
+            one.outcome.name.lower(),
+            str(one.number) if one.number > 1 else "",
+            " + ".join(map(str, one.boards)),
+            f"{one.call_s:.2f} s",
+            f"{one.mean_watts:z.2f} W" if one.mean_watts is not None else "",
+            one.verdict,
+            one.message,
+        )
+        for run, one in attempts
+    ]
+    return table(heads, rows) if rows else []
 
 
 def _tests_like(window: Window, text: str) -> dict[int, str]:
@@ -191,8 +219,8 @@ def _tests_like(window: Window, text: str) -> dict[int, str]:
 
 
 def _boards_like(window: Window, text: str) -> list[str]:
-    """Return the serial numbers of boards with a serial number, or at a place of that name."""
-    sql = "SELECT DISTINCT board FROM bench WHERE board != '' AND (board=?1 OR place=?1)"
+    """Return the boards with a serial number, or at a place, of that name."""
+    sql = f"SELECT DISTINCT board FROM {BENCH} WHERE board != '' AND ?1 IN (board, serial, place)"
     return [board for (board,) in window.query(sql, (text,))]
 
 
@@ -204,35 +232,41 @@ def _attempts_of(window: Window, test: int, board: str = "") -> list[tuple[int, 
         test: Number of the test.
         board: Serial number of the board; empty for all boards.
     """
+    apart = f"AND ?2 IN (SELECT board FROM {USES} JOIN {BENCH} ON bench.id=bench_id WHERE {{}})"
+    same = "attempt.run_id=chosen.run_id AND attempt.test_id=chosen.test_id AND attempt.number=chosen.number"
     rows = window.query(
-        "SELECT run_id, board, firmware, place, simulated, image, nodeid, outcome, number, verdict, "
-        f"setup_s, call_s, teardown_s, mean_watts, substr(message, 1, {MESSAGE_SIZE}) "
-        "FROM attempt JOIN test ON test.id=test_id "
-        f"JOIN bench ON bench.id=bench_id WHERE test_id=?1 AND run_id IN {window.within} "
-        "AND (?2 = '' OR board=?2)",
-        (test, board),
+        "SELECT chosen.run_id, bench_id, nodeid, outcome, number, verdict, setup_s, call_s, teardown_s, "
+        f"mean_watts, substr(message, 1, {MESSAGE_SIZE}) FROM {USES.removesuffix('attempt')} chosen "
+        f"JOIN test ON test.id=test_id WHERE test_id=?1 AND run_id IN {window.within} "
+        f"{apart.format(same) if board else ''}",
+        (test, board) if board else (test,),
     )
-    made = [
-        (
-            window.position[run],
-            Attempt(
-                name,
-                AttemptOutcome(outcome),
-                number,
-                AttemptBench(board, firmware, place, bool(sim), image),
-                *rest,
-            ),
+    made: dict[tuple[int, int], Attempt] = {}
+    benches = _benches(window)
+    for run, bench, name, outcome, number, *rest in rows:
+        at, used = (window.position[run], number), benches[bench]
+        earlier = made.get(at)
+        made[at] = (
+            replace(earlier, partners=(*earlier.partners, used))
+            if earlier
+            else Attempt(name, AttemptOutcome(outcome), number, used, *rest)
         )
-        for run, board, firmware, place, sim, image, name, outcome, number, *rest in rows
-    ]
-    return sorted(made, key=lambda one: (one[0], one[1].number))
+    return [(run, made[run, number]) for run, number in sorted(made)]
+
+
+def _benches(window: Window) -> dict[int, AttemptBench]:
+    rows = window.query("SELECT id, board, firmware, place, simulated, image FROM bench")
+    return {
+        number: AttemptBench(board, firmware, place, bool(simulated), image)
+        for number, board, firmware, place, simulated, image in rows
+    }
 
 
 def _tests_on(window: Window, board: str) -> list[tuple[str, Counts]]:
     """Return the tests that failed on a board, those with the most failures first."""
     rows = window.query(
-        f"SELECT nodeid, sum(outcome IN {FAILURES}) AS failed, count(*) FROM attempt "
-        "JOIN test ON test.id=test_id JOIN bench ON bench.id=bench_id "
+        f"SELECT nodeid, sum(outcome IN {FAILURES}) AS failed, count(*) FROM {USES} "
+        f"JOIN test ON test.id=test_id JOIN {BENCH} ON bench.id=bench_id "
         f"WHERE run_id IN {window.within} AND number=1 AND outcome != {AttemptOutcome.SKIPPED:d} AND board=? "
         "GROUP BY test_id HAVING failed > 0 ORDER BY failed DESC, nodeid",
         (board,),
@@ -240,11 +274,12 @@ def _tests_on(window: Window, board: str) -> list[tuple[str, Counts]]:
     return [(name, Counts(failed, ran)) for name, failed, ran in rows]
 
 
-def _runs_on(window: Window, board: str) -> list[tuple[int, Counts, str, str]]:
-    """Return position, counts, firmware and place of each run that used a board."""
+def _runs_on(window: Window, board: str) -> list[tuple[int, Counts, str]]:
+    """Return position, counts and firmware of each run that used a board."""
     rows = window.query(
-        "SELECT run_id, sum(failed), sum(ran), max(firmware), max(place) FROM tally "
-        f"JOIN bench ON bench.id=bench_id WHERE run_id IN {window.within} AND board=? GROUP BY run_id",
+        f"SELECT run_id, sum(outcome IN {FAILURES}), count(*), max(firmware) FROM {USES} "
+        f"JOIN {BENCH} ON bench.id=bench_id WHERE run_id IN {window.within} AND board=? "
+        f"AND number=1 AND outcome != {AttemptOutcome.SKIPPED:d} GROUP BY run_id",
         (board,),
     )
-    return sorted((window.position[run], Counts(bad, ran), *words) for run, bad, ran, *words in rows)
+    return sorted((window.position[run], Counts(bad, ran), firmware) for run, bad, ran, firmware in rows)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hil.history.models import AttemptOutcome
-from hil.history.schema import MESSAGE_SIZE
+from hil.history.schema import BENCH, MESSAGE_SIZE, USES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,13 +35,12 @@ class MatrixCell:
 
 @dataclass(frozen=True, slots=True)
 class AttemptInRun:
-    """An attempt of a test: position of its run, outcome, number, board, firmware, duration, message."""
+    """An attempt of a test: position of its run, outcome, number, boards, duration, message."""
 
     run: int
     outcome: AttemptOutcome
     number: int
-    board: str
-    firmware: str
+    boards: list[str]
     took_s: float
     message: str
 
@@ -62,10 +61,14 @@ class MatrixQueries:
 
     Args:
         window: The runs.
+
+    Attributes:
+        labels: How people know each board.
     """
 
     def __init__(self, window: Window) -> None:
         self._window = window
+        self.labels = window.labels
         keys = [run.key for run in window.runs]
         marks = ",".join("?" * len(keys))
         found = dict(self._ask(f"SELECT key, id FROM run WHERE key IN ({marks})", keys))
@@ -73,8 +76,9 @@ class MatrixQueries:
         self._in = f"({','.join(map(str, found.values()))})"
 
     def benches(self) -> dict[int, str]:
-        """Return the serial number of each bench, by its number in the database."""
-        return dict(self._ask("SELECT id, board FROM bench"))
+        """Return how people know the board of each bench, by its number in the database."""
+        rows = self._ask(f"SELECT id, board FROM {BENCH}")
+        return {bench: self.labels[board] if board else "" for bench, board in rows}
 
     def cells(self) -> dict[str, dict[int, MatrixCell]]:
         """Return the cells of each test, by position of the run."""
@@ -91,16 +95,18 @@ class MatrixQueries:
     def attempts(self, nodeid: str) -> list[AttemptInRun]:
         """Return the attempts of a test, oldest first."""
         rows = self._ask(
-            "SELECT run_id, outcome, number, board, firmware, call_s, "
-            f"substr(message, 1, {MESSAGE_SIZE}) FROM attempt "
-            "JOIN bench ON bench.id=bench_id WHERE test_id=(SELECT id FROM test WHERE nodeid=?) "
-            f"AND run_id IN {self._in} ORDER BY number",
+            "SELECT run_id, outcome, number, board, call_s, "
+            f"substr(message, 1, {MESSAGE_SIZE}) FROM {USES} "
+            f"JOIN {BENCH} ON bench.id=bench_id WHERE test_id=(SELECT id FROM test WHERE nodeid=?) "
+            f"AND run_id IN {self._in}",
             (nodeid,),
         )
-        made = [
-            AttemptInRun(self._position[run], AttemptOutcome(outcome), *rest) for run, outcome, *rest in rows
-        ]
-        return sorted(made, key=lambda one: (one.run, one.number))
+        made: dict[tuple[int, int], AttemptInRun] = {}
+        for run, outcome, number, board, *rest in rows:
+            at = self._position[run]
+            one = made.setdefault((at, number), AttemptInRun(at, AttemptOutcome(outcome), number, [], *rest))
+            one.boards.extend([self.labels[board]] if board else [])
+        return [made[key] for key in sorted(made)]
 
     def boards(self) -> dict[str, list[BoardInRun]]:
         """Return the runs that used each board, oldest first."""
@@ -108,7 +114,7 @@ class MatrixQueries:
         rows = self._ask(
             f"SELECT board, run_id, sum(number=1 AND outcome != {AttemptOutcome.SKIPPED:d}), "
             f"sum(number=1 AND outcome IN {_BAD}), sum(setup_s + call_s + teardown_s), max(simulated) "
-            f"FROM attempt JOIN bench ON bench.id=bench_id WHERE run_id IN {self._in} AND board != '' "
+            f"FROM {USES} JOIN {BENCH} ON bench.id=bench_id WHERE run_id IN {self._in} AND board != '' "
             "GROUP BY board, run_id"
         )
         for board, run, *counts in rows:
@@ -118,7 +124,7 @@ class MatrixQueries:
     def failures_on(self, board: str, most: int) -> list[tuple[str, int]]:
         """Return the tests that failed on a board most often, with the number of failures."""
         return self._ask(
-            "SELECT nodeid, count(*) FROM attempt JOIN bench ON bench.id=bench_id "
+            f"SELECT nodeid, count(*) FROM {USES} JOIN {BENCH} ON bench.id=bench_id "
             f"JOIN test ON test.id=test_id WHERE run_id IN {self._in} AND outcome IN {_BAD} AND board=? "
             "GROUP BY test_id ORDER BY count(*) DESC, nodeid LIMIT ?",
             (board, most),

@@ -6,6 +6,8 @@ import enum
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from hil.evidence.board_label import board_label
+
 if TYPE_CHECKING:
     from hil.evidence.measurement import Measurement
 
@@ -66,7 +68,7 @@ class AttemptBench:
     Attributes:
         board: Serial number; empty for tests without a board.
         firmware: Firmware version of the board.
-        place: Name of the board's place in the lab file.
+        place: Name of the board: of its place in the lab file, in its settings, or `sim-1`.
         simulated: Whether it is a simulated board.
         image: Image that was flashed to its stick in this run; empty if none was, or it is not known.
     """
@@ -76,6 +78,9 @@ class AttemptBench:
     place: str = ""
     simulated: bool = False
     image: str = ""
+
+    def __str__(self) -> str:
+        return board_label(self.board, self.place)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +101,7 @@ class Attempt:
         message: First line of its error.
         numbers: The numbers that it measured.
         column: The board or kind, and the image, in its node id, if it runs on each or with each; else empty.
+        partners: The further boards of a test that uses several.
     """
 
     nodeid: str
@@ -110,3 +116,9 @@ class Attempt:
     message: str = ""
     numbers: tuple[Measurement, ...] = ()
     column: str = ""
+    partners: tuple[AttemptBench, ...] = ()
+
+    @property
+    def boards(self) -> list[AttemptBench]:
+        """All its boards, the first one first; none if it had none."""
+        return [one for one in (self.bench, *self.partners) if one.board]

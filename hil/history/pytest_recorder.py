@@ -20,6 +20,7 @@ from hil.lab.files.trusted_path import refuse_foreign_folder
 from hil.regular_file import check_regular
 from hil.suite.options import is_declared, is_no_run
 from hil.suite.outcome.attempts import BETWEEN
+from hil.suite.outcome.user_properties import boards_of
 from hil.suite.plugin import is_configured, run_of
 from hil.suite.recording.identity import identity_of
 from hil.suite.recording.phases import attempt_of, attempt_to_collect
@@ -215,19 +216,16 @@ class HistoryPlugin:
         facts = {name: str(value) for report in phases for name, value in report.user_properties}
         recorded = attempt_of(phases, self._attempts[plain])
         took_s = {phase.name: phase.duration_s for phase in recorded.phases}
-        simulated = facts.get("hil_board_is") == "simulated"
+        image = facts.get("hil_image", "")
+        benches = [
+            AttemptBench(one.serial, one.firmware, one.name, one.simulated, image) for one in boards_of(facts)
+        ]
         watts = facts.get("hil_mean_watts_on", facts.get("hil_mean_watts", ""))
         return Attempt(
             nodeid=plain,
             outcome=AttemptOutcome[recorded.outcome.upper()],
             number=recorded.number,
-            bench=AttemptBench(
-                board=facts.get("hil_board", ""),
-                firmware=facts.get("hil_firmware", ""),
-                place=facts.get("hil_place", ""),
-                simulated=simulated,
-                image=facts.get("hil_image", ""),
-            ),
+            bench=benches[0] if benches else AttemptBench(image=image),
             verdict=recorded.verdict,
             setup_s=took_s.get("setup", 0.0),
             call_s=took_s.get("call", 0.0),
@@ -236,4 +234,5 @@ class HistoryPlugin:
             message=recorded.message,
             numbers=tuple(recorded.numbers),
             column=facts.get("hil_column", ""),
+            partners=tuple(benches[1:]),
         )

@@ -11,12 +11,15 @@ if TYPE_CHECKING:
     import sqlite3
 
 __all__ = [
+    "BENCH",
     "MERGE",
     "MESSAGE_SIZE",
+    "PARTNER_USES",
     "RUN_COLUMNS",
     "SCHEMA",
     "UPGRADES",
     "UPSERT_RUN",
+    "USES",
     "VERSION",
     "WRONG_ROWS",
     "find_foreign",
@@ -25,7 +28,12 @@ __all__ = [
 MESSAGE_SIZE: Final = 300
 """How many characters of a message are stored."""
 
-VERSION = 4
+VERSION = 5
+
+_ATTEMPT = (
+    *("run_id", "test_id", "number", "outcome", "bench_id", "verdict"),
+    *("setup_s", "call_s", "teardown_s", "mean_watts", "message"),
+)
 
 _TEST = """CREATE TABLE test(
   id INTEGER PRIMARY KEY, nodeid TEXT NOT NULL UNIQUE, column_name TEXT NOT NULL DEFAULT '')"""
@@ -68,6 +76,15 @@ _NUMBERS = (
 )
 """Numbers of attempts; `position` is the place among all numbers of the attempt."""
 
+_PARTNERS = (
+    # The attempt is there already, and a check of the reference would cost a search for each.
+    """CREATE TABLE partner(
+  run_id INTEGER NOT NULL REFERENCES run ON DELETE CASCADE, test_id INTEGER NOT NULL,
+  number INTEGER NOT NULL, bench_id INTEGER NOT NULL REFERENCES bench,
+  PRIMARY KEY(run_id, test_id, number, bench_id)) WITHOUT ROWID""",
+)
+"""The further boards of attempts of tests that use several."""
+
 SCHEMA = (
     """CREATE TABLE run(
   id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, began_s REAL NOT NULL, host TEXT NOT NULL,
@@ -85,6 +102,7 @@ SCHEMA = (
     "CREATE INDEX attempt_by_outcome ON attempt(run_id, outcome, bench_id, test_id)",
     *_TALLY,
     *_NUMBERS,
+    *_PARTNERS,
     f"PRAGMA user_version = {VERSION}",
 )
 
@@ -105,6 +123,7 @@ UPGRADES = {
         "ALTER TABLE test ADD COLUMN column_name TEXT NOT NULL DEFAULT ''",
         "PRAGMA user_version = 4",
     ),
+    4: (*_PARTNERS, "PRAGMA user_version = 5"),
 }
 """Statements that upgrade each older version to the next one."""
 
@@ -117,7 +136,8 @@ def _definition(statement: str) -> tuple[str, str, str]:
 
 
 _MADE = {one for one in SCHEMA if one.startswith("CREATE")}
-_MADE_BY_3 = _MADE - {_TEST} | {_TEST_3}
+_MADE_BY_4 = _MADE - {*_PARTNERS}
+_MADE_BY_3 = _MADE_BY_4 - {_TEST} | {_TEST_3}
 _MADE_BY_1 = _MADE_BY_3 - {f"CREATE TABLE bench{_BENCH}", *_TALLY, *_NUMBERS}
 _MADE_BY: Final = {
     version: set(map(_definition, made))
@@ -125,6 +145,7 @@ _MADE_BY: Final = {
         1: _MADE_BY_1 | {f"CREATE TABLE bench{_BENCH_1}"},
         2: _MADE_BY_3 - set(_NUMBERS),
         3: _MADE_BY_3,
+        4: _MADE_BY_4,
         VERSION: _MADE,
     }.items()
 }
@@ -152,6 +173,22 @@ def find_foreign(connection: sqlite3.Connection, version: int) -> str:
     return ""
 
 
+BENCH = """(SELECT id, iif(simulated AND place != '', place, board) AS board, board AS serial, firmware,
+  place, simulated, image FROM bench) AS bench"""
+"""The benches, for a query: `board` is what tells boards apart over the runs.
+
+That is the serial number, or the name of a simulated board, whose serial number is new in each run.
+"""
+
+_OF_PARTNERS = f"""SELECT {", ".join(_ATTEMPT).replace("bench_id", "partner.bench_id")} FROM partner
+  JOIN attempt USING(run_id, test_id, number)"""
+
+PARTNER_USES = f"({_OF_PARTNERS}) AS attempt"
+"""The attempts with several boards, for a query: once for each board but the first."""
+
+USES = f"(SELECT {', '.join(_ATTEMPT)} FROM attempt UNION ALL {_OF_PARTNERS}) AS attempt"
+"""The attempts, for a query: once for each of their boards."""
+
 RUN_COLUMNS = "key, began_s, host, kind, commit_id, image, boards, ended_s, exit_status"
 
 _ON_CONFLICT = """ON CONFLICT(key) DO UPDATE SET
@@ -171,12 +208,14 @@ _TEXTS = {
     "attempt": ("verdict", "message"),
     "measure": ("name", "unit"),
     "number": (),
+    "partner": (),
 }
 _REALS = {
     "run": ("began_s", "boards", "ended_s", "exit_status"),
     "bench": ("simulated",),
     "attempt": ("number", "outcome", "setup_s", "call_s", "teardown_s", "mean_watts"),
     "number": ("attempt", "position", "value", "below", "above"),
+    "partner": ("number",),
 }
 _GREATEST = {"number": "1e100"}
 """What the numbers of a table must be below, if not 1e11."""
@@ -224,5 +263,12 @@ MERGE = (
   JOIN theirs.test AS t ON t.id=m.test_id JOIN main.test ON test.nodeid=t.nodeid
   JOIN main.measure ON measure.test_id=test.id AND measure.name=m.name AND measure.unit=m.unit
   JOIN main.attempt AS a ON a.run_id=run.id AND a.test_id=test.id AND a.number=n.attempt""",
+    """INSERT OR IGNORE INTO partner
+  SELECT run.id, test.id, number, bench.id FROM theirs.partner AS p
+  JOIN theirs.run AS r ON r.id=p.run_id JOIN main.run ON run.key=r.key
+  JOIN theirs.test AS t ON t.id=p.test_id JOIN main.test ON test.nodeid=t.nodeid
+  JOIN theirs.bench AS b ON b.id=p.bench_id JOIN main.bench ON bench.board=b.board
+  AND bench.firmware=b.firmware AND bench.place=b.place AND bench.simulated=b.simulated
+  AND bench.image=b.image""",
 )
 """Insert what another history, attached as `theirs`, has and this one lacks."""

@@ -146,17 +146,35 @@ class History:
             "WHERE key=? ORDER BY nodeid, number",
             (key,),
         )
-        numbers = self._numbers_of(key)
+        numbers, partners = self._numbers_of(key), self._partners_of(key)
         return [
             Attempt(
                 nodeid,
                 AttemptOutcome(outcome),
                 number,
                 AttemptBench(board, firmware, place, bool(simulated), image),
-                *(*rest, tuple(numbers.get((nodeid, number), ())), column),
+                *(
+                    *rest,
+                    tuple(numbers.get((nodeid, number), ())),
+                    column,
+                    tuple(partners.get((nodeid, number), ())),
+                ),
             )
             for nodeid, outcome, number, board, firmware, place, simulated, image, *rest, column in rows
         ]
+
+    def _partners_of(self, key: str) -> dict[tuple[str, int], list[AttemptBench]]:
+        """Return the further boards of each attempt of a run, by node id and number of the attempt."""
+        rows = self.read(
+            "SELECT nodeid, number, board, firmware, place, simulated, bench.image FROM partner "
+            "JOIN run ON run.id=run_id JOIN test ON test.id=test_id JOIN bench ON bench.id=bench_id "
+            "WHERE key=? ORDER BY place, board",
+            (key,),
+        )
+        found: dict[tuple[str, int], list[AttemptBench]] = defaultdict(list)
+        for nodeid, number, board, firmware, place, simulated, image in rows:
+            found[nodeid, number].append(AttemptBench(board, firmware, place, bool(simulated), image))
+        return found
 
     def _numbers_of(self, key: str) -> dict[tuple[str, int], list[Measurement]]:
         """Return the numbers of each attempt of a run, by node id and number of the attempt."""
@@ -182,7 +200,8 @@ class History:
             self.connection.execute("DELETE FROM measure WHERE id NOT IN (SELECT measure_id FROM number)")
             for table in ("test", "bench"):
                 self.connection.execute(
-                    f"DELETE FROM {table} WHERE id NOT IN (SELECT {table}_id FROM attempt)"
+                    f"DELETE FROM {table} WHERE id NOT IN (SELECT {table}_id FROM attempt) "
+                    f"AND id NOT IN (SELECT {table}_id FROM partner)"
                 )
         return removed
 
@@ -195,10 +214,7 @@ class History:
                 "SET column_name=excluded.column_name WHERE excluded.column_name NOT IN ('', column_name)",
                 (one.nodeid, one.column),
             )
-            execute(
-                "INSERT OR IGNORE INTO bench(board, firmware, place, simulated, image) VALUES(?,?,?,?,?)",
-                bench,
-            )
+            self._insert_bench(one.bench)
             execute(
                 "INSERT OR IGNORE INTO attempt SELECT ?, test.id, ?, ?, bench.id, ?, ?, ?, ?, ?, ? "
                 "FROM test, bench "
@@ -209,6 +225,22 @@ class History:
                 ),
             )
             self._insert_numbers(run, one)
+            self._insert_partners(run, one)
+
+    def _insert_bench(self, bench: AttemptBench) -> None:
+        self.connection.execute(
+            "INSERT OR IGNORE INTO bench(board, firmware, place, simulated, image) VALUES(?,?,?,?,?)",
+            astuple(bench),
+        )
+
+    def _insert_partners(self, run: int, attempt: Attempt) -> None:
+        for partner in attempt.partners:
+            self._insert_bench(partner)
+            self.connection.execute(
+                "INSERT OR IGNORE INTO partner SELECT ?, test.id, ?, bench.id FROM test, bench "
+                "WHERE nodeid=? AND board=? AND firmware=? AND place=? AND simulated=? AND bench.image=?",
+                (run, attempt.number, attempt.nodeid, *astuple(partner)),
+            )
 
     def _insert_numbers(self, run: int, attempt: Attempt) -> None:
         execute = self.connection.execute

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
+from hil.evidence.board_label import board_label
 from hil.evidence.matrix_id import without_column
-from hil.history.attribution import Counts
+from hil.history.attribution import Counts, suspect
 from hil.history.models import FAILURES, AttemptOutcome, RunFacts
+from hil.history.schema import BENCH, PARTNER_USES, USES
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
+    from hil.history.attribution import Suspicion
     from hil.history.store import History
 
 __all__ = ["AHEAD_S", "Result", "Window"]
@@ -48,9 +51,10 @@ class Result:
         outcome: Outcome of the last attempt.
         attempts: Number of attempts.
         failed_attempts: Number of failed attempts.
-        board: Serial number of the last attempt's board; empty if it had none.
+        board: The last attempt's board; empty if it had none.
         ran: Whether the last attempt started; it does not if its board cannot be used.
         image: The image of the last attempt; empty if it had none.
+        partners: The further boards of a test that uses several.
     """
 
     run: int
@@ -60,6 +64,12 @@ class Result:
     board: str
     ran: bool = True
     image: str = ""
+    partners: frozenset[str] = frozenset()
+
+    @property
+    def boards(self) -> frozenset[str]:
+        """All its boards."""
+        return self.partners | ({self.board} if self.board else frozenset())
 
     @property
     def is_flaky(self) -> bool:
@@ -138,7 +148,7 @@ class Window:
     def results(self) -> dict[int, list[Result]]:
         """Results of the failing tests in each run that had them, oldest first."""
         found: dict[int, list[Result]] = defaultdict(list)
-        benches = {bench: row for bench, *row in self.query("SELECT id, board, image FROM bench")}
+        benches = {bench: row for bench, *row in self.query(f"SELECT id, board, image FROM {BENCH}")}
         rows = self.query(
             "SELECT test_id, run_id, max(number), outcome, "
             f"CASE WHEN max(number)=1 THEN outcome IN {FAILURES} ELSE sum(outcome IN {FAILURES}) END, "
@@ -149,9 +159,22 @@ class Window:
             board, image = benches[bench]
             ran, at = bool(board or not verdict), self.position[run]
             kind, image = _OUTCOMES[outcome], self.runs[at].image or image
-            found[test].append(Result(at, kind, attempts, bad, board, ran, image))
+            partners = self._partners.get((run, test, attempts), frozenset())
+            found[test].append(Result(at, kind, attempts, bad, board, ran, image, partners))
         for results in found.values():
             results.sort(key=_BY_RUN)
+        return found
+
+    @cached_property
+    def _partners(self) -> dict[tuple[int, int, int], frozenset[str]]:
+        """The further boards of attempts, by the numbers of run, test and attempt."""
+        found: dict[tuple[int, int, int], frozenset[str]] = defaultdict(frozenset)
+        rows = self.query(
+            f"SELECT run_id, test_id, number, board FROM partner JOIN {BENCH} ON bench.id=bench_id "
+            f"WHERE run_id IN {self.within}"
+        )
+        for run, test, number, board in rows:
+            found[run, test, number] |= {board}
         return found
 
     def _was_repeated(self, run: int, test: int) -> bool:
@@ -160,12 +183,53 @@ class Window:
 
     @cached_property
     def boards(self) -> dict[str, Counts]:
-        """Counts of tests by the serial number of their board; only first attempts, without skips."""
-        rows = self.query(
-            "SELECT board, sum(failed), sum(ran) FROM tally JOIN bench ON bench.id=bench_id "
-            f"WHERE run_id IN {self.within} AND {self.like_newest} AND board != '' GROUP BY board"
+        """Counts of tests by their board; only first attempts, without skips.
+
+        A test with two boards counts for each of them.
+        """
+        found: dict[str, Counts] = defaultdict(Counts)
+        where = f"run_id IN {self.within} AND {self.like_newest} AND board != '' GROUP BY board"
+        for board, failed, ran in self.query(
+            f"SELECT board, sum(failed), sum(ran) FROM tally JOIN {BENCH} ON bench.id=bench_id WHERE {where} "
+            f"UNION ALL SELECT board, sum(outcome IN {FAILURES}), count(*) FROM {PARTNER_USES} "
+            f"JOIN {BENCH} ON bench.id=bench_id "
+            f"WHERE number=1 AND outcome != {AttemptOutcome.SKIPPED:d} AND {where}"
+        ):
+            found[board] += Counts(failed, ran)
+        return dict(sorted(found.items()))
+
+    @cached_property
+    def on_boards(self) -> Counts:
+        """Counts of all tests with a board, each once; only first attempts, without skips."""
+        ((failed, ran),) = self.query(
+            "SELECT sum(failed), sum(ran) FROM tally JOIN bench ON bench.id=bench_id "
+            f"WHERE run_id IN {self.within} AND {self.like_newest} AND board != ''"
         )
-        return {board: Counts(failed, ran) for board, failed, ran in rows}
+        return Counts(failed or 0, ran or 0)
+
+    def suspect_board(self) -> Suspicion | None:
+        """Return the board that the failures of all tests follow, or None if chance explains them."""
+        return self._labelled(suspect({"board": self.boards}, {"board": self.on_boards}))
+
+    def suspect_of(self, test: int, without: Collection[str] = ()) -> Suspicion | None:
+        """Return the board or image that a test's failures follow, without runs with some boards."""
+        factors = {"board": self.by_board(test, without), "image": self.by_image(test, without)}
+        return self._labelled(suspect(factors, {"board": self.counts_of(test, without)}))
+
+    def _labelled(self, found: Suspicion | None) -> Suspicion | None:
+        if found is None:
+            return None
+        return replace(found, label=self.labels.get(found.value, "") if found.factor == "board" else "")
+
+    @cached_property
+    def labels(self) -> dict[str, str]:
+        """How people know each board: its newest name, and its serial number if that tells it apart."""
+        rows = self.query(
+            f"SELECT board, serial, place, max(id) FROM {BENCH} WHERE board != '' GROUP BY board"
+        )
+        return {
+            board: board if board != serial else board_label(serial, name) for board, serial, name, _ in rows
+        }
 
     @cached_property
     def everything(self) -> Counts:
@@ -178,9 +242,14 @@ class Window:
     def by_board(self, test: int, without: Collection[str] = ()) -> dict[str, Counts]:
         """Return the counts of one test by board, except some boards.
 
-        A test that runs on each board, or with each image, has an id for each; all of them count.
+        A test that runs on each board, or with each image, has an id for each; all of them count. An attempt
+        with several boards counts for each.
         """
         return self._counted("board", self.siblings(test), without)
+
+    def counts_of(self, test: int, without: Collection[str] = ()) -> Counts:
+        """Return the counts of one test on boards, each attempt once; otherwise as `by_board`."""
+        return self._counted("iif(board != '', 'all', '')", self.siblings(test), without).get("all", Counts())
 
     def by_image(self, test: int, without: Collection[str] = ()) -> dict[str, Counts]:
         """Return the counts by image (`HIL_IMAGE`, else the file's name); otherwise as `by_board`."""
@@ -194,7 +263,8 @@ class Window:
         """Return on how many boards a test that runs on each fails in the newest run."""
         last = (self.results[one][-1] for one in self.siblings(test) if one in self.results)
         newest = len(self.runs) - 1
-        return len({one.board for one in last if one.run == newest and one.outcome.is_failure})
+        failing = (one.boards for one in last if one.run == newest and one.outcome.is_failure)
+        return len({board for boards in failing for board in boards})
 
     @cached_property
     def _on_each_board(self) -> dict[int, list[int]]:
@@ -248,7 +318,7 @@ class Window:
     def boards_used_last(self) -> int:
         """Return how many boards the newest run used."""
         rows = self.query(
-            "SELECT count(DISTINCT board) FROM attempt JOIN bench ON bench.id=bench_id "
+            f"SELECT count(DISTINCT board) FROM {USES} JOIN bench ON bench.id=bench_id "
             "WHERE run_id=? AND board != ''",
             self.numbers[-1:] if self.runs else [None],
         )
@@ -275,7 +345,7 @@ class Window:
     def tests_failing_on(self, board: str) -> int:
         """Return how many tests failed on a board."""
         rows = self.query(
-            "SELECT count(DISTINCT test_id) FROM attempt JOIN bench ON bench.id=bench_id "
+            f"SELECT count(DISTINCT test_id) FROM {USES} JOIN {BENCH} ON bench.id=bench_id "
             f"WHERE run_id IN {self.within} AND outcome IN {FAILURES} AND board=?",
             (board,),
         )
@@ -287,13 +357,17 @@ class Window:
         return f"({','.join(map(str, self.numbers))})"
 
     def _counted(self, value: str, tests: Sequence[int], without: Collection[str]) -> dict[str, Counts]:
+        chosen = f"test_id IN ({','.join(map(str, tests))}) AND run_id IN {self.within} AND number=1"
+        apart = (
+            f"AND (run_id, test_id) NOT IN (SELECT run_id, test_id FROM {USES} JOIN {BENCH} "
+            f"ON bench.id=bench_id WHERE {chosen} AND board IN ({','.join('?' * len(without))})) "
+        )
         rows = self.query(
-            f"SELECT {value} AS value, sum(outcome IN {FAILURES}), count(*) FROM attempt "
-            "JOIN bench ON bench.id=bench_id JOIN run ON run.id=run_id "
-            f"WHERE test_id IN ({','.join(map(str, tests))}) AND run_id IN {self.within} AND number=1 "
-            f"AND {self.like_newest} AND outcome != {AttemptOutcome.SKIPPED:d} AND value != '' "
-            "AND (board != '' OR verdict = '') "
-            f"AND board NOT IN ({','.join('?' * len(without))}) GROUP BY value",
+            f"SELECT {value} AS value, sum(outcome IN {FAILURES}), count(*) "
+            f"FROM {USES if value == 'board' else 'attempt'} "
+            f"JOIN {BENCH} ON bench.id=bench_id JOIN run ON run.id=run_id WHERE {chosen} "
+            f"AND {self.like_newest} AND outcome != {AttemptOutcome.SKIPPED:d} "
+            f"AND value != '' AND (board != '' OR verdict = '') {apart if without else ''}GROUP BY value",
             without,
         )
         return {name: Counts(failed, ran) for name, failed, ran in rows}

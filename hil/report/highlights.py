@@ -22,12 +22,13 @@ class _OfTest(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One line: its text, the test or board that it is about, and a link to more, if any."""
+    """One line: its text, the test or board that it is about, a link to more, and the board's name."""
 
     text: str
     test: str = ""
     board: str = ""
     link: str = ""
+    label: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ def highlight_groups(analysis: Analysis, numbers: NumbersPage) -> list[Group]:
     """
     new = [one for one in analysis.failing if one.is_new]
     old = [one for one in analysis.failing if not one.is_new]
-    boards = [Item(str(one), board=one.value) for one in analysis.boards]
+    boards = [Item(str(one), board=one.value, label=one.label or one.value) for one in analysis.boards]
     groups = [
         Group("Nights", "cut short", [Item(line) for line in analysis.nights]),
         Group("Boards", "error", boards),

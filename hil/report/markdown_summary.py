@@ -55,7 +55,7 @@ def _tests(title: str, tests: list[RecordedTest]) -> Iterator[str]:
 
 
 def _test(test: RecordedTest) -> str:
-    board = f" on board {_code(test.board.serial)}" if test.board else ""
+    board = f" on board {' and '.join(_code(one.label) for one in test.boards)}" if test.board else ""
     said = "; then: ".join(map(_code, messages(test)))
     return f"**{test.outcome}** {_code(test.nodeid)}{board}" + (f": {said}" if said else "")
 
@@ -73,7 +73,7 @@ def _boards(run: RunView) -> Iterator[str]:
         yield "| --- | ---: | ---: | ---: | --- |"
     for board in run.boards:
         health = board.health
-        name = f"{_code(health.serial)}{' simulated' if health.simulated else ''}"
+        name = f"{_code(board.label)}{' simulated' if health.simulated else ''}"
         used = seconds(board.used_s)
         yield f"| {name} | {len(board.tests)} | {len(board.bad)} | {used} | {_words(health.state or '-')} |"
 

@@ -164,6 +164,7 @@ def _write_boards(
     for serial, rows in queries.boards().items():
         board = {
             "serial": serial,
+            "label": queries.labels[serial],
             "ran": sum(row.ran for row in rows),
             "failed": sum(row.failed for row in rows),
             "used_s": sum(row.used_s for row in rows),

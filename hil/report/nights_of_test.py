@@ -35,6 +35,7 @@ class _Row:
     attempt: AttemptInRun
     outcome: str
     link: str
+    boards: str
 
 
 class NightsOfTest:
@@ -74,10 +75,10 @@ class NightsOfTest:
             chart=_chart(attempts, len(self._runs)),
             numbers=self._numbers.of_test(test),
         )
-        newest = next((one.attempt for one in rows if one.attempt.outcome.is_failure), None)
+        newest = next((one for one in rows if one.attempt.outcome.is_failure), None)
         if newest is None:
             return ""
-        return f"on board {newest.board}: {newest.message}" if newest.board else newest.message
+        return f"on {newest.boards}: {newest.attempt.message}" if newest.boards else newest.attempt.message
 
     def _row(self, test: str, attempt: AttemptInRun) -> _Row:
         run = self._runs[attempt.run]
@@ -85,7 +86,8 @@ class NightsOfTest:
         page = f"tests/{file_stem(test)}.html"
         is_kept = folder is not None and (folder / page).is_file()
         link = f"{link_to(folder, self._folder)}/{page}" if folder is not None and is_kept else ""
-        return _Row(when(run.began_s), run.commit[:10], attempt, attempt.outcome.name.lower(), link)
+        boards = " + ".join(attempt.boards)
+        return _Row(when(run.began_s), run.commit[:10], attempt, attempt.outcome.name.lower(), link, boards)
 
 
 def _chart(attempts: Sequence[AttemptInRun], runs: int) -> Markup | None:

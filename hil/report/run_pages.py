@@ -176,8 +176,7 @@ def _test_facts(test: RecordedTest) -> list[tuple[str, str]]:
 
 
 def _board_name(board: RecordedBoard) -> str:
-    role = f"{board.role}: " if board.role else ""
-    return f"{role}{board.serial} {board.name}".strip()
+    return f"{board.role}: {board.label}" if board.role else board.label
 
 
 def _power_facts(trace: PowerTrace) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from hil.evidence.board_label import board_label
 from hil.evidence.records import UNCOLLECTED, BoardHealth, RunRecord
 from hil.evidence.run_folder import EvidenceFolder
 from hil.report.filters import OUTCOMES
@@ -27,13 +28,18 @@ class BoardView:
 
     Attributes:
         health: Its record at the end of the run.
-        name: Name in its settings or in the lab file.
+        name: Its name; empty if it has none.
         tests: The tests that used it.
     """
 
     health: BoardHealth
     name: str
     tests: list[RecordedTest]
+
+    @property
+    def label(self) -> str:
+        """Its name and serial number."""
+        return board_label(self.health.serial, self.name)
 
     @property
     def bad(self) -> list[RecordedTest]:
@@ -108,7 +114,7 @@ class RunView:
     def _doubts(self) -> list[str]:
         """Reasons to doubt a run in which no test failed."""
         unused = sum(map(len, self.unused.values()))
-        unsafe = [one.health.serial for one in self.boards if one.health.state not in {"", "safe"}]
+        unsafe = [one.label for one in self.boards if one.health.state not in {"", "safe"}]
         doubts = [f"{unused} of {len(self.tests)} tests had no hardware"] if unused else []
         doubts += (
             [f"{len(self.unasked)} of {len(self.tests)} tests never asked their board"]
@@ -119,7 +125,7 @@ class RunView:
         doubts += [f"{gone} {'file' if gone == 1 else 'files'} vanished at collection"] if gone else []
         gone = self.record.dropped
         doubts += [f"{gone} {'test' if gone == 1 else 'tests'} dropped after collection"] if gone else []
-        doubts += [f"board {serial} was not left safe" for serial in unsafe]
+        doubts += [f"board {label} was not left safe" for label in unsafe]
         return doubts + (["a board was in trouble"] if self.record.trouble and not unsafe else [])
 
     @cached_property
@@ -127,14 +133,14 @@ class RunView:
         """Its boards, those with the most failures first."""
         known = {one.serial: one for one in self.record.boards}
         tests: dict[str, list[RecordedTest]] = {serial: [] for serial in known}
-        names: dict[str, str] = {}
+        names = {one.serial: one.name for one in self.record.boards}
         for one in self.tests:
             for board in one.boards:
                 tests.setdefault(board.serial, []).append(one)
                 names[board.serial] = names.get(board.serial) or board.name
                 known.setdefault(board.serial, BoardHealth(board.serial, board.firmware, board.simulated))
         views = [BoardView(known[serial], names.get(serial, ""), ran) for serial, ran in tests.items()]
-        return sorted(views, key=lambda view: (-len(view.bad), view.health.serial))
+        return sorted(views, key=lambda view: (-len(view.bad), view.label))
 
     @cached_property
     def by_boards(self) -> TestsByBoards | None:

@@ -56,7 +56,7 @@
     at = { row, number };
     row.classList.add("at");
     night.querySelector(".all").classList.add("at");
-    const board = matrix.dataset.boards.split(" ")[parseInt((row.dataset.b || "")[number], 36)];
+    const board = JSON.parse(matrix.dataset.boards)[parseInt((row.dataset.b || "")[number], 36)];
     tip.textContent = `${night.dataset.when}: ${outcomes[row.dataset.o[number]]}${board ? ` on ${board}` : ""}`;
     tip.hidden = false;
     tip.style.left = `${Math.max(4, Math.min(x + 12, innerWidth - tip.offsetWidth - 8))}px`;

@@ -132,10 +132,6 @@ class BoardLifecycle:
         held = self._session.all_held if self._session is not None else ()
         return next((one.watch for one in held if one.board is board), ())
 
-    def name_of_board(self) -> str:
-        """Return the name of the acquired board; empty if it has none, or does not tell it."""
-        return self.session.name_of_board()
-
     def infos(self) -> list[BoardInfo]:
         """Return the boards that can be used; none if no host can be searched: then the tests say why."""
         with suppress(Exception):
@@ -416,16 +412,18 @@ class BoardLifecycle:
                 self._restriction.restrict(one.host.dev)
                 one.test = item.nodeid
                 one.board.access.raise_if_blocked = check
-            describe_board(item, held, self._place_of(item, held.board.serial))
-            describe_partners(item, dict(zip(requirement.roles, session.all_held, strict=True)))
+            names = [self._name_of(item, one) for one in session.all_held]
+            describe_board(item, held, names[0])
+            describe_partners(item, dict(zip(requirement.roles, session.all_held, strict=True)), names)
 
-    def _place_of(self, item: pytest.Item, serial: str) -> str:
-        """Return the name that the history keeps for the place of a test's board, or an empty string."""
-        column = column_of(item)
+    def _name_of(self, item: pytest.Item, held: AcquiredBoard) -> str:
+        """Return the name under which people know a test's board, or an empty string."""
+        column, serial = column_of(item), held.board.serial
         if column is not None and column.each == "board" and column.group != serial:
             return column.group
-        in_history = self._config.getoption("hil_history", "")  # asks the board, once, for its name
-        return self.name_of_board() if in_history else self._options.lab.name_of(serial)
+        keeps = any(self._config.getoption(name, "") for name in ("hil_history", "hil_report"))
+        name = self.session.name_of(held) if keeps else self._options.lab.name_of(serial)
+        return name or (held.source.listed_name(serial) if held.source is not None else "")
 
     def image(self) -> RunImage:
         """Return the image of the present test.

@@ -283,11 +283,8 @@ class BoardSession:
         """
         return self.search.info_of(held.board, held.source)
 
-    def name_of_board(self) -> str:
-        """Return the name of the acquired board, asked once; empty if there is no name or no board."""
-        held = self.held
-        if held is None:
-            return ""
+    def name_of(self, held: AcquiredBoard) -> str:
+        """Return the name of an acquired board, asked once; empty if there is none."""
         serial = held.board.serial
         if serial not in self._infos:
             self._infos[serial] = BoardInfo(serial)

@@ -9,9 +9,10 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from hil.evidence.board_label import board_label
 from hil.suite.markers import Kind, kind_of
 from hil.suite.outcome.attempts import is_flaky, skip_text
-from hil.suite.outcome.user_properties import CAUGHT, LATE_LOSS, PARTNERS, facts_of
+from hil.suite.outcome.user_properties import CAUGHT, LATE_LOSS, boards_of, facts_of
 from hil.suite.recording.phases import attempt_to_collect
 
 if TYPE_CHECKING:
@@ -32,9 +33,11 @@ class BoardUsed:
     serial: str
     firmware: str
     simulated: bool
+    name: str = field(default="", compare=False)
 
     def __str__(self) -> str:
-        return f"board {self.serial}, firmware {self.firmware}, {'SIMULATED' if self.simulated else 'real'}"
+        kind = "SIMULATED" if self.simulated else "real"
+        return f"board {board_label(self.serial, self.name)}, firmware {self.firmware}, {kind}"
 
 
 @dataclass(slots=True)
@@ -247,13 +250,9 @@ class Ledger:
         record.caught = facts.get(CAUGHT, "")
         record.ended = report.when == "teardown"
         record.late_loss = facts.get(LATE_LOSS, "")
-        if "hil_board" in facts:
-            simulated = facts["hil_board_is"] == "simulated"
-            record.board = BoardUsed(facts["hil_board"], facts["hil_firmware"], simulated)
-            partners = (one.partition("=") for one in facts.get(PARTNERS, "").split())
-            record.partners = tuple(
-                BoardUsed(serial, firmware, simulated) for serial, _, firmware in partners
-            )
+        if noted := boards_of(facts):
+            record.board, *partners = (BoardUsed(*one[:4]) for one in noted)
+            record.partners = tuple(partners)
 
     def of(self, kind: Kind) -> list[LedgerEntry]:
         """Return the records of one kind."""

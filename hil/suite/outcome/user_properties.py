@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, NamedTuple
 
 from hil.suite.matrix.column import column_of
 
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 __all__ = [
     "CAUGHT",
     "LATE_LOSS",
-    "PARTNERS",
-    "ROLES",
+    "NotedBoard",
+    "boards_of",
     "describe_board",
     "describe_caught",
     "describe_image",
@@ -40,14 +41,46 @@ __all__ = [
 CAUGHT = "hil_caught"
 LATE_LOSS = "hil_lost_in_teardown"
 
-ROLES = "hil_boards"
+_ROLES = "hil_boards"
 """The role and serial number of each board of a test that uses several."""
 
-PARTNERS = "hil_partners"
+_PARTNERS = "hil_partners"
 """The serial number and firmware of each of its boards but the first."""
+
+_PLACES = "hil_places"
+"""The name of each of its boards, as a JSON list; empty names for boards without one."""
 
 _VERDICT = "hil_verdict"
 _JUDGEMENT = (_VERDICT, "hil_remedy", "hil_headline", "hil_reason")
+
+
+class NotedBoard(NamedTuple):
+    """A board of a test, as its properties have it; the role is empty for the only board."""
+
+    serial: str
+    firmware: str
+    simulated: bool
+    name: str
+    role: str
+
+
+def boards_of(facts: Mapping[str, str]) -> list[NotedBoard]:
+    """Return the boards in the properties of a test, the first one first; none if it had no board."""
+    if "hil_board" not in facts:
+        return []
+    boards = [(facts["hil_board"], facts["hil_firmware"])]
+    boards += [(serial, rest) for serial, _, rest in (one.partition("=") for one in _words(facts, _PARTNERS))]
+    names = json.loads(facts.get(_PLACES, "[]")) or [facts.get("hil_place", "")]
+    roles = [one.partition("=")[0] for one in _words(facts, _ROLES)]
+    simulated, blank = facts["hil_board_is"] == "simulated", [""] * len(boards)
+    return [
+        NotedBoard(serial, firmware, simulated, name, role)
+        for (serial, firmware), name, role in zip(boards, names + blank, roles + blank, strict=False)
+    ]
+
+
+def _words(facts: Mapping[str, str], name: str) -> list[str]:
+    return facts.get(name, "").split()
 
 
 def facts_of(report: pytest.TestReport) -> dict[str, str]:
@@ -67,19 +100,23 @@ def describe_test(item: pytest.Item, kind: Kind) -> None:
 
 
 def describe_board(item: pytest.Item, held: AcquiredBoard, place: str) -> None:
-    """Note the board of a test, and its place in the lab file if that is not empty."""
+    """Note the board of a test, and its name if that is not empty."""
     used = "simulated" if held.simulated else "real"
     facts = {"hil_board": held.board.serial, "hil_firmware": str(held.board.firmware), "hil_board_is": used}
     _note(item, facts | ({"hil_place": place} if place else {}))
 
 
-def describe_partners(item: pytest.Item, boards: Mapping[str | int, AcquiredBoard]) -> None:
-    """Note the further boards of a test that uses several, and the role of each."""
-    item.user_properties[:] = [one for one in item.user_properties if one[0] not in {ROLES, PARTNERS}]
+def describe_partners(
+    item: pytest.Item, boards: Mapping[str | int, AcquiredBoard], names: Sequence[str]
+) -> None:
+    """Note the further boards of a test that uses several, and role and name of each."""
+    several = {_ROLES, _PARTNERS, _PLACES}
+    item.user_properties[:] = [one for one in item.user_properties if one[0] not in several]
     if len(boards) > 1:
         roles = [f"{role}={held.board.serial}" for role, held in boards.items()]
         further = [f"{held.board.serial}={held.board.firmware}" for held in list(boards.values())[1:]]
-        _note(item, {ROLES: " ".join(roles), PARTNERS: " ".join(further)})
+        noted = {_ROLES: " ".join(roles), _PARTNERS: " ".join(further)}
+        _note(item, noted | ({_PLACES: json.dumps(names)} if any(names) else {}))
 
 
 def describe_image(item: pytest.Item, boards: Iterable[tuple[Flashed | None, Flashed | None]]) -> None:

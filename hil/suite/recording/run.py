@@ -104,7 +104,8 @@ class RunRecorder:
             for board in record.boards:
                 used.setdefault(board.serial, board)
         return [
-            _health(BoardHealth(board.serial, board.firmware, board.simulated)) for board in used.values()
+            _health(BoardHealth(board.serial, board.firmware, board.simulated, name=board.name))
+            for board in used.values()
         ]
 
     def _keep(self) -> None:

@@ -13,7 +13,7 @@ import pytest
 from hil.evidence.records import RecordedBoard, RecordedTest, file_stem
 from hil.suite.markers import KIND, Kind
 from hil.suite.matrix.column import column_of
-from hil.suite.outcome.user_properties import PARTNERS, ROLES
+from hil.suite.outcome.user_properties import boards_of
 from hil.suite.recording.identity import identity_of
 from hil.suite.recording.phases import attempt_of
 from hil.suite.xdist.costs import without_group
@@ -127,19 +127,10 @@ class ResultRecorder:
         told = {name: str(value) for name, value in item.user_properties}
         facts.unasked = "hil_unasked" in told
         facts.image = told.get("hil_image", "")
-        if "hil_board" in told:
-            simulated = told["hil_board_is"] == "simulated"
-            name = self._boards.name_of_board() if self._board is not None else ""
-            if not name and facts.board is not None and facts.board.serial == told["hil_board"]:
-                name = facts.board.name  # noted when the test began; the board is released by now
-            facts.board = RecordedBoard(told["hil_board"], name, told["hil_firmware"], simulated)
-            roles = [one.partition("=")[0] for one in told.get(ROLES, "").split()]
-            further = [one.partition("=") for one in told.get(PARTNERS, "").split()]
-            facts.board.role = roles[0] if roles else ""
-            facts.partners = [
-                RecordedBoard(serial, "", firmware, simulated, role)
-                for role, (serial, _, firmware) in zip(roles[1:], further, strict=True)
-            ]
+        if noted := boards_of(told):
+            facts.board, *facts.partners = (
+                RecordedBoard(one.serial, one.name, one.firmware, one.simulated, one.role) for one in noted
+            )
 
     def _keep(self, facts: RecordedTest) -> None:
         try:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hil.errors import HistoryError
+from hil.history.attribution import Counts
 from hil.history.detail import of_board, of_test
 from hil.history.models import Attempt, AttemptBench, AttemptOutcome, RunFacts
 from hil.history.store import History
@@ -50,12 +51,41 @@ def window(path: Path) -> Iterator[Window]:
 def test_of_test_shows_boards_durations_and_power(window: Window) -> None:
     _, lines = of_test(window, "t.py::test_boots")
 
-    assert lines[0] == "t.py::test_boots: 20 of 20 runs had it; attempts: 10 passed, 10 failed"
-    assert "fails on 0df10036 only: 10 of 10 there, 0 of 10 elsewhere" in "\n".join(lines)
-    assert "on 0df10036: 10 of 10 failed (100%; 72% to 100%)" in lines
-    assert "its body takes 2.00 s (median; 2.00 s of late)" in lines
-    assert "the DUT draws 3.50 W (median; 3.50 W of late)" in lines
-    assert lines[-1] == "2025-09-20  failed   0df10036  right  2.00 s  3.50 W  no login"
+    assert lines[:2] == ["t.py::test_boots", "It was in 20 of 20 runs. Attempts: 10 passed, 10 failed."]
+    assert "fails on right (0df10036) only: 10 of 10 there, 0 of 10 elsewhere" in "\n".join(lines)
+    assert [line.split() for line in lines[lines.index("First attempts by board") + 1 :][:2]] == [
+        ["board", "failed", "ran", "rate", "true", "rate,", "with", "95", "%", "confidence"],
+        ["right", "(0df10036)", "10", "10", "100%", "72%", "to", "100%"],
+    ]
+    assert "  The body of the test takes 2.00 s (median of 10)." in lines
+    assert "  The DUT draws 3.50 W (median of 20; of the newest 10: 3.50 W)." in lines
+    assert lines[-1] == "  2025-09-20  failed   right (0df10036)  2.00 s      3.50 W  no login"
+
+
+def test_of_test_names_both_boards_of_a_pair_and_counts_the_attempt_for_each(tmp_path: Path) -> None:
+    with History(tmp_path / "h.db") as history:
+        history.begin_run(RunFacts("one", 1.0))
+        pair = Attempt("t.py::test_link", AttemptOutcome.FAILED, bench=GOOD, partners=(BAD,))
+        history.add("one", [pair])
+
+        window = Window(history)
+        of_pair = of_test(window, "link")[1]
+        of_second = of_board(window, "right")[1]
+
+    assert "left (0df10035) + right (0df10036)" in of_pair[-1]
+    assert window.boards == {"0df10035": Counts(1, 1), "0df10036": Counts(1, 1)}
+    assert of_second[1].startswith("It was used in 1 of 1 run")
+
+
+def test_of_test_of_one_board_has_the_attempts_in_which_it_was_the_second(tmp_path: Path) -> None:
+    with History(tmp_path / "h.db") as history:
+        history.begin_run(RunFacts("one", 1.0))
+        pair = Attempt("t.py::test_link", AttemptOutcome.PASSED, bench=GOOD, partners=(BAD,))
+        history.add("one", [pair])
+
+        data, _ = of_test(Window(history), "link", "right")
+
+    assert [one["bench"]["board"] for one in data["attempts"]] == ["0df10035"]
 
 
 @pytest.mark.parametrize(("of_the_run", "known_as"), [("build-7", "build-7"), ("", "os.img (9 bytes)")])
@@ -75,7 +105,8 @@ def test_of_test_accepts_a_unique_part_of_a_name(window: Window) -> None:
 def test_of_test_may_be_limited_to_one_board(window: Window) -> None:
     data, lines = of_test(window, "boots", "left")
 
-    assert lines[0].endswith("attempts: 10 passed")
+    assert lines[0].startswith("t.py::test_boots")
+    assert lines[1] == "It was in 10 of 20 runs. Attempts: 10 passed."
     assert list(data["boards"]) == ["0df10035"]
 
 
@@ -95,10 +126,13 @@ def test_of_test_reports_an_unknown_test(window: Window) -> None:
 def test_of_board_compares_it_with_others(window: Window, name: str) -> None:
     data, lines = of_board(window, name)
 
-    assert lines[0] == "0df10036: used in 10 of 20 runs, last 2025-09-20, firmware 0.08, place right"
-    assert lines[1] == "failed at the first attempt: 10 of 20 (50.0%) here, 0 of 20 (0.0%) on other boards"
-    assert "look at the board" in lines[2]
-    assert lines[3] == "t.py::test_boots: 10 of 10 failed here"
+    assert lines[:3] == [
+        "Board right (0df10036)",
+        "It was used in 10 of 20 runs; last on 2025-09-20, with firmware 0.08.",
+        "First attempts that failed: 10 of 20 (50.0%) on it, 0 of 20 (0.0%) without it.",
+    ]
+    assert "look at the board" in lines[lines.index("Findings") + 1]
+    assert lines[-1].split() == ["t.py::test_boots", "10", "10"]
     assert json.dumps(data)
 
 
@@ -106,15 +140,15 @@ def test_of_board_lists_known_boards_for_an_unknown_one(window: Window) -> None:
     with pytest.raises(HistoryError, match="no board or place is called 'middle'") as caught:
         of_board(window, "middle")
 
-    assert caught.value.why == "there are 0df10035, 0df10036"
+    assert caught.value.why == "there are left (0df10035), right (0df10036)"
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("t.py::test_boots",), "on 0df10036: 10 of 10 failed"),
+        (("t.py::test_boots",), "fails on right (0df10036) only: 10 of 10"),
         (("--board", "right"), "used in 10 of 20 runs"),
-        (("--board", "left", "boots"), "attempts: 10 passed"),
+        (("--board", "left", "boots"), "Attempts: 10 passed"),
         (("boots", "--json"), '"test": "t.py::test_boots"'),
         (("forget", "--days", "100000"), "Removed 0 runs older than"),
     ],
@@ -124,3 +158,35 @@ def test_hil_history_shows_a_test(path: Path, arguments: tuple[str, ...], said: 
     ran = subprocess.run(command, capture_output=True, check=False, text=True, timeout=60)
 
     assert (ran.returncode, said in ran.stdout) == (0, True), ran.stdout + ran.stderr
+
+
+THIRD = AttemptBench("0df10037", "0.09", "middle")
+
+
+def _quarter_of_pairs(path: Path, pairs: list[tuple[AttemptBench, AttemptBench]]) -> Window:
+    """Thirty nights of a test with two boards, which fails whenever the right board is one of them."""
+    history = History(path)
+    for night in range(30):
+        history.begin_run(RunFacts(f"n{night}", night * DAY_S, ended_s=night * DAY_S + 1))
+        first, second = pairs[night % len(pairs)]
+        fails = BAD in (first, second)
+        outcome = AttemptOutcome.FAILED if fails else AttemptOutcome.PASSED
+        history.add(f"n{night}", [Attempt("t.py::test_link", outcome, bench=first, partners=(second,))])
+    return Window(history)
+
+
+def test_suspect_of_finds_a_bad_board_that_is_always_the_second(tmp_path: Path) -> None:
+    window = _quarter_of_pairs(tmp_path / "h.db", [(GOOD, BAD), (GOOD, THIRD), (THIRD, BAD)])
+
+    suspicion = window.suspect_of(1)
+
+    assert suspicion is not None
+    assert str(suspicion).startswith("fails on right (0df10036) only: 20 of 20 there, 0 of 10 elsewhere")
+    window.history.close()
+
+
+def test_suspect_of_blames_neither_of_two_boards_that_are_always_together(tmp_path: Path) -> None:
+    window = _quarter_of_pairs(tmp_path / "h.db", [(GOOD, BAD)])
+
+    assert window.suspect_of(1) is None
+    window.history.close()

@@ -132,8 +132,37 @@ def as_version_3(path: Path) -> Path:
     """Convert a history to version 3, which does not know the columns of tests."""
     with closing(sqlite3.connect(path)) as old, old:
         old.execute("ALTER TABLE test DROP COLUMN column_name")
+        old.execute("DROP TABLE partner")
         old.execute("PRAGMA user_version=3")
     return path
+
+
+PARTNER = AttemptBench("0df10036", "0.08", "right")
+
+
+def test_history_of_version_4_keeps_its_attempts_and_learns_partners(tmp_path: Path) -> None:
+    path = filled(tmp_path / "h.db", {"one": ({0, 1}, True), "two": (set(), False)})
+    with closing(sqlite3.connect(path)) as old, old:
+        old.execute("DROP TABLE partner")
+        old.execute("PRAGMA user_version=4")
+
+    with History(path) as history:
+        assert history.attempts("one") == ATTEMPTS[:2]
+        history.add("two", [replace(ATTEMPTS[0], partners=(PARTNER,))])
+        assert history.attempts("two")[0].partners == (PARTNER,)
+
+
+def test_merge_history_takes_partners_over_once(tmp_path: Path) -> None:
+    there = filled(tmp_path / "there.db", {"one": (set(), True)})
+    pair = replace(ATTEMPTS[0], partners=(PARTNER,))
+    with History(there) as history:
+        history.add("one", [pair])
+
+    with History(tmp_path / "here.db") as history:
+        merge_history(history, there)
+        merge_history(history, there)
+
+        assert history.attempts("one") == [pair]
 
 
 def test_history_of_version_3_learns_the_columns_of_its_tests(tmp_path: Path) -> None:

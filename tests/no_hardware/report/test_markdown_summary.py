@@ -25,7 +25,7 @@ def test_summary_begins_with_verdict_and_counts() -> None:
 
     assert text.startswith("## hil: 1 of 2 tests need a look\n")
     assert "| failed | passed |\n| ---: | ---: |\n| 1 | 1 |" in text
-    assert "- **failed** `t::b` on board `0df10035`: `one is not two`" in text
+    assert "- **failed** `t::b` on board `bench 3 (0df10035)`: `one is not two`" in text
 
 
 def test_summary_of_a_failed_run_without_failures_shows_the_status() -> None:
