@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from hil.dutlink.console.allowlist import names_error
-from hil.dutlink.console.transcript import Chunk
+from hil.dutlink.console.transcript import Chunk, Mark
 from hil.dutlink.dut.shown_commands import shown_events
 from hil.errors import HilError
-from hil.evidence.console_files import NEIGHBOUR_BYTES, ConsoleFiles
 from hil.evidence.records import file_stem
-from hil.evidence.timestamped_log import newest_lines
+from hil.evidence.timestamped_log import TimestampedLog, newest_lines
 
 if TYPE_CHECKING:
     import re
@@ -21,12 +20,16 @@ if TYPE_CHECKING:
 
     from hil.dutlink.board import Board
     from hil.dutlink.console.allowlist import ErrorLine
-    from hil.dutlink.console.transcript import Event, Mark
+    from hil.dutlink.console.transcript import Event
     from hil.evidence.console_recorder import ConsoleRecorder
 
 __all__ = ["ConsoleCapture"]
 
 _TAIL_BYTES: Final = 64 * 1024
+_TEXT_BYTES: Final = 16 * 1024 * 1024
+_NEIGHBOUR_BYTES: Final = 1024 * 1024
+_LINE_BYTES: Final = 40
+"""Bytes for the time in each line of a text file."""
 
 
 class ConsoleCapture:
@@ -60,6 +63,7 @@ class ConsoleCapture:
         self.serial = board.serial
         self.unreported: list[ErrorLine] = []
         self.failed = False
+        self._text_mode: Literal["a", "w"] = "a" if again else "w"
         self._recorder = recorder
         self._console = board.console
         self._since = before.end_position if before is not None else 0
@@ -129,29 +133,55 @@ class ConsoleCapture:
         return newest_lines(_tail(events), self._began.monotonic_s, lines)
 
     def path_in(self, folder: Path) -> Path:
-        """Return the path that the test's readable console file has in a folder."""
+        """Return the path that the test's console for people has in a folder."""
         return folder / f"{file_stem(self.nodeid)}.txt"
 
-    def write_files(self, folder: Path) -> None:
-        """Write the test's files after it ended, from the output that is still in memory.
+    def write_text(self, folder: Path, *, with_bytes: bool = False) -> None:
+        """Write the test's console for people after the test ended, from the output that is still in memory.
+
+        An earlier attempt's console stays in the file.
+
+        Args:
+            folder: The folder; it is created if missing.
+            with_bytes: Write the bytes, too, into a file whose name ends in `.raw`.
 
         Raises:
             OSError: The files cannot be written.
         """
         transcript = self._console.transcript
-        first = max(self._since, self._began.position - NEIGHBOUR_BYTES)
+        first = max(self._since, self._began.position - _NEIGHBOUR_BYTES)
         neighbour = transcript.chunks_between(first, self._began.position)
-        record = ConsoleFiles(folder, self.serial, self._began, neighbour)
-        for event in transcript.events_between(self._began, self._ended):
-            record.add(event)
-        record.close()
+        events = _tail(transcript.events_between(self._began, self._ended), _TEXT_BYTES)
+        folder.mkdir(parents=True, exist_ok=True)
+        path = self.path_in(folder)
+        with path.open(self._text_mode, encoding="utf-8") as file:
+            log = TimestampedLog(file, self._began.monotonic_s)
+            log.write_header(f"console of board {self.serial}: {self.nodeid}")
+            for chunk in neighbour:
+                log.add(chunk, of_neighbour=True)
+            for event in (self._began, *self._gap_before(events), *events):
+                log.add(event)
+            log.finish()
+        if with_bytes:
+            with path.with_suffix(".raw").open(f"{self._text_mode}b") as raw:
+                raw.writelines(event.data for event in (*neighbour, *events) if isinstance(event, Chunk))
+
+    def _gap_before(self, events: list[Event]) -> list[Mark]:
+        """Return a note if the test's first bytes are not among its events."""
+        chunk = next((event for event in events if isinstance(event, Chunk)), None)
+        missing_bytes = chunk.position - self._began.position if chunk is not None else 0
+        if chunk is None or missing_bytes <= 0:
+            return []
+        text = f"{missing_bytes} bytes are left out here: this file has only the newest output"
+        return [Mark(chunk.monotonic_s, chunk.time_s, text, self._began.position)]
 
 
-def _tail(events: list[Event]) -> list[Event]:
-    """Return the newest events, with about 64 KiB of output."""
-    size = 0
+def _tail(events: list[Event], most_bytes: int = _TAIL_BYTES) -> list[Event]:
+    """Return the newest events, with about so many bytes of output, shown as lines."""
+    size_bytes = 0
     for count, event in enumerate(reversed(events)):
-        size += len(event.data) if isinstance(event, Chunk) else 0
-        if size > _TAIL_BYTES and count:
+        if isinstance(event, Chunk):
+            size_bytes += len(event.data) + _LINE_BYTES * event.data.count(b"\n")
+        if size_bytes > most_bytes and count:
             return events[-count:]
     return events

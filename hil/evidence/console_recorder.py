@@ -1,33 +1,25 @@
-"""Record one console while its board is held: files of the run and of its tests, and errors found in it."""
+"""Record one console while its board is held: its files, and the errors found in it."""
 
 from __future__ import annotations
 
 import threading
-from collections import deque
-from dataclasses import dataclass
 from queue import Empty
 from typing import TYPE_CHECKING, Final, Protocol
 
 from hil.dutlink.console.queues import EventQueue
 from hil.dutlink.console.transcript import Chunk, Event, Mark, MarkKind
 from hil.dutlink.timing import Deadline
-from hil.evidence.console_files import (
-    LITTLE_BYTES,
-    NEIGHBOUR_BYTES,
-    TEST_BYTES,
-    ConsoleFiles,
-    RunConsoleFiles,
-)
+from hil.evidence.console_file import ConsoleFile
 from hil.evidence.error_scanner import ErrorScanner
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
     from hil.dutlink.console.console import Console
     from hil.dutlink.console.transcript import Transcript
+    from hil.evidence.console_file import ConsoleFolder
 
-__all__ = ["ConsoleFolder", "ConsoleRecorder", "EventHandler", "TranscriptFollower"]
+__all__ = ["ConsoleRecorder", "EventHandler", "TranscriptFollower"]
 
 BATCH_S: Final = 0.5
 """Seconds that events may wait, unless `sync` is called."""
@@ -117,22 +109,6 @@ class TranscriptFollower:
         return False
 
 
-_NEIGHBOUR_CHUNKS = 10_000
-
-
-@dataclass(frozen=True, slots=True)
-class ConsoleFolder:
-    """The folder for the files of consoles.
-
-    Attributes:
-        folder: The folder; it is created if missing.
-        run: Key of the run; files of an earlier run are overwritten.
-    """
-
-    folder: Path
-    run: str = ""
-
-
 class ConsoleRecorder:
     """Records a console's output from its opening on, and searches it for errors.
 
@@ -153,7 +129,9 @@ class ConsoleRecorder:
         self.scanner = ErrorScanner(watch)
         self.error: OSError | None = None
         self._console = console
-        self._files = _Files(board, kept) if kept is not None else None
+        self._board = board
+        self._kept = kept
+        self._file: ConsoleFile | None = None
         self._follower = TranscriptFollower(console.transcript, self, f"recorder of {board}")
         console.on_close.append(self.sync)  # the next holder of the board adds to the same files
 
@@ -162,24 +140,24 @@ class ConsoleRecorder:
 
         Args:
             test: Its node id.
-            again: Whether this is a rerun of the test that just ended, which appends to its files.
+            again: Whether this is a rerun of the test that just ended.
         """
         self._console.drain()
         kind = MarkKind.TEST_AGAIN if again else MarkKind.TEST_BEGINS
         return self._console.transcript.mark(test, kind)
 
     def end_test(self, test: str) -> Mark:
-        """Mark the end of a test, and complete its files."""
+        """Mark the end of a test, and write all of it to the files."""
         self._console.drain()
         mark = self._console.transcript.mark(test, MarkKind.TEST_ENDS)
         self.sync()
         return mark
 
     def take_left_out_bytes(self) -> int:
-        """Return how many bytes were left out of the files of tests that ended since the last call."""
-        if self._files is None:
+        """Return how many bytes of tests that ended since the last call were left out of the files."""
+        if self._file is None:
             return 0
-        left_out, self._files.left_out_bytes = self._files.left_out_bytes, 0
+        left_out, self._file.left_out_bytes = self._file.left_out_bytes, 0
         return left_out
 
     def sync(self) -> None:
@@ -187,88 +165,29 @@ class ConsoleRecorder:
         self._follower.sync()
 
     def close(self) -> None:
-        """Complete the files, and stop following."""
+        """Close the files, and stop following."""
         if self.sync in self._console.on_close:
             self._console.on_close.remove(self.sync)
         self._follower.close()
-        self._write(_Files.close)
+        if self._file is not None:
+            self._write(ConsoleFile.close)
 
     def handle(self, event: Event) -> None:
         """Record and scan an event; called by the follower."""
         if isinstance(event, Chunk):
             self.scanner.feed(event)
-        self._write(_Files.add, event)
+        self._write(lambda file: file.add(event))
 
     def end_batch(self) -> None:
         """Flush the files, and scan the last line before it is complete; called by the follower."""
         self.scanner.scan()
-        self._write(_Files.flush)
+        self._write(ConsoleFile.flush)
 
-    def _write(self, act: Callable[..., None], *arguments: object) -> None:
-        if self._files is None or self.error is not None:
+    def _write(self, act: Callable[[ConsoleFile], None]) -> None:
+        if self._kept is None or self.error is not None:
             return
         try:
-            act(self._files, *arguments)
+            self._file = self._file or ConsoleFile(self._kept, self._board)
+            act(self._file)
         except OSError as error:
             self.error = error
-
-
-class _Files:
-    """The files of the run and of the present test."""
-
-    def __init__(self, board: str, kept: ConsoleFolder) -> None:
-        self._board = board
-        self._folder = kept.folder
-        self._key = kept.run
-        self._run: RunConsoleFiles | None = None
-        self._test: ConsoleFiles | None = None
-        self._between: deque[Chunk] = deque()
-        self._between_bytes = 0
-        self.left_out_bytes = 0
-
-    def add(self, event: Event) -> None:
-        """Write an event to the files of the run and of the test that it belongs to."""
-        self._run = self._run or RunConsoleFiles(self._folder, self._board, self._key, event.monotonic_s)
-        self._run.add(event)
-        if isinstance(event, Mark) and event.kind in {MarkKind.TEST_BEGINS, MarkKind.TEST_AGAIN}:
-            self._begin(event)
-        elif self._test is not None:
-            self._test.add(event)
-        elif isinstance(event, Chunk):
-            self._keep_between(event)
-        if isinstance(event, Mark) and event.kind is MarkKind.TEST_ENDS:
-            self._end_test()
-
-    def flush(self) -> None:
-        """Flush the files."""
-        for record in (self._run, self._test):
-            if record is not None:
-                record.flush()
-
-    def close(self) -> None:
-        """Close the files."""
-        self._end_test()
-        if self._run is not None:
-            self._run.close()
-
-    def _begin(self, mark: Mark) -> None:
-        self._end_test()
-        max_bytes = LITTLE_BYTES if self._run is not None and self._run.is_full else TEST_BYTES
-        self._test = ConsoleFiles(self._folder, self._board, mark, self._between, max_bytes)
-        self._between.clear()
-        self._between_bytes = 0
-
-    def _end_test(self) -> None:
-        if self._test is not None:
-            record, self._test = self._test, None
-            record.close()
-            self.left_out_bytes += record.left_out_bytes
-
-    def _keep_between(self, chunk: Chunk) -> None:
-        """Keep the newest output between two tests, which is written before the second test's own."""
-        self._between.append(chunk)
-        self._between_bytes += len(chunk.data)
-        while len(self._between) > 1 and (
-            self._between_bytes > NEIGHBOUR_BYTES or len(self._between) > _NEIGHBOUR_CHUNKS
-        ):
-            self._between_bytes -= len(self._between.popleft().data)

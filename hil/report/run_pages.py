@@ -13,6 +13,7 @@ from markupsafe import Markup
 from hil.dutlink.power.plot import to_svg
 from hil.dutlink.power.trace import PowerTrace
 from hil.evidence.records import file_stem, part_name
+from hil.evidence.run_consoles import RunConsoles
 from hil.evidence.run_folder import EvidenceFolder
 from hil.regular_file import read_regular
 from hil.report.filters import KINDS, board_file, seconds, when
@@ -46,8 +47,9 @@ def build_run(folder: Path) -> RunView | None:
     run = read_run(folder)
     if run is None:
         return None
+    consoles = RunConsoles(folder / "console", run.record.key)
     for test in run.tests:
-        _write_test(folder, test)
+        _write_test(folder, test, consoles)
     for board in run.boards:
         _write_board(folder, board)
     _write_tests_by_boards(folder, run)
@@ -98,16 +100,16 @@ def _is_night(folder: Path) -> bool:
     return folder.name == "report" and (folder.parent / "night.json").is_file()
 
 
-def _write_test(folder: Path, test: RecordedTest) -> None:
+def _write_test(folder: Path, test: RecordedTest, consoles: RunConsoles) -> None:
     began_s = test.began_monotonic_s
     stem = test.stem or file_stem(test.nodeid)
-    transcript = read_console_view(folder / "console", stem) if test.board else None
+    transcript = read_console_view(consoles, stem) if test.board else None
     traces = read_traces(folder / "power", stem, began_s) if test.board else []
     origin_s = traces[0].began_s if traces else began_s + test.wait_s
     plots = [(_power_facts(trace), draw_trace(trace, transcript, origin_s)) for trace in traces]
     if test.board and test.partners:
         stems = {one.role: file_stem(part_name(test.nodeid, one.role)) for one in test.partners}
-        views = {role: read_console_view(folder / "console", part) for role, part in stems.items()}
+        views = {role: read_console_view(consoles, part) for role, part in stems.items()}
         plots = [(f"{test.board.role}: {said}", plot) for said, plot in plots]
         for role, part in stems.items():
             for trace in read_traces(folder / "power", part, began_s):

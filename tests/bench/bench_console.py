@@ -19,8 +19,10 @@ import pexpect.fdpexpect
 
 from hil.dutlink.console.console import Console
 from hil.dutlink.console.tty import Tty
-from hil.evidence.console_recorder import ConsoleFolder, ConsoleRecorder
+from hil.evidence.console_file import ConsoleFolder
+from hil.evidence.console_recorder import ConsoleRecorder
 from hil.evidence.records import file_stem
+from hil.evidence.run_consoles import RunConsoles
 from tests.bench.console_feed import BYTES_A_SECOND, MARK, PACKET_BYTES, THE_END, Feed, feeding, packet
 from tests.bench.ratios import Ratio, interleaved, rows
 from tests.support.harness import show
@@ -134,8 +136,9 @@ def _is_whole(folder: Path, at: int, packets: int) -> bool:
     """Whether the files hold what the console said, all of it, each byte in one test."""
     said = b"".join(packet(at, number) for number in range(packets))
     run = (folder / f"run-{at}.raw").read_bytes()
-    tests = [(folder / f"{file_stem(f'{which} of {at}')}.raw").read_bytes() for which in ("first", "second")]
-    return run == said == b"".join(tests)
+    tests = [RunConsoles(folder, "").slice(file_stem(f"{which} of {at}")) for which in ("first", "second")]
+    parts = [part for test in tests if test is not None for part in test.read(0, test.size_bytes)]
+    return run == said == b"".join(data for _, data, _ in parts)
 
 
 @contextmanager

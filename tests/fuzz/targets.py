@@ -31,6 +31,7 @@ from hil.dutlink.usb.firmware import FirmwareVersion
 from hil.dutlink.usb.protocol import ConfigKey
 from hil.errors import HilError
 from hil.evidence.error_scanner import ErrorScanner
+from hil.evidence.run_consoles import RunConsoles
 from hil.evidence.run_folder import EvidenceFolder
 from hil.evidence.timestamped_log import TimestampedLog
 from hil.flash.formats.bmap import read_bmap
@@ -198,7 +199,16 @@ def evidence(data: bytes) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "tests").mkdir(parents=True)
     (folder / "2026-11-23T013000Z").mkdir()
-    for name in ("run.json", "tests/a.json", "a.raw", "a.jsonl", "a.json", "2026-11-23T013000Z/night.json"):
+    for name in (
+        "run.json",
+        "tests/a.json",
+        "a.raw",
+        "run-a.raw",
+        "run-a.jsonl",
+        "a.jsonl",
+        "a.json",
+        "2026-11-23T013000Z/night.json",
+    ):
         (folder / name).write_bytes(data)
     kept = EvidenceFolder(folder)
     kept.run(), kept.tests("")
@@ -206,7 +216,9 @@ def evidence(data: bytes) -> None:
     run = read_run(folder)
     assert run is None or run.headline
     with suppress(OSError):
-        read_console_view(folder, "a")
+        consoles = RunConsoles(folder, "")
+        for stem in ("a", *consoles.stems):
+            read_console_view(consoles, stem)
 
 
 def usb_descriptors(data: bytes) -> None:

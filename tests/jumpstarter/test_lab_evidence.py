@@ -31,8 +31,8 @@ def test_lab_run_keeps_transcripts_power_traces_and_history(
         text = run.result()
 
     assert "1 passed" in text, text
-    (console,) = (run.folder / "report" / "console").glob("test_*.txt")
-    assert "login: " in console.read_text()
+    (console,) = (run.folder / "report" / "console").glob("run-*.raw")
+    assert b"login: " in console.read_bytes()
     (trace,) = (run.folder / "report" / "power").glob("test_*.json")
     assert json.loads(trace.read_text())
     assert list((run.folder / "report" / "power").glob("test_*.svg"))

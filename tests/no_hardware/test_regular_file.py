@@ -14,6 +14,7 @@ from hil.cli.history_options import open_history
 from hil.dutlink.power.model import Sample
 from hil.dutlink.power.trace import PowerTrace
 from hil.errors import HilError, HistoryError
+from hil.evidence.run_consoles import RunConsoles
 from hil.evidence.run_folder import EvidenceFolder
 from hil.history.sqlite import copy_database
 from hil.history.store import History
@@ -125,7 +126,16 @@ def test_nonblocking_opener_makes_a_file_as_open_does(tmp_path: Path) -> None:
 def test_folders_of_runs_with_named_pipes_are_read_without_waiting(tmp_path: Path) -> None:
     (tmp_path / "tests").mkdir()
     (tmp_path / "2026-11-23T013000Z").mkdir()
-    for name in ("run.json", "tests/a.json", "a.raw", "a.jsonl", "a.json", "2026-11-23T013000Z/night.json"):
+    for name in (
+        "run.json",
+        "tests/a.json",
+        "a.raw",
+        "run-a.raw",
+        "run-a.jsonl",
+        "a.jsonl",
+        "a.json",
+        "2026-11-23T013000Z/night.json",
+    ):
         os.mkfifo(tmp_path / name)
     folder = EvidenceFolder(tmp_path)
 
@@ -133,7 +143,7 @@ def test_folders_of_runs_with_named_pipes_are_read_without_waiting(tmp_path: Pat
     assert not folder.tests("")
     assert newest_record(tmp_path) is None
     assert read_trace(tmp_path / "a.json") is None
-    assert read_console_view(tmp_path, "a") is None
+    assert read_console_view(RunConsoles(tmp_path, ""), "a") is None
 
 
 def test_check_folder_takes_a_folder_and_a_path_where_nothing_is(tmp_path: Path) -> None:

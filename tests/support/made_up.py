@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from hil.dutlink.console.transcript import Chunk, Event, Mark, MarkKind
 from hil.dutlink.usb.request_log import SentRequest
+from hil.evidence.console_file import ConsoleFile, ConsoleFolder
 from hil.evidence.measurement import Measurement
 from hil.evidence.records import (
     BoardHealth,
@@ -21,6 +23,7 @@ from hil.history.models import Attempt, AttemptBench, AttemptOutcome, RunFacts
 from hil.history.store import History
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 BEGAN_S = 1_800_000_000.0
@@ -71,24 +74,22 @@ def keep_run(
 
 
 def keep_console(
-    folder: Path, nodeid: str, data: bytes, marks: list[tuple[float, *tuple[str, ...]]] | None = None
+    folder: Path, nodeid: str, data: bytes, marks: Sequence[tuple[float, str]] = (), before: bytes = b""
 ) -> None:
     """As a run keeps it: chunks of 16 bytes, one each 10 ms."""
-    console = folder / "console"
-    console.mkdir(parents=True, exist_ok=True)
-    stem = file_stem(nodeid)
     size = max(16, len(data) // 200)
-    chunks = [
-        [100.25 + 0.01 * number, BEGAN_S, at, len(data[at : at + size])]
+    events: list[Event] = [
+        Chunk(100.25 + 0.01 * number, BEGAN_S, data[at : at + size])
         for number, at in enumerate(range(0, len(data), size))
     ]
-    told = [
-        [at_s, BEGAN_S, min(len(data), int((at_s - 100.25) * 100) * size), *words]
-        for at_s, *words in marks or []
-    ]
-    facts = {"nodeid": nodeid, "board": BOARD, "chunks": chunks, "marks": told, "neighbour": []}
-    (console / f"{stem}.raw").write_bytes(data)
-    (console / f"{stem}.json").write_text(json.dumps(facts))
+    events += [Mark(at_s, BEGAN_S, text) for at_s, text in marks]
+    file = ConsoleFile(ConsoleFolder(folder / "console", "k1"), BOARD)
+    file.add(Chunk(100.0, BEGAN_S, before))
+    file.add(Mark(100.25, BEGAN_S, nodeid, 0, MarkKind.TEST_BEGINS))
+    for event in sorted(events, key=lambda event: event.monotonic_s):
+        file.add(event)
+    file.add(Mark(103.0, BEGAN_S, nodeid, 0, MarkKind.TEST_ENDS))
+    file.close()
 
 
 def keep_power(folder: Path, nodeid: str, attempt: str = "") -> None:

@@ -17,7 +17,8 @@ from hil.dutlink.console.board_shell import ends_in_shell
 from hil.dutlink.console.sanitize import sanitize_text
 from hil.errors import HilError
 from hil.evidence.console_capture import ConsoleCapture
-from hil.evidence.console_recorder import ConsoleFolder, ConsoleRecorder
+from hil.evidence.console_file import ConsoleFolder
+from hil.evidence.console_recorder import ConsoleRecorder
 from hil.suite.hook_errors import contained, told
 from hil.suite.markers import TROUBLE_MARKER, Kind, kind_of
 from hil.suite.recording.console_report import CONSOLE_FOLDER, SECTION
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 __all__ = ["ConsoleEvidence", "KeptWhere", "keep_consoles"]
 
 _SHOWN_LINES: Final = 8
+_PROPERTY: Final = "hil_console"
 _SHELL_BYTES: Final = 64 * 1024
 """How far back to search for the output of a board that left console mode."""
 
@@ -176,6 +178,8 @@ class ConsoleEvidence:
         again = item.nodeid == self._latest
         self._latest = item.nodeid
         self._follow(boards)
+        if self._kept.report is not None:
+            _note(item.user_properties, self._kept.report.raw_of(boards[0].serial))
         for kept, name in zip(self._consoles, self._boards.names_by_board(item.nodeid), strict=True):
             board = kept.board
             unread = _start_reading(board.console)
@@ -185,9 +189,9 @@ class ConsoleEvidence:
             for finding in test.strays:
                 told = f"between {kept.last} and {name}, board {board.serial}: {_told(finding)}"
                 self._ledger.remarks.append(told)
-            if self._kept.report is not None:
-                _note(item.user_properties, test.path_in(self._kept.report.folder))
             kept.test = test
+            if self._kept.report is not None and not again:
+                test.path_in(self._kept.report.folder).unlink(missing_ok=True)  # an earlier run's
 
     def _follow(self, boards: Sequence[Board]) -> None:
         """Keep the consoles of these boards, in their order; others may have been released."""
@@ -212,15 +216,15 @@ class ConsoleEvidence:
         kept.recorder.close()
 
     def _end(self, test: ConsoleCapture, recorder: ConsoleRecorder) -> None:
-        """Complete the test's files; without `--hil-report`, write those of a failed test now."""
+        """Complete the test's part of the files, and write the console of a failed test for people."""
         with contained(partial(self._not_kept, test.nodeid)):
             test.end()
             if left_out := recorder.take_left_out_bytes():
                 self._ledger.not_kept.append(
                     f"{left_out} bytes of the console of {test.nodeid}: it said too much to keep it all"
                 )
-            if self._kept.report is None and test.failed and (folder := self._kept.of_failed()) is not None:
-                test.write_files(folder)
+            if test.failed and (folder := self._kept.of_failed()) is not None:
+                test.write_text(folder, with_bytes=self._kept.report is None)
 
     def _not_kept(self, test: str, error: BaseException) -> None:
         why = error if isinstance(error, OSError) else told(error)
@@ -252,9 +256,8 @@ class ConsoleEvidence:
         rest = "run with --hil-report DIR to keep all of it"
         if folder is not None:
             rest = f"all of it: {test.path_in(folder)}"
-            if self._kept.report is None:
-                for properties in (item.user_properties, report.user_properties):
-                    _note(properties, test.path_in(folder))
+            for properties in (item.user_properties, report.user_properties):
+                _note(properties, test.path_in(folder))
         lines = "\n".join(test.newest_lines(_SHOWN_LINES)) or "it said nothing"
         report.sections.append((f"{SECTION} of board {test.serial}", f"{lines}\n({rest})"))
 
@@ -279,9 +282,10 @@ def _start_reading(console: Console) -> str:
 
 
 def _note(properties: list[tuple[str, object]], path: Path) -> None:
-    """Note the file of a test's console for JUnit, once."""
-    if all(name != "hil_console" for name, _ in properties):
-        properties.append(("hil_console", str(path)))
+    """Note the file with a test's console for JUnit; that of the first board on which it fails stays."""
+    if not str(dict(properties).get(_PROPERTY, "")).endswith(".txt"):
+        properties[:] = [entry for entry in properties if entry[0] != _PROPERTY]
+        properties.append((_PROPERTY, str(path)))
 
 
 def _expected(item: pytest.Item) -> list[list[re.Pattern[bytes]]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -92,15 +93,50 @@ def test_newest_lines_show_the_test_with_marks(board: Any, recorder: ConsoleReco
     assert max(map(len, one.newest_lines(100))) < 300
 
 
-def test_write_files_works_after_the_test(board: Any, recorder: ConsoleRecorder, tmp_path: Path) -> None:
+def test_write_text_works_after_the_test(board: Any, recorder: ConsoleRecorder, tmp_path: Path) -> None:
     one = ConsoleCapture(recorder, board, "one")
     one.end()
     board.console.transcript.append(b"between\n")
     two = ConsoleCapture(recorder, board, "two", one)
-    board.console.transcript.append(b"of two\n")
+    board.console.transcript.append(b"of two \xff\n")
     two.end()
-    board.console.transcript.append(b"behind\n")
+    board.console.transcript.append(b"later\n")
 
-    two.write_files(tmp_path)
+    two.write_text(tmp_path, with_bytes=True)
 
-    assert two.path_in(tmp_path).with_suffix(".raw").read_bytes() == b"between\nof two\n"
+    text = two.path_in(tmp_path).read_text()
+    assert [line.split(None, 3)[-1] for line in text.splitlines()[2:]] == [
+        "< between",
+        "* test begins: two",
+        r"| of two \xff",
+        "* test ends: two",
+    ]
+    assert two.path_in(tmp_path).with_suffix(".raw").read_bytes() == b"between\nof two \xff\n"
+
+
+def test_write_text_keeps_earlier_attempts_and_no_earlier_run(
+    board: Any, recorder: ConsoleRecorder, tmp_path: Path
+) -> None:
+    for attempt in ("of an earlier run", "first", "second"):
+        one = ConsoleCapture(recorder, board, "one", again=attempt == "second")
+        board.console.transcript.append(f"{attempt}\n".encode())
+        one.end()
+        one.write_text(tmp_path)
+
+    text = one.path_in(tmp_path).read_text()
+    assert re.findall(r"\d \| (.*)", text) == ["first", "second"]
+
+
+def test_write_text_of_a_flood_has_its_newest_part_and_says_so(
+    board: Any, recorder: ConsoleRecorder, tmp_path: Path
+) -> None:
+    one = ConsoleCapture(recorder, board, "one")
+    for _ in range(20):
+        board.console.transcript.append(b"x" * (1 << 20))
+    one.end()
+    one.write_text(tmp_path)
+
+    text = one.path_in(tmp_path).read_text()
+    left_out = re.search(r"\* (\d+) bytes are left out here: this file has only the newest output", text)
+    assert left_out is not None
+    assert (20 << 20) - int(left_out[1]) == text.partition("newest output")[2].count("x") < 17 << 20

@@ -156,9 +156,7 @@ def test_test_page_cuts_a_huge_line_and_names_the_file(tmp_path: Path) -> None:
     text = build(tmp_path)[f"tests/{file_stem(NAME)}.html"]
 
     assert len(text) < 100_000
-    assert all(
-        word in text for word in ("boot", "login: ", "bytes are left out here", f"{file_stem(NAME)}.raw")
-    )
+    assert all(word in text for word in ("boot", "login: ", "bytes are left out here", f"run-{BOARD}.raw"))
 
 
 def test_run_page_policy_allows_only_its_own_style_and_script(tmp_path: Path) -> None:
@@ -191,12 +189,30 @@ def test_test_page_shows_console_lines_with_times_and_marks(tmp_path: Path) -> N
     assert '<g class="mark"><title>power on</title>' in text
 
 
-@pytest.mark.parametrize(
-    "edge", [("test begins: t::one",), ("in other words", "test_begins")], ids=["old", "new"]
-)
-def test_power_plot_leaves_out_the_marks_of_the_test_itself(tmp_path: Path, edge: tuple[str, ...]) -> None:
+def test_test_page_names_the_place_of_its_console_in_the_raw_file(tmp_path: Path) -> None:
     keep_run(tmp_path, a_test(NAME))
-    keep_console(tmp_path, NAME, b"U-Boot 2026\r\n", [(100.26, *edge), (100.27, "power on")])
+    keep_console(tmp_path, "t::earlier", b"x" * 5000)
+    keep_console(tmp_path, NAME, b"U-Boot 2026\r\n", before=b"early")
+
+    page = Page(build(tmp_path)[f"tests/{file_stem(NAME)}.html"])
+
+    assert ("href", f"../console/run-{BOARD}.raw") in page.attributes
+    assert "raw log, 18 bytes from its byte 5,000" in " ".join(page.text.split())
+
+
+def test_test_page_starts_a_line_where_the_test_begins(tmp_path: Path) -> None:
+    keep_run(tmp_path, a_test(NAME))
+    keep_console(tmp_path, NAME, b"reboot\r\n", before=b"boot> ")
+
+    text = build(tmp_path)[f"tests/{file_stem(NAME)}.html"]
+
+    lines = re.findall(r'l-(dut|neighbour)"[^>]*><span>[^<]*</span><span>([^<]*)<', text)
+    assert lines == [("neighbour", "boot&gt; "), ("dut", "reboot")]
+
+
+def test_power_plot_leaves_out_the_marks_of_the_test_itself(tmp_path: Path) -> None:
+    keep_run(tmp_path, a_test(NAME))
+    keep_console(tmp_path, NAME, b"U-Boot 2026\r\n", [(100.27, "power on")])
     keep_power(tmp_path, NAME)
 
     text = build(tmp_path)[f"tests/{file_stem(NAME)}.html"]
@@ -225,7 +241,7 @@ def test_run_pages_are_written_from_incomplete_evidence(tmp_path: Path, lost: st
     keep_run(tmp_path, a_test(NAME))
     keep_console(tmp_path, NAME, b"hello\n")
     keep_power(tmp_path, NAME)
-    for path in [tmp_path / lost, *(tmp_path / lost).glob("*.json")]:
+    for path in [tmp_path / lost, *(tmp_path / lost).glob("*.json*")]:
         if path.is_file():
             path.write_text('{"samples": [{}], "chunks": [[1, 2')
 
@@ -235,8 +251,8 @@ def test_run_pages_are_written_from_incomplete_evidence(tmp_path: Path, lost: st
 def test_test_page_reads_an_incomplete_console_index(tmp_path: Path) -> None:
     keep_run(tmp_path, a_test(NAME))
     keep_console(tmp_path, NAME, b"hello\n" * 20)
-    facts = tmp_path / "console" / f"{file_stem(NAME)}.json"
-    facts.write_text(facts.read_text()[:150])
+    index = tmp_path / "console" / f"run-{BOARD}.jsonl"
+    index.write_text(index.read_text()[:250])
 
     assert '<li class="l-dut" data-t="0.000">' in build(tmp_path)[f"tests/{file_stem(NAME)}.html"]
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import re
 import xml.etree.ElementTree as ET
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
+from hil.evidence.records import file_stem
+from hil.evidence.run_consoles import RunConsoles
 from tests.support.programs import program
 
 if TYPE_CHECKING:
+    from hil.evidence.console_slice import ConsoleSlice
     from hil.sim.process import SimulatorProcess
     from tests.support.suite_run import InnerRun, RunSuite
 
@@ -35,9 +38,18 @@ def outcomes(run: InnerRun) -> dict[str, str]:
     return {name: outcome.result for name, outcome in run.outcomes.items()}
 
 
-def facts_of(folder: Any, test: str) -> dict[str, Any]:
-    (path,) = (folder / "console").glob(f"*{test}-*.json")
-    return json.loads(path.read_text()) | {"raw": path.with_suffix(".raw").read_bytes()}
+def console_of(folder: Path, test: str) -> ConsoleSlice:
+    """Return the console of a test of `test_inner.py`."""
+    console = RunConsoles(folder / "console", "").slice(file_stem(f"test_inner.py::{test}"))
+    assert console is not None
+    return console
+
+
+def data_of(folder: Path, test: str) -> bytes:
+    """Return the bytes of a test, without those before it."""
+    console = console_of(folder, test)
+    parts = console.read(0, console.size_bytes)
+    return b"".join(data for _, data, is_neighbour in parts if not is_neighbour)
 
 
 @pytest.mark.parametrize("workers", ["-n0", "-n2"])
@@ -93,21 +105,26 @@ def test_three(console): say(console, b"of three\\n")
 
 
 @pytest.mark.parametrize("workers", ["-n0", "-n2"])
-def test_each_test_has_its_own_bytes_in_files_of_its_own(
+def test_each_test_has_its_own_bytes_and_a_failed_one_a_file_for_people(
     run_suite: RunSuite, pytester: pytest.Pytester, workers: str
 ) -> None:
     inner = run_suite(BEGIN + THREE, "--hil-boards=sim:2", "--hil-report=report", workers)
 
     report = pytester.path / "report"
-    assert facts_of(report, "test_one")["raw"].endswith(b"of one\n")
-    assert b"of one" not in facts_of(report, "test_three")["raw"]
-    two = facts_of(report, "test_two")
-    assert b"of two" in two["raw"]
-    assert "power force-on" in [mark[3] for mark in two["marks"]]
-    assert two["nodeid"] == "test_inner.py::test_two"
+    assert data_of(report, "test_one").endswith(b"of one\n")
+    assert b"of one" not in data_of(report, "test_three")
+    assert b"of two" in data_of(report, "test_two")
+    assert "power force-on" in [str(mark) for mark in console_of(report, "test_two").marks]
     run_bytes = b"".join(path.read_bytes() for path in (report / "console").glob("run-*.raw"))
     assert all(words in run_bytes for words in (b"of one", b"of two", b"of three"))
-    assert inner.outcomes["test_one"].properties["hil_console"].endswith(".txt")
+    noted = {name: Path(outcome.properties["hil_console"]) for name, outcome in inner.outcomes.items()}
+    assert all(path.is_file() for path in noted.values())
+    assert {name: path.suffix for name, path in noted.items()} == {
+        "test_one": ".raw",
+        "test_two": ".txt",
+        "test_three": ".raw",
+    }
+    assert list((report / "console").glob("*.txt")) == [noted["test_two"]]
 
 
 def test_second_run_starts_a_new_file_of_the_board(
@@ -237,5 +254,7 @@ def test_one(console):
 """
     inner = run_suite(BEGIN + source, "--hil-boards=sim:1", "--hil-report=report", "--hil-repeat=1")
 
-    facts = facts_of(pytester.path / "report", "test_one")
-    assert (outcomes(inner), facts["raw"].count(b"attempt\n")) == ({"test_one": "failed"}, 2)
+    assert outcomes(inner) == {"test_one": "failed"}
+    assert data_of(pytester.path / "report", "test_one").count(b"attempt\n") == 2
+    (text,) = (pytester.path / "report" / "console").glob("*.txt")
+    assert text.read_text().count("| attempt") == 2

@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hil.dutlink.board import open_board
+from hil.evidence.records import file_stem
+from hil.evidence.run_consoles import RunConsoles
 from tests.support.programs import program
 
 if TYPE_CHECKING:
     from hil.dutlink.host import Host
+    from hil.evidence.console_slice import ConsoleSlice
     from hil.sim.process import SimulatorProcess
     from tests.support.suite_run import InnerRun, RunSuite
 from hil.boards.sources import simulated_host
@@ -26,6 +29,20 @@ USES_AND_DOES_NOT = """
 def test_without_a_console(power): power.force_off()
 def test_with_a_console(console): console.expect("x", timeout_s=1)
 """
+
+
+def console_of(pytester: pytest.Pytester, test: str) -> ConsoleSlice:
+    """Return the console of a test of `test_inner.py`."""
+    consoles = RunConsoles(pytester.path / "report" / "console", "")
+    console = consoles.slice(file_stem(f"test_inner.py::{test}"))
+    assert console is not None
+    return console
+
+
+def data_of(pytester: pytest.Pytester, test: str) -> bytes:
+    """Return the bytes of a test, with those before it."""
+    console = console_of(pytester, test)
+    return b"".join(data for _, data, _ in console.read(0, console.size_bytes))
 
 
 def host_of(simulator: SimulatorProcess) -> Host:
@@ -77,19 +94,18 @@ def test_a_tty_that_goes_away_and_comes_back_fails_one_test_and_not_the_next(
     assert "went away while it was open" in inner.outcomes["test_one"].message
     (run,) = (pytester.path / "report" / "console").glob("run-*.raw")
     assert run.read_bytes() == b"of one\nof two\n"
-    assert "went away" in run.with_suffix(".txt").read_text()
+    assert "went away" in run.with_suffix(".jsonl").read_text()
 
 
 def test_bytes_come_to_a_test_only_while_it_runs(with_own_tty: RunSuite, pytester: pytest.Pytester) -> None:
     between = program(__file__, "console_situations_between")
     assert with_own_tty(between).results() == {"test_one": "passed", "test_two": "passed"}
 
-    folder = pytester.path / "report" / "console"
-    (one,), (two,) = folder.glob("*test_one*.raw"), folder.glob("*test_two*.raw")
-    assert one.read_bytes().startswith(b"of one's tear-down\n")
-    assert (one.read_bytes() + two.read_bytes()).count(b"unread by one\n") == 1
-    assert two.read_bytes().endswith(b"of two\n")
-    assert b"tear-down" not in two.read_bytes()
+    one, two = data_of(pytester, "test_one"), data_of(pytester, "test_two")
+    assert one.startswith(b"of one's tear-down\n")
+    assert (one + two).count(b"unread by one\n") == 1
+    assert two.endswith(b"of two\n")
+    assert b"tear-down" not in two
 
 
 DIES = """
@@ -99,7 +115,7 @@ def test_dies(console):
     console.transcript.append(b"last words\\n")
     from hil.dutlink.timing import until
     from pathlib import Path
-    assert until(lambda: b"last words" in next(Path("report/console").glob("*dies*.raw")).read_bytes(), 60)
+    assert until(lambda: b"last words" in next(Path("report/console").glob("run-*.raw")).read_bytes(), 60)
     os.kill(os.getpid(), signal.SIGKILL)
 """
 
@@ -113,8 +129,8 @@ def test_a_run_that_is_killed_leaves_its_consoles_and_gives_up_the_tty(
     command = [sys.executable, "-m", "pytest", "-p", "no:asyncio", boards, "--hil-report=report"]
     died = subprocess.run(command, cwd=pytester.path, check=False, timeout=60, capture_output=True)
 
-    (kept,) = (pytester.path / "report" / "console").glob("*test_dies*.raw")
-    assert (died.returncode, kept.read_bytes().endswith(b"last words\n")) == (-signal.SIGKILL, True)
+    assert died.returncode == -signal.SIGKILL
+    assert data_of(pytester, "test_dies").endswith(b"last words\n")
     with open_board(host_of(simulator), serial) as board:
         assert board.console.is_open
 
@@ -166,5 +182,5 @@ def test_while_a_sequence_runs_no_byte_comes_and_the_transcript_says_so(
     inner = run_suite(BLIND, "--hil-boards=sim:1", "--hil-report=report")
 
     assert inner.results() == {"test_blind": "passed"}, inner.text
-    (text,) = (pytester.path / "report" / "console").glob("*test_blind*.txt")
-    assert "* power on; blind for 1.5 s: its sequence lets no console byte through" in text.read_text()
+    marks = [str(mark) for mark in console_of(pytester, "test_blind").marks]
+    assert "power on; blind for 1.5 s: its sequence lets no console byte through" in marks

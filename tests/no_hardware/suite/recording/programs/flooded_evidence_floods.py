@@ -3,10 +3,9 @@ from pathlib import Path
 import pytest
 
 from hil.dutlink.timing import until
-from hil.evidence import console_files as console_record
-from hil.evidence import console_recorder
+from hil.evidence import console_file
 
-console_record.RUN_BYTES, console_recorder.TEST_BYTES = 48 << 20, 16 << 20
+console_file.RUN_BYTES, console_file.TEST_BYTES = 48 << 20, 16 << 20
 
 
 @pytest.mark.parametrize("number", range(3))

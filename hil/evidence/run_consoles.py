@@ -1,0 +1,154 @@
+"""Find the console of each test in the files of a run: one raw file and one index for each board."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from hil.dutlink.console.transcript import Mark, MarkKind
+from hil.evidence.console_index import ChunkPlace, Opening, parse
+from hil.evidence.console_slice import ConsoleSlice, SlicePart
+from hil.evidence.older_consoles import read_older_slice
+from hil.evidence.records import file_stem
+from hil.regular_file import open_regular
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+__all__ = ["RunConsoles"]
+
+_NEIGHBOUR_BYTES: Final = 1024 * 1024
+"""How many bytes of the output between two tests are part of the second one's console."""
+
+_BEGINS: Final = {MarkKind.TEST_BEGINS, MarkKind.TEST_AGAIN}
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A place in the two files of a board.
+
+    Attributes:
+        line: Offset of a line in the index.
+        offset: Offset in the raw file.
+    """
+
+    line: int
+    offset: int
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """Where an attempt of a test is in the files of a board.
+
+    Attributes:
+        test: Name of the test.
+        began_s: When it began, by `time.monotonic`.
+        index: The index.
+        since: The end of the test before it, or the place at which a process opened the files.
+        begin: Its begin.
+        end: Its end; None if it goes on, or its process was killed.
+    """
+
+    test: str
+    began_s: float
+    index: Path
+    since: _Place
+    begin: _Place
+    end: _Place | None = None
+
+
+class RunConsoles:
+    """The consoles of a run's tests; the files are searched once, for all tests.
+
+    Args:
+        folder: The folder with the files.
+        run: Key of the run, since an earlier one may have left files of further boards; empty for every run.
+    """
+
+    def __init__(self, folder: Path, run: str) -> None:
+        self._folder = folder
+        self._attempts: dict[str, list[_Attempt]] = {}
+        for index in sorted(folder.glob("run-*.jsonl")):
+            with suppress(OSError):
+                for attempt in _attempts_in(index, run):
+                    self._attempts.setdefault(file_stem(attempt.test), []).append(attempt)
+
+    @property
+    def stems(self) -> list[str]:
+        """What `file_stem` makes of the names of tests with a console in the files of boards."""
+        return list(self._attempts)
+
+    def slice(self, stem: str) -> ConsoleSlice | None:
+        """Return the console of a test, with all its attempts, or None if there is none.
+
+        Args:
+            stem: What `file_stem` makes of the test's name.
+
+        Raises:
+            OSError: The files cannot be read.
+        """
+        if stem not in self._attempts:
+            return read_older_slice(self._folder, stem)
+        console = ConsoleSlice()
+        for attempt in sorted(self._attempts[stem], key=lambda attempt: attempt.began_s):
+            _add(console, attempt)
+        return console
+
+
+def _attempts_in(index: Path, run: str) -> Iterator[_Attempt]:
+    """Yield the attempts of all tests in the files of a board, without those of other runs."""
+    since, attempt, is_of_run = _Place(0, 0), None, False
+    for begin, end, entry in _edges_in(index):
+        if attempt is not None:
+            attempt.end = end if isinstance(entry, Mark) and entry.kind is MarkKind.TEST_ENDS else begin
+            yield attempt
+            attempt = None
+        if isinstance(entry, Opening):
+            is_of_run = not run or entry.run == run
+        elif entry.kind in _BEGINS and is_of_run:
+            attempt = _Attempt(entry.text, entry.monotonic_s, index, since, begin)
+        since = end
+    if attempt is not None:
+        yield attempt
+
+
+def _edges_in(index: Path) -> Iterator[tuple[_Place, _Place, Opening | Mark]]:
+    """Yield openings, and marks at which a test begins or ends, with the places before and after each."""
+    at = 0
+    with open_regular(index) as file:
+        for line in file:
+            entry = parse(line) if b'"' in line else None  # most lines are those of chunks, and have none
+            if isinstance(entry, Opening):
+                yield _Place(at, entry.offset), _Place(at + len(line), entry.offset), entry
+            elif isinstance(entry, Mark) and entry.kind in {*_BEGINS, MarkKind.TEST_ENDS}:
+                yield _Place(at, entry.position), _Place(at + len(line), entry.position), entry
+            at += len(line)
+
+
+def _add(console: ConsoleSlice, attempt: _Attempt) -> None:
+    """Add the parts, times and marks of an attempt to the console of its test."""
+    raw = attempt.index.with_suffix(".raw")
+    size_bytes = raw.stat().st_size
+    end = min(attempt.end.offset, size_bytes) if attempt.end is not None else size_bytes
+    begin = min(attempt.begin.offset, end)
+    first = max(0, min(attempt.since.offset, begin), begin - _NEIGHBOUR_BYTES)
+    shift = console.size_bytes - first
+    for since, entry in _entries(attempt):
+        if isinstance(entry, ChunkPlace) and entry.offset + entry.size_bytes > first:
+            console.times.append((entry.monotonic_s, max(entry.offset, first) + shift))
+        elif isinstance(entry, Mark) and since >= attempt.begin.line:
+            console.marks.append(replace(entry, position=max(entry.position, first) + shift))
+    parts = SlicePart(raw, first, begin, is_neighbour=True), SlicePart(raw, begin, end)
+    console.parts += [part for part in parts if part.size_bytes]
+
+
+def _entries(attempt: _Attempt) -> Iterator[tuple[int, Opening | ChunkPlace | Mark | None]]:
+    """Yield the entries of an attempt, and of what came before it, with the offset of their lines."""
+    with open_regular(attempt.index) as file:
+        at = file.seek(attempt.since.line)
+        lines = file.read(attempt.end.line - at if attempt.end is not None else -1)
+    for line in lines.splitlines(keepends=True):
+        yield at, parse(line)
+        at += len(line)
