@@ -12,7 +12,7 @@ from hil.errors import UsageError
 __all__ = ["BoardsOption", "Where", "parse_boards"]
 
 LAST_PORT = 65535
-_STARTED = re.compile(r"sim:([1-9][0-9]?)(?:,speed=([1-9][0-9]?))?")
+_STARTED = r"sim:([1-9][0-9]?)(?:,speed=([1-9][0-9]?))?"
 
 
 class Where(enum.Enum):
@@ -66,11 +66,11 @@ def parse_boards(text: str, client: str = "", *, option: str = "--hil-boards") -
     plain = {"usb": Where.USB, "none": Where.NOWHERE}
     if text in plain:
         return BoardsOption(plain[text], text=text)
-    if started := _STARTED.fullmatch(text):
-        return BoardsOption(Where.STARTED, int(started[1]), text, speed=int(started[2] or 1))
     digits = text.removeprefix("sim@")
     if text.startswith("sim@") and digits.isascii() and digits.isdigit() and 1 <= int(digits) <= LAST_PORT:
         return BoardsOption(Where.RUNNING, int(digits), text)
+    if started := re.fullmatch(_STARTED, text):
+        return BoardsOption(Where.STARTED, int(started[1]), text, speed=int(started[2] or 1))
     if option == "--boards":
         what, why = f"--boards {text!r} (or HIL_BOARDS) is not understood", "it is usb, or sim@PORT"
         raise UsageError(what, why=why, remedy="sim@PORT with the control_port that hil sim prints")

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import importlib
-from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from hil.boards.requirements import ANY_BOARD
@@ -123,8 +122,7 @@ class RemoteSource(BoardSource):
     def wiring_of(self, serial: str) -> Wiring:
         """Return the exporter's wiring; what this machine's lab file says of the DUT goes first."""
         here, there = self._lab.wiring_of(serial), self._provided().wiring
-        return replace(
-            there,
+        return there._replace(
             login=here.login or there.login,
             up=here.up or there.up,
             up_timeout_s=there.up_timeout_s if here.up_timeout_s == UP_TIMEOUT_S else here.up_timeout_s,

@@ -25,7 +25,6 @@ from hil.lab.config.lab_file import find_lab
 from hil.lab.locks.acquire import acquire
 from hil.lab.locks.lock_dir import lock_folder
 from hil.lab.locks.nested_lease import is_borrowed, refuse_ended_lease
-from hil.lab.safe_state.record import read_record, record_name, write_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -134,7 +133,7 @@ def use_board(selection: BoardSelection, what: str) -> Iterator[Board]:
         try:
             yield board
         finally:
-            record_name(lock_folder(), board)
+            _record_name(board)
 
 
 def _open(host: Host, lab: Lab, serial: str, *, borrowed: bool = False) -> Board:
@@ -144,6 +143,14 @@ def _open(host: Host, lab: Lab, serial: str, *, borrowed: bool = False) -> Board
             return open_board(host, serial, lab.wiring_of(serial), console=False)
     except BoardAbsentError as error:
         raise with_place(error, lab, serial) from error
+
+
+def _record_name(board: Board) -> None:
+    """Record the name that the board stores, if this command has read its settings."""
+    if board.stored_name is not None:
+        from hil.lab.safe_state.record import record_name  # noqa: PLC0415 - most commands read no settings
+
+        record_name(lock_folder(), board)
 
 
 @contextmanager
@@ -169,6 +176,8 @@ def _position_on_record(board: Board) -> Iterator[None]:
 
 
 def _write_position(serial: str, position: str) -> None:
+    from hil.lab.safe_state.record import read_record, write_record  # noqa: PLC0415 - few commands turn the mux
+
     folder = lock_folder()
     write_record(folder, serial, read_record(folder, serial).with_position(position))
 

@@ -27,7 +27,7 @@ _OPTION = "--json"
 _MOST_BOARDS = 8
 """Limit for completion: simulated boards leave records, too, so there may be hundreds."""
 
-_HARMLESS = re.compile(r"[A-Za-z0-9._@+-]+")
+_HARMLESS = r"[A-Za-z0-9._@+-]+"
 
 _AS_WRITTEN = "\b"
 """Click's mark for lines that are not wrapped."""
@@ -83,7 +83,7 @@ def complete_board(_context: click.Context, _option: click.Parameter, begin: str
         items += [CompletionItem(serial) for serial in newest_boards(lock_folder(), _MOST_BOARDS)]
     except (HilError, OSError):
         return []
-    return [item for item in items if item.value.startswith(begin) and _HARMLESS.fullmatch(item.value)]
+    return [item for item in items if item.value.startswith(begin) and re.fullmatch(_HARMLESS, item.value)]
 
 
 def _offer_json(command: click.Command) -> None:

@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hil.cli.common_options import wants_json
-from hil.cli.result import Answer
+from hil.cli.result import INTERRUPTED, Answer, InterruptionError
 from hil.cli.root import Root
-from hil.cli.signals import InterruptionError
 from hil.cli.standard_output import tolerate_closed_output
 from hil.dutlink.console.sanitize import sanitize_line, sanitize_text, without_ci_commands
 from hil.errors import HilError, UsageError
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 __all__ = ["cli", "main", "run"]
 
 _MISUSE = 2
-_INTERRUPTED = 130
 _NO_THREAD = "can't start new thread"
 """Python's message if no thread can be started; it has no exception of its own for this."""
 
@@ -107,7 +105,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except (click.ClickException, HilError) as error:
         return _complain(error, argv)
     except (click.Abort, KeyboardInterrupt):
-        return _INTERRUPTED
+        return INTERRUPTED
     except BrokenPipeError:
         return _reader_left()
     except (OSError, MemoryError, RuntimeError) as error:

@@ -1,13 +1,18 @@
-"""The result of a command with a text for users or an exit status."""
+"""The result of a command with a text for users or an exit status, and the error if a signal ended it."""
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-__all__ = ["KILLED", "Answer"]
+from hil.errors import HilError
+
+__all__ = ["INTERRUPTED", "KILLED", "Answer", "InterruptionError"]
 
 KILLED = 128
 """Number that shells add to the signal that ended a program, for its exit status."""
+
+INTERRUPTED = KILLED + 2
+"""Exit status after Ctrl-C, which is signal 2."""
 
 
 class Answer(NamedTuple):
@@ -22,3 +27,9 @@ class Answer(NamedTuple):
     value: Any
     status: int = 0
     text: str | None = None
+
+
+class InterruptionError(HilError):
+    """A signal ended the command; `status` is its exit status."""
+
+    status = INTERRUPTED

@@ -6,7 +6,7 @@ import signal
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn
 
-from hil.cli.result import KILLED
+from hil.cli.result import KILLED, InterruptionError
 from hil.cli.standard_output import stop_waiting_for_readers
 from hil.errors import HilError
 
@@ -15,15 +15,9 @@ if TYPE_CHECKING:
 
     from hil.dutlink.board import Board
 
-__all__ = ["InterruptionError", "detach_stick_on_signal"]
+__all__ = ["detach_stick_on_signal"]
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-class InterruptionError(HilError):
-    """A signal ended the command; `status` is its exit status."""
-
-    status = KILLED + signal.SIGINT
 
 
 class _EndRequest(KeyboardInterrupt):

@@ -7,9 +7,7 @@ The serial number is read with a request of this module, not with pyusb's attrib
 from __future__ import annotations
 
 import re
-from collections import Counter
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from hil.dutlink.usb.backend import PYUSB_ERRORS, Device, release, usb_devices
 from hil.dutlink.usb.control_link import ControlLink
@@ -36,8 +34,7 @@ _STRING_SIZE = 254
 _SERIAL: Final = re.compile(r"[0-9a-f]{8}")  # firmware: dfu.rs, get_serial_str
 
 
-@dataclass(slots=True)
-class Candidate:
+class Candidate(NamedTuple):
     """A device with a board's ids.
 
     Attributes:
@@ -125,11 +122,14 @@ def candidates(host: Host) -> list[Candidate]:
     devices = [dev for dev in usb_devices(host) if dev.idVendor == UsbId.VENDOR and dev.idProduct in ids]
     listed = serials_by_address(host)
     found = [one for device in devices if (one := _candidate(device, host, listed)) is not None]
-    count = Counter(one.listed_serial for one in found)
-    for one in found:
-        if one.listed_serial is not None and count[one.listed_serial] > 1:
-            one.twins = tuple(two.location for two in found if two.listed_serial == one.listed_serial)
-    return found
+    return [one._replace(twins=_twins(one, found)) for one in found]
+
+
+def _twins(candidate: Candidate, found: list[Candidate]) -> tuple[str, ...]:
+    """Return the locations of all boards with this one's serial number, if there are several."""
+    serial = candidate.listed_serial
+    places = tuple(one.location for one in found if serial is not None and one.listed_serial == serial)
+    return places if len(places) > 1 else ()
 
 
 def chip_boot_loader_seen(host: Host) -> bool:

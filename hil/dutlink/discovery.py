@@ -7,7 +7,6 @@ second, and one that was just plugged in cannot be opened until udev has set its
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from hil.dutlink.candidate import Candidate, candidates, chip_boot_loader_seen
@@ -83,21 +82,28 @@ class ProbeResult(NamedTuple):
     location: str = ""
 
 
-@dataclass(slots=True)
 class OpenProbe:
     """The result of a probe, with an open link if the board is present. The caller must release it.
 
-    Attributes:
+    Args:
         result: What the probe found.
         link: The open link, or None if the board is not present.
         silent: Whether the board did not answer in time; it may answer later.
         leaving: Whether it failed as an unplugged board does; a second probe will tell.
     """
 
-    result: ProbeResult
-    link: ControlLink | None = None
-    silent: bool = False
-    leaving: bool = False
+    def __init__(
+        self,
+        result: ProbeResult,
+        link: ControlLink | None = None,
+        *,
+        silent: bool = False,
+        leaving: bool = False,
+    ) -> None:
+        self.result = result
+        self.link = link
+        self.silent = silent
+        self.leaving = leaving
 
     @classmethod
     def failed(
@@ -146,7 +152,13 @@ def list_boards(host: Host, limit_s: float = GLANCE_S) -> list[ProbeResult]:
 
 
 def serials_on(host: Host) -> list[str]:
-    """Return the serial numbers of the boards on a host, each once; raises as `list_boards` does."""
+    """Return the serial numbers of the boards on a host, each once; raises as `list_boards` does.
+
+    An only board whose number the kernel lists gets no request: another process may be using it.
+    """
+    found = candidates(host)
+    if len(found) == 1 and found[0].listed_serial:
+        return [found[0].listed_serial]
     return list({one.serial: None for one in list_boards(host) if one.serial})
 
 
@@ -188,7 +200,7 @@ def open_twin_links(host: Host, serial: str, limit_s: float = ANSWER_LIMIT_S) ->
     Only to make all of them safe: which of them a lease means is not known.
     """
     twins = [one for one in candidates(host) if one.listed_serial == serial]
-    return [_probe_candidate(replace(one, twins=()), limit_s) for one in twins]
+    return [_probe_candidate(one._replace(twins=()), limit_s) for one in twins]
 
 
 def _survey(host: Host, serial: str | None, limit_s: float) -> OpenProbe:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from hil.dutlink.usb.protocol import PowerAction
@@ -40,7 +39,6 @@ class PowerEvent(NamedTuple):
         return name
 
 
-@dataclass(frozen=True, slots=True)
 class ResetEvent:
     """The reset pin is held low; the DUT starts when the pin is released."""
 

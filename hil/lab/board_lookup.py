@@ -11,7 +11,6 @@ from hil.dutlink.held_boards import held_boards
 from hil.errors import BoardAbsentError, BoardBusyError, HilError, SpoiltFileError, UsageError, Verdict
 from hil.lab.locks.acquire import acquire
 from hil.lab.locks.lock_dir import lock_folder
-from hil.lab.safe_state.record import newest_boards, read_record, record_name
 from hil.nearest import meant
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["resolve_serial", "with_place"]
 
-_SERIAL = re.compile(r"[0-9a-f]{8}")
+_SERIAL = r"[0-9a-f]{8}"
 _MOST_RECORDS = 100
 """How many records, the newest, are searched for the name of a board that is not plugged in."""
 
@@ -43,7 +42,7 @@ def resolve_serial(host: Host, lab: Lab, asked: str | None) -> str:
     if not asked:
         return _only(host)
     asked = asked.encode(errors="surrogateescape").decode(errors="surrogateescape")  # typed in the C locale
-    if asked in lab.places or _SERIAL.fullmatch(asked):
+    if asked in lab.places or re.fullmatch(_SERIAL, asked):
         return lab.serial_of(asked)
     names, in_use = _stored_names(host)
     named = [serial for serial, name in names.items() if name == asked]
@@ -101,6 +100,8 @@ def _stored_names(host: Host) -> tuple[dict[str, str], dict[str, BoardBusyError]
 
 
 def _stored_name(host: Host, serial: str) -> str:
+    from hil.lab.safe_state.record import record_name  # noqa: PLC0415 - only for boards that are named
+
     try:
         with held_boards.any_board(), open_board(host, serial, limit_s=GLANCE_S, console=False) as board:
             name = board.settings.read().name
@@ -114,6 +115,8 @@ def _no_board(
     host: Host, lab: Lab, asked: str, names: dict[str, str], in_use: dict[str, BoardBusyError]
 ) -> BoardAbsentError | BoardBusyError:
     """Return the error for a name that no board has."""
+    from hil.lab.safe_state.record import read_record  # noqa: PLC0415 - as above
+
     for serial, error in in_use.items():
         if read_record(lock_folder(), serial).name == asked:
             return BoardBusyError(
@@ -148,6 +151,8 @@ def _no_board(
 
 def _stored_by_absent(asked: str, there: Collection[str]) -> str:
     """Return the absent board that stored this name when it was last read, or an empty string."""
+    from hil.lab.safe_state.record import newest_boards, read_record  # noqa: PLC0415 - as above
+
     folder = lock_folder()
     absent = (serial for serial in newest_boards(folder, _MOST_RECORDS) if serial not in there)
     return next((serial for serial in absent if read_record(folder, serial).name == asked), "")

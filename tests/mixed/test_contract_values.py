@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple, fields
+from dataclasses import fields
 from typing import TYPE_CHECKING
 
 import pytest
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.mixed
 def test_a_reading_has_volts_amps_and_watts_as_numbers(power: Power) -> None:
     reading = power.read()
 
-    assert [type(value) for value in astuple(reading)] == [float, float, float]
+    assert [type(value) for value in reading] == [float, float, float]
 
 
 def test_a_reading_is_in_plain_volts_and_amperes(power: Power) -> None:

@@ -11,6 +11,7 @@ from hil.dutlink.console.board_shell import check_command
 from hil.dutlink.console.connection import NODE_LIMIT_S, ConsoleConnection
 from hil.dutlink.console.expect_error import LAST_BYTES, expect_timeout_error
 from hil.dutlink.console.transcript import Transcript
+from hil.dutlink.dut.account import Secret
 from hil.dutlink.dut.boot_wait import wait_for_pattern
 from hil.dutlink.dut.command import CommandResult, run_command
 from hil.dutlink.dut.loader_prompt import check_loader_prompt, newest_bytes
@@ -19,7 +20,6 @@ from hil.dutlink.dut.prompt import PROMPT, PromptTracker
 from hil.dutlink.noun import Noun
 from hil.dutlink.timing import Deadline, outer_limit, sleep
 from hil.dutlink.usb.access import Access
-from hil.dutlink.wiring import Secret
 from hil.errors import ExpectError
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from hil.dutlink.console.board_shell import ShellAnswer
     from hil.dutlink.console.expect import Expected
     from hil.dutlink.console.tty import Tty
+    from hil.dutlink.dut.account import Login
     from hil.dutlink.patterns.incremental_match import Pattern
-    from hil.dutlink.wiring import Login
 
 __all__ = ["Console"]
 

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import codecs
 import re
-import unicodedata
 from typing import Final
 
 __all__ = [
@@ -31,15 +30,15 @@ __all__ = [
 CSI: Final = rb"\x1b\[[0-?]{0,48}[ -/]{0,8}[@-~]"
 """A control sequence: parameters, intermediates, a final byte; real DUTs send no longer ones."""
 
-_CSI: Final = re.compile(CSI)
-_LINE_END: Final = re.compile(rb"\r+\n|\r+")
-_UNFINISHED: Final = re.compile(rb"\x1b(?:\[[0-?]{0,48}[ -/]{0,8})?\Z")
+# Patterns are text, which `re` compiles and keeps when it is first used: most commands show nothing odd.
+_LINE_END: Final = rb"\r+\n|\r+"
+_UNFINISHED: Final = rb"\x1b(?:\[[0-?]{0,48}[ -/]{0,8})?\Z"
 _UNFINISHED_BYTES: Final = 64
 _TAIL_BYTES: Final = 64 * 1024
-_ODD: Final = re.compile(r"[^\t\n -~]")
+_ODD: Final = r"[^\t\n -~]"
 _PLAIN: Final = bytes({9, 10, *range(32, 127)})
-_BLANK: Final = re.compile(
-    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+_BLANK: Final = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0").union(
+    map(chr, range(0x180B, 0x1810)), map(chr, range(0xFE00, 0xFE10)), map(chr, range(0xE0100, 0xE01F0))
 )
 """Letters, marks and symbols that are invisible: fillers, joiners, variation selectors (Unicode:
 Default_Ignorable_Code_Point), and the blank Braille pattern."""
@@ -88,55 +87,58 @@ class SanitizingDecoder:
         if not (self._line_ends or data.translate(None, _PLAIN)):
             self._held = b""
             return self._decoder.decode(data)
-        unfinished = _UNFINISHED.search(data, max(0, len(data) - _UNFINISHED_BYTES))
-        cut = unfinished.start() if unfinished else len(data)
+        end = max(0, len(data) - _UNFINISHED_BYTES)
+        unfinished = re.search(_UNFINISHED, data[end:])
+        cut = end + unfinished.start() if unfinished else len(data)
         self._held = data[cut:]
-        return _seen(self._decoder.decode(self._lines(_CSI.sub(b"", data[:cut]))))
+        return _seen(self._decoder.decode(self._lines(re.sub(CSI, b"", data[:cut]))))
 
     def finish(self) -> str:
         """Return the end that was held back, after the last piece."""
         rest = self._line_ends + self._held
         self._held = self._line_ends = b""
-        return _seen(self._decoder.decode(_LINE_END.sub(b"\n", rest), final=True))
+        return _seen(self._decoder.decode(re.sub(_LINE_END, b"\n", rest), final=True))
 
     def _lines(self, data: bytes) -> bytes:
         """Turn every line end into LF; CRs at the end wait for the bytes that follow."""
         data = self._line_ends + data
         kept = data.rstrip(b"\r")
         self._line_ends = data[len(kept) :]
-        return _LINE_END.sub(b"\n", kept) if b"\r" in kept else kept
+        return re.sub(_LINE_END, b"\n", kept) if b"\r" in kept else kept
 
 
 def _seen(text: str) -> str:
-    return _ODD.sub(_shown, text)
+    return re.sub(_ODD, _shown, text)
 
 
 def _shown(odd: re.Match[str]) -> str:
     character = odd.group()
-    if unicodedata.category(character) not in _UNSEEN and not _BLANK.match(character):
+    if character.isascii():
+        return f"\\x{ord(character):02x}"
+    from unicodedata import category  # noqa: PLC0415 - most text is ASCII
+
+    if category(character) not in _UNSEEN and character not in _BLANK:
         return character
-    return character.encode("ascii", "backslashreplace").decode() if character > "\x7f" else _hex(character)
+    return character.encode("ascii", "backslashreplace").decode()
 
 
-def _hex(character: str) -> str:
-    return f"\\x{ord(character):02x}"
-
-
-_CI_COMMAND: Final = re.compile(
-    r"(?:(?P<blank>^[^\S\n]*)(?=::)|(?=##[a-z]{0,20}\[)|(?=\[\[ATTACHMENT\|))(?P<first>[:#\[])",
-    re.MULTILINE | re.IGNORECASE,
+_CI_COMMAND: Final = (
+    r"(?im)(?:(?P<blank>^[^\S\n]*)(?=::)|(?=##[a-z]{0,20}\[)|(?=\[\[ATTACHMENT\|))(?P<first>[:#\[])"
 )
+_MARKS: Final = ("::", "##", "[[")
+"""What each CI command contains."""
+
 _OPEN: Final = r"\[\[?[a-z]{0,10}"
-_UNFINISHED_CI_COMMAND: Final = re.compile(
-    rf"(?:(?<!:):|##?[a-z]{{0,20}}(?:{_OPEN})?|{_OPEN})\Z", re.IGNORECASE
-)
-_BLANK_LINE: Final = re.compile(r"(?:\A|\n)[^\S\n]*\Z")
+_UNFINISHED_CI_COMMAND: Final = rf"(?i)(?:(?<!:):|##?[a-z]{{0,20}}(?:{_OPEN})?|{_OPEN})\Z"
+_BLANK_LINE: Final = r"(?:\A|\n)[^\S\n]*\Z"
 _MID_LINE: Final = "x"
 
 
 def without_ci_commands(text: str) -> str:
     r"""Return the text with the first character of each CI command escaped: `\x3a` for a colon."""
-    return _CI_COMMAND.sub(lambda found: f"{found['blank'] or ''}\\x{ord(found['first']):02x}", text)
+    if not any(mark in text for mark in _MARKS):
+        return text
+    return re.sub(_CI_COMMAND, lambda found: f"{found['blank'] or ''}\\x{ord(found['first']):02x}", text)
 
 
 class CiCommandFilter:
@@ -150,11 +152,11 @@ class CiCommandFilter:
         """Return the text that later pieces cannot turn into a command; keep the rest for the next call."""
         text = self._held + text
         whole = self._begun + text
-        unfinished = _UNFINISHED_CI_COMMAND.search(whole)
+        unfinished = re.search(_UNFINISHED_CI_COMMAND, whole)
         cut = unfinished.start() if unfinished else len(whole)
         safe, self._held = whole[:cut], whole[cut:]
         shown = without_ci_commands(safe)[len(self._begun) :]
-        self._begun = "" if _BLANK_LINE.search(safe) else _MID_LINE
+        self._begun = "" if re.search(_BLANK_LINE, safe) else _MID_LINE
         return shown
 
     def finish(self) -> str:

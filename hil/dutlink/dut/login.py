@@ -9,22 +9,22 @@ from typing import TYPE_CHECKING, Final
 
 from hil.dutlink.console.expect_error import describe_last_line
 from hil.dutlink.console.sanitize import sanitize_text
+from hil.dutlink.dut.account import Secret
 from hil.dutlink.dut.boot_stage import Stage, may_press_enter, stage_of
 from hil.dutlink.dut.loader_prompt import LINE_BYTES, check_loader_prompt, newest_bytes
 from hil.dutlink.dut.login_questions import LOGIN_PROMPT, PASSWORD, Question, question_in, waits_for_answer
 from hil.dutlink.dut.prompt import PROMPT, describe_prompt, nothing_follows, pattern_at_end
 from hil.dutlink.dut.shell_escapes import last_line
 from hil.dutlink.timing import Deadline
-from hil.dutlink.wiring import Secret
 from hil.errors import BootLoaderError, ConsoleError, ExpectError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from hil.dutlink.console.expect import Expected
+    from hil.dutlink.dut.account import Login
     from hil.dutlink.dut.prompt import DutConsole
     from hil.dutlink.patterns.incremental_match import Pattern
-    from hil.dutlink.wiring import Login
 
 __all__ = ["LOGIN_PROMPT", "credentials", "log_in"]
 

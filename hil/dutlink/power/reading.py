@@ -8,8 +8,7 @@ precision, which drift: without current a board may reply `-0.00W`, which is rea
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Self
+from typing import NamedTuple, Self
 
 from hil.errors import BoardReplyError
 
@@ -29,8 +28,7 @@ _REPLY = re.compile(rb"(%b)W (%b)V (%b)A" % (_NUMBER, _NUMBER, _NUMBER))
 _SHOWN = 60
 
 
-@dataclass(frozen=True, slots=True)
-class PowerReading:
+class PowerReading(NamedTuple):
     """The power that the DUT drew when the snapshot was taken.
 
     Attributes:

@@ -1,8 +1,8 @@
 """Translate exceptions of pyusb, the tty and the stick into errors of `hil.errors`.
 
-They are recognized by type and error number, never by text. Neither `usb` nor `serial` is imported here:
-their exceptions can only occur once their module was imported. Each row of the tables was seen on Linux with
-libusb.
+They are recognized by type and error number, never by text. Neither `usb` nor `serial` nor `termios` is
+imported here: their exceptions can only occur once their module was imported. Each row of the tables was seen
+on Linux with libusb.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import enum
 import errno
 import sys
-import termios
 from typing import TYPE_CHECKING, NamedTuple
 
 from hil.errors import (
@@ -30,7 +29,6 @@ from hil.errors import (
     StorageError,
     TransferError,
 )
-from hil.flash.disk.permission import explain_denied
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -174,6 +172,8 @@ def translate(
         return kind(what, why=f"{type(error).__name__}: {error}", errno=number, serial=serial)
     why, remedy = meaning.why, meaning.remedy
     if not remedy and issubclass(meaning.kind, PermissionError | StorageError):
+        from hil.flash.disk.permission import explain_denied  # noqa: PLC0415 - only after a refusal
+
         denial = explain_denied(node)
         why, remedy = why or denial.why, denial.remedy
     return meaning.kind(what, why=why, remedy=remedy, errno=number, serial=serial)
@@ -189,14 +189,14 @@ def _meaning(error: BaseException, source: ErrorSource) -> _Meaning | None:
         return _SILENT if timed_out else table.get(number, _LINE)
     if _is_from("serial", "SerialException", error):
         return (_TTY_OPEN if source is ErrorSource.TTY_OPEN else _TTY).get(number, _TTY_LOST)
-    if isinstance(error, OSError | termios.error):
+    if isinstance(error, OSError) or _is_from("termios", "error", error):
         return _TABLES[source].get(number)
     return _NO_STRINGS if isinstance(error, ValueError) and _raised_by("usb.util", error) else None
 
 
 def _number(error: BaseException) -> int | None:
     """Return the system's error number; termios has it in its arguments."""
-    number = error.args[0] if isinstance(error, termios.error) and error.args else None
+    number = error.args[0] if _is_from("termios", "error", error) and error.args else None
     number = getattr(error, "errno", number)
     return number if isinstance(number, int) else None
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from hil.dutlink.wiring import Login
+from hil.dutlink.dut.account import Login
 
 if TYPE_CHECKING:
     from hil.dutlink.wiring import Wiring
@@ -103,6 +103,6 @@ def encode_wiring(wiring: Wiring) -> dict[str, Any]:
 def apply_wiring(wiring: Wiring, encoded: dict[str, Any]) -> Wiring:
     """Return the wiring with the fields that `encode_wiring` returned on the exporter."""
     login = Login(**encoded["login"]) if encoded["login"] is not None else None
-    return replace(
-        wiring, login=login, up=encoded["up"], up_timeout_s=encoded["up_timeout_s"], pace_s=encoded["pace_s"]
+    return wiring._replace(
+        login=login, up=encoded["up"], up_timeout_s=encoded["up_timeout_s"], pace_s=encoded["pace_s"]
     )

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from hil.dutlink.wiring import Login, Wiring
+from hil.dutlink.wiring import Wiring
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,8 +21,10 @@ __all__ = ["SEQUENCES", "Lab"]
 SEQUENCES = ("power_on", "power_off", "power_rescue")
 
 
-@dataclass(frozen=True, slots=True)
-class Lab:
+_NO_PLACES: Final[Mapping[str, Place]] = MappingProxyType({})
+
+
+class Lab(NamedTuple):
     """The places of a lab file; a board that the file does not name is a place without a name.
 
     Attributes:
@@ -31,7 +33,7 @@ class Lab:
     """
 
     file: Path | None = None
-    places: Mapping[str, Place] = field(default_factory=dict)
+    places: Mapping[str, Place] = _NO_PLACES
 
     def serial_of(self, board: str) -> str:
         """Return the serial number of the place called `board`, or `board` itself if there is none."""
@@ -55,13 +57,13 @@ class Lab:
         wiring = Wiring(
             console=Path(place.console) if place.console else None,
             stick=Path(place.stick) if place.stick else None,
-            login=Login(**place.login.model_dump()) if place.login else None,
+            login=place.login.as_login() if place.login else None,
             up=place.up,
             up_timeout_s=place.up_timeout_s,
             pace_s=place.pace_s,
             name=self.name_of(serial),
         )
-        return wiring if place.baud_rate is None else replace(wiring, baud_rate=place.baud_rate)
+        return wiring if place.baud_rate is None else wiring._replace(baud_rate=place.baud_rate)
 
     def watch_of(self, serial: str) -> tuple[str, ...]:
         """Return the place's own patterns of console errors, besides those that hil knows."""
@@ -116,7 +118,7 @@ class Lab:
 
     def safety_of(self, serial: str, safety: Safety) -> Safety:
         """Return `safety` with the place's policy."""
-        return replace(safety, policy=self.policy_of(serial))
+        return safety.with_policy(self.policy_of(serial))
 
     def missing(self, board: str) -> str:
         """Return a sentence about the place of an absent board, or an empty string if the file has none."""

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 
+from hil.dutlink.dut.account import Login, Secret
 from hil.dutlink.patterns.incremental_match import compile_pattern
 from hil.dutlink.patterns.search import compile_user_pattern
 from hil.dutlink.power.sequence import PowerSequence
-from hil.dutlink.wiring import UP_TIMEOUT_S, Secret
+from hil.dutlink.wiring import UP_TIMEOUT_S
 from hil.errors import SequenceError
 from hil.lab.safe_state.policy import FORCE_OFF, LEAVE, OFF
 from hil.nearest import nearest
@@ -171,6 +172,10 @@ class LoginEntry(BaseModel):
         description="The shell's prompt, a regular expression. Default: `# ` or `$ `.",
         examples=["pi@rack:.*[$] "],
     )
+
+    def as_login(self) -> Login:
+        """Return the account, as the driver uses it."""
+        return Login(**self.model_dump())
 
 
 class Place(BaseModel):

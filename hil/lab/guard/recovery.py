@@ -47,6 +47,7 @@ _DRIVER = (
     "hil.dutlink.storage.storage",
     "hil.dutlink.console.tty",
     "hil.lab.stick_sockets",
+    "hil.flash.disk.permission",
 )
 """Modules that are needed to make a board safe, and that other modules import only when they use them."""
 
@@ -253,7 +254,8 @@ def _is_lease_ended(task: GuardTask) -> bool:
 def _as_holder(dead: Holder | None) -> Holder:
     """Return the holder that waiting processes read while the guard makes the board safe."""
     name = f"of {dead.user} (pid {dead.pid})" if dead else "of a run"
-    return Holder(command=f"guard {name}: making the board safe", test=dead.test if dead else "")
+    command = f"guard {name}: making the board safe"
+    return Holder.here(dead.test if dead else "")._replace(command=command)
 
 
 def _record_and_unlock(task: GuardTask, lock: LockFile, event: SafetyEvent) -> None:

@@ -147,12 +147,12 @@ def acquire_all(  # noqa: PLR0913 - by keyword, and most are left out
     if choose(choices, {serial for serials in choices for serial in serials}) is None or not choices:
         raise UsageError("no board to acquire", why="there are fewer serial numbers than boards to acquire")
     keep_standard_streams()
-    wait = _Wait(folder or lock_folder(), choices, Holder(test=test), host)
+    wait = _Wait(folder or lock_folder(), choices, Holder.here(test), host)
     with ExitStack() as undone:
         undone.callback(wait.close)
         leases: list[Lease] = []
         for serial in wait.take(wait_s, waits_on, on_wait, wait_option):
-            lease = undone.enter_context(Lease(serial, wait.locks[serial], Holder(test=test)))
+            lease = undone.enter_context(Lease(serial, wait.locks[serial], Holder.here(test)))
             del wait.locks[serial]
             lease.killed_guards = wait.killed_guards.get(serial, ())
             leases.append(lease)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -38,11 +37,13 @@ def end_borrowers(content: bytes) -> None:
     lent = token_hash_in(content)
     if not lent or not json.loads(content).get(ENDS):
         return
+    from signal import SIGKILL  # noqa: PLC0415 - only after a `hil lease` was killed
+
     deadline = time.monotonic() + _END_S
     while (left := _borrowers(lent)) and time.monotonic() < deadline:
         for pid in left:
             with suppress(OSError):
-                os.kill(pid, signal.SIGKILL)
+                os.kill(pid, SIGKILL)
         time.sleep(_LOOK_EVERY_S)
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 from hil.dutlink.console.sanitize import sanitize_line
 from hil.login_name import login_name
@@ -58,8 +57,7 @@ def _command() -> str:
     return " ".join(sys.argv)[:COMMAND_SIZE]
 
 
-@dataclass(frozen=True, slots=True)
-class Holder:
+class Holder(NamedTuple):
     """The holder of a board, as its lock file describes it.
 
     Attributes:
@@ -70,11 +68,16 @@ class Holder:
         test: Node id of the test that runs, or what else the board is used for.
     """
 
-    user: str = field(default_factory=_user)
-    pid: int = field(default_factory=os.getpid)
-    command: str = field(default_factory=_command)
-    since: str = field(default_factory=utc_now)
+    user: str
+    pid: int
+    command: str
+    since: str
     test: str = ""
+
+    @classmethod
+    def here(cls, test: str = "") -> Self:
+        """Return this process as a holder from now on."""
+        return cls(_user(), os.getpid(), _command(), utc_now(), test)
 
     def __str__(self) -> str:
         return f"held by {self.name} since {self.since}"
@@ -88,7 +91,7 @@ class Holder:
     def to_data(self) -> dict[str, Any]:
         """Return plain data, with each word cut so that one write holds it all."""
         sizes = {"command": COMMAND_SIZE, "test": TEST_SIZE}
-        facts = asdict(self).items()
+        facts = self._asdict().items()
         return {
             name: truncate(value[: sizes.get(name)], WORD_BYTES) if isinstance(value, str) else value
             for name, value in facts

@@ -10,7 +10,6 @@ import itertools
 import json
 import os
 from contextlib import suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
 from hil.dutlink.inherited_lease import (
@@ -27,13 +26,13 @@ from hil.lab.locks.borrowers import ENDS, end_borrowers
 from hil.lab.locks.holder import Holder
 from hil.lab.locks.shared_file import read_shared
 from hil.lab.locks.spoilt_file import shared_file_problem
-from hil.lab.safe_state.record import BoardRecord, BoardState, read_record
 
 if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
     from hil.lab.locks.lock_file import LockFile
+    from hil.lab.safe_state.record import BoardRecord
 
 __all__ = ["Lease", "holder_of", "lock_file_problem", "lock_path"]
 
@@ -101,6 +100,8 @@ class Lease:
         A last holder that is still named in the lock file never released the board. If the record does not
         tell the board's state, or was removed since, the board counts as in use by that holder.
         """
+        from hil.lab.safe_state.record import BoardState, read_record  # noqa: PLC0415 - `hil power` does without
+
         record = read_record(self.lock.path.parent, self.serial)
         if self.killed_holder is None or record.state is not BoardState.UNKNOWN:
             return record
@@ -112,7 +113,7 @@ class Lease:
 
     def set_test(self, test: str) -> None:
         """Write into the lock file which test, or what else, the board is used for now."""
-        self.holder = replace(self.holder, test=test)
+        self.holder = self.holder._replace(test=test)
         self._write()
 
     def lend(self, *, ends_borrowers: bool) -> str:

@@ -93,6 +93,10 @@ class Safety:
             return self.linger_s
         return LONGEST_SEQUENCE_S if self.action == HERE else 0.0
 
+    def with_policy(self, policy: str) -> Self:
+        """Return the same with this policy."""
+        return replace(self, policy=policy)
+
     def once(self) -> Self:
         """Return the same for one short attempt, so that a silent board is soon free again."""
         short = {"answer_s": SHORT_ANSWER_S} if self.action == HERE else {}

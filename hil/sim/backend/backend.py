@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import array
 import errno
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import usb.backend
 import usb.core
@@ -45,8 +44,7 @@ _VENDOR = 0x40
 _IN = 0x80
 
 
-@dataclass(frozen=True, slots=True)
-class SimulatedHost:
+class SimulatedHost(NamedTuple):
     """The host that a simulator simulates, with the attributes of `hil.dutlink.host.Host`.
 
     Attributes:

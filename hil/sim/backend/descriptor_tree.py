@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, field
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from hil.sim.usbip.messages import WireError
 
@@ -58,12 +57,11 @@ class InterfaceDescriptor(SimpleNamespace):
     endpoints: list[EndpointDescriptor]
 
 
-@dataclass(slots=True)
-class Configuration:
+class Configuration(NamedTuple):
     """The configuration descriptor, and the alternate settings of each interface."""
 
     descriptor: SimpleNamespace
-    interfaces: list[list[InterfaceDescriptor]] = field(default_factory=list)
+    interfaces: list[list[InterfaceDescriptor]]
 
     def interface_of(self, endpoint_address: int) -> int | None:
         """Return the number of the interface with this endpoint, or None."""
@@ -100,7 +98,7 @@ def _configuration_of(raw: bytes) -> Configuration:
     descriptor = SimpleNamespace(
         **dict(zip(_CONFIGURATION_FIELDS, values, strict=True)), extra_descriptors=[]
     )
-    whole = Configuration(descriptor)
+    whole = Configuration(descriptor, [])
     latest: SimpleNamespace = descriptor
     for part in _parts(raw[_CONFIGURATION_BYTES:]):
         if part[1] == _INTERFACE:

@@ -24,16 +24,21 @@ UNUSED = {
     "hil.dutlink.settings",
     "hil.dutlink.storage.storage",
     "hil.dutlink.console.tty",
+    "hil.dutlink.dut.account",
     "hil.lab.safe_state.policy",
+    "hil.lab.safe_state.record",
+    "hil.flash.disk.permission",
     "hil.lab.locks.stopped_guards",
     "hil.boards.remote_source",
     "hil.suite.options",
     "hil.sim.interfaces",
     "encodings.idna",
     "shlex",
+    "signal",
+    "unicodedata",
 }
-MOST_MODULES = 128
-"""Limit for `hil power read` beyond `usb.core` and `click`; 126 when this was written, 96 of them of hil."""
+MOST_MODULES = 114
+"""Limit for `hil power read` beyond `usb.core` and `click`; 113 when this was written, 86 of them of hil."""
 DRIVER = {"usb.core", "hil.dutlink.board", "hil.dutlink.console.console", "hil.dutlink.storage.storage"}
 
 
@@ -81,8 +86,8 @@ def test_reading_the_meter_costs_little_more_than_its_libraries(
     costs = [(cpu_s([*HIL, "power", "read"]), cpu_s([*HIL, "--help"]), cpu_s(BASE)) for _ in range(7)]
 
     read_s, help_s, base_s = (min(column) for column in zip(*costs, strict=True))
-    assert read_s < 2.7 * base_s, "2.1 when this was written, the client of simulated boards included"
-    assert help_s < 1.6 * base_s, "1.25 when this was written"
+    assert read_s < 2.4 * base_s, "1.85 when this was written, the client of simulated boards included"
+    assert help_s < 1.5 * base_s, "1.2 when this was written"
 
 
 def cpu_s(command: list[str]) -> float:

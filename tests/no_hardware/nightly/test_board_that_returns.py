@@ -46,7 +46,7 @@ def powered(simulator: SimulatorProcess) -> str:
 
 
 def left(locks: Path, serial: str, state: BoardState) -> None:
-    record = BoardRecord().marked_in_use(Holder(test="test_killed"))
+    record = BoardRecord().marked_in_use(Holder.here("test_killed"))
     write_record(locks, serial, record if state is BoardState.IN_USE else record.marked_safe())
 
 

@@ -12,7 +12,8 @@ from hil.boards.address import parse_boards
 from hil.boards.remote_source import RemoteSource
 from hil.boards.requirements import BoardRequirement
 from hil.boards.sources import NoSource, SimulatedSource, UsbSource, source_of
-from hil.dutlink.wiring import Login, Wiring
+from hil.dutlink.dut.account import Login
+from hil.dutlink.wiring import Wiring
 from hil.errors import BoardAbsentError, BoardBusyError
 from hil.jumpstarter.client import provider
 from hil.lab.config.lab import Lab

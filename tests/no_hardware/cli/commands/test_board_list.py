@@ -74,7 +74,7 @@ def test_boards_names_each_trouble(
 def test_boards_names_a_held_board_as_it_was_last_called(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    write_record(tmp_path, SERIAL, BoardRecord().with_name("rack-3").marked_in_use(Holder()))
+    write_record(tmp_path, SERIAL, BoardRecord().with_name("rack-3").marked_in_use(Holder.here()))
     monkeypatch.setenv("HIL_LOCK_DIR", str(tmp_path))
     monkeypatch.setattr(board_list, "acquire", lease_of(BoardBusyError("it is in use", why="bob has it")))
 
@@ -107,7 +107,9 @@ EARLIER = SafetyEvent.made_safe("ada ended without giving it back", "guard", 0.0
     ("record", "why"),
     [
         (
-            BoardRecord().with_event(EARLIER).marked_in_use(Holder(user="bob", pid=7, command="pytest")),
+            BoardRecord()
+            .with_event(EARLIER)
+            .marked_in_use(Holder.here()._replace(user="bob", pid=7, command="pytest")),
             f"bob (pid 7, 'pytest') and its guard ended without giving it back; hil safe {SERIAL}",
         ),
         (

@@ -62,7 +62,11 @@ def serial(simulator: SimulatorProcess) -> str:
 
 
 def leave_in_use(folder: Path, serial: str) -> None:
-    write_record(folder, serial, BoardRecord().marked_in_use(Holder(user="ada", pid=4711, command="pytest")))
+    write_record(
+        folder,
+        serial,
+        BoardRecord().marked_in_use(Holder.here()._replace(user="ada", pid=4711, command="pytest")),
+    )
 
 
 def told(capsys: pytest.CaptureFixture[str]) -> Any:

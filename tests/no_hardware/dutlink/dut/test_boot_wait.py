@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,9 +10,10 @@ import pytest
 from hil.dutlink.board import Board, open_board
 from hil.dutlink.console.expect import Expected
 from hil.dutlink.console.transcript import Transcript
+from hil.dutlink.dut.account import Login
 from hil.dutlink.dut.boot_wait import wait_for_pattern
 from hil.dutlink.dut.login import credentials
-from hil.dutlink.wiring import Login, Wiring
+from hil.dutlink.wiring import Wiring
 from hil.errors import BoardFaultError, BootLoaderError, ExpectError, UsageError
 from hil.sim.backend.backend import simulated_host
 from hil.sim.dut.image import build_image
@@ -56,7 +56,7 @@ def test_wait_until_up_waits_for_a_login_prompt_by_default(board: Board) -> None
 
 
 def test_wait_until_up_waits_for_the_pattern_of_the_place(board: Board) -> None:
-    board._wiring = replace(WIRING, up=r"image: (\w+) [0-9a-f]{16}")
+    board._wiring = WIRING._replace(up=r"image: (\w+) [0-9a-f]{16}")
     board.power.on()
 
     assert board.wait_until_up().text(1) == "up"

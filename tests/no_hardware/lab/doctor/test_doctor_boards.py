@@ -209,7 +209,7 @@ def test_doctor_names_the_holder_that_left_a_board_in_use(
 ) -> None:
     examined(capsys, "--quick")  # makes the folder
     earlier = BoardRecord().with_event(SafetyEvent.made_safe("ada ended", "guard", 0.0))
-    write_record(tmp_path / "locks", serial, earlier.marked_in_use(Holder(user="bob")))
+    write_record(tmp_path / "locks", serial, earlier.marked_in_use(Holder.here()._replace(user="bob")))
 
     _, found = examined(capsys, "--quick")
 

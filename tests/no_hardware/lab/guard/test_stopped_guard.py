@@ -55,7 +55,7 @@ def test_guard_that_continues_late_leaves_the_board_to_later_holders(
     task = GuardTask(SERIAL, lease.lock.path, safety, lease.holder.pid, lease.holder.since)
     guards_own = os.dup(lease.lock.descriptor)
     lease.release()  # as another guard does that had the same task
-    other = Holder(pid=1, since=lease.holder.since)
+    other = Holder.here()._replace(pid=1, since=lease.holder.since)
     record = BoardRecord().marked_in_use(lease.holder).with_event(SafetyEvent.made_safe("died", "guard", 0.0))
     write_record(board.parent, SERIAL, record)
     held = acquire(SERIAL, folder=board.parent) if went_on == "another holds it" else None

@@ -143,7 +143,10 @@ def test_acquire_all_is_not_overtaken_while_one_of_its_boards_is_free(
     monkeypatch.setattr("hil.lab.locks.acquire.SKIP_AFTER_S", 0.2)
     monkeypatch.setattr(tickets, "SHOW_ALIVE_NS", 0)
     held = acquire(TWO, folder=folder)
-    both, later = _Wait(folder, [[ONE], [TWO]], Holder(), None), _Wait(folder, [[ONE]], Holder(), None)
+    both, later = (
+        _Wait(folder, [[ONE], [TWO]], Holder.here(), None),
+        _Wait(folder, [[ONE]], Holder.here(), None),
+    )
     try:
         later._wait_for_change(0)
         tries = [later._try()]
@@ -163,7 +166,7 @@ def test_acquire_all_is_not_overtaken_while_one_of_its_boards_is_free(
 def test_acquire_all_is_skipped_if_it_was_stopped(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hil.lab.locks.acquire.SKIP_AFTER_S", 0.2)
     with acquire(TWO, folder=folder):
-        stopped = _Wait(folder, [[ONE], [TWO]], Holder(), None)
+        stopped = _Wait(folder, [[ONE], [TWO]], Holder.here(), None)
 
         with acquire(ONE, wait_s=SOON_S, folder=folder):
             stopped.close()
@@ -200,7 +203,7 @@ class Lab:
         needs = self.chance.randint(1, 3)
         some = [self.chance.sample(BOARDS, self.chance.randint(1, 3)) for _ in range(needs)]
         if choose(some, BOARDS) is not None:
-            self.waiting.append(User(_Wait(self.folder, some, Holder(), None), some))
+            self.waiting.append(User(_Wait(self.folder, some, Holder.here(), None), some))
 
     def attempt(self, user: User) -> None:
         ahead = self.waiting[: self.waiting.index(user)]

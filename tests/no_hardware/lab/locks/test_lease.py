@@ -287,4 +287,4 @@ def test_holder_names_a_worker_of_xdist(
     monkeypatch.setattr(sys, "argv", ["-c"])
     monkeypatch.setenv("PYTEST_XDIST_WORKER", "gw1")
 
-    assert Holder().command == "pytest, worker gw1"
+    assert Holder.here().command == "pytest, worker gw1"

@@ -131,7 +131,7 @@ def test_guard_acts_though_an_older_record_was_restored(locks: Path, board: Path
     lease = acquire(SERIAL, folder=locks)
     task = GuardTask(SERIAL, lease.lock.path, safety, lease.holder.pid, lease.holder.since)
     remove(locks, "folder, made again")
-    earlier = Holder(pid=1, since="2001-01-01T00:00:00+00:00")
+    earlier = Holder.here()._replace(pid=1, since="2001-01-01T00:00:00+00:00")
     write_record(locks, SERIAL, BoardRecord().marked_in_use(earlier).marked_safe())
 
     recover(os.dup(lease.lock.descriptor), task.to_json())

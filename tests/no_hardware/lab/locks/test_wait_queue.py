@@ -239,7 +239,7 @@ def test_queue_ignores_what_another_program_writes(folder: Path, slot: bytes) ->
 
 
 def test_queue_ignores_the_ticket_of_a_process_that_has_ended(folder: Path) -> None:
-    place = QueueEntry(folder, [ONE], Holder())
+    place = QueueEntry(folder, [ONE], Holder.here())
     place.close()
 
     assert (folder / QUEUE_NAME).stat().st_size == SLOT_BYTES
@@ -268,7 +268,7 @@ def test_acquire_without_a_queue_waits_for_the_release(folder: Path) -> None:
 
 def test_acquire_works_with_a_full_queue(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tickets, "MOST_SLOTS", 2)
-    places = [QueueEntry(folder, [TWO], Holder()) for _ in range(2)]
+    places = [QueueEntry(folder, [TWO], Holder.here()) for _ in range(2)]
 
     with acquire(ONE, folder=folder) as mine:
         assert mine.serial == ONE
@@ -336,7 +336,7 @@ def test_acquire_makes_a_removed_lock_file_again(folder: Path) -> None:
 
 def test_wait_notices_a_lock_file_that_was_made_again(folder: Path) -> None:
     first = acquire(ONE, folder=folder)
-    wait = _Wait(folder, [[ONE]], Holder(), None)
+    wait = _Wait(folder, [[ONE]], Holder.here(), None)
     try:
         assert wait._try() is None
         assert wait._wait_for_change(0)

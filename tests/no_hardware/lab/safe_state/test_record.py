@@ -96,7 +96,7 @@ def test_record_with_an_unknown_position_is_read() -> None:
 
 def test_record_has_room_for_the_longest_words(tmp_path: Path) -> None:
     long = "\N{EARTH GLOBE EUROPE-AFRICA}\N{CJK UNIFIED IDEOGRAPH-4E00}" * 500
-    holder = Holder(user=long, command=long, test=long)
+    holder = Holder.here()._replace(user=long, command=long, test=long)
     record = BoardRecord().marked_in_use(holder).with_event(SafetyEvent.failed(long, "guard"))
     write_record(tmp_path, SERIAL, record)
 
@@ -132,7 +132,7 @@ def test_spoilt_record_is_replaced_when_it_is_written(tmp_path: Path, spoil: Cal
 def test_spoilt_record_that_cannot_be_replaced_stays_unsafe() -> None:
     with folder_for_everybody() as folder:
         as_user(MALLORY, lambda: os.mkfifo(record_path(folder, SERIAL)))
-        as_user(VICTIM, lambda: write_record(folder, SERIAL, BoardRecord().marked_in_use(Holder())))
+        as_user(VICTIM, lambda: write_record(folder, SERIAL, BoardRecord().marked_in_use(Holder.here())))
         as_user(VICTIM, lambda: write_record(folder, SERIAL, BoardRecord().marked_safe()))
 
         assert as_user(VICTIM, lambda: read_record(folder, SERIAL)).needs_safety
@@ -149,7 +149,7 @@ def test_write_record_raises_if_the_board_would_seem_safe(
     monkeypatch.setattr(board_record, "replace_shared", full)
 
     with pytest.raises(SpoiltFileError, match="no room"):
-        write_record(tmp_path, SERIAL, BoardRecord().marked_in_use(Holder()))
+        write_record(tmp_path, SERIAL, BoardRecord().marked_in_use(Holder.here()))
     write_record(tmp_path, SERIAL, BoardRecord().marked_safe())
 
 
@@ -177,7 +177,7 @@ def test_record_is_unknown_without_a_file(tmp_path: Path) -> None:
 
 
 def test_record_of_a_board_in_use_is_not_safe() -> None:
-    assert BoardRecord().marked_in_use(Holder()).needs_safety
+    assert BoardRecord().marked_in_use(Holder.here()).needs_safety
 
 
 def test_event_names_its_actor_and_what_it_measured(tmp_path: Path) -> None:
@@ -206,7 +206,7 @@ def test_record_is_read_without_control_characters() -> None:
     evil = "\x1b]0;evil\x07\n\u202e"
     forged = BoardRecord(
         BoardState.UNSAFE,
-        Holder(user=evil, command=evil, test=evil),
+        Holder.here()._replace(user=evil, command=evil, test=evil),
         (SafetyEvent.failed(evil, evil),),
     )
 
@@ -216,6 +216,6 @@ def test_record_is_read_without_control_characters() -> None:
 
 
 def test_record_name_is_read_without_control_characters(tmp_path: Path) -> None:
-    write_record(tmp_path, SERIAL, BoardRecord().with_name("rack\x1b[31m-3").marked_in_use(Holder()))
+    write_record(tmp_path, SERIAL, BoardRecord().with_name("rack\x1b[31m-3").marked_in_use(Holder.here()))
 
     assert read_record(tmp_path, SERIAL).marked_safe().name == sanitize_line("rack\x1b[31m-3")

@@ -70,7 +70,7 @@ def test_end_that_is_interrupted_tells_of_each_board_and_waits_for_none(
         return await_guard(board)
 
     monkeypatch.setattr(unsafe_boards, "await_guard", look)
-    write_record(tmp_path, SERIAL, BoardRecord().marked_in_use(Holder(pid=os.getpid())))
+    write_record(tmp_path, SERIAL, BoardRecord().marked_in_use(Holder.here()._replace(pid=os.getpid())))
     left = [LeftBoard(word, SERIAL, str(tmp_path), os.getpid(), 60.0) for word in ("first", "second")]
     ledger = Ledger(left=left)
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SERIAL = "5a1c0e01"
-IN_USE = BoardRecord().marked_in_use(Holder(test="a.py::test"))
+IN_USE = BoardRecord().marked_in_use(Holder.here("a.py::test"))
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ IN_USE = BoardRecord().marked_in_use(Holder(test="a.py::test"))
         (
             BoardRecord()
             .with_event(SafetyEvent.made_safe("its run died", "next holder", 0.0))
-            .marked_in_use(Holder(pid=1)),
+            .marked_in_use(Holder.here()._replace(pid=1)),
             True,
             "made safe by next holder at",
         ),
