@@ -88,7 +88,7 @@ def _judge(
         interval = wilson(counts.failed, counts.ran)
         analysis.flaky.append(Flaky(name, counts, *interval, fails_now=fails_now))
     elif fails_now and not is_there:
-        analysis.failing.append(_failing(window, test, fair or ran, follows))
+        analysis.failing.append(_failing(window, test, fair or ran, follows, bad_boards if fair else set()))
     elif not fails_now and _was_failing(ran, newest) and ran[-2] in fair:
         analysis.fixed.append(name)
 
@@ -136,7 +136,9 @@ def _failed(result: Result) -> bool:
     return result.failed_attempts > 0
 
 
-def _failing(window: Window, test: int, ran: list[Result], follows: Suspicion | None) -> Failing:
+def _failing(
+    window: Window, test: int, ran: list[Result], follows: Suspicion | None, without: set[str]
+) -> Failing:
     if follows is not None and follows.factor == "board":
         ran = [one for one in ran if follows.value in one.boards] or ran
     streak = _streak(ran)
@@ -154,6 +156,7 @@ def _failing(window: Window, test: int, ran: list[Result], follows: Suspicion | 
         image=ran[-streak].image,
         image_before=ran[-streak - 1].image if before else "",
         suspicion=follows,
+        hint="" if follows is not None else window.contrast_of(test, without),
     )
 
 

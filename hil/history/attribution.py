@@ -11,7 +11,7 @@ from hil.history.statistics import fisher
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["SURE_P", "TEST", "Counts", "Suspicion", "suspect", "suspect_test"]
+__all__ = ["SURE_P", "TEST", "Counts", "Suspicion", "contrast", "suspect", "suspect_test"]
 
 TEST = "test"
 """The factor for failures that follow the test itself."""
@@ -21,6 +21,7 @@ SURE_P = 1e-3
 
 _FEWEST_FAILURES = 3
 _TIMES_AS_OFTEN = 3.0
+_PREPOSITIONS = {"board": "on", "image": "with image"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,7 @@ class Suspicion:
         elsewhere: Counts of the runs without it.
         p: Probability of a coincidence, corrected for the number of values compared.
         label: How people know the value; empty for the value itself.
+        runs: In how many runs it failed; None if that is not known.
     """
 
     factor: str
@@ -61,6 +63,7 @@ class Suspicion:
     elsewhere: Counts
     p: float
     label: str = ""
+    runs: int | None = None
 
     def __str__(self) -> str:
         here, others = self.here, self.elsewhere
@@ -69,12 +72,12 @@ class Suspicion:
                 f"fails wherever it runs: {here.failed} of {here.ran}, other tests {others.failed} of "
                 f"{others.ran}, p = {_power_of_ten(self.p)}: look at the test, and at what it tests"
             )
-        preposition = "on" if self.factor == "board" else "with image"
         only = "only" if others.failed == 0 else "mostly"
         return (
-            f"fails {preposition} {self.label or self.value} {only}: {here.failed} of {here.ran} there, "
-            f"{others.failed} of {others.ran} elsewhere, p = {_power_of_ten(self.p)}: "
-            f"look at the {self.factor}"
+            f"fails {_PREPOSITIONS[self.factor]} {self.label or self.value} {only}: "
+            f"{here.failed} of {here.ran} there, {others.failed} of {others.ran} elsewhere, "
+            f"p = {_power_of_ten(self.p)}: "
+            + (_seen_once(self.factor) if self.runs == 1 else f"look at the {self.factor}")
         )
 
 
@@ -101,6 +104,32 @@ def suspect(
     return min(sure, key=lambda one: one.p, default=None)
 
 
+def contrast(factors: Mapping[str, Mapping[str, Counts]], totals: Mapping[str, Counts] | None = None) -> str:
+    """Return a weak finding in words: a value with which each run failed, and no other one; empty if none.
+
+    It is for failures that `suspect` does not attribute, as chance may explain them.
+
+    Args:
+        factors: As for `suspect`.
+        totals: As for `suspect`.
+    """
+    totals = totals or {}
+    apart = [
+        one
+        for factor, counts in factors.items()
+        for one in _of(factor, counts, totals.get(factor))
+        if one.here.failed == one.here.ran and not one.elsewhere.failed
+    ]
+    best = min(apart, key=lambda one: (one.p, one.factor), default=None)
+    if best is None:
+        return ""
+    return (
+        f"failed {_PREPOSITIONS[best.factor]} {best.value} alone so far, {best.here.failed} of "
+        f"{best.here.ran} there, 0 of {best.elsewhere.ran} elsewhere: not enough runs to say whether the "
+        f"{best.factor} or the test is at fault"
+    )
+
+
 def suspect_test(test: str, here: Counts, everything: Counts) -> Suspicion | None:
     """Return a suspicion against a test that fails wherever it runs, or None if chance explains its failures.
 
@@ -114,6 +143,10 @@ def suspect_test(test: str, here: Counts, everything: Counts) -> Suspicion | Non
         return None
     one = Suspicion(TEST, test, here, others, fisher(here.failed, here.ran, others.failed, others.ran))
     return one if one.p < SURE_P and _is_marked(one) else None
+
+
+def _seen_once(factor: str) -> str:
+    return f"seen in one run, another one tells whether the {factor} or the tests are at fault"
 
 
 def _is_marked(one: Suspicion) -> bool:

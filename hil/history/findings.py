@@ -6,8 +6,11 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from hil.history.nights import day_of
+from hil.history.text_table import section
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from hil.history.attribution import Counts, Suspicion
     from hil.history.numbers.drift import Drift
 
@@ -31,6 +34,7 @@ class Failing:
         image: Image of the first failing run; empty if unknown.
         image_before: Image of the last run in which it passed; empty if it never did, or if unknown.
         suspicion: What its failures follow, if anything.
+        hint: What they may follow, in words, if there are not enough runs to say; else empty.
     """
 
     test: str
@@ -41,6 +45,7 @@ class Failing:
     image: str
     image_before: str
     suspicion: Suspicion | None
+    hint: str = ""
 
     @property
     def is_new(self) -> bool:
@@ -58,7 +63,8 @@ class Failing:
         commits = _change("at", self.commit_before, self.commit, 10)
         images = _change("with image", self.image_before, self.image)
         words = f"{self.test}: {fails}, {since}{commits}{images}"
-        return f"{words}; {self.suspicion}" if self.suspicion else words
+        why = str(self.suspicion) if self.suspicion else self.hint
+        return f"{words}; {why}" if why else words
 
 
 def _change(word: str, before: str, now: str, shown: int | None = None) -> str:
@@ -195,15 +201,28 @@ class Analysis:
     def lines(self) -> list[str]:
         """Return the findings as lines for people, the most urgent first."""
         tally = ", ".join(f"{count} {name}" for name, count in self.last.items()) or "nothing ran"
-        runs = "1 run" if self.runs == 1 else f"{self.runs} runs"
+        runs = "The only run" if self.runs == 1 else f"The newest of {self.runs} runs"
         where = ", on SIMULATED boards" if self.simulated else ""
-        parts: list[object] = [f"{runs}; the newest{where}: {tally}"]
-        parts += [*self.nights, *self.boards]
-        parts += (
-            [f"without a board, the bench is at fault: {', '.join(self.no_board)}"] if self.no_board else []
-        )
-        parts += [f"fail now, on that board alone: {', '.join(self.there)}"] if self.there else []
-        parts += [*self.failing, *self.tied]
-        parts += [f"{test}: fixed" for test in self.fixed]
-        parts += [*self.drifted, *self.skipping, *self.flaky, *self.slower]
-        return [str(part) for part in parts]
+        found = [line for title, items in self._sections() for line in section(title, _indented(items))]
+        calm = "Nothing is new, failing, flaky, slower or always skipped, and no number drifted."
+        return [f"{runs}{where}: {tally}.", *(found or [calm])]
+
+    def _sections(self) -> list[tuple[str, Iterable[object]]]:
+        return [
+            ("Nights", self.nights),
+            ("Boards that fail tests more often than others", self.boards),
+            ("Fail now, on such a board alone", self.there),
+            ("Had no board, so the bench is at fault", self.no_board),
+            ("New failures", [one for one in self.failing if one.is_new]),
+            ("Still failing", [one for one in self.failing if not one.is_new]),
+            ("Fail now and then, on one board or with one image", self.tied),
+            ("Fixed", [f"{test}: passes again" for test in self.fixed]),
+            ("Numbers that changed", self.drifted),
+            ("Always skipped", self.skipping),
+            ("Flaky: fail now and then, on any board", self.flaky),
+            ("Slower than before", self.slower),
+        ]
+
+
+def _indented(items: Iterable[object]) -> list[str]:
+    return [f"  {one}" for one in items]

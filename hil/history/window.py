@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from hil.evidence.board_label import board_label
 from hil.evidence.matrix_id import without_column
-from hil.history.attribution import Counts, suspect
+from hil.history.attribution import Counts, contrast, suspect
 from hil.history.models import FAILURES, AttemptOutcome, RunFacts
 from hil.history.schema import BENCH, PARTNER_USES, USES
 
@@ -26,6 +26,7 @@ __all__ = ["AHEAD_S", "Result", "Window"]
 AHEAD_S = 3600.0
 """Clocks of hosts may differ by this many seconds; a run dated later than that has a wrong date."""
 
+_IMAGE = "iif(run.image != '', run.image, bench.image)"
 _OUTCOMES = {int(outcome): outcome for outcome in AttemptOutcome}
 _RECENT_RUNS = 14
 """A test that failed once within this many runs may be a new failure, or just fixed."""
@@ -213,13 +214,35 @@ class Window:
 
     def suspect_of(self, test: int, without: Collection[str] = ()) -> Suspicion | None:
         """Return the board or image that a test's failures follow, without runs with some boards."""
-        factors = {"board": self.by_board(test, without), "image": self.by_image(test, without)}
-        return self._labelled(suspect(factors, {"board": self.counts_of(test, without)}))
+        factors, totals = self._factors_of(test, without)
+        return self._labelled(suspect(factors, totals), self.siblings(test))
 
-    def _labelled(self, found: Suspicion | None) -> Suspicion | None:
+    def contrast_of(self, test: int, without: Collection[str] = ()) -> str:
+        """Return a weak finding about a test in words, see `contrast`; empty if there is none."""
+        factors, totals = self._factors_of(test, without)
+        factors["board"] = {self.labels.get(board, board): one for board, one in factors["board"].items()}
+        return contrast(factors, totals)
+
+    def _factors_of(
+        self, test: int, without: Collection[str]
+    ) -> tuple[dict[str, dict[str, Counts]], dict[str, Counts]]:
+        factors = {"board": self.by_board(test, without), "image": self.by_image(test, without)}
+        return factors, {"board": self.counts_of(test, without)}
+
+    def _labelled(self, found: Suspicion | None, tests: Sequence[int] = ()) -> Suspicion | None:
+        """Add to a suspicion the name of its board, and in how many runs it failed."""
         if found is None:
             return None
-        return replace(found, label=self.labels.get(found.value, "") if found.factor == "board" else "")
+        column = "board" if found.factor == "board" else _IMAGE
+        some = f"test_id IN ({','.join(map(str, tests))})" if tests else "1"
+        ((runs,),) = self.query(
+            f"SELECT count(DISTINCT run_id) FROM {USES} JOIN {BENCH} ON bench.id=bench_id "
+            f"JOIN run ON run.id=run_id WHERE run_id IN {self.within} AND outcome IN {FAILURES} "
+            f"AND {some} AND {column}=?",
+            (found.value,),
+        )
+        label = self.labels.get(found.value, "") if found.factor == "board" else ""
+        return replace(found, label=label, runs=runs)
 
     @cached_property
     def labels(self) -> dict[str, str]:
@@ -253,7 +276,7 @@ class Window:
 
     def by_image(self, test: int, without: Collection[str] = ()) -> dict[str, Counts]:
         """Return the counts by image (`HIL_IMAGE`, else the file's name); otherwise as `by_board`."""
-        return self._counted("iif(run.image != '', run.image, bench.image)", self.siblings(test), without)
+        return self._counted(_IMAGE, self.siblings(test), without)
 
     def siblings(self, test: int) -> list[int]:
         """Return the numbers of the tests that are `test` on all boards and images, itself among them."""

@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from hil.evidence.matrix_id import without_column
-from hil.history.attribution import Counts, Suspicion, suspect, suspect_test
+from hil.history.attribution import Counts, Suspicion, contrast, suspect, suspect_test
 from hil.report.filters import OUTCOMES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from hil.evidence.records import RecordedTest
 
 __all__ = ["BoardsRow", "TestsByBoards", "build_tests_by_boards"]
 
 
+ANY_BOARD = ""
+"""The board of tests whose id names none, and whose boards no other test names."""
+
+
 @dataclass(frozen=True, slots=True)
 class BoardsRow:
-    """A test on all boards.
+    """A test on all boards with all images.
 
     Attributes:
-        nodeid: Its node id without the board.
-        cells: The test on the board of each column; None if it does not run there.
+        nodeid: Its node id without board and image.
+        cells: The test on the board and with the image of each column; None if it does not run there.
     """
 
     nodeid: str
@@ -42,8 +47,8 @@ class BoardsRow:
 
     @property
     def tests(self) -> list[RecordedTest]:
-        """The test on the boards that it runs on."""
-        return [cell for cell in self.cells if cell is not None]
+        """The test on the boards that it runs on; one with several boards once."""
+        return list({cell.nodeid: cell for cell in self.cells if cell is not None}.values())
 
     @property
     def outcomes(self) -> str:
@@ -56,14 +61,29 @@ class BoardsColumn:
     """A board or a kind of board, and an image if tests run with several.
 
     Attributes:
-        name: Their names in the ids of tests.
+        board: The name of board or kind in the ids of tests; empty if they name none.
+        image: The image in the ids of tests; empty if they name none.
         counts: The counts of its tests that ran.
         others: Number of its tests that did not run to their end on it: skipped, or cut short.
+        serial: The board's serial number; empty for a kind of several boards.
     """
 
-    name: str
+    board: str
+    image: str
     counts: Counts
     others: int
+    serial: str = ""
+
+    @property
+    def name(self) -> str:
+        """The name of its board in the head of the table."""
+        return self.board or ("any board" if self.image else "")
+
+    @property
+    def place(self) -> str:
+        """Board and image in a sentence."""
+        board = f"on {self.board}" if self.board else "on any board"
+        return f"{board} with image {self.image}" if self.image else board
 
     def __str__(self) -> str:
         failed, ran = self.counts.failed, self.counts.ran
@@ -77,9 +97,10 @@ class TestsByBoards:
     """The table.
 
     Attributes:
-        columns: The boards, kinds and images, by name.
+        columns: The boards or kinds with each image, by image, then by name.
         rows: The tests, those that need a look first.
         suspicions: What failures follow: a board, an image, or tests that fail everywhere.
+        hints: What the failures of a test may follow, if there are not enough runs to say: test and words.
     """
 
     __test__ = False
@@ -87,6 +108,18 @@ class TestsByBoards:
     columns: list[BoardsColumn]
     rows: list[BoardsRow]
     suspicions: list[Suspicion]
+    hints: list[tuple[str, str]]
+
+    @property
+    def images(self) -> list[tuple[str, int]]:
+        """Each image with the number of its columns; none if tests run with one image."""
+        counted = Counter(column.image for column in self.columns)
+        return list(counted.items()) if any(counted) else []
+
+    @property
+    def boards(self) -> int:
+        """Number of boards or kinds."""
+        return len({column.board for column in self.columns} - {ANY_BOARD})
 
     @property
     def files(self) -> set[str]:
@@ -101,45 +134,70 @@ class TestsByBoards:
 
 
 def build_tests_by_boards(tests: Iterable[RecordedTest]) -> TestsByBoards | None:
-    """Return the table of those tests that run on each board, or None if there are none."""
-    table: dict[str, dict[str, RecordedTest]] = {}
-    for test in tests:
-        if test.column:
-            table.setdefault(without_column(test.nodeid, test.column), {})[test.column] = test
-    if not table:
+    """Return the table of tests that run on each board or with each image, or None if there are none."""
+    chosen = [test for test in tests if test.column]
+    if not chosen:
         return None
-    names = sorted({column for of_test in table.values() for column in of_test}, key=_natural)
-    rows = [BoardsRow(name, [of_test.get(column) for column in names]) for name, of_test in table.items()]
+    named = {test.board.serial: _board_in_id(test) for test in chosen if test.board and _board_in_id(test)}
+    table: dict[str, dict[tuple[str, str], RecordedTest]] = {}
+    for test in chosen:
+        of_test = table.setdefault(without_column(test.nodeid, test.column), {})
+        of_test |= {(test.image_label, board): test for board in _boards_of(test, named)}
+    keys = sorted(
+        {key for of_test in table.values() for key in of_test}, key=lambda key: [*map(_natural, key)]
+    )
+    rows = [BoardsRow(name, [of_test.get(key) for key in keys]) for name, of_test in table.items()]
     rows.sort(key=lambda row: -sum(cell.needs_attention for cell in row.tests))
+    serials = {name: {one for one, other in named.items() if other == name} for name in named.values()}
     columns = [
-        _column(name, [cell for cell in cells if cell is not None])
-        for name, *cells in zip(names, *(row.cells for row in rows), strict=True)
+        _column(key, [cell for cell in cells if cell is not None], serials.get(key[1], set()))
+        for key, *cells in zip(keys, *(row.cells for row in rows), strict=True)
     ]
-    return TestsByBoards(columns, rows, _suspicions(columns, rows))
+    return TestsByBoards(columns, rows, *_suspicions(rows, named))
 
 
-def _column(name: str, tests: Sequence[RecordedTest]) -> BoardsColumn:
-    counts = _counts(tests)
-    return BoardsColumn(name, counts, len(tests) - counts.ran)
+def _board_in_id(test: RecordedTest) -> str:
+    """Return the board or kind in the id of a test; empty if it names none."""
+    return test.column.removesuffix(test.image_label).removesuffix("-") if test.image_label else test.column
 
 
-def _suspicions(columns: Sequence[BoardsColumn], rows: Sequence[BoardsRow]) -> list[Suspicion]:
-    everything = sum((column.counts for column in columns), Counts())
-    found = list(filter(None, [suspect(_factors([test for row in rows for test in row.tests]))]))
+def _boards_of(test: RecordedTest, named: Mapping[str, str]) -> list[str]:
+    """Return the columns of a test: the board in its id, else its boards, if other tests name them."""
+    known = [named[board.serial] for board in test.boards if board.serial in named]
+    return [_board_in_id(test)] if _board_in_id(test) else list(dict.fromkeys(known)) or [ANY_BOARD]
+
+
+def _column(key: tuple[str, str], tests: Sequence[RecordedTest], serials: set[str]) -> BoardsColumn:
+    counts, (image, board) = _counts(tests), key
+    return BoardsColumn(
+        board, image, counts, len(tests) - counts.ran, min(serials) if len(serials) == 1 else ""
+    )
+
+
+def _suspicions(
+    rows: Sequence[BoardsRow], named: Mapping[str, str]
+) -> tuple[list[Suspicion], list[tuple[str, str]]]:
+    tests = [test for row in rows for test in row.tests]
+    everything = _counts(tests)
+    follows = suspect(_factors(tests, named), {"board": everything})
+    found, hints = [replace(follows, runs=1)] if follows is not None else [], []
     for row in rows:
         here = _counts(row.tests)
         suspicion = suspect_test(row.nodeid, here, everything) if here.failed else None
         found += [suspicion] if suspicion is not None else []
-    return found
+        is_told = follows is not None or suspicion is not None
+        hint = "" if is_told or not here.failed else contrast(_factors(row.tests, named), {"board": here})
+        hints += [(row.nodeid, hint)] if hint else []
+    return found, hints
 
 
-def _factors(tests: Iterable[RecordedTest]) -> dict[str, dict[str, Counts]]:
-    """Return the counts by board and, if each test has an image in its node id, by image."""
+def _factors(tests: Iterable[RecordedTest], named: Mapping[str, str]) -> dict[str, dict[str, Counts]]:
+    """Return the counts by board and by image, of a factor that each test has."""
     factors: dict[str, dict[str, Counts]] = {"board": {}, "image": {}}
     for test in tests:
-        board = test.column.removesuffix(test.image_label).removesuffix("-")
-        for counts, value in zip(factors.values(), (board, test.image_label), strict=True):
-            counts[value] = counts.get(value, Counts()) + _counts([test])
+        for factor, values in (("board", _boards_of(test, named)), ("image", [test.image_label])):
+            for value in values:
+                factors[factor][value] = factors[factor].get(value, Counts()) + _counts([test])
     return {factor: counts for factor, counts in factors.items() if "" not in counts}
 
 

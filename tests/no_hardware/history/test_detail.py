@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hil.errors import HistoryError
+from hil.history.analysis import analyze
 from hil.history.attribution import Counts
 from hil.history.detail import of_board, of_test
 from hil.history.models import Attempt, AttemptBench, AttemptOutcome, RunFacts
@@ -190,3 +191,30 @@ def test_suspect_of_blames_neither_of_two_boards_that_are_always_together(tmp_pa
 
     assert window.suspect_of(1) is None
     window.history.close()
+
+
+def test_failing_says_that_one_run_is_not_enough_to_blame_board_or_test(tmp_path: Path) -> None:
+    with History(tmp_path / "h.db") as history:
+        history.begin_run(RunFacts("one", 1.0, ended_s=2.0, exit_status=1))
+        for bench, outcome in ((GOOD, AttemptOutcome.PASSED), (BAD, AttemptOutcome.FAILED)):
+            column = bench.place
+            history.add("one", [Attempt(f"t.py::t[{column}]", outcome, bench=bench, column=column)])
+
+        (failing,) = analyze(Window(history)).failing
+
+    assert str(failing) == (
+        "t.py::t[right]: fails, new; failed on right (0df10036) alone so far, 1 of 1 there, 0 of 1 "
+        "elsewhere: not enough runs to say whether the board or the test is at fault"
+    )
+
+
+def test_bad_board_of_a_single_run_is_told_as_seen_once(tmp_path: Path) -> None:
+    with History(tmp_path / "h.db") as history:
+        history.begin_run(RunFacts("one", 1.0, ended_s=2.0, exit_status=1))
+        tests = range(10)
+        for bench, outcome in ((GOOD, AttemptOutcome.PASSED), (BAD, AttemptOutcome.FAILED)):
+            history.add("one", [Attempt(f"t.py::t{n}[{bench.place}]", outcome, bench=bench) for n in tests])
+
+        (board,) = analyze(Window(history)).boards
+
+    assert str(board).endswith("another one tells whether the board or the tests are at fault")

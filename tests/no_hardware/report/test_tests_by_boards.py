@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from hil.evidence.records import RecordedBoard
 from hil.report.run_pages import build_run
 from hil.report.tests_by_boards import build_tests_by_boards
 from tests.support.made_up import HOSTILE, a_test, attempt, keep_run
@@ -18,6 +19,74 @@ if TYPE_CHECKING:
 def on(column: str, name: str, outcome: str = "passed", board: str = "0df10031") -> RecordedTest:
     test = a_test(f"tests/test_dut.py::{name}[{column}]", attempt(outcome), board=board)
     return replace(test, column=column)
+
+
+def with_image(image: str, board: str, name: str, outcome: str = "passed") -> RecordedTest:
+    column = "-".join(filter(None, (board, image)))
+    return replace(on(column, name, outcome, board=f"5100000{board[-1:]}"), image_label=image)
+
+
+def pair(image: str, outcome: str = "passed") -> RecordedTest:
+    """A test that uses both boards; its id has the image alone."""
+    test = with_image(image, "", "test_pair", outcome)
+    boards = [RecordedBoard(f"5100000{number}", f"sim-{number}", "0.09", simulated=True) for number in (1, 2)]
+    return replace(test, board=boards[0], partners=boards[1:])
+
+
+IMAGES = [
+    with_image(image, board, name, "failed" if (image, name) == ("v2.1", "test_net") else "passed")
+    for name in ("test_net", "test_boot")
+    for image in ("v2.0", "v2.1")
+    for board in ("sim-1", "sim-2")
+]
+
+
+def test_tests_by_boards_has_the_boards_within_each_image() -> None:
+    table = build_tests_by_boards(IMAGES)
+
+    assert table is not None
+    assert table.images == [("v2.0", 2), ("v2.1", 2)]
+    assert [(one.image, one.board) for one in table.columns] == [
+        *(("v2.0", "sim-1"), ("v2.0", "sim-2"), ("v2.1", "sim-1"), ("v2.1", "sim-2"))
+    ]
+
+
+def test_tests_by_boards_shows_a_test_with_two_boards_in_the_column_of_each() -> None:
+    table = build_tests_by_boards([*IMAGES, pair("v2.0"), pair("v2.1", "failed")])
+
+    assert table is not None
+    row = next(row for row in table.rows if row.name == "test_pair")
+    assert [cell.outcome for cell in row.cells if cell] == ["passed", "passed", "failed", "failed"]
+    assert len(row.tests) == 2
+    assert [str(column) for column in table.columns] == ["3 ran", "3 ran", "2 of 3 failed", "2 of 3 failed"]
+
+
+def test_tests_by_boards_of_images_alone_has_a_column_for_each_image() -> None:
+    table = build_tests_by_boards([with_image(image, "", "test_boot") for image in ("v2.0", "v2.1")])
+
+    assert table is not None
+    assert [(one.image, one.name) for one in table.columns] == [("v2.0", "any board"), ("v2.1", "any board")]
+
+
+def test_tests_by_boards_calls_a_weak_finding_weak() -> None:
+    table = build_tests_by_boards(IMAGES)
+
+    assert table is not None
+    ((test, words),) = table.hints
+    assert (table.suspicions, test) == ([], "tests/test_dut.py::test_net")
+    assert words == (
+        "failed with image v2.1 alone so far, 2 of 2 there, 0 of 2 elsewhere: not enough runs to say whether "
+        "the image or the test is at fault"
+    )
+
+
+def test_page_of_tests_by_boards_heads_its_columns_with_image_and_board(tmp_path: Path) -> None:
+    build_run(keep_run(tmp_path, *IMAGES, pair("v2.0")))
+
+    page = (tmp_path / "boards.html").read_text()
+    assert "on 2 boards with 2 images" in page
+    assert '<th scope="colgroup" colspan="2" class="first">image v2.1</th>' in page
+    assert 'aria-label="test_net on sim-2 with image v2.1: failed"' in page
 
 
 def matrix(tests: int = 8) -> list[RecordedTest]:
@@ -34,7 +103,7 @@ def test_tests_by_boards_has_a_row_for_each_test_and_a_column_for_each_board() -
     table = build_tests_by_boards([*matrix(3), a_test("t::plain")])
 
     assert table is not None
-    assert [column.name for column in table.columns] == ["jetson-1", "jetson-2", "jetson-3", "jetson-10"]
+    assert [column.board for column in table.columns] == ["jetson-1", "jetson-2", "jetson-3", "jetson-10"]
     assert [row.nodeid for row in table.rows] == [f"tests/test_dut.py::test_{number}" for number in range(3)]
 
 
@@ -76,6 +145,7 @@ def test_tests_by_boards_names_a_board_that_fails_its_tests() -> None:
 
     assert table is not None
     assert [(one.factor, one.value) for one in table.suspicions] == [("board", "b-1")]
+    assert "seen in one run, another one tells whether the board" in str(table.suspicions[0])
 
 
 def test_tests_by_boards_names_an_image_with_which_tests_fail() -> None:
