@@ -70,7 +70,7 @@ def test_two(dutlink, dutlinks):
     assert inner.results() == {"test_two": "passed"}, inner.text
     assert {simulator.management.state(serial)["supply"] for serial in simulator.serials()} == {False}
     for serial in simulator.serials():
-        assert f"board {serial}" in inner.text
+        assert f"({serial}), firmware" in inner.text
 
 
 @pytest.mark.parametrize("workers", ["-n0", "-n2"])
