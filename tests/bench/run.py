@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.support.harness import show
 
 SCRIPTS = (
-    *("suite_cost", "request_cost", "bench_lease", "bench_makespan", "bench_two_boards"),
+    *("suite_cost", "request_cost", "command_cost", "bench_lease", "bench_makespan", "bench_two_boards"),
     *("bench_console", "bench_flash", "bench_comings", "bench_history", "report_cost"),
 )
 

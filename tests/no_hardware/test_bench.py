@@ -43,6 +43,13 @@ def test_the_cost_of_a_control_request_is_measured() -> None:
     assert lines[1].startswith("a control request")
 
 
+def test_the_cost_of_a_command_is_measured_by_the_clock_and_for_the_processor() -> None:
+    lines = run("command_cost.py", "--repeats", "1").splitlines()
+
+    measured = [line.split("  ")[0] for line in lines[1:]]
+    assert measured == ["hil power read", "hil power read, CPU", "hil --help", "hil --help, CPU"]
+
+
 def test_the_comings_of_the_stick_are_counted_for_the_first_flash_and_later_ones() -> None:
     lines = run("bench_comings.py", "--speed", "50").splitlines()
 
