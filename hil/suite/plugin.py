@@ -16,6 +16,7 @@ from hil.errors import Verdict
 from hil.lab.files.trusted_path import why_untrusted
 from hil.lab.guard.exit_with_parent import exit_with_parent
 from hil.lab.guard.survival import find_dangers, is_first
+from hil.suite.attempt_hooks import AttemptHooks
 from hil.suite.boards.dependent_fixtures import DependentFixtures
 from hil.suite.boards.hooks import JUDGED, NOT_EXCUSED, PASSED, BoardHooks, ReturnedTests, has_failed
 from hil.suite.boards.lifecycle import BoardLifecycle
@@ -30,7 +31,7 @@ from hil.suite.outcome.early_exit import EarlyExit
 from hil.suite.outcome.exit_status import RunStatus, boards_without_part
 from hil.suite.outcome.ledger import Ledger
 from hil.suite.outcome.ledger_report import JunitLedger, write_summary
-from hil.suite.outcome.reruns import AttemptLabels, Repeats
+from hil.suite.outcome.reruns import Repeats
 from hil.suite.outcome.returning_child import ReturningChild
 from hil.suite.outcome.short_failures import ShortFailures
 from hil.suite.outcome.teardown_skips import TeardownSkips
@@ -82,10 +83,8 @@ def begin(config: pytest.Config) -> Run:
     register(JunitLedger(run.ledger), "hil-junit")
     register(TeardownSkips(config), "hil-teardown-skips")
     register(PlainTerminal(), "hil-plain-terminal")
-    register(AttemptLabels(), "hil-attempt-labels")
-    register(ShortFailures(config), "hil-short-failures")
     register(run.time_limit, "hil-time-limit")
-    register(run.caught_errors, "hil-caught-errors")
+    register(AttemptHooks(run.short_failures, run.caught_errors, run.numbers), "hil-attempt-hooks")
     register(ConsoleReport(config.pluginmanager), "hil-console-report")
     register(run.numbers, "hil-numbers")
     if run.options.repeats:
@@ -130,6 +129,7 @@ class Run:
         processes: The controller and its workers.
         boards: This process's board.
         time_limit: The timer of the present test.
+        short_failures: Shortens the tracebacks of errors of hil.
         caught_errors: Errors of hil that the present test may have caught.
         numbers: The numbers that the present test measures.
         matrix: Runs tests on each board.
@@ -145,6 +145,7 @@ class Run:
         self._noted_outside = self._block.note  # by a run that has this run inside one of its tests
         self._block.note = self._note_raw_error
         self.time_limit = TimeLimit()
+        self.short_failures = ShortFailures(config)
         self.caught_errors = CaughtErrors(self._judge_caught)
         self.numbers = NumberRecorder()
         self._fixtures = DependentFixtures(self._block, self.time_limit)
@@ -166,7 +167,7 @@ class Run:
             self._fixtures.track_board_request()
             return self.boards.session.board()
         except Exception as error:
-            self.caught_errors.note(error)
+            self.caught_errors.noted.append(error)
             raise
 
     def _note_raw_error(self, error: Exception) -> None:
@@ -205,6 +206,7 @@ class Run:
     def judge(self, item: pytest.Item, call: pytest.CallInfo[Any]) -> None:
         """Replace an error that was proven to come from missing hardware by the outcome that says so."""
         if call.excinfo is not None:
+            self.short_failures.hide_frames(call)
             self._judge(item, call, call.excinfo.value, kind_of(item))
 
     def _judge_caught(
@@ -315,6 +317,8 @@ class Run:
             return
         if self.ledger.planned.keys() == {Kind.NO_HARDWARE}:
             self._block.active = True
+            for name in ("hil-console-report", "hil-teardown-skips"):  # they wait for reports of boards
+                self._config.pluginmanager.unregister(name=name)
             return
         self.boards.plan(session.items)
         if self.options.board and not self.processes.is_worker:
@@ -337,8 +341,9 @@ class Run:
         self.ledger.add_collected(report)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Add a phase of a test to the ledger."""
+        """Add a phase of a test to the ledger, and its numbers to the summary."""
         self.ledger.add(report)
+        self.numbers.add(report)
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:

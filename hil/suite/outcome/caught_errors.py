@@ -17,7 +17,7 @@ from hil.errors import NotLeasedError, UnavailableError, UsbBlockedError
 from hil.suite.outcome.error_chain import is_excuse, raised_by_tests
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Sequence
+    from collections.abc import Callable, Sequence
 
 __all__ = ["CaughtErrors"]
 
@@ -26,27 +26,21 @@ _MISTAKES: Final = (UsbBlockedError, NotLeasedError)
 
 
 class CaughtErrors:
-    """A pytest plugin, in each process of a run.
+    """The errors of the present attempt, in each process of a run.
 
     Args:
         judge: Given a test, its phase and the errors in the chain of its skip, replaces the phase's error if
             the test caught that its hardware could not be used.
+
+    Attributes:
+        noted: The errors that the present attempt got when it requested the board.
     """
 
     def __init__(
         self, judge: Callable[[pytest.Item, pytest.CallInfo[Any], list[BaseException]], None]
     ) -> None:
         self._judge = judge
-        self._noted: list[Exception] = []
-
-    def note(self, error: Exception) -> None:
-        """Note the error that the present test got when it requested the board."""
-        self._noted.append(error)
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_setup(self) -> None:
-        """Forget the errors of the previous attempt."""
-        self._noted.clear()
+        self.noted: list[Exception] = []
 
     def cause_of(
         self, chain: Sequence[BaseException], of_requests: Sequence[BaseException]
@@ -60,29 +54,35 @@ class CaughtErrors:
         from hil.suite.outcome.verdicts import may_be_hardware_error  # noqa: PLC0415 - the driver, for skips of tests that use boards
 
         caught = list(chain) if all(map(may_be_hardware_error, chain)) else []
-        caught += [one for one in (*self._noted, *of_requests) if may_be_hardware_error(one)]
+        caught += [one for one in (*self.noted, *of_requests) if may_be_hardware_error(one)]
         unavailable = [one for one in caught if isinstance(one, UnavailableError)]
         return next(iter(unavailable + caught), None)
 
-    @pytest.hookimpl(wrapper=True)  # around xfail, inside of what decides on attempts
-    def pytest_runtest_makereport(
-        self, item: pytest.Item, call: pytest.CallInfo[Any]
-    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Fail a test that caught the error about its own mistake; judge one that caught a loss."""
-        raised = call.excinfo
-        report = yield
+    def revise(
+        self,
+        item: pytest.Item,
+        call: pytest.CallInfo[Any],
+        report: pytest.TestReport,
+        raised: pytest.ExceptionInfo[BaseException] | None,
+    ) -> None:
+        """Fail a test that caught the error about its own mistake; judge one that caught a loss.
+
+        Args:
+            item: The test.
+            call: Its present phase, with the outcome that pytest made of what was raised.
+            report: The report of the phase.
+            raised: What the phase raised.
+        """
         ended = call.excinfo
-        if raised is None and ended is None and not self._noted:
-            return report
         chain = [
             error
             for end in (raised, ended)  # pytest makes its own skip, without a chain, of one of unittest
             if end is not None and is_excuse(end.value)
             for error in raised_by_tests(end.value)
         ]
-        mistakes: list[BaseException] = [one for one in self._noted if not isinstance(one, UnavailableError)]
+        mistakes: list[BaseException] = [one for one in self.noted if not isinstance(one, UnavailableError)]
         mistakes += [one for one in chain if isinstance(one, _MISTAKES)]
-        self._noted[:] = [one for one in self._noted if isinstance(one, UnavailableError)]  # told once
+        self.noted[:] = [one for one in self.noted if isinstance(one, UnavailableError)]  # told once
         value = ended.value if ended is not None else None
         if mistakes and value not in mistakes and not report.failed:
             then = f"skipped itself ({value})" if report.skipped else "went on"
@@ -93,7 +93,6 @@ class CaughtErrors:
             self._judge(item, call, chain)
             if call.excinfo is not ended:
                 _report_again(report, item, call)
-        return report
 
 
 def _report_again(report: pytest.TestReport, item: pytest.Item, call: pytest.CallInfo[Any]) -> None:

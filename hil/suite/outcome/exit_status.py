@@ -69,6 +69,8 @@ class RunStatus:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Count tests that began, and failures by their cause."""
+        if report.passed and report.when != "setup":
+            return
         self._begun.add(report.nodeid)
         if not report.failed:
             return

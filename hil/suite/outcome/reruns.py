@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from hil.suite.boards.lifecycle import BoardLifecycle
 
-__all__ = ["AttemptLabels", "Repeats", "attempts_of"]
+__all__ = ["Repeats", "attempts_of", "label_attempts"]
 
 _ATTEMPTS = pytest.StashKey[Attempts]()
 _CAPTURED = "Captured "
@@ -169,29 +169,21 @@ class Repeats:
         )
 
 
-class AttemptLabels:
-    """A plugin that labels captured output with its attempt, for `--hil-repeat` and pytest-rerunfailures.
+def label_attempts(item: pytest.Item, report: pytest.TestReport) -> None:
+    """Put the number of the attempt into the titles of captured output, from the second attempt on.
 
-    pytest shows what all attempts printed under the same titles.
+    pytest shows what all attempts of `--hil-repeat` or pytest-rerunfailures printed under the same titles.
     """
-
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_makereport(
-        self, item: pytest.Item
-    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Put the number of the attempt into the titles of sections, from the second attempt on."""
-        report = yield
-        if not report.sections:
-            return report
-        number = max(attempts_of(item).number, getattr(item, "execution_count", 1))
-        printed_by = item.stash.setdefault(_PRINTED_BY, [])
-        captured = [index for index, (title, _) in enumerate(report.sections) if title.startswith(_CAPTURED)]
-        printed_by.extend([number] * (len(captured) - len(printed_by)))
-        if number > 1:
-            for index, attempt in zip(captured, printed_by, strict=False):
-                title, text = report.sections[index]
-                report.sections[index] = f"{title}{LABEL}{attempt}", text
-        return report
+    if not report.sections:
+        return
+    number = max(attempts_of(item).number, getattr(item, "execution_count", 1))
+    printed_by = item.stash.setdefault(_PRINTED_BY, [])
+    captured = [index for index, (title, _) in enumerate(report.sections) if title.startswith(_CAPTURED)]
+    printed_by.extend([number] * (len(captured) - len(printed_by)))
+    if number > 1:
+        for index, attempt in zip(captured, printed_by, strict=False):
+            title, text = report.sections[index]
+            report.sections[index] = f"{title}{LABEL}{attempt}", text
 
 
 def _write_sections(terminalreporter: pytest.TerminalReporter, report: pytest.TestReport) -> None:

@@ -11,13 +11,13 @@ import sysconfig
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import pytest
-
 from hil.errors import HilError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Iterator
     from types import FrameType, TracebackType
+
+    import pytest
 
 __all__ = ["ShortFailures"]
 
@@ -31,7 +31,7 @@ _NO_STACKS: Final = re.compile(r"(?:^\++ Timeout \++\n){2}", re.MULTILINE)
 
 
 class ShortFailures:
-    """pytest hooks that hide frames and causes inside hil from a failure.
+    """Hides frames and causes inside hil from a failure.
 
     Args:
         config: The run; with `--full-trace` nothing is hidden.
@@ -42,30 +42,29 @@ class ShortFailures:
         self._chain: list[BaseException] = []
         self._crash: Any = None
 
-    @pytest.hookimpl(specname="pytest_runtest_makereport")  # `unittest` hands its error over `tryfirst`
-    def pytest_hide_frames(self, call: pytest.CallInfo[Any]) -> None:
-        """Hide frames of hil before pytest and its debugger see an error."""
+    def hide_frames(self, call: pytest.CallInfo[Any]) -> None:
+        """Hide frames of hil before pytest and its debugger see an error.
+
+        Two copies of conftest.py call this twice for an error; the second call changes nothing.
+        """
         if call.excinfo is None or self._is_full:
+            return
+        if self._chain and self._chain[0] is call.excinfo.value:
             return
         self._chain = list(_chain(call.excinfo.value))
         self._crash = call.excinfo.getrepr(style="value", chain=False).reprcrash  # before frames are hidden
         for one in self._chain:
             _hide_frames(one)
 
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_makereport(
-        self, item: pytest.Item, call: pytest.CallInfo[Any]
-    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    def revise(self, item: pytest.Item, call: pytest.CallInfo[Any], report: pytest.TestReport) -> None:
         """Leave the causes inside hil out of an error's report, and give it a headline."""
-        self._chain = []
-        report = yield
+        chain, self._chain = self._chain, []
         if report.failed and not self._is_full:
             report.sections[:] = [(title, _without_our_stacks(text)) for title, text in report.sections]
-        if self._chain and call.excinfo is not None and call.excinfo.value is self._chain[0]:
-            _leave_causes_out(report.longrepr, self._chain)
-            if isinstance(self._chain[0], HilError):
+        if chain and call.excinfo is not None and call.excinfo.value is chain[0]:
+            _leave_causes_out(report.longrepr, chain)
+            if isinstance(chain[0], HilError):
                 _tell_headline(item, report.longrepr, self._crash)
-        return report
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

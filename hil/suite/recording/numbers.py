@@ -32,20 +32,20 @@ class NumberRecorder:
 
     Attributes:
         measure: The value of the fixture.
+        present: The numbers of the present attempt.
     """
 
     def __init__(self) -> None:
         self.measure = Measure()
         self._measured: dict[str, list[Measurement]] = {}
-        self._numbers: list[Measurement] = []
+        self.present: list[Measurement] = []
         self._told = 0
         self._raised: list[Measurement] = []
         self._in_body = False
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_setup(self) -> None:
+    def begin(self) -> None:
         """Begin an attempt."""
-        self._numbers = self.measure.begin()
+        self.present = self.measure.begin()
         self._told = 0
         self._raised = []
 
@@ -67,23 +67,17 @@ class NumberRecorder:
         self._raise_broken()
         return result
 
-    @pytest.hookimpl(wrapper=True)  # inside of what decides on repetitions
-    def pytest_runtest_makereport(
-        self, item: pytest.Item, call: pytest.CallInfo[Any]
-    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    def revise(self, item: pytest.Item, call: pytest.CallInfo[Any], report: pytest.TestReport) -> None:
         """Add the numbers to a report. A skip does not excuse a limit that was broken before it."""
-        report = yield
-        if not self._numbers:
-            return report
-        setattr(report, NUMBERS, [_as_tuple(one) for one in self._numbers])
+        setattr(report, NUMBERS, [_as_tuple(one) for one in self.present])
         if report.when == "teardown":
-            report.user_properties += [(f"{_PROPERTY}{one.name}", one.exact) for one in self._numbers]
+            report.user_properties += [(f"{_PROPERTY}{one.name}", one.exact) for one in self.present]
         if report.passed or self._in_body:  # a subtest: the test itself tells the limits
-            return report
+            return
         raised, self._raised = self._raised, []
         if call.excinfo is not None and isinstance(call.excinfo.value, BrokenLimitError):
             _leave_hidden_frames_out(report.longrepr)
-            return report
+            return
         broken = raised + self._take_broken()  # unittest puts its own error in the place of what was raised
         if broken and report.skipped and not hasattr(report, "wasxfail"):
             report.longrepr = f"{_error(broken)}\nThen the test was skipped: {skip_text(report)}"
@@ -92,7 +86,6 @@ class NumberRecorder:
             overrule_judgement(item, report)
         elif broken:
             report.sections.append((_TITLE, "\n".join(map(str, broken))))
-        return report
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self) -> Generator[None, object, object]:
@@ -101,13 +94,12 @@ class NumberRecorder:
             return (yield)
         finally:
             self.measure.end()
-            self._numbers = []
+            self.present = []
 
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+    def add(self, report: pytest.TestReport) -> None:
         """Note the numbers of a test's last attempt, in the process that has the terminal."""
-        numbers = numbers_of([report])
-        if numbers:
-            self._measured[report.nodeid] = numbers
+        if hasattr(report, NUMBERS):
+            self._measured[report.nodeid] = numbers_of([report])
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Show all numbers with `-v`."""
@@ -119,12 +111,12 @@ class NumberRecorder:
 
     def _take_broken(self) -> list[Measurement]:
         """Return the numbers that break a limit and were not told yet."""
-        new, self._told = self._numbers[self._told :], len(self._numbers)
+        new, self._told = self.present[self._told :], len(self.present)
         return [one for one in new if one.is_broken]
 
     def _raise_broken(self) -> None:
         __tracebackhide__ = True
-        if len(self._numbers) > self._told and (broken := self._take_broken()):
+        if len(self.present) > self._told and (broken := self._take_broken()):
             self._raised = broken
             raise _error(broken)
 

@@ -67,6 +67,8 @@ class Costs:
 class Durations:
     """Seconds from set-up to tear-down that tests took in earlier runs: by a history, else by pytest's cache.
 
+    A pytest plugin in the process that remembers them.
+
     Args:
         config: The run; without a cache provider nothing is remembered.
         measured: Returns what a history knows.
@@ -85,7 +87,12 @@ class Durations:
         before = {**self._load(), **self._measured(self._config)}
         return {index: before[nodeid] for index, nodeid in enumerate(nodeids) if nodeid in before}
 
-    def add(self, report: pytest.TestReport) -> None:
+    @property
+    def remembers(self) -> bool:
+        """Whether this run can remember durations."""
+        return self._cache is not None
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Add one phase of a test; of several attempts the last counts, and a skip says nothing."""
         nodeid = report.nodeid
         if report.when == "setup":

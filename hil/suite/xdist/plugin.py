@@ -108,6 +108,8 @@ class BoardScheduling:
         """Connect a worker; elsewhere load the durations of tests."""
         if not hasattr(config, "workerinput"):
             self._durations = Durations(config, self._measured)
+            if self._durations.remembers:
+                config.pluginmanager.register(self._durations, "hil-durations")
         elif INPUT in config.workerinput:
             self._connect(config, **config.workerinput[INPUT])
 
@@ -157,11 +159,6 @@ class BoardScheduling:
         """In the controller: interrupt the workers, too, which a CI runner's SIGINT did not reach."""
         if self._channel is not None:
             self._channel.tell_interrupted()
-
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Add the duration of a test's phase."""
-        if self._durations is not None:
-            self._durations.add(report)
 
     @pytest.hookimpl(wrapper=True)  # before the ledger is written anywhere
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:

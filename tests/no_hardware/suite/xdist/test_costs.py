@@ -34,7 +34,7 @@ def ran(into: Durations, nodeid: str, seconds: float, outcome: str = "passed", *
         )
         for name, value in facts.items():
             setattr(report, name, value)
-        into.add(report)
+        into.pytest_runtest_logreport(report)
 
 
 def test_duration_is_the_sum_of_all_phases() -> None:
