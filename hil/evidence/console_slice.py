@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
+from collections import deque
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from hil.dutlink.console.transcript import Chunk
 from hil.regular_file import open_regular
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
-    from hil.dutlink.console.transcript import Mark
+    from hil.dutlink.console.transcript import Event, Mark
 
 __all__ = ["ConsoleSlice", "SlicePart"]
 
@@ -79,3 +83,21 @@ class ConsoleSlice:
                     found.append((offset + first, file.read(last - first), part.is_neighbour))
             offset += part.size_bytes
         return found
+
+    def events(self) -> Iterator[tuple[Event, bool]]:
+        """Yield chunks and marks in order, and whether they are a neighbour's; a chunk's `time_s` is 0.
+
+        Raises:
+            OSError: A file cannot be read.
+        """
+        marks = deque(self.marks)
+        edges = sorted({offset for _, offset in self.times} | {mark.position for mark in self.marks})
+        for start, data, is_neighbour in self.read(0, self.size_bytes):
+            end = start + len(data)
+            inside = edges[bisect_right(edges, start) : bisect_left(edges, end)]
+            for first, last in pairwise([start, *inside, end]):
+                while marks and marks[0].position <= first:
+                    yield marks.popleft(), False
+                piece = data[first - start : last - start]
+                yield Chunk(self.at_s(first) or 0.0, 0.0, piece, first), is_neighbour
+        yield from ((mark, False) for mark in marks)

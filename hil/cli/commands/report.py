@@ -10,6 +10,7 @@ import click
 
 from hil.cli.history_options import history_file, kind_of_runs, newest_nights, open_history, select_window
 from hil.cli.result import Answer
+from hil.dutlink.console.sanitize import sanitize_text
 from hil.errors import ReportError
 
 if TYPE_CHECKING:
@@ -31,7 +32,15 @@ __all__ = ["report"]
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder of a run, or of such folders; may be repeated. Default: beside the history.",
 )
-def report(out: Path | None, path: Path, nights: int, kind: str, folders: tuple[Path, ...]) -> Answer:
+@click.option(
+    "--console",
+    "test",
+    metavar="TEST",
+    help="Print the console of tests with TEST in their names, of the run in OUT, and make no pages.",
+)
+def report(  # noqa: PLR0913 - by keyword, from click
+    *, out: Path | None, path: Path, nights: int, kind: str, folders: tuple[Path, ...], test: str | None
+) -> Answer:
     r"""Make static pages in OUT: new, failing, flaky and slower tests; tests by nights; boards.
 
     The default for OUT is the folder of the nights: `report` beside the history. OUT may also be a folder
@@ -42,10 +51,13 @@ def report(out: Path | None, path: Path, nights: int, kind: str, folders: tuple[
     hil report
     hil report --history nightly/history.db --nights 30 --runs nightly public
     hil report nightly/2026-11-23T013000Z/report
+    hil report nightly/2026-11-23T013000Z --console test_boot
     """
     from hil.lab.files.trusted_path import refuse_untrusted  # noqa: PLC0415 - as above
 
     out = _meant(out or path.parent / "report")
+    if test is not None:
+        return _console(out, test)
     refuse_untrusted(out, "the folder", "run it as its owner")
     with _translated(out):
         if (out / "run.json").is_file():
@@ -63,6 +75,25 @@ def _meant(out: Path) -> Path:
             remedy=f"see {folder.parent / 'console.txt'}; hil report, for the page of all nights",
         )
     return folder
+
+
+def _console(folder: Path, test: str) -> Answer:
+    from hil.report.console_text import read_console_texts  # noqa: PLC0415 - imported on use
+
+    try:
+        texts = read_console_texts(folder, test)
+    except OSError as error:
+        raise ReportError(
+            f"the consoles in {folder} cannot be read", why=str(error), remedy="check permissions"
+        ) from error
+    if not texts:
+        raise ReportError(
+            f"{folder} has no console of a test with {test!r} in its name",
+            why="no such test used a board, or this is not the folder of a run",
+            remedy="name the folder that pytest --hil-report wrote, and a part of a test's name",
+        )
+    parts = [f"# {sanitize_text(name)}\n{text}" for name, text in texts.items()]
+    return Answer(texts, text="\n".join(parts).rstrip("\n"))
 
 
 def _one_run(folder: Path) -> Answer:

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hil.dutlink.console.console import Console
-from hil.dutlink.console.transcript import MarkKind, Transcript
+from hil.dutlink.console.transcript import Chunk, MarkKind, Transcript
 from hil.dutlink.console.tty import Tty
 from hil.evidence import console_recorder
 from hil.evidence.console_file import ConsoleFolder
@@ -99,6 +99,29 @@ def test_console_slice_has_the_time_of_every_byte_and_the_marks(tmp_path: Path) 
         (7, "test begins: one"),
         (13, "power on"),
         (13, "test ends: one"),
+    ]
+
+
+def test_console_slice_yields_the_events_that_came(tmp_path: Path) -> None:
+    with recorded(tmp_path) as (console, recorder):
+        console.transcript.append(b"before\n")
+        recorder.begin_test("one")
+        console.transcript.append(b"of ")
+        console.transcript.mark("power on")
+        console.transcript.append(b"one\n")
+        recorder.end_test("one")
+
+    told = [
+        (event.data if isinstance(event, Chunk) else str(event), is_neighbour)
+        for event, is_neighbour in kept(tmp_path, "one").events()
+    ]
+    assert told == [
+        (b"before\n", True),
+        ("test begins: one", False),
+        (b"of ", False),
+        ("power on", False),
+        (b"one\n", False),
+        ("test ends: one", False),
     ]
 
 
