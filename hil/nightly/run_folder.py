@@ -28,7 +28,7 @@ __all__ = [
     "newest_record",
 ]
 
-LATE = 8
+LATE = 18
 """Exit status of `hil nightly status` if a night was due and did not run."""
 
 _MEANINGS = {
@@ -37,6 +37,7 @@ _MEANINGS = {
     2: "red: interrupted, ended before its summary, or tests could not be collected",
     3: "red: an error inside of pytest",
     4: "red: pytest did not start: a wrong option, conftest.py or lab file",
+    6: "red: more warnings than --max-warnings allows",
     Status.NOTHING_RAN: "red: nothing ran on a board",
     Status.BENCH_NOT_READY: "red: the bench was not ready: boards that could not be used or took no part",
     Status.FLAKY: "flaky: tests passed only when they were repeated",

@@ -178,7 +178,7 @@ def uninstall(user: bool, name: str) -> dict[str, Any]:
 def status(user: bool, name: str, folder: Path) -> Answer:
     """Show what starts the nights, the result of the last one, and whether one is overdue.
 
-    Exit status: that of the last night; 8 if a due night did not run, or no night ever ran.
+    Exit status: that of the last night; 18 if a due night did not run, or no night ever ran.
     """
     from hil.lab.files.trusted_path import refuse_untrusted  # noqa: PLC0415 - as above
     from hil.nightly.last_night import describe_last_night  # noqa: PLC0415 - the database is imported on use

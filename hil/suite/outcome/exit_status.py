@@ -1,7 +1,8 @@
 """The exit status of a run: the cause of a run that is not green, as a number.
 
-pytest's own are 0 to 5. Of several causes the worst counts: tests failed (1), the bench was not ready (6),
-tests never began or a worker ended early (2), nothing ran (5), tests were flaky (7).
+pytest's own are 0 to 6, and the next ones may be, too. Of several causes the worst counts: tests failed (1),
+the bench was not ready (16), tests never began or a worker ended early (2), nothing ran (5), tests were
+flaky (17).
 """
 
 from __future__ import annotations
@@ -31,14 +32,14 @@ _NO_TEST_BEGAN = "NO TEST BEGAN: pytest.exit with status 0 ended this run; exit 
 
 
 class Status(enum.IntEnum):
-    """Exit statuses of a run; 2 to 4 are pytest's, and 2 is also a run in which tests never began."""
+    """Exit statuses of a run; 2 to 6 are pytest's, and 2 is also a run in which tests never began."""
 
     GREEN = 0
     TESTS_FAILED = 1
     INTERRUPTED = 2
     NOTHING_RAN = 5
-    BENCH_NOT_READY = 6
-    FLAKY = 7
+    BENCH_NOT_READY = 16
+    FLAKY = 17
 
 
 class RunStatus:
