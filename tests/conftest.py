@@ -16,10 +16,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import HealthCheck, settings
+
+try:
+    from hypothesis import HealthCheck, settings
+except ModuleNotFoundError:  # tests on boards run without it
+    settings = None  # type: ignore[assignment, misc]
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Iterable
 
 _WITHOUT_BOARDS = Path(__file__).parent / "no_hardware"
 _LOCKS = pytest.StashKey[str]()
@@ -33,12 +37,35 @@ sys.dont_write_bytecode = False
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
-BUSY = [HealthCheck.too_slow]
-settings.register_profile(
-    "quick", max_examples=25, deadline=None, suppress_health_check=BUSY, derandomize=True, database=None
-)
-settings.register_profile("thorough", max_examples=200, deadline=None, suppress_health_check=BUSY)
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
+if settings is not None:
+    BUSY = [HealthCheck.too_slow]
+    settings.register_profile(
+        "quick", max_examples=25, deadline=None, suppress_health_check=BUSY, derandomize=True, database=None
+    )
+    settings.register_profile("thorough", max_examples=200, deadline=None, suppress_health_check=BUSY)
+    settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
+
+
+class _LackingTests(pytest.Dir):
+    """A folder whose tests need packages that are not installed here: one error in place of one a file."""
+
+    def collect(self) -> Iterable[pytest.Item | pytest.Collector]:
+        """Name the command that installs the packages.
+
+        Raises:
+            CollectError: In any case.
+        """
+        message = (
+            f"tests/{self.path.name} needs hypothesis and other packages, which are not installed here: "
+            "type nox, which installs them, or name your own tests, as in: pytest tests/test_first.py"
+        )
+        raise self.CollectError(message)
+
+
+def pytest_collect_directory(path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    """Explain that the packages of the tests without boards are missing."""
+    is_lacking = settings is None and path == _WITHOUT_BOARDS
+    return _LackingTests.from_parent(parent, path=path) if is_lacking else None
 
 
 def _make_socket(path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hil.flash.progress import ProgressLines
+from hil.flash.progress import STICK_PHASE, STICK_TEXT, ProgressLines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,6 +34,9 @@ class ProgressBar:
         from tqdm import tqdm  # noqa: PLC0415 - only a terminal needs it
 
         self.close()
+        if phase == STICK_PHASE:
+            click.echo(f"hil: {STICK_TEXT}", err=True)
+            return
         self._is_comparing = phase == "compare"
         self._bar = tqdm(
             desc=phase.rjust(_NAME_WIDTH),

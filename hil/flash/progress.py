@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["NoProgress", "Progress", "ProgressLines", "size_text"]
+__all__ = ["STICK_PHASE", "STICK_TEXT", "NoProgress", "Progress", "ProgressLines", "size_text"]
+
+STICK_PHASE: Final = "stick"
+STICK_TEXT: Final = "waiting for the stick to attach to this host (4 s; 16 s for a stick that is new to it)"
 
 _STEP_PERCENT = 10
 _ALL_PERCENT = 100
@@ -30,8 +33,8 @@ class Progress(Protocol):
         """Start a phase.
 
         Args:
-            phase: `compare`, `write`, `verify` or `read`.
-            total_bytes: Size of the work; None if it is not known, as for some archives.
+            phase: `stick`, while the stick is waited for; `compare`, `write`, `verify` or `read`.
+            total_bytes: Size of the work; None if it is not known, as for some archives and for `stick`.
         """
         ...
 
@@ -81,6 +84,8 @@ class ProgressLines:
         self._phase, self._total, self._done = phase, total_bytes, 0
         self._began_s = self._written_s = self._now()
         self._written_percent = 0
+        if phase == STICK_PHASE:
+            self._write(STICK_TEXT)
 
     def advance(self, size_bytes: int) -> None:
         """Add bytes that are done, and write a line if one is due."""

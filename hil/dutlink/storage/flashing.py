@@ -25,6 +25,7 @@ from hil.flash.disk.open_verified import NOTHING_WRITTEN
 from hil.flash.fingerprint import ImageFileState
 from hil.flash.flashing import flash_image
 from hil.flash.formats.open import open_disk_image, open_image
+from hil.flash.progress import STICK_PHASE
 from hil.flash.results import Flashed, ReadBack
 from hil.flash.sparse_file import SparseFile
 
@@ -116,6 +117,7 @@ class SameStick:
     Args:
         claim: `Storage.claim`.
         off: `Storage.off`.
+        progress: Is told that the stick is waited for.
         claimed: The stick, if the caller has claimed it to be written already.
         to_write: Whether it is to be written.
     """
@@ -124,12 +126,14 @@ class SameStick:
         self,
         claim: Callable[..., Disk],
         off: Callable[..., None],
+        progress: Progress,
         claimed: Disk | None = None,
         *,
         to_write: bool = True,
     ) -> None:
         self._claim = claim
         self._off = off
+        self._progress = progress
         self._claimed = claimed
         self._to_write = to_write
         self._held: OwnDescriptors | None = None
@@ -164,13 +168,20 @@ class SameStick:
         disk, self._claimed = self._claimed, None
         if disk is None:
             held, self._held = self._held, None
-            disk = self._claim(
-                to_write=self._to_write, usb_names=self._usb_names, written=self.written, held=held
-            )
+            disk = self._wait_for_disk(held)
         self._held = disk.keep_locked()
         self._usb_names = disk.usb_names
         self._given.append(disk)
         return disk
+
+    def _wait_for_disk(self, held: OwnDescriptors | None) -> Disk:
+        self._progress.begin(STICK_PHASE, None)
+        try:
+            return self._claim(
+                to_write=self._to_write, usb_names=self._usb_names, written=self.written, held=held
+            )
+        finally:
+            self._progress.end()
 
     def off(self) -> None:
         """Turn the storage off; raises what `Storage.off` raises."""

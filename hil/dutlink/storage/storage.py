@@ -354,7 +354,7 @@ class Storage(Noun):
             with self._mux.turned_remotely():
                 flashed = self._remote.flash(opened, progress, force=force)
         else:
-            stick = flashing.SameStick(self.claim, self.off, claimed)
+            stick = flashing.SameStick(self.claim, self.off, progress, claimed)
             flashed = flashing.flash(
                 stick,
                 opened,
@@ -397,7 +397,7 @@ class Storage(Noun):
         if self._remote is not None:
             with self._mux.turned_remotely():
                 return self._remote.read(Path(path), size_bytes, progress)
-        stick = flashing.SameStick(self.claim, self.off, to_write=False)
+        stick = flashing.SameStick(self.claim, self.off, progress, to_write=False)
         return flashing.read(stick, Path(path), size_bytes, progress, check_board=self.check_board)
 
     def forget(self) -> None:

@@ -61,6 +61,16 @@ def test_progress_lines_without_a_total_come_every_ten_seconds(log: Log) -> None
     assert log.lines == ["write: 10.0 MiB, 1.0 MiB/s", "write: 20.0 MiB, 1.0 MiB/s"]
 
 
+def test_progress_lines_tell_at_once_that_the_stick_is_waited_for(log: Log) -> None:
+    log.progress.begin("stick", None)
+    told = list(log.lines)
+    log.progress.end()
+
+    assert len(told) == 1
+    assert told[0].startswith("waiting for the stick")
+    assert log.lines == told
+
+
 def test_progress_lines_restart_with_each_phase(log: Log) -> None:
     log.progress.begin("write", 10 * MIB)
     log.work(10, MIB, 2)

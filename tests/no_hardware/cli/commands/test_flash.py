@@ -327,6 +327,7 @@ def test_flash_prints_progress_lines_in_a_log_and_none_with_json(
     lines = capsys.readouterr().err
     run(["--json", "flash", str(image), "--force"])
 
+    assert lines.startswith("hil: waiting for the stick to attach to this host"), lines
     assert "hil: write: 976.6 KiB in" in lines
     assert capsys.readouterr().err == ""
 
@@ -346,6 +347,16 @@ def test_flash_shows_a_bar_with_rate_and_time_on_a_terminal(
     drawn = drain(ours).split("\r")
 
     assert any(line.startswith("  write:  30%|") and "30.0M/100M [" in line for line in drawn)
+
+
+def test_flash_tells_on_a_terminal_that_it_waits_for_the_stick(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, theirs = pty.openpty()
+    with os.fdopen(theirs, "w", encoding="utf-8") as terminal, monkeypatch.context() as patch:
+        patch.setattr(sys, "stderr", terminal)
+        bar = ProgressBar()
+        bar.begin("stick", None)
+
+        assert os.read(ours, 1000).startswith(b"hil: waiting for the stick")
 
 
 def test_flash_removes_the_bar_of_a_comparison_that_ended_early(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,7 +51,7 @@ class Phases(NoProgress):
 
 def test_same_stick_names_the_disk_that_was_written_if_another_one_was_claimed_since() -> None:
     storage: Any = FakeStorage(FakeDisk(Path("/dev/sda"), 512), FakeDisk(Path("/dev/sdb"), 0))
-    stick = SameStick(storage.claim, storage.off)
+    stick = SameStick(storage.claim, storage.off, NoProgress())
 
     stick()
     stick()
