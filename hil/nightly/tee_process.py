@@ -10,6 +10,8 @@ import subprocess
 import threading
 from typing import TYPE_CHECKING, BinaryIO
 
+from hil.lab.processes.supervise import wait_and_handle_signals
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
@@ -53,7 +55,7 @@ def run_tee(command: Sequence[str], environ: Mapping[str, str], kept: Path, term
 def _wait(process: subprocess.Popen[bytes]) -> int:
     while True:
         try:
-            return process.wait()
+            return wait_and_handle_signals(process)
         except KeyboardInterrupt:
             process.send_signal(signal.SIGINT)
 

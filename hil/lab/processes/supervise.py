@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -16,8 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from types import FrameType
 
-__all__ = ["command_end_pipe", "run_supervised"]
+__all__ = ["command_end_pipe", "run_supervised", "wait_and_handle_signals"]
 
+_LOOK_EVERY_MS: Final = 1000
 _SCRIPT: Final = Path(__file__).with_name("supervised_child.py")
 
 
@@ -68,8 +70,29 @@ def run_supervised(
         process = subprocess.Popen(arguments, env=_as_bytes(environ), process_group=0, pass_fds=(mark, *kept))
         for number in early:
             pass_on(number, None)
-        status = process.wait()
+        status = wait_and_handle_signals(process)
     return ENDED_BY - status if status < 0 else status
+
+
+def wait_and_handle_signals(process: subprocess.Popen[bytes]) -> int:
+    """Wait until a process has ended and return its exit code, as `Popen.wait` does.
+
+    Python runs the handler of a signal when the main thread's system call returns. A signal that comes just
+    before `waitpid`, or to another thread, does not end that call, so that `Popen.wait` would run its handler
+    only after the process had ended. This function returns to Python each second.
+    """
+    try:
+        ended = os.pidfd_open(process.pid)
+    except ProcessLookupError:  # it ended, and the handler of a signal has reaped it
+        return process.wait()
+    try:
+        watch = select.poll()
+        watch.register(ended, select.POLLIN)
+        while not watch.poll(_LOOK_EVERY_MS):
+            pass
+    finally:
+        os.close(ended)
+    return process.wait()
 
 
 def _as_bytes(environ: Mapping[str, str]) -> dict[bytes, bytes]:
