@@ -181,7 +181,7 @@ class Console(Noun):
         """
         self._connection.restore_console_mode()
 
-    def send(self, data: bytes | str, pace_s: float | None = None) -> None:
+    def send(self, data: bytes | str | Secret, pace_s: float | None = None) -> None:
         """Send bytes (text as UTF-8) to the DUT; return when the tty has taken all of them.
 
         Args:
@@ -202,7 +202,7 @@ class Console(Noun):
             sleep(pause_s)
 
     def sendline(
-        self, line: bytes | str = b"", end: bytes | str = b"\r", pace_s: float | None = None
+        self, line: bytes | str | Secret = b"", end: bytes | str = b"\r", pace_s: float | None = None
     ) -> None:
         """Send a line as a terminal does: the Enter key is CR; `pace_s` as in `send`."""
         self.send(_as_bytes(line) + _as_bytes(end), pace_s)
@@ -245,7 +245,7 @@ class Console(Noun):
     def login(
         self,
         user: str | None = None,
-        password: str | None = None,
+        password: str | Secret | None = None,
         prompt: Pattern | None = None,
         timeout_s: float = 60.0,
     ) -> None:
@@ -374,5 +374,5 @@ def _before_the_test_ends(timeout_s: float) -> Iterator[float]:
         raise
 
 
-def _as_bytes(text: bytes | str) -> bytes:
-    return text.encode() if isinstance(text, str) else text
+def _as_bytes(text: bytes | str | Secret) -> bytes:
+    return text if isinstance(text, bytes) else text.encode()

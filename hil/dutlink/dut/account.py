@@ -11,17 +11,42 @@ HIDDEN: Final = "***"
 """The text that is shown in place of a secret."""
 
 
-class Secret(str):
-    """Text that is shown as `***`."""
+class Secret:
+    """Text that is shown as `***`; `reveal` returns it.
 
-    __slots__ = ()
+    It is no `str`, so that no f-string, log line or JSON document can hold it by accident.
+
+    Args:
+        text: The text; a secret stays the same.
+    """
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str | Secret = "") -> None:
+        self._text: str = text.reveal() if isinstance(text, Secret) else text
+
+    def reveal(self) -> str:
+        """Return the text."""
+        return self._text
+
+    def encode(self) -> SecretBytes:
+        """Return the text in UTF-8, as secret bytes."""
+        return SecretBytes(self._text.encode())
 
     def __repr__(self) -> str:
         return HIDDEN
 
-    def encode(self, encoding: str = "utf-8", errors: str = "strict") -> SecretBytes:
-        """Return the same as secret bytes."""
-        return SecretBytes(super().encode(encoding, errors))
+    def __format__(self, spec: str) -> str:
+        return format(HIDDEN, spec)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and self._text == other._text
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+    def __bool__(self) -> bool:
+        return bool(self._text)
 
 
 class SecretBytes(bytes):
@@ -33,6 +58,9 @@ class SecretBytes(bytes):
         return HIDDEN
 
     __str__ = __repr__
+
+    def __format__(self, spec: str) -> str:
+        return format(HIDDEN, spec)
 
     def __getitem__(self, key: Any) -> Any:  # noqa: ANN401 - a number, or secret bytes
         got = super().__getitem__(key)

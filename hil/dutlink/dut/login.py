@@ -51,7 +51,7 @@ class _Prompt(enum.IntEnum):
 
 
 def credentials(
-    account: Login | None, serial: str, user: str | None, password: str | None
+    account: Login | None, serial: str, user: str | None, password: str | Secret | None
 ) -> tuple[str, Secret]:
     """Return the user and the password to log in with.
 
@@ -114,7 +114,10 @@ def _stage_words(console: DutConsole) -> str:
 
 
 def _answer(console: DutConsole, user: str, password: Secret, said: _Prompt, deadline: Deadline) -> None:
-    answers = [(_Prompt.LOGIN, user), (_Prompt.LOGIN, user), (_Prompt.PASSWORD, password)]
+    answers: list[tuple[_Prompt, str | Secret]] = [
+        *[(_Prompt.LOGIN, user), (_Prompt.LOGIN, user)],
+        (_Prompt.PASSWORD, password),
+    ]
     words, position = b"", console.transcript.position
     # `answers` has the name twice: a getty that has just started may lose one.
     while said is not _Prompt.PROMPT:

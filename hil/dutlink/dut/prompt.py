@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from hil.dutlink.console.expect import Expected
     from hil.dutlink.console.transcript import Transcript
+    from hil.dutlink.dut.account import Secret
     from hil.dutlink.patterns.incremental_match import Pattern
 
 __all__ = [
@@ -64,7 +65,7 @@ class DutConsole(Protocol):
     prompt: Pattern
     transcript: Transcript
 
-    def sendline(self, line: bytes | str = b"") -> None:
+    def sendline(self, line: bytes | str | Secret = b"") -> None:
         """Send a line."""
         ...
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -93,11 +92,15 @@ def _fields(descriptor: Device, names: tuple[str, ...]) -> Descriptors:
 def encode_wiring(wiring: Wiring) -> dict[str, Any]:
     """Return the fields that mean the same on every host: all but the paths of device nodes."""
     return {
-        "login": asdict(wiring.login) if wiring.login is not None else None,
+        "login": _encode_login(wiring.login) if wiring.login is not None else None,
         "up": wiring.up,
         "up_timeout_s": wiring.up_timeout_s,
         "pace_s": wiring.pace_s,
     }
+
+
+def _encode_login(login: Login) -> dict[str, Any]:
+    return {"user": login.user, "password": login.password.reveal(), "prompt": login.prompt}
 
 
 def apply_wiring(wiring: Wiring, encoded: dict[str, Any]) -> Wiring:

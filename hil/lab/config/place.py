@@ -175,7 +175,7 @@ class LoginEntry(BaseModel):
 
     def as_login(self) -> Login:
         """Return the account, as the driver uses it."""
-        return Login(**self.model_dump())
+        return Login(self.user, Secret(self.password), self.prompt)
 
 
 class Place(BaseModel):

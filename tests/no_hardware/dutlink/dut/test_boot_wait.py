@@ -169,7 +169,9 @@ def test_login_without_a_user_names_the_lab_file(board: Board) -> None:
 def test_login_of_another_user_does_not_send_the_place_s_password(
     user: str | None, password: str | None, used: tuple[str, str]
 ) -> None:
-    assert credentials(Login("root", "hil"), "5a1c0e01", user, password) == used
+    name, secret = credentials(Login("root", "hil"), "5a1c0e01", user, password)
+
+    assert (name, secret.reveal()) == used
 
 
 def test_wait_for_pattern_ignores_bytes_before_its_begin() -> None:
