@@ -92,7 +92,8 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
         Path(item.config.stash[_LOCKS]).chmod(0o1777)  # some tests run as other users
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HIL_LOCK_DIR", item.config.stash[_LOCKS])
-        patch.delenv("HIL_LEASE", raising=False)  # of a board that this process had before
+        for name in ("HIL_LEASE", "HIL_BOARDS"):  # of a board that this process had before
+            patch.delenv(name, raising=False)
         return (yield)
 
 

@@ -216,7 +216,7 @@ class BoardAcquirer:
             controller=self._controller,
             faulty=faults,
             measures=not self._source.is_remote,  # the exporter reads the meter of a remote board
-            on_open=_pass_to_tests,
+            on_open=lambda acquired: _pass_to_tests(acquired, self._source.address()),
         )
 
     def _note_in_use(self, choices: Sequence[Sequence[str]], error: BoardBusyError) -> HilError:
@@ -272,11 +272,11 @@ def _open_named(source: BoardSource, lease: GuardedLease, terms: Terms, limit_s:
         raise
 
 
-def _pass_to_tests(acquired: AcquiredBoard) -> None:
+def _pass_to_tests(acquired: AcquiredBoard, boards: str) -> None:
     """Show the progress of flashes in the test's output; let programs that tests start use the board."""
     acquired.board.storage.progress = ProgressLines(_into_captured_output)
     if acquired.lease is not None:
-        pass_token(acquired.lease.lend(ends_borrowers=False))
+        pass_token(acquired.lease.lend(ends_borrowers=False), boards)
 
 
 def _into_captured_output(line: str) -> None:

@@ -1,9 +1,10 @@
-"""The tokens of this process's leases, in the environment of the programs that it starts."""
+"""What this process's environment tells its programs: the token of a lease, and where boards are."""
 
 from __future__ import annotations
 
 import os
 import threading
+from typing import Final
 
 from hil.dutlink.inherited_lease import LEASED
 
@@ -13,6 +14,10 @@ _own_tokens: list[str] = []
 _inherited = ""
 """The token with which this process was started, while one of its own has its place; empty: none."""
 
+_BOARDS: Final = "HIL_BOARDS"
+_boards_before: list[str | None] = []
+"""The value of `HIL_BOARDS` before the first lease of a run; empty before that."""
+
 
 def inherited_token() -> str:
     """Return the token of the lease under which this process was started; empty if there is none."""
@@ -20,16 +25,24 @@ def inherited_token() -> str:
     return _inherited if token in _own_tokens else token
 
 
-def pass_token(token: str) -> None:
+def pass_token(token: str, boards: str = "") -> None:
     """Put the token of this process's lease into its environment, in place of any other.
 
     The token stays there after the lease has ended, unless it is withdrawn, so that hil refuses programs that
     start later: a thread that a test left running may start them.
+
+    Args:
+        token: The token.
+        boards: A value of `HIL_BOARDS` by which these programs find the board; empty: leave the variable.
     """
     global _inherited  # noqa: PLW0603 - the environment is one, too
     _inherited = inherited_token()
     _own_tokens.append(token)
     os.environ[LEASED] = token
+    if boards:
+        if not _boards_before:
+            _boards_before.append(os.environ.get(_BOARDS))
+        os.environ[_BOARDS] = boards
 
 
 def withdraw_token(token: str) -> None:
@@ -52,10 +65,12 @@ def remove_token(before: frozenset[threading.Thread]) -> None:
     if before.issuperset(threading.enumerate()) and os.environ.get(LEASED) in _own_tokens:
         _own_tokens.clear()
         _set(_inherited)
+        while _boards_before:
+            _set(_boards_before.pop() or "", _BOARDS)
 
 
-def _set(token: str) -> None:
-    if token:
-        os.environ[LEASED] = token
+def _set(value: str, name: str = LEASED) -> None:
+    if value:
+        os.environ[name] = value
     else:
-        os.environ.pop(LEASED, None)
+        os.environ.pop(name, None)

@@ -122,6 +122,10 @@ class BoardSource:
     def close(self) -> None:
         """End what this source started."""
 
+    def address(self) -> str:
+        """Return a value of `HIL_BOARDS` by which another program finds these boards; empty if none does."""
+        return ""
+
     def usbip_ports(self) -> set[int]:
         """Return the USB/IP ports of the simulated boards that run now.
 
@@ -141,6 +145,10 @@ class UsbSource(BoardSource):
     def host(self, serial: str | None = None, requirement: BoardRequirement | None = None) -> Host:  # noqa: ARG002 - one host for all
         """Return this host."""
         return this_host()
+
+    def address(self) -> str:
+        """Return the word for this host's USB."""
+        return "usb"
 
 
 class HostSource(BoardSource):
@@ -258,6 +266,10 @@ class SimulatedSource(BoardSource):
             self._process = SimulatorProcess(boards=self._number, speed=self._speed)
             self._ready = self._process.ready
         return self._ready
+
+    def address(self) -> str:
+        """Return the address of the simulator, which runs from then on."""
+        return f"sim@{self.ready()['control_port']}"
 
     def usbip_ports(self) -> set[int]:
         """Return the USB/IP port of the simulator, if it runs."""

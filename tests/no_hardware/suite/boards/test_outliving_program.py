@@ -198,3 +198,23 @@ def test_run_restores_the_environment_of_the_program_that_called_it(
     ).stdout
 
     assert told.splitlines()[-1] == f"status 0 {before}", told
+
+
+FINDS = """
+import subprocess, sys
+
+def test_program_finds_the_board(power):
+    command = [sys.executable, "-m", "hil.cli.main", "power", "off"]
+    ran = subprocess.run(command, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+"""
+
+
+def test_program_finds_the_boards_of_its_run(
+    simulator: SimulatorProcess, run_suite: RunSuite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HIL_BOARDS", "none")
+
+    run = run_suite(FINDS, f"--hil-boards=sim@{simulator.management.port}")
+
+    assert set(run.results().values()) == {"passed"}, run.text
