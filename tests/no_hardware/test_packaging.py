@@ -78,8 +78,8 @@ def second_repository(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 def documented_test() -> str:
     """The example of docs/second-repository.md."""
     page = ROOT.joinpath("docs", "second-repository.md").read_text(encoding="utf-8")
-    block = page.partition("```python\n   def test")[2].partition("```")[0]
-    block = f"   def test{block}"
+    block = page.partition("```python\n   from time")[2].partition("```")[0]
+    block = f"   from time{block}"
     return "\n".join(line.removeprefix("   ") for line in block.splitlines()) + "\n"
 
 
@@ -111,6 +111,18 @@ def test_a_second_repository_runs_its_test_on_a_simulated_board(second_repositor
     )
 
     assert "1 passed" in ran.stdout, ran.stdout
+
+
+def test_a_second_repository_s_test_fails_on_a_dut_that_stays_on(second_repository: SecondRepository) -> None:
+    stays_on = documented_test().replace("power.force_off()", "pass")
+    second_repository.folder.joinpath("tests", "test_boot.py").write_text(stays_on, encoding="utf-8")
+
+    ran = second_repository.run(
+        "-m", "pytest", "-p", "no:cacheprovider", "--hil-boards", "sim:1", "tests/test_boot.py"
+    )
+
+    assert "1 failed" in ran.stdout, ran.stdout
+    assert "amps < 0.1" in ran.stdout
 
 
 @pytest.mark.thorough
