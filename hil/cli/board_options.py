@@ -55,7 +55,7 @@ def wait_option(text: str) -> Callable[[Verb], Verb]:
         "--wait",
         "wait_s",
         type=QUANTITY,
-        default=30.0,
+        default=30,
         show_default=True,
         metavar="SECONDS",
         help=text,

@@ -43,6 +43,7 @@ def newest_nights(default: int) -> Callable[[_Verb], _Verb]:
     return click.option(
         "--nights",
         type=click.IntRange(1, 1_000_000),
+        metavar="N",
         default=default,
         show_default=True,
         help="All runs of the newest N nights; a night lasts from noon to noon, in this host's time.",

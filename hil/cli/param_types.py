@@ -28,6 +28,10 @@ class _Quantity(click.FloatRange):
             self.fail(f"{value!r} is no number", param, ctx)
         return number
 
+    def _describe_range(self) -> str:
+        """Leave the range out of the help: any number that a person means is in it."""
+        return ""
+
 
 QUANTITY = _Quantity(0, _MOST)
 """Seconds or days, 0 to ten million."""

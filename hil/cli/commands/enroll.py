@@ -39,7 +39,7 @@ __all__ = ["enroll"]
     "--listen",
     "listen_s",
     type=QUANTITY,
-    default=15.0,
+    default=15,
     show_default=True,
     metavar="SECONDS",
     help="How long to listen for consoles; 0 leaves DUTs off.",

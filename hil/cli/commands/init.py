@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from hil.cli.param_types import QUANTITY
 from hil.cli.result import Answer
 from hil.errors import UsageError
 
@@ -31,13 +32,18 @@ class _Init(click.Command):
 @click.option(
     "--guards",
     "guards_s",
-    type=click.FloatRange(min=0),
+    type=QUANTITY,
     metavar="SECONDS",
-    default=120.0,
+    default=120,
     show_default=True,
     help="With COMMAND: how long to wait for guards that make boards safe.",
 )
-@click.argument("folder", required=False, type=click.Path(path_type=Path, file_okay=False))
+@click.argument(
+    "folder",
+    metavar="[FOLDER | -- COMMAND...]",
+    required=False,
+    type=click.Path(path_type=Path, file_okay=False),
+)
 @click.pass_context
 def init(context: click.Context, guards_s: float, folder: Path | None) -> Answer:
     r"""Set up a repository of tests in FOLDER (default: here), or run COMMAND as a container's first process.

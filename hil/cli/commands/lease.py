@@ -46,12 +46,12 @@ def lease(selection: BoardSelection, storage: str, force: bool, command: tuple[s
     Environment of COMMAND:
 
     \b
-    HIL_BOARD   the board's serial number; hil commands use this board, under this lease
+    HIL_BOARD   serial number; hil commands use this board
     HIL_BOARDS  value of --boards
-    HIL_PLACE   name of the place: from the lab file, else the name stored on the board
+    HIL_PLACE   name in the lab file, or stored on the board
     HIL_TTY     the console's tty
-    HIL_STICK   the stick's node on the host; empty if neither the lab file nor --storage host tells it
-    HIL_LEASE   a token with which hil commands use this lease; valid for this lease only
+    HIL_STICK   the stick's node on the host, if known
+    HIL_LEASE   by which hil commands use this lease
 
     A stick that is mounted or open on this host is not moved without --force: then COMMAND does not begin,
     or, after COMMAND, the stick stays on the host, with the DUT off and exit status 1.

@@ -83,7 +83,7 @@ for _name, _text in _VERBS.items():
     "--pause",
     "pause_s",
     type=QUANTITY,
-    default=2.0,
+    default=2,
     show_default=True,
     metavar="SECONDS",
     help="How long the DUT stays off.",
