@@ -35,11 +35,19 @@ def main() -> None:
     server = (options.address, options.port)
     ports: dict[str, int] = {}
     while True:
-        for busid in exported(server):
-            port = attach(server, busid, ports)
-            if port is not None:
-                print(f"plugger: {busid} is at port {port}", flush=True)  # noqa: T201 - its log
+        try:
+            plug_in(server, ports)
+        except (TimeoutError, ConnectionError, EOFError) as error:  # a busy machine
+            print(f"plugger: looking again after {error!r}", flush=True)  # noqa: T201 - its log
         time.sleep(LOOK_EVERY_S)
+
+
+def plug_in(server: tuple[str, int], ports: dict[str, int]) -> None:
+    """Plug in all that the server exports now; raises OSError or EOFError if it does not answer."""
+    for busid in exported(server):
+        port = attach(server, busid, ports)
+        if port is not None:
+            print(f"plugger: {busid} is at port {port}", flush=True)  # noqa: T201 - its log
 
 
 def exported(server: tuple[str, int]) -> list[str]:
