@@ -23,6 +23,7 @@ _LOADER_BYTES = 64 * 1024
 
 _BACKUP_SIGNATURE = b"EFI PART"
 _BLOCK_SIZES = (512, 4096)
+_WIPES = 3
 
 
 class BootRegion:
@@ -75,17 +76,21 @@ class BootRegion:
         """Zero the disk's boot region so that it does not boot, and read the zeros back.
 
         Raises:
-            FlashError: The disk still holds what it held before.
+            FlashError: The zeros did not read back at once; a note tells whether the disk may boot.
             StorageError: The disk failed.
             StickLostError: The disk left the host.
         """
+        with self.wiped_on_failure(disk):
+            self._write_zeros(disk)
+
+    def _write_zeros(self, disk: Disk) -> None:
         self._wipe_backup(disk)
         disk.write(allocate_buffer(), 0, self.size_bytes)
         disk.sync()
         if not self.is_wiped(disk):
             raise FlashError(
                 f"{disk.node.name} does not take what is written to it",
-                why="zeros over its first MiB do not read back as zeros; what it held before may still boot",
+                why="zeros over its first MiB do not read back as zeros",
                 remedy="try another stick: this one is worn out or write-protected",
             )
         self.is_unverified = False
@@ -104,13 +109,20 @@ class BootRegion:
             raise
 
     def wipe_after(self, error: BaseException, disk: Disk) -> None:
-        """Wipe an unverified disk, and note in the error whether the disk may boot now."""
-        try:
-            self.wipe(disk)
-        except StorageError as failed:
-            boots = f"its first MiB could not be wiped ({failed.what}), so that it may boot"
-        else:
-            boots = "its first MiB was wiped, so that it does not boot"
+        """Wipe an unverified disk, and note in the error whether the disk may boot now.
+
+        A stick that flips a bit now and then may flip one of the zeros, so it is wiped several times if need
+        be.
+        """
+        boots = ""
+        for _ in range(_WIPES):
+            try:
+                self._write_zeros(disk)
+            except StorageError as failed:
+                boots = f"its first MiB could not be wiped ({failed.what}), so that it may boot"
+            else:
+                boots = "its first MiB was wiped, so that it does not boot"
+                break
         error.add_note(boots)
 
     @staticmethod

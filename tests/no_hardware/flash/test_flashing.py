@@ -566,6 +566,35 @@ def test_flash_image_detects_a_dropped_write(
     assert not boots(bench)
 
 
+def test_flash_image_wipes_again_what_a_stick_flips_in_the_zeros(
+    bench: StickBench, image: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flips = [False, True, True]
+
+    def spoil(view: memoryview, at: int, _count: int) -> bytes:
+        is_wipe = at == 0 and not any(view)
+        flips_now = flips.pop(0) if is_wipe and flips else at <= 6 * MIB < at + len(view)
+        return flipped(view, 77_777) if flips_now else bytes(view)
+
+    faulty(monkeypatch, spoil)
+    with pytest.raises(FlashError) as caught:
+        flash(bench, image)
+
+    assert not flips  # the wipe after the failed flash was spoilt twice
+    assert set(bench.content()[:MIB]) == {0}
+    assert "its first MiB was wiped, so that it does not boot" in caught.value.why
+
+
+def test_flash_image_wipes_after_a_first_wipe_that_failed(
+    bench: StickBench, image: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faulty(monkeypatch, lambda view, _at, count: flipped(view, 77) if count == 1 else bytes(view))
+    with pytest.raises(FlashError, match="does not take what is written to it"):
+        flash(bench, image)
+
+    assert set(bench.content()[:MIB]) == {0}
+
+
 def test_flash_image_reports_a_stick_that_drops_every_write(
     bench: StickBench, image: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
