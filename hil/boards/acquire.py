@@ -24,8 +24,8 @@ from hil.lab.safe_state.record import record_name
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Sequence
 
+    from hil.boards.board_source import BoardSource
     from hil.boards.place_info import PlaceInfo
-    from hil.boards.sources import BoardSource
     from hil.dutlink.board import Board
     from hil.lab.guard.guarded_lease import GuardedLease
 

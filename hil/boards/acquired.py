@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from hil.boards.sources import BoardSource
+    from hil.boards.board_source import BoardSource
     from hil.dutlink.board import Board
     from hil.dutlink.host import Host
     from hil.errors import GuardError

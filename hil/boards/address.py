@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import enum
-import importlib
 import re
 from typing import NamedTuple
 
+from hil.boards.remote_lab import remote_lab
 from hil.errors import UsageError
 
 __all__ = ["BoardsOption", "Where", "parse_boards"]
@@ -59,9 +59,9 @@ def parse_boards(text: str, client: str = "", *, option: str = "--hil-boards") -
     Raises:
         UsageError: The value is not understood, or it needs an extra that is not installed.
     """
-    if text.startswith("jumpstarter"):
-        provider = importlib.import_module("hil.jumpstarter.client.provider")  # an extra: by name
-        provider.check_target(text, client)
+    lab = remote_lab(text)
+    if lab is not None:
+        lab.check_target(text, client)
         return BoardsOption(Where.JUMPSTARTER, text=text, client=client)
     plain = {"usb": Where.USB, "none": Where.NOWHERE}
     if text in plain:

@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from hil.boards.acquired import AcquiredBoard
+    from hil.boards.board_source import BoardSource
     from hil.boards.own_boards import OwnBoards
     from hil.boards.requirements import BoardRequirement
     from hil.boards.search import BoardSearch
-    from hil.boards.sources import BoardSource
     from hil.dutlink.host import Host
     from hil.errors import HilError
     from hil.lab.guard.guarded_lease import GuardedLease

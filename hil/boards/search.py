@@ -20,7 +20,7 @@ from hil.errors import (
 )
 
 if TYPE_CHECKING:
-    from hil.boards.sources import BoardSource
+    from hil.boards.board_source import BoardSource
     from hil.dutlink.board import Board
     from hil.dutlink.host import Host
     from hil.errors import UsageError

@@ -1,4 +1,4 @@
-"""Where boards are: this host's USB, a simulator, or nowhere. `remote_source` adds the boards of other hosts.
+"""Where boards are: this host's USB, a simulator, a lab of other hosts, or nowhere.
 
 This is the only module that puts a simulated host in the place of a real one.
 """
@@ -10,133 +10,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hil.boards.address import Where
-from hil.dutlink.discovery import ANSWER_LIMIT_S, serials_on
+from hil.boards.board_source import BoardSource
+from hil.boards.remote_lab import remote_lab
 from hil.dutlink.host import Host
 from hil.errors import BoardAbsentError, UsageError
 from hil.lab.config.lab import Lab
 from hil.lab.this_host import stick_memory, this_host
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from hil.boards.address import BoardsOption
-    from hil.boards.place_info import PlaceInfo
-    from hil.boards.requirements import BoardInfo, BoardRequirement
+    from hil.boards.remote_lab import LeasesOfController
+    from hil.boards.requirements import BoardRequirement
     from hil.dutlink.wiring import Wiring
-    from hil.lab.safe_state.policy import Safety
     from hil.sim.process import SimulatorProcess
 
-__all__ = ["BoardSource", "NoSource", "SimulatedSource", "UsbSource", "simulated_host", "source_of"]
-
-
-class BoardSource:
-    """Boards, and what is known of each without asking it; the methods here are those of a local source.
-
-    Args:
-        lab: The lab file of this machine.
-
-    Attributes:
-        is_remote: Whether the boards are plugged into other machines.
-        is_simulated: Whether the boards are simulated ones.
-    """
-
-    is_remote = False
-    is_simulated = False
-
-    def __init__(self, lab: Lab | None = None) -> None:
-        self._lab = lab or Lab()
-
-    def host(self, serial: str | None = None, requirement: BoardRequirement | None = None) -> Host:
-        """Return the host of the boards; the first call starts or connects to what is needed.
-
-        Args:
-            serial: The board that the controller gave to this process, or None: a remote source has a host
-                for each board.
-            requirement: Which boards will do if no serial number is given; None: any.
-
-        Raises:
-            BoardAbsentError: The run uses no boards.
-            SimulatorError: The simulated boards cannot be reached.
-            UnavailableError: A remote source has no board for this process.
-        """
-        raise NotImplementedError
-
-    def list_names(self) -> dict[str, str]:
-        """Return the serial number of each board, present now or not, by a name that is the same in each run.
-
-        A remote source has names of exporters in place of serial numbers.
-
-        Raises:
-            HilError: The boards cannot be listed.
-        """
-        return {serial: serial for serial in sorted(serials_on(self.host()))}
-
-    def listed_name(self, serial: str) -> str:  # noqa: ARG002 - most boards have names of a lab file
-        """Return the name that the source itself gives to a board; empty if it gives none."""
-        return ""
-
-    def safety(self, answer_s: float = ANSWER_LIMIT_S) -> Safety:
-        """Return how a guard makes a board of this source safe.
-
-        Args:
-            answer_s: How long a board may be silent, in seconds.
-        """
-        from hil.lab.safe_state.policy import Safety  # noqa: PLC0415 - `hil power` does without a guard
-
-        arguments = {"host": self.host().recipe, "answer_s": answer_s}
-        return Safety(arguments=arguments, limit_s=2 * answer_s)
-
-    def safety_of(self, serial: str, answer_s: float = ANSWER_LIMIT_S) -> Safety:
-        """Return `safety()` with the board's policy from the lab file."""
-        return self._lab.safety_of(serial, self.safety(answer_s))
-
-    def place_of(self, serial: str) -> PlaceInfo:
-        """Return what lab files say of a board's place."""
-        from hil.boards.place_info import PlaceInfo  # noqa: PLC0415 - `hil power` does without it
-
-        return PlaceInfo.of(self._lab, serial, simulated=self.is_simulated)
-
-    def wiring_of(self, serial: str) -> Wiring:
-        """Return how lab files say that a board is wired."""
-        return self._lab.wiring_of(serial)
-
-    def remote_info_of(self, serial: str) -> BoardInfo:
-        """Return the name and tags that a remote lab file gives to a board; empty for a local board."""
-        from hil.boards.requirements import BoardInfo  # noqa: PLC0415 - `hil power` does without it
-
-        return BoardInfo(serial)
-
-    @property
-    def is_extra(self) -> bool:
-        """Whether this process leased a remote board that the controller did not give to it."""
-        return False
-
-    def lock_folder(self) -> Path | None:
-        """Return the folder for the locks of the boards, or None for the folder that all users share."""
-        return None
-
-    def note(self, test: str) -> None:
-        """Tell a remote exporter which test uses its board; a local lease has the test in its lock file."""
-
-    def give_back(self) -> None:
-        """Give a remote board back to its lab; a local board is free when its lease is released."""
-
-    def close(self) -> None:
-        """End what this source started."""
-
-    def address(self) -> str:
-        """Return a value of `HIL_BOARDS` by which another program finds these boards; empty if none does."""
-        return ""
-
-    def usbip_ports(self) -> set[int]:
-        """Return the USB/IP ports of the simulated boards that run now.
-
-        Raises:
-            SimulatorError: The simulated boards cannot be reached.
-        """
-        return set()
-
-    def device_folders(self) -> set[Path]:
-        """Return the folders with the device nodes of the simulated boards that run now."""
-        return set()
+__all__ = ["NoSource", "SimulatedSource", "UsbSource", "simulated_host", "source_of"]
 
 
 class UsbSource(BoardSource):
@@ -287,16 +177,30 @@ class SimulatedSource(BoardSource):
             process.close()
 
 
-def source_of(
-    boards: BoardsOption, *, ready: dict[str, Any] | None = None, lab: Lab | None = None
+def source_of(  # noqa: PLR0913 - each by keyword; most are for one kind of source
+    boards: BoardsOption,
+    *,
+    ready: dict[str, Any] | None = None,
+    lab: Lab | None = None,
+    wait_s: float = 0.0,
+    tell: Callable[[str], None] = lambda _line: None,
+    leases: LeasesOfController | None = None,
 ) -> BoardSource:
-    """Return the source of boards of this machine; those of other machines have a `RemoteSource`.
+    """Return the source of the boards that an option names.
 
     Args:
         boards: Where to look for boards.
         ready: The ready line of simulated boards that another process started, if one did.
         lab: The lab file of this machine.
+        wait_s: How long a remote source waits for boards that others have, in seconds.
+        tell: Shows the user a line of a remote source.
+        leases: Remote boards that a controller has leased, if one has.
     """
+    remote = remote_lab(boards.text)
+    if remote is not None:
+        return remote.source(
+            boards.text, boards.client, lab=lab or Lab(), wait_s=wait_s, tell=tell, leases=leases
+        )
     if boards.where is Where.STARTED:
         return SimulatedSource(boards.number, speed=boards.speed, ready=ready, lab=lab)
     if boards.where is Where.RUNNING:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from hil.boards.address import BoardsOption
-    from hil.boards.sources import BoardSource
+    from hil.boards.board_source import BoardSource
     from hil.cli.board_options import BoardSelection
     from hil.dutlink.board import Board
     from hil.dutlink.host import Host

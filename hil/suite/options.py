@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import math
 import os
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 from hil.boards.address import BoardsOption, Where, parse_boards
+from hil.boards.remote_lab import remote_lab
 from hil.errors import UsageError
 from hil.images.choice import ImageChoice, parse_choice
 from hil.lab.config.lab import Lab
@@ -236,8 +236,9 @@ def _boards(config: pytest.Config, environ: Mapping[str, str]) -> BoardsOption:
         asked if asked is not None else environ.get("HIL_BOARDS") or _default_boards(environ),
         config.getoption("hil_client") or environ.get("HIL_CLIENT", ""),
     )
-    if boards.where is Where.JUMPSTARTER and not hasattr(config, "workerinput"):
-        importlib.import_module("hil.jumpstarter.client.provider").check_client(boards.text, boards.client)
+    lab = remote_lab(boards.text)
+    if lab is not None and not hasattr(config, "workerinput"):
+        lab.check_client(boards.text, boards.client)
     return boards
 
 

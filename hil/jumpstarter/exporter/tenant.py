@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
-    from hil.boards.sources import BoardSource
+    from hil.boards.board_source import BoardSource
     from hil.lab.config.lab import Lab
     from hil.lab.guard.guarded_lease import GuardedLease
 

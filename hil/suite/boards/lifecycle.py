@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.boards.address import Where
 from hil.boards.requirements import ANY_BOARD, BoardRequirement
 from hil.errors import BoardBusyError, HilError
 from hil.evidence.records import part_name
@@ -37,8 +36,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from hil.boards.acquired import AcquiredBoard
+    from hil.boards.board_source import BoardSource
     from hil.boards.requirements import BoardInfo
-    from hil.boards.sources import BoardSource
     from hil.dutlink.board import Board
     from hil.suite.boards.dependent_fixtures import DependentFixtures
     from hil.suite.boards.session import BoardSession
@@ -340,16 +339,17 @@ class BoardLifecycle:
         return channel if channel is not None and channel.schedules else None
 
     def _source(self) -> BoardSource:
-        options = self._options
-        if options.boards.where is Where.JUMPSTARTER:
-            from hil.boards.remote_source import RemoteSource  # noqa: PLC0415 - for boards of a Jumpstarter lab
-
-            return RemoteSource(
-                options.boards, lab=options.lab, wait_s=options.wait_s, tell=self.show, leases=self._channel
-            )
         from hil.boards.sources import source_of  # noqa: PLC0415 - imports the driver
 
-        return source_of(options.boards, ready=self._processes.simulated, lab=options.lab)
+        options = self._options
+        return source_of(
+            options.boards,
+            ready=self._processes.simulated,
+            lab=options.lab,
+            wait_s=options.wait_s,
+            tell=self.show,
+            leases=self._channel,
+        )
 
     def _keep_or_return(
         self, channel: WorkerChannel, item: pytest.Item, nextitem: pytest.Item | None, *, may_wait: bool

@@ -15,7 +15,6 @@ from hil.boards.acquire import acquire_simulated
 from hil.boards.first_usable import BoardAcquirer
 from hil.boards.own_boards import OwnBoards
 from hil.boards.passed_token import inherited_token
-from hil.boards.remote_source import RemoteSource
 from hil.boards.requirements import ANY_BOARD, BoardInfo, BoardRequirement
 from hil.boards.search import BoardSearch
 from hil.boards.sources import SimulatedSource
@@ -40,8 +39,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hil.boards.acquired import AcquiredBoard
+    from hil.boards.board_source import BoardSource
     from hil.boards.misspelling import KnownWords
-    from hil.boards.sources import BoardSource
     from hil.dutlink.board import Board
     from hil.dutlink.host import Host
     from hil.suite.options import RunOptions
@@ -367,10 +366,10 @@ class BoardSession:
                 why=f"--hil-board {requirement.board} lets this run use one board only",
                 remedy="run without --hil-board, or deselect the test",
             )
-        if isinstance(self.source, RemoteSource):
+        if self.source.is_remote:
             for held in self.all_held:
                 self._release_other(held)
-            self.held, *self.partners = self._acquire_remote(self.source, test, requirement.needs, given)
+            self.held, *self.partners = self._acquire_remote(test, requirement.needs, given)
             return
         for held in self.all_held:
             if not self._works(held):
@@ -382,12 +381,11 @@ class BoardSession:
             held.pass_on(test)
 
     def _acquire_remote(
-        self, first: RemoteSource, test: str, needs: Sequence[BoardRequirement], given: Sequence[str]
+        self, test: str, needs: Sequence[BoardRequirement], given: Sequence[str]
     ) -> list[AcquiredBoard]:
         """Lease a board of a Jumpstarter lab for each requirement, and hold none while one is in use.
 
         Args:
-            first: The source of the first board; each further board has a source of its own.
             test: The test that the boards are for.
             needs: Which boards will do.
             given: The boards that the controller gave to this worker; empty if it gave none.
@@ -401,7 +399,7 @@ class BoardSession:
                 with ExitStack() as undone:
                     acquired: list[AcquiredBoard] = []
                     for need, serial in zip_longest(needs, given):
-                        source = first.another() if acquired else first
+                        source = self.source.another() if acquired else self.source
                         search = BoardSearch(source, self._options.lab, self._options.silence_s)
                         acquirer = self._acquirer_of(source, search) if acquired else self._acquirer
                         acquired.append(acquirer.acquire(test, replace(need, others=()), serial))
@@ -411,7 +409,7 @@ class BoardSession:
             except BoardBusyError:
                 if deadline.passed:
                     raise
-            first.look_again()
+            self.source.look_again()
             sleep(LAB_LOOK_S)
 
     def _acquirer_of(self, source: BoardSource, search: BoardSearch) -> BoardAcquirer:

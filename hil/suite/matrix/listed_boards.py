@@ -11,8 +11,8 @@ from hil.errors import HilError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from hil.boards.board_source import BoardSource
     from hil.boards.requirements import BoardInfo
-    from hil.boards.sources import BoardSource
     from hil.lab.config.lab import Lab
 
 __all__ = ["ListedBoard", "list_boards"]

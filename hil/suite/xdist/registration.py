@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from hil.boards.address import Where
+from hil.boards.remote_lab import LeasedBoards, remote_lab
 from hil.boards.requirements import BoardInfo, BoardRequirement
 from hil.errors import SimulatorError, UnavailableError
 from hil.lab.guard.exit_with_parent import GONE_STATUS
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from hil.boards.address import BoardsOption
+    from hil.boards.remote_lab import RemoteLab
     from hil.suite.matrix.listed_boards import ListedBoard
     from hil.suite.options import RunOptions
     from hil.suite.xdist.costs import Measured
@@ -33,20 +34,6 @@ if TYPE_CHECKING:
 __all__ = ["register"]
 
 VENDOR_ID = "2b23"
-
-
-class LeasedBoards(Protocol):
-    """What `hil.jumpstarter.client.provider:lease_boards` returns."""
-
-    infos: list[BoardInfo]
-
-    def give_back(self, serial: str) -> None:
-        """Give a board back to its lab."""
-        ...
-
-    def close(self) -> None:
-        """Give back the boards that are left."""
-        ...
 
 
 _LEASED = pytest.StashKey[LeasedBoards]()
@@ -72,8 +59,9 @@ class HilSuite:
     ) -> Sequence[BoardInfo]:
         """Return the boards that can be used; before the run is configured, a guess of their number."""
         options = read_options(config)
-        if options.boards.where is Where.JUMPSTARTER:
-            return _leased_boards(config, options, requirements, workers) if requirements else []
+        lab = remote_lab(options.boards.text)
+        if lab is not None:
+            return _leased_boards(lab, config, options, requirements, workers) if requirements else []
         if plugin.is_configured(config):
             boards = plugin.run_of(config).boards
             infos = boards.infos()
@@ -106,15 +94,16 @@ class HilSuite:
 
 
 def _leased_boards(
-    config: pytest.Config, options: RunOptions, requirements: Sequence[BoardRequirement], workers: int
-) -> list[BoardInfo]:
+    lab: RemoteLab,
+    config: pytest.Config,
+    options: RunOptions,
+    requirements: Sequence[BoardRequirement],
+    workers: int,
+) -> Sequence[BoardInfo]:
     """Lease remote boards until the run ends; if there are none, return none: the tests will say why."""
-    provider = importlib.import_module("hil.jumpstarter.client.provider")  # an extra: by name
     asked = (options.boards.text, options.boards.client, options.wait_s, plugin.run_of(config).boards.show)
     with contained(partial(_show, config, "no boards were leased")):
-        leased: LeasedBoards = provider.lease_boards(
-            *asked, lab=options.lab, requirements=requirements, workers=workers
-        )
+        leased = lab.lease_boards(*asked, lab=options.lab, requirements=requirements, workers=workers)
         config.stash[_LEASED] = leased
         config.add_cleanup(leased.close)
         return leased.infos

@@ -29,7 +29,7 @@ UNUSED = {
     "hil.lab.safe_state.record",
     "hil.flash.disk.permission",
     "hil.lab.locks.stopped_guards",
-    "hil.boards.remote_source",
+    "hil.jumpstarter.client.remote_source",
     "hil.suite.options",
     "hil.sim.interfaces",
     "encodings.idna",

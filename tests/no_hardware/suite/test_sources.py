@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from hil.boards.address import parse_boards
-from hil.boards.remote_source import RemoteSource
 from hil.boards.requirements import BoardRequirement
 from hil.boards.sources import NoSource, SimulatedSource, UsbSource, source_of
 from hil.dutlink.dut.account import Login
 from hil.dutlink.wiring import Wiring
 from hil.errors import BoardAbsentError, BoardBusyError
 from hil.jumpstarter.client import provider
+from hil.jumpstarter.client.remote_source import RemoteSource
 from hil.lab.config.lab import Lab
 
 SERIAL = "5a1c0e01"
@@ -61,8 +61,9 @@ class Provider:
 
 def remote_source(fake: Provider, monkeypatch: pytest.MonkeyPatch, leases: Any = None) -> RemoteSource:
     monkeypatch.setattr(provider, "connect_board", fake.connect)
-    boards: Any = SimpleNamespace(text="jumpstarter:lab=one", client="")
-    return RemoteSource(boards, lab=Lab(), wait_s=60.0, tell=lambda _line: None, leases=leases)
+    return RemoteSource(
+        "jumpstarter:lab=one", "", lab=Lab(), wait_s=60.0, tell=lambda _line: None, leases=leases
+    )
 
 
 def test_remote_source_connects_once_until_its_board_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from hil.boards.board_source import BoardSource
 from hil.boards.requirements import BoardInfo
-from hil.boards.sources import BoardSource
 from hil.errors import BoardAbsentError
 from hil.lab.config.lab import Lab
 from hil.lab.config.lab_file import parse_lab

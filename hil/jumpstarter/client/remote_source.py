@@ -1,71 +1,38 @@
-"""The board of a Jumpstarter lab that this process uses. A lookup that failed is remembered.
-
-`hil.jumpstarter` is an extra and lies above this package: runs that use such a lab import it by name.
-"""
+"""The board of a Jumpstarter lab that this process uses. A lookup that failed is remembered."""
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
+from hil.boards.board_source import BoardSource
 from hil.boards.requirements import ANY_BOARD
-from hil.boards.sources import BoardSource
 from hil.dutlink.wiring import UP_TIMEOUT_S
 from hil.errors import BoardBusyError, BoardLostError, UnavailableError, UsageError
+from hil.jumpstarter.client import provider
 from hil.lab.safe_state.policy import Safety
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from pathlib import Path
 
-    from hil.boards.address import BoardsOption
     from hil.boards.place_info import PlaceInfo
+    from hil.boards.remote_lab import LeasesOfController
     from hil.boards.requirements import BoardInfo, BoardRequirement
     from hil.dutlink.host import Host
     from hil.dutlink.wiring import Wiring
     from hil.lab.config.lab import Lab
 
-__all__ = ["LeasesOfController", "RemoteSource"]
+__all__ = ["RemoteSource"]
 
 GUARD_LIMIT_S = 30.0
-
-
-class ProvidedBoard(Protocol):
-    """What `hil.jumpstarter.client.provider:connect_board` returns."""
-
-    host: Host
-    wiring: Wiring
-    folder: Path
-    guard: tuple[str, Mapping[str, object]]
-    info: BoardInfo
-    place: PlaceInfo
-
-    def note(self, test: str) -> None:
-        """Tell the exporter which test uses the board."""
-        ...
-
-    def close(self) -> None:
-        """Give the board back; harmless when repeated."""
-        ...
-
-
-class LeasesOfController(Protocol):
-    """What a worker knows of the boards that the controller has leased for all workers."""
-
-    def way_to(self, serial: str) -> str:
-        """Return how to connect to a board that the controller gave to this worker."""
-        ...
-
-    def waited_s(self) -> float:
-        """Return how long the controller waited for boards, in seconds."""
-        ...
 
 
 class RemoteSource(BoardSource):
     """This process's board of a Jumpstarter lab; the first call of `host` connects to it.
 
     Args:
-        boards: The value of `--hil-boards`.
+        text: The value of `--hil-boards`.
+        client: The value of `--hil-client`.
         lab: The lab file of this machine, which may describe boards of other machines, too.
         wait_s: How long to wait for boards that others have, in seconds, over all calls.
         tell: Shows the user a line.
@@ -74,9 +41,10 @@ class RemoteSource(BoardSource):
 
     is_remote = True
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is an independent option of the run
         self,
-        boards: BoardsOption,
+        text: str,
+        client: str,
         *,
         lab: Lab,
         wait_s: float,
@@ -84,11 +52,12 @@ class RemoteSource(BoardSource):
         leases: LeasesOfController | None,
     ) -> None:
         super().__init__(lab)
-        self._boards = boards
+        self._text = text
+        self._client = client
         self._wait_s = wait_s
         self._tell = tell
         self._leases = leases
-        self._board: ProvidedBoard | None = None
+        self._board: provider.JumpstarterBoard | None = None
         self._refused: dict[BoardRequirement, UnavailableError | UsageError] = {}
         self._is_extra = False
 
@@ -107,7 +76,9 @@ class RemoteSource(BoardSource):
 
     def another(self) -> RemoteSource:
         """Return a source for a further board of the same lab, which does not wait for one."""
-        return RemoteSource(self._boards, lab=self._lab, wait_s=0.0, tell=self._tell, leases=self._leases)
+        return RemoteSource(
+            self._text, self._client, lab=self._lab, wait_s=0.0, tell=self._tell, leases=self._leases
+        )
 
     def look_again(self) -> None:
         """Forget which requirements the lab could not meet before."""
@@ -115,8 +86,7 @@ class RemoteSource(BoardSource):
 
     def list_names(self) -> dict[str, str]:
         """Return the exporters that the selector matches; none if `--hil-boards` names one board."""
-        provider = importlib.import_module("hil.jumpstarter.client.provider")
-        exporters: list[str] = provider.list_exporters(self._boards.text, self._boards.client)
+        exporters = provider.list_exporters(self._text, self._client)
         return {exporter: exporter for exporter in exporters}
 
     def wiring_of(self, serial: str) -> Wiring:
@@ -162,22 +132,21 @@ class RemoteSource(BoardSource):
 
     def _provided(
         self, serial: str | None = None, requirement: BoardRequirement = ANY_BOARD
-    ) -> ProvidedBoard:
+    ) -> provider.JumpstarterBoard:
         if self._board is None:
             self._board = self._connect(serial, requirement)
             self._is_extra = self._leases is not None and serial is None
         return self._board
 
-    def _connect(self, serial: str | None, requirement: BoardRequirement) -> ProvidedBoard:
+    def _connect(self, serial: str | None, requirement: BoardRequirement) -> provider.JumpstarterBoard:
         for refused in (self._refused.get(requirement), self._refused.get(ANY_BOARD)):
             if refused is not None and serial is None:
                 raise refused
         way = self._leases.way_to(serial) if self._leases is not None and serial else ""
-        connect = importlib.import_module("hil.jumpstarter.client.provider").connect_board
         try:
-            board: ProvidedBoard = connect(
-                way or self._boards.text,
-                self._boards.client,
+            board = provider.connect_board(
+                way or self._text,
+                self._client,
                 self._patience_s(serial, requirement),
                 self._tell,
                 requirement=requirement,
