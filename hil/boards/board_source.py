@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from hil.dutlink.discovery import ANSWER_LIMIT_S, serials_on
 from hil.lab.config.lab import Lab
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from hil.boards.place_info import PlaceInfo
@@ -111,6 +113,27 @@ class BoardSource:
     def another(self) -> BoardSource:
         """Return the source of a further board for the same test; a remote source has one board only."""
         return self
+
+    @contextmanager
+    def turn(
+        self,
+        needs: Sequence[BoardRequirement],  # noqa: ARG002 - of remote sources
+        wait_s: float,  # noqa: ARG002 - as above
+    ) -> Iterator[Callable[[float], None]]:
+        """Stand in line for several boards at once; this process must hold none.
+
+        Yields a function that waits until they can be acquired, for a given number of seconds, and reserves
+        them: `host` of this source, and of those from `another`, returns their hosts in the order of the
+        needs. A local source has no line of its own: its leases have one.
+
+        Args:
+            needs: What each board must be.
+            wait_s: How long this process waits in all, in seconds.
+
+        Raises:
+            UnavailableError: The lab cannot be reached; by the function: the time is over.
+        """
+        yield lambda _left_s: None
 
     def look_again(self) -> None:
         """Forget which requirements a remote lab could not meet before."""

@@ -1,8 +1,10 @@
 """A small Jumpstarter controller and router over the published gRPC stubs, with TLS.
 
-It keeps exporters, clients and leases in memory, gives the first free exporter whose labels match to who
-waits longest, ends leases at their time, and joins the two ends of a router's stream. What Kubernetes adds to
-the real one (access policies, tokens with an issuer, many replicas) is not here.
+It keeps exporters, clients and leases in memory, gives the first free exporter whose labels match to the
+last request, ends leases at their time, and joins the two ends of a router's stream. The real controller
+has no order among waiting requests: each looks once a second for a free exporter. The last first is the
+worst order. What Kubernetes adds to the real one (access policies, tokens with an issuer, many replicas) is
+not here.
 """
 
 from __future__ import annotations
@@ -67,10 +69,22 @@ class LeaseState:
     selector: str
     duration: timedelta
     wanted: str = ""
+    begins: datetime | None = None
     exporter: ExporterState | None = None
     begun: datetime | None = None
     ended: datetime | None = None
+    unsatisfiable: bool = False
     dials: asyncio.Queue[jumpstarter_pb2.ListenResponse] = field(default_factory=asyncio.Queue)
+
+    @property
+    def is_scheduled(self) -> bool:
+        """Whether it is to begin later."""
+        return self.begins is not None and self.begins > datetime.now(UTC)
+
+    @property
+    def waits(self) -> bool:
+        """Whether it waits for an exporter."""
+        return not (self.exporter or self.ended or self.is_scheduled)
 
     @property
     def ends(self) -> datetime | None:
@@ -127,7 +141,11 @@ class Controller:
 
     def pending(self) -> list[str]:
         """Names of the leases that wait for one."""
-        return [name for name, lease in self.leases.items() if not lease.exporter and not lease.ended]
+        return [name for name, lease in self.leases.items() if lease.waits]
+
+    def scheduled(self) -> list[str]:
+        """Names of the leases that are to begin later."""
+        return [name for name, lease in self.leases.items() if lease.is_scheduled and not lease.ended]
 
     def expire(self, name: str) -> None:
         """End a lease as if its time were over."""
@@ -153,12 +171,17 @@ class Controller:
             for lease in list(self.leases.values()):
                 if not lease.ended and lease.ends and lease.ends <= datetime.now(UTC):
                     self.end(lease)
+                elif lease.begins and lease.waits:
+                    self.assign()
             await asyncio.sleep(0.05)
 
     def assign(self) -> None:
-        """Give free exporters to those who wait, the first first."""
-        for lease in self.leases.values():
-            if lease.exporter is None and not lease.ended:
+        """Give free exporters to the requests that wait, the last first; end those that none can fulfil."""
+        for lease in reversed(list(self.leases.values())):
+            if lease.waits:
+                if not self.matching(lease.selector, lease.wanted):
+                    lease.unsatisfiable, lease.ended = True, datetime.now(UTC)
+                    continue
                 free = next((one for one in self.matching(lease.selector, lease.wanted) if one.free), None)
                 if free is not None:
                     lease.exporter, lease.begun, free.lease = free, datetime.now(UTC), lease
@@ -177,6 +200,11 @@ class Controller:
             lease.exporter.lease = None
             lease.exporter.changed.set()
         self.assign()
+
+
+def _begin_of(request: Any) -> datetime | None:
+    """When the lease of a request is to begin; None: as soon as possible."""
+    return request.lease.begin_time.ToDatetime(tzinfo=UTC) if request.lease.HasField("begin_time") else None
 
 
 async def _who(context: Any, tokens: dict[str, str]) -> str:
@@ -216,25 +244,27 @@ class ForClients(client_pb2_grpc.ClientServiceServicer):
         duration = request.lease.duration.ToTimedelta()
         name = request.lease_id or str(uuid.uuid4())
         lease = self._all.leases[name] = LeaseState(
-            name, client, request.lease.selector, duration, request.lease.exporter_name
+            name, client, request.lease.selector, duration, request.lease.exporter_name, _begin_of(request)
         )
         self._all.assign()
         return self._told(lease)
 
     async def GetLease(self, request: Any, context: Any) -> Any:
-        return self._told(await self._own(request.name, context))
+        await _who(context, self._all.clients)
+        return self._told(await self._lease(request.name, context))
 
     async def ListLeases(self, request: Any, context: Any) -> Any:
-        client = await _who(context, self._all.clients)
-        own = [one for one in self._all.leases.values() if one.client == client]
-        shown = [one for one in own if not (request.only_active and one.ended)]
+        await _who(context, self._all.clients)
+        shown = [one for one in self._all.leases.values() if not (request.only_active and one.ended)]
         return client_pb2.ListLeasesResponse(leases=map(self._told, shown))
 
     async def UpdateLease(self, request: Any, context: Any) -> Any:
         lease = await self._own(request.lease.name, context)
         if lease.ended:
             await context.abort(grpc.StatusCode.FAILED_PRECONDITION, "the lease has ended")
-        lease.duration = request.lease.duration.ToTimedelta()
+        if request.lease.HasField("duration"):
+            lease.duration = request.lease.duration.ToTimedelta()
+        lease.begins = _begin_of(request) or lease.begins
         return self._told(lease)
 
     async def DeleteLease(self, request: Any, context: Any) -> Any:
@@ -243,8 +273,14 @@ class ForClients(client_pb2_grpc.ClientServiceServicer):
 
     async def _own(self, name: str, context: Any) -> LeaseState:
         client = await _who(context, self._all.clients)
+        lease = await self._lease(name, context)
+        if lease.client != client:
+            await context.abort(grpc.StatusCode.UNKNOWN, "permission denied")
+        return lease
+
+    async def _lease(self, name: str, context: Any) -> LeaseState:
         lease = self._all.leases.get(name.rpartition("/")[2])
-        if lease is None or lease.client != client:
+        if lease is None:
             await context.abort(grpc.StatusCode.NOT_FOUND, f"no lease {name}")
         assert lease is not None
         return lease
@@ -254,6 +290,7 @@ class ForClients(client_pb2_grpc.ClientServiceServicer):
             name=f"namespaces/{NAMESPACE}/leases/{lease.name}",
             selector=lease.selector,
             client=f"namespaces/{NAMESPACE}/clients/{lease.client}",
+            exporter_name=lease.wanted,
             conditions=list(self._conditions(lease)),
         )
         told.duration.FromTimedelta(lease.duration)
@@ -268,13 +305,13 @@ class ForClients(client_pb2_grpc.ClientServiceServicer):
         def condition(kind: str, status: str, message: str) -> Any:
             return kubernetes_pb2.Condition(type=kind, status=status, reason=kind, message=message)
 
-        if lease.ended:
+        if lease.unsatisfiable:
+            yield condition("Unsatisfiable", "True", "there are no exporters with these labels")
+        elif lease.ended:
             yield condition("Ready", "False", "the lease has ended")
         elif lease.exporter is not None:
             yield condition("Ready", "True", "an exporter has been acquired")
-        elif not self._all.matching(lease.selector, lease.wanted):
-            yield condition("Unsatisfiable", "True", "there are no exporters with these labels")
-        else:
+        elif lease.waits:
             yield condition("Pending", "True", "all matching exporters are leased or offline")
 
 

@@ -20,6 +20,7 @@ from jumpstarter.common.condition import condition_message, condition_true
 from hil.errors import BoardAbsentError, BoardBusyError, HilError
 from hil.jumpstarter.client.direct import unreachable_error
 from hil.jumpstarter.client.lease_name import LeaseName
+from hil.jumpstarter.client.wait_lines import WaitLines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -37,10 +38,10 @@ MOMENT_S = 2.0
 _HOOKS = {ExporterStatus.BEFORE_LEASE_HOOK, ExporterStatus.AFTER_LEASE_HOOK}
 _FAILED = {ExporterStatus.BEFORE_LEASE_HOOK_FAILED, ExporterStatus.AFTER_LEASE_HOOK_FAILED}
 _READY = {None, ExporterStatus.UNSPECIFIED, ExporterStatus.LEASE_READY}
+_FREE = {None, ExporterStatus.UNSPECIFIED, ExporterStatus.AVAILABLE}
 _CALL_LIMIT_S = 10.0
 _FIRST_PAUSE_S = 0.25
 _LONGEST_PAUSE_S = 4.0
-_NEWS_EVERY_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +90,13 @@ class ExporterLease:
         """The controller's service for clients."""
         return ClientService(channel=self.channel, namespace=self.config.metadata.namespace)
 
-    async def request(self, selector: str, exporter: str = "") -> None:
+    async def request(self, selector: str, exporter: str = "", begin: dt.datetime | None = None) -> None:
         """Request a lease of an exporter with these labels, or of the one with this name.
+
+        Args:
+            selector: The labels.
+            exporter: The only exporter that will do; empty: any with the labels.
+            begin: When the lease shall begin; None: as soon as possible.
 
         Raises:
             BoardAbsentError: The controller cannot be reached.
@@ -102,7 +108,12 @@ class ExporterLease:
             exporter_name=exporter or None,
             duration=dt.timedelta(seconds=self.lease_s),
             lease_id=self.name,
+            begin_time=begin,
         )
+
+    async def postpone(self, begin: dt.datetime) -> None:
+        """Let the lease, which has not begun, begin at another time."""
+        await self._call("UpdateLease", name=self.name, begin_time=begin)
 
     async def wait_for_exporter(
         self,
@@ -123,7 +134,8 @@ class ExporterLease:
             BoardBusyError: No exporter was assigned in time.
             BoardAbsentError: No exporter has these labels, or this client may lease none of them.
         """
-        began, pause_s, told, told_s = current_time(), _FIRST_PAUSE_S, "", -_NEWS_EVERY_S
+        began, pause_s = current_time(), _FIRST_PAUSE_S
+        lines = WaitLines(tell, f"an exporter with {selector}", wait_s)
         while True:
             lease = await self._call("GetLease", name=self.name)
             if condition_true(lease.conditions, "Ready"):
@@ -137,10 +149,7 @@ class ExporterLease:
             limit_s = MOMENT_S if is_enough() else max(wait_s, MOMENT_S)
             if spent_s >= limit_s:
                 raise _busy(selector, news, wait_s)
-            if wait_s and (news != told or spent_s - told_s >= _NEWS_EVERY_S):
-                told, told_s = news, spent_s
-                spent = f"{spent_s:.0f} of {wait_s:.0f} s"
-                tell(f"hil: waiting for an exporter with {selector}: {news} ({spent})")
+            lines.show(news)
             await sleep(min(pause_s, limit_s - spent_s))
             pause_s = min(1.5 * pause_s, _LONGEST_PAUSE_S)
 
@@ -199,10 +208,21 @@ class ExporterLease:
         found = await self._call("ListExporters", filter=selector)
         return {exporter.name for exporter in found.exporters if offline or _is_online(exporter)}
 
+    async def list_free_exporters(self, selector: str) -> set[str]:
+        """Return the names of the exporters with these labels that the controller would assign now."""
+        found = await self._call("ListExporters", filter=selector)
+        leased = {lease.exporter for lease in await self.list_active()}
+        free = (one for one in found.exporters if _is_online(one) and one.status in _FREE)
+        return {one.name for one in free} - leased
+
+    async def list_active(self) -> list[Any]:
+        """Return the leases of all clients that have not ended, also those that have not begun."""
+        return list((await self._call("ListLeases", only_active=True)).leases)
+
     async def exporters_leased_by(self, pids: Collection[int]) -> set[str]:
         """Return the names of the exporters that these processes of this machine have leased."""
-        found = await self._call("ListLeases", only_active=True)
-        names = {lease.exporter: LeaseName.parse(lease.name) for lease in found.leases if lease.exporter}
+        leases = await self.list_active()
+        names = {lease.exporter: LeaseName.parse(lease.name) for lease in leases if lease.exporter}
         return {exporter for exporter, holder in names.items() if holder is not None and holder.is_of(pids)}
 
     async def end(self) -> None:
@@ -229,8 +249,7 @@ async def end_stale_leases(own: ExporterLease) -> int:
     Args:
         own: Any lease of this client, for its configuration and channel.
     """
-    found = await own._call("ListLeases", only_active=True)  # noqa: SLF001 - its own module
-    names = {lease.name: LeaseName.parse(lease.name) for lease in found.leases}
+    names = {lease.name: LeaseName.parse(lease.name) for lease in await own.list_active()}
     stale = [name for name, holder in names.items() if holder is not None and holder.is_stale]
     for name in stale:
         await ExporterLease(own.config, own.channel, name).end()

@@ -15,6 +15,7 @@ from hil.errors import BoardAbsentError, HilError
 from hil.jumpstarter.client.client_config import load_client_config
 from hil.jumpstarter.client.connection import ExporterConnection
 from hil.jumpstarter.client.direct import CONNECT_LIMIT_S, unreachable_error
+from hil.jumpstarter.client.lab_line import give_way
 from hil.jumpstarter.client.lease import LEASE_S, ExporterLease, LeaseStatus, end_stale_leases, open_channel
 from hil.jumpstarter.client.lease_guard import guard_lease
 from hil.jumpstarter.client.lease_name import LeaseName
@@ -244,10 +245,12 @@ class OwnLeaseConnection(LeaseConnection):
                 f"hil: ended {stale} lease{'s' if stale > 1 else ''} of runs that were killed on this machine"
             )
         config = self.lease.config
+        deadline = Deadline(wait_s)
+        self.portal.call(give_way, self.lease, selector, wait_s, tell, given.is_set)
         self.on_close(guard_lease(self._client, type(config).dump_yaml(config), self.lease.name))
         self.on_close(lambda: self.portal.call(self.lease.end))
         self.portal.call(self.lease.request, selector, exporter)
-        self.portal.call(self.lease.wait_for_exporter, selector, wait_s, tell, given.is_set)
+        self.portal.call(self.lease.wait_for_exporter, selector, deadline.left_s, tell, given.is_set)
         given.set()
         self._use_assigned_exporter()
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from hil.dutlink.wiring import Wiring
     from hil.jumpstarter.client.connection import ExporterConnection
     from hil.jumpstarter.client.fleet import Fleet
+    from hil.jumpstarter.client.lab_turn import LabTurn
     from hil.jumpstarter.client.remote_board import RemoteBoard
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "lease_boards",
     "list_exporters",
     "require_extra",
+    "take_turn",
 ]
 
 _NEEDED = ("jumpstarter", "jumpstarter_protocol", "grpc", "anyio")
@@ -92,6 +94,7 @@ def connect_board(  # noqa: PLR0913 - each is an independent option of the run
     *,
     requirement: BoardRequirement = ANY_BOARD,
     lab: Lab | None = None,
+    turn: LabTurn | None = None,
 ) -> JumpstarterBoard:
     """Connect to a board of a Jumpstarter lab; lease an exporter first, if `text` is a selector.
 
@@ -102,6 +105,7 @@ def connect_board(  # noqa: PLR0913 - each is an independent option of the run
         tell: Shows the user a line.
         requirement: What the board must be, if there is a choice.
         lab: This machine's lab file, which may add names and tags of boards.
+        turn: Has leased the exporters of a test that uses several: the board is that of the next one.
 
     Raises:
         UnavailableError: The lab has no board for this run.
@@ -111,7 +115,10 @@ def connect_board(  # noqa: PLR0913 - each is an independent option of the run
     from hil.jumpstarter.client.remote_board import RemoteBoard  # noqa: PLC0415 - half a second
 
     lab, deadline = lab or Lab(), Deadline(wait_s)
-    connection = _connect(parse_target(text, client), lab, wait_s, tell, requirement)
+    if turn is None:
+        connection = _connect(parse_target(text, client), lab, wait_s, tell, requirement)
+    else:
+        connection = turn.take()
 
     def on_wait(holder: str) -> None:
         tell(f"hil: waiting for the board of {connection.label}: {holder}")
@@ -156,6 +163,39 @@ def lease_boards(  # noqa: PLR0913 - as above
     board = connect_board(text, client, wait_s, tell, lab=lab)
     board.close()
     return Fleet([board.info])
+
+
+def take_turn(  # noqa: PLR0913 - as above
+    text: str,
+    client: str,
+    needs: Sequence[BoardRequirement],
+    wait_s: float,
+    tell: Callable[[str], None],
+    *,
+    lab: Lab,
+) -> LabTurn | None:
+    """Return a place in the lab's line for a test that uses several boards; the caller closes it.
+
+    Returns None if `text` names one board: without a selector there is no line.
+
+    Args:
+        text: The value of `--hil-boards`.
+        client: The value of `--hil-client`.
+        needs: What each of its boards must be.
+        wait_s: How long it waits for them, in seconds.
+        tell: Shows the user a line.
+        lab: This machine's lab file, which may add names and tags of boards.
+
+    Raises:
+        BoardAbsentError: The controller cannot be reached.
+    """
+    target = parse_target(text, client)
+    if not isinstance(target, SelectorTarget):
+        return None
+    require_extra()
+    from hil.jumpstarter.client.lab_turn import LabTurn  # noqa: PLC0415 - half a second
+
+    return LabTurn(target, needs, wait_s, tell, lab=lab)
 
 
 def list_exporters(text: str, client: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from hil.boards.board_source import BoardSource
@@ -12,7 +13,7 @@ from hil.jumpstarter.client import provider
 from hil.lab.safe_state.policy import Safety
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from hil.boards.place_info import PlaceInfo
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from hil.boards.requirements import BoardInfo, BoardRequirement
     from hil.dutlink.host import Host
     from hil.dutlink.wiring import Wiring
+    from hil.jumpstarter.client.lab_turn import LabTurn
     from hil.lab.config.lab import Lab
 
 __all__ = ["RemoteSource"]
@@ -60,6 +62,7 @@ class RemoteSource(BoardSource):
         self._board: provider.JumpstarterBoard | None = None
         self._refused: dict[BoardRequirement, UnavailableError | UsageError] = {}
         self._is_extra = False
+        self._turn: LabTurn | None = None
 
     @property
     def is_extra(self) -> bool:
@@ -76,9 +79,31 @@ class RemoteSource(BoardSource):
 
     def another(self) -> RemoteSource:
         """Return a source for a further board of the same lab, which does not wait for one."""
-        return RemoteSource(
-            self._text, self._client, lab=self._lab, wait_s=0.0, tell=self._tell, leases=self._leases
+        another = RemoteSource(
+            self._text,
+            self._client,
+            lab=self._lab,
+            wait_s=self._wait_s if self._turn else 0.0,
+            tell=self._tell,
+            leases=self._leases,
         )
+        another._turn = self._turn
+        return another
+
+    @contextmanager
+    def turn(self, needs: Sequence[BoardRequirement], wait_s: float) -> Iterator[Callable[[float], None]]:
+        """Stand in the lab's line for several boards; see `BoardSource.turn`."""
+        turn = provider.take_turn(self._text, self._client, needs, wait_s, self._tell, lab=self._lab)
+        if turn is None:
+            yield lambda _left_s: None
+            return
+        self._turn = turn
+        try:
+            yield turn.lease_all
+        finally:
+            self._turn = None
+            turn.give_back()
+            turn.close()
 
     def look_again(self) -> None:
         """Forget which requirements the lab could not meet before."""
@@ -151,6 +176,7 @@ class RemoteSource(BoardSource):
                 self._tell,
                 requirement=requirement,
                 lab=self._lab,
+                turn=None if serial else self._turn,
             )
         except (UnavailableError, UsageError) as error:
             if serial is None and not isinstance(error, BoardLostError):

@@ -18,9 +18,10 @@ from hil.boards.misspelling import KnownWords
 from hil.boards.requirements import BoardInfo
 from hil.errors import BoardAbsentError, UnavailableError, UsageError
 from hil.jumpstarter.client.leased import LeaseConnection, OwnLeaseConnection
+from hil.lab.locks.choice import choose
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from hil.boards.requirements import BoardRequirement
     from hil.jumpstarter.client.target import SelectorTarget
@@ -93,6 +94,26 @@ class Search:
                 return suits
             exporter = "" if requirement.is_any else self._next_exporter(requirement)
             self._lease(None if waits else self._given, self._tell, exporter)
+
+    def find_several(self, needs: Sequence[BoardRequirement]) -> list[FoundBoard]:
+        """Return an exporter for each requirement, all different; lease further exporters until there are.
+
+        Waits for no exporter that is in use, as it would hold the others all the time.
+
+        Raises:
+            BoardBusyError: An exporter that was not seen is in use.
+            BoardAbsentError: No further exporter can suit.
+            UnavailableError: An exporter cannot be leased.
+        """
+        self._given.set()
+        while True:
+            by_name = {found.connection.lease.exporter: found for found in self.found}
+            choices = [[name for name, one in by_name.items() if need.fits(one.info)] for need in needs]
+            chosen = choose(choices, by_name)
+            if chosen is not None:
+                return [by_name[name] for name in chosen]
+            unmet = next((need for need, names in zip(needs, choices, strict=True) if not names), needs[-1])
+            self._lease(self._given, self._tell, self._next_exporter(unmet))
 
     def keep(self, chosen: Iterable[FoundBoard]) -> None:
         """End all leases but those of the chosen boards."""

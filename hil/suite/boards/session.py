@@ -9,6 +9,7 @@ from __future__ import annotations
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from itertools import zip_longest
+from random import random
 from typing import TYPE_CHECKING
 
 from hil.boards.acquire import acquire_simulated
@@ -47,8 +48,10 @@ if TYPE_CHECKING:
 
 __all__ = ["BoardSession"]
 
-LAB_LOOK_S = 2.0
-"""Seconds between two attempts to lease several boards of a Jumpstarter lab at once."""
+FIRST_LAB_PAUSE_S = 2.0
+"""Seconds after a failed attempt to lease several boards of a lab; twice as long after each further one."""
+
+LONGEST_LAB_PAUSE_S = 30.0
 
 
 class BoardSession:
@@ -393,24 +396,36 @@ class BoardSession:
         Raises:
             UnavailableError: The lab has too few boards that can be used.
         """
-        deadline = Deadline(self._options.wait_s)
-        while True:
-            try:
-                with ExitStack() as undone:
-                    acquired: list[AcquiredBoard] = []
-                    for need, serial in zip_longest(needs, given):
-                        source = self.source.another() if acquired else self.source
-                        search = BoardSearch(source, self._options.lab, self._options.silence_s)
-                        acquirer = self._acquirer_of(source, search) if acquired else self._acquirer
-                        acquired.append(acquirer.acquire(test, replace(need, others=()), serial))
-                        undone.callback(acquired[-1].release, safe=True)  # not used since it was made safe
-                    undone.pop_all()
-                    return acquired
-            except BoardBusyError:
-                if deadline.passed:
-                    raise
-            self.source.look_again()
-            sleep(LAB_LOOK_S)
+        deadline, pause_s = Deadline(self._options.wait_s), FIRST_LAB_PAUSE_S
+        with ExitStack() as line:
+            if not given:
+                reserve = line.enter_context(self.source.turn(needs, self._options.wait_s))
+            while True:
+                try:
+                    if not given:
+                        reserve(deadline.left_s)
+                    return self._acquire_each(test, needs, given)
+                except BoardBusyError:
+                    if deadline.passed:
+                        raise
+                self.source.look_again()
+                sleep(pause_s * (0.5 + random()))  # noqa: S311 - so that two runs do not try in step
+                pause_s = min(2 * pause_s, LONGEST_LAB_PAUSE_S)
+
+    def _acquire_each(
+        self, test: str, needs: Sequence[BoardRequirement], given: Sequence[str]
+    ) -> list[AcquiredBoard]:
+        """Lease one board after the other; if one cannot be used, give all back."""
+        with ExitStack() as undone:
+            acquired: list[AcquiredBoard] = []
+            for need, serial in zip_longest(needs, given):
+                source = self.source.another() if acquired else self.source
+                search = BoardSearch(source, self._options.lab, self._options.silence_s)
+                acquirer = self._acquirer_of(source, search) if acquired else self._acquirer
+                acquired.append(acquirer.acquire(test, replace(need, others=()), serial))
+                undone.callback(acquired[-1].release, safe=True)  # not used since it was made safe
+            undone.pop_all()
+            return acquired
 
     def _acquirer_of(self, source: BoardSource, search: BoardSearch) -> BoardAcquirer:
         return BoardAcquirer(
