@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import enum
+import importlib
 import re
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
-from hil.boards.remote_lab import remote_lab
 from hil.errors import UsageError
 
-__all__ = ["BoardsOption", "Where", "parse_boards"]
+if TYPE_CHECKING:
+    from hil.boards.remote_lab import RemoteLab
+
+__all__ = ["BoardsOption", "Where", "parse_boards", "remote_lab"]
+
+_LABS = {"jumpstarter": "hil.jumpstarter.client.lab"}
+"""Beginning of the value: the module that fulfils `RemoteLab`. It is an extra above this package."""
 
 LAST_PORT = 65535
 _STARTED = r"sim:([1-9][0-9]?)(?:,speed=([1-9][0-9]?))?"
@@ -80,3 +86,9 @@ def parse_boards(text: str, client: str = "", *, option: str = "--hil-boards") -
         "jumpstarter+direct://HOST:PORT, or none",
         remedy=f"{option} sim:2 (or HIL_BOARDS=sim:2) for two simulated boards",
     )
+
+
+def remote_lab(text: str) -> RemoteLab | None:
+    """Return the lab that a value of `--hil-boards` names, or None if it names boards of this machine."""
+    module = next((module for word, module in _LABS.items() if text.startswith(word)), None)
+    return None if module is None else cast("RemoteLab", importlib.import_module(module))

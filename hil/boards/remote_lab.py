@@ -1,12 +1,8 @@
-"""The labs whose boards are plugged into other machines, and what each must offer.
-
-A lab is an extra above this package, so its module is loaded by its name here, and nowhere else.
-"""
+"""What a lab of boards on other machines must offer; `hil.boards.address` has a table of labs."""
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Final, Protocol, cast
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -15,10 +11,7 @@ if TYPE_CHECKING:
     from hil.boards.requirements import BoardInfo, BoardRequirement
     from hil.lab.config.lab import Lab
 
-__all__ = ["LeasedBoards", "LeasesOfController", "RemoteLab", "remote_lab"]
-
-_LABS: Final = {"jumpstarter": "hil.jumpstarter.client.lab"}
-"""Beginning of the value of `--hil-boards`: the module that fulfils `RemoteLab`."""
+__all__ = ["LeasedBoards", "LeasesOfController", "RemoteLab"]
 
 
 class LeasesOfController(Protocol):
@@ -109,9 +102,3 @@ class RemoteLab(Protocol):
             UsageError: An argument is not understood.
         """
         ...
-
-
-def remote_lab(text: str) -> RemoteLab | None:
-    """Return the lab that a value of `--hil-boards` names, or None if it names boards of this machine."""
-    module = next((module for word, module in _LABS.items() if text.startswith(word)), None)
-    return None if module is None else cast("RemoteLab", importlib.import_module(module))

@@ -9,9 +9,8 @@ import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hil.boards.address import Where
+from hil.boards.address import Where, remote_lab
 from hil.boards.board_source import BoardSource
-from hil.boards.remote_lab import remote_lab
 from hil.dutlink.host import Host
 from hil.errors import BoardAbsentError, UsageError
 from hil.lab.config.lab import Lab

@@ -9,8 +9,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-from hil.boards.address import BoardsOption, Where, parse_boards
-from hil.boards.remote_lab import remote_lab
+from hil.boards.address import BoardsOption, Where, parse_boards, remote_lab
 from hil.errors import UsageError
 from hil.images.choice import ImageChoice, parse_choice
 from hil.lab.config.lab import Lab

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from hil.boards.address import Where
-from hil.boards.remote_lab import LeasedBoards, remote_lab
+from hil.boards.address import Where, remote_lab
+from hil.boards.remote_lab import LeasedBoards
 from hil.boards.requirements import BoardInfo, BoardRequirement
 from hil.errors import SimulatorError, UnavailableError
 from hil.lab.guard.exit_with_parent import GONE_STATUS
