@@ -10,7 +10,7 @@ from hil.history.attribution import SURE_P, Counts, Suspicion, suspect_test
 from hil.history.durations import call_times_s, possibly_slower
 from hil.history.findings import AlwaysSkipped, Analysis, Failing, Flaky, Slower, TiedToBoard
 from hil.history.models import AttemptOutcome
-from hil.history.nights import future_runs, missing_nights, problems_of_newest
+from hil.history.nights import future_runs, missing_nights, problems_of_newest, why_nothing_ran
 from hil.history.numbers.drift import find_drifts
 from hil.history.statistics import slower_p, wilson
 
@@ -48,6 +48,7 @@ def analyze(window: Window, now_s: float | None = None) -> Analysis:
         now_s: The present time in seconds since 1970, for missing nights; None for the clock's.
     """
     analysis = Analysis(len(window.runs), window.last_counts(), simulated=window.simulated_last())
+    analysis.nothing_ran = why_nothing_ran(window)
     analysis.nights = [*missing_nights(window.runs, now_s), *problems_of_newest(window), *future_runs(window)]
     board = window.suspect_board()
     is_bad = board is not None and window.tests_failing_on(board.value) >= _BAD_BOARD_TESTS

@@ -166,6 +166,7 @@ class Analysis:
         runs: Number of runs that were analyzed.
         last: Number of tests of the newest run by outcome.
         simulated: Whether the newest run had only simulated boards; it is compared with such runs.
+        nothing_ran: Why no test ran in the newest run; empty if one did.
         nights: Problems of whole nights.
         no_board: Tests that failed in the newest run because their board could not be used.
         boards: Bad boards, which fail tests more often than others do.
@@ -182,6 +183,7 @@ class Analysis:
     runs: int
     last: dict[str, int]
     simulated: bool = False
+    nothing_ran: str = ""
     nights: list[str] = field(default_factory=list)
     no_board: list[str] = field(default_factory=list)
     boards: list[Suspicion] = field(default_factory=list)

@@ -16,7 +16,15 @@ if TYPE_CHECKING:
     from hil.history.models import RunFacts
     from hil.history.window import Window
 
-__all__ = ["NIGHTLY", "day_of", "future_runs", "missing_nights", "problems_of_newest"]
+__all__ = [
+    "NIGHTLY",
+    "day_of",
+    "future_runs",
+    "missing_nights",
+    "problems_of_newest",
+    "status_words",
+    "why_nothing_ran",
+]
 
 NIGHTLY = "nightly"
 """The kind of runs that are expected every night."""
@@ -38,7 +46,7 @@ _STATUSES = {
     2: "interrupted, or tests could not be collected",
     3: "an error inside of pytest",
     4: "pytest did not start: a wrong option, conftest.py or lab file",
-    5: "nothing ran on a board",
+    5: "no test was found, or none used a board",
     6: "the bench was not ready",
 }
 _FIRST_OF_SIGNALS = 128
@@ -91,13 +99,28 @@ def problems_of_newest(window: Window) -> list[str]:
     used = window.boards_used_last()
     if used < newest.boards:
         problems.append(f"{used} of {newest.boards} boards were used")
-    if set(window.last_counts()) <= {"skipped"}:
-        problems.append("the newest run tested nothing")
+    if nothing := why_nothing_ran(window):
+        problems.append(nothing)
     if newest.exit_status == 1 and not {"failed", "error"} & window.last_counts().keys():
         problems.append("the newest run failed, although no test did: see what it printed")
     if newest.exit_status in _STATUSES or (newest.exit_status or 0) > _FIRST_OF_SIGNALS:
-        problems.append(f"the newest run ended with status {newest.exit_status}{_words(newest.exit_status)}")
+        problems.append(
+            f"the newest run ended with status {newest.exit_status}{status_words(newest.exit_status)}"
+        )
     return [f"{day_of(newest.began_s)}: {one}" for one in problems]
+
+
+def why_nothing_ran(window: Window) -> str:
+    """Return that no test of the newest run ran, and why as far as it is known; empty if one ran."""
+    counts = window.last_counts()
+    if not window.runs or not set(counts) <= {"skipped"}:
+        return ""
+    if counts:
+        number = counts["skipped"]
+        return f"no test ran, {'the only one was' if number == 1 else f'all {number} were'} skipped"
+    newest = window.runs[-1]
+    cut = ", it was cut short, or goes on" if newest.ended_s is None else ""
+    return f"no test ran{cut or status_words(newest.exit_status)}"
 
 
 def future_runs(window: Window) -> list[str]:
@@ -118,7 +141,8 @@ def _between(a: float, b: float, usual_s: float) -> list[float]:
     return [a + (n + 1) * usual_s for n in range(missing)]
 
 
-def _words(status: int | None) -> str:
+def status_words(status: int | None) -> str:
+    """Return the meaning of an exit status after a comma; empty if it says nothing about a whole run."""
     if status is not None and status > _FIRST_OF_SIGNALS:
         return f", killed by signal {status - _FIRST_OF_SIGNALS}"
     return f", {_STATUSES[status]}" if status in _STATUSES else ""

@@ -72,6 +72,8 @@ def headline(analysis: Analysis) -> str:
     """Return the analysis in a few words, as a page's title."""
     if not analysis.runs:
         return "no night is in this history"
+    if analysis.nothing_ran:
+        return analysis.nothing_ran
     failing = len(analysis.failing) + len(analysis.there)
     new = sum(one.is_new for one in analysis.failing)
     absent = len(analysis.no_board)

@@ -124,7 +124,7 @@ def _write_wall(
         out / "wall.html",
         "wall.html.j2",
         headline=title,
-        number=number if analysis.runs else "-",
+        number=number if analysis.runs and not analysis.nothing_ran else "-",
         colour="o-passed" if is_calm else "o-failed" if number else "o-cut",
         newest=matrix.nights[-1] if matrix.nights else None,
         boards=[board for board in boards if board["in_newest"] or not board["is_simulated"]],

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from hil.evidence.board_label import board_label
 from hil.evidence.records import UNCOLLECTED, BoardHealth, RunRecord
 from hil.evidence.run_folder import EvidenceFolder
+from hil.history.nights import status_words
 from hil.report.filters import OUTCOMES
 from hil.report.tests_by_boards import build_tests_by_boards
 
@@ -168,7 +169,7 @@ class RunView:
             look = f"{bad} of {tests} tests need a look"
             return ", ".join([files] * bool(gone) + [look] * bool(bad))
         if not self.tests:
-            return "nothing ran"
+            return f"no test ran{status_words(self.record.exit_status)}"
         return ", ".join(self._doubts) or self._calm
 
     @property

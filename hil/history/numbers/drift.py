@@ -12,6 +12,7 @@ from hil.evidence.measurement import format_quantity
 from hil.history.attribution import SURE_P
 from hil.history.nights import day_of
 from hil.history.numbers.change import LEAST_VALUES, Change, find_change, fit_change
+from hil.history.numbers.image_lines import image_lines
 from hil.history.numbers.series import (
     changed_numbers,
     count_numbers,
@@ -92,7 +93,7 @@ class Drift:
     def where(self) -> str:
         """Where it changed, in words; empty if the test has no board."""
         if self.factor == _IMAGE:
-            return f"with image {self.value} alone"
+            return "not with other images" if self.image else f"with image {self.value} alone"
         if self.factor == _BOARD:
             return f"on board {self.value} alone of {self.boards}"
         if self.boards > 1:
@@ -108,9 +109,10 @@ class Drift:
         before, after = (format_quantity(value, self.unit) for value in (self.before, self.after))
         parts = [
             f"{self.test}: {self.name} {verb} since {day}, {before} became {after} ({self.change})",
-            self.where,
+            self.where if not self.image else "",
             f"at commit {self.commit[:10]} (before: {self.commit_before[:10]})" if self.commit else "",
             f"with image {self.image} (before: {self.image_before})" if self.image else "",
+            self.where if self.image else "",
         ]
         return ", ".join(filter(None, parts))
 
@@ -167,15 +169,18 @@ def drifts_of(series: NumberSeries, runs: Sequence[RunFacts], numbers: int = 1) 
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    """The points of one board, of one image, or all of them."""
+    """The points of one board, of one line of images, or all of them."""
 
     factor: str
     value: str
     points: list[NumberPoint]
+    images: frozenset[str] = frozenset()
 
     def has(self, point: NumberPoint) -> bool:
         """Return True if a point of the series belongs to the group."""
-        return not self.factor or self.value == (point.board if self.factor == _BOARD else point.image)
+        if self.factor == _IMAGE:
+            return point.image in self.images
+        return not self.factor or self.value == point.board
 
     def without(self, other: _Group) -> list[NumberPoint]:
         """Return the points that another group does not have."""
@@ -201,28 +206,17 @@ class _Fit:
 
 
 def _groups(points: list[NumberPoint]) -> list[_Group]:
-    """Return all points, then those of each board and each image, if there are several that alternate."""
-    levels = []
-    for factor, values in (
-        (_BOARD, [point.board for point in points]),
-        (_IMAGE, [point.image for point in points]),
-    ):
-        distinct = sorted(set(values))
-        if len(distinct) > 1 and (factor == _BOARD or _alternate(points)):
-            levels += [
-                _Group(
-                    factor, one, [point for point, value in zip(points, values, strict=True) if value == one]
-                )
-                for one in distinct
-            ]
-    return [_Group("", "", points), *levels]
-
-
-def _alternate(points: Sequence[NumberPoint]) -> bool:
-    """Return True if images take turns, so that they tell values apart and not times."""
-    images = [point.image for point in points]
-    switches = sum(a != b for a, b in pairwise(images))
-    return switches >= 2 * len(set(images))
+    """Return all points, then those of each board and of each line of images, if there are several."""
+    boards, lines = sorted({point.board for point in points}), image_lines(points)
+    groups = [_Group("", "", points)]
+    if len(boards) > 1:
+        groups += [_Group(_BOARD, board, [one for one in points if one.board == board]) for board in boards]
+    if len(set(lines.values())) > 1:
+        for newest in sorted(set(lines.values())):
+            images = frozenset(image for image, line in lines.items() if line == newest)
+            of_line = [one for one in points if one.image in images]
+            groups.append(_Group(_IMAGE, newest, of_line, images))
+    return groups
 
 
 def _clearest(
@@ -233,9 +227,9 @@ def _clearest(
     fits = [(group, fit) for group in levels if (fit := _fit(group.points, runs, compared)) is not None]
     fits.sort(key=lambda one: one[1].p)
     if whole is not None and _is_sure(whole, everywhere):
-        if not fits or _is_shared(whole, everywhere.without(fits[0][0])):
-            return everywhere, whole
-        return fits[0]
+        clearest = {group.factor: (group, fit) for group, fit in reversed(fits)}
+        alone = [one for one in clearest.values() if not _is_shared(whole, everywhere, one[0])]
+        return min(alone, key=lambda one: one[1].p, default=(everywhere, whole))
     return next(((group, fit) for group, fit in fits if _is_sure(fit, group)), None)
 
 
@@ -245,12 +239,17 @@ def _is_sure(fit: _Fit, group: _Group) -> bool:
     return fit.p < SURE_P and abs(fit.shift) >= max(fit.change.noise, _LEAST_SHARE * level)
 
 
-def _is_shared(whole: _Fit, others: list[NumberPoint]) -> bool:
-    """Return True if the points without the board or image that changed most show the same change."""
+def _is_shared(whole: _Fit, everywhere: _Group, group: _Group) -> bool:
+    """Return True if the points without the board or images that changed most show the same change.
+
+    With too few of them the board is named; images are not, as a line of few nights tells nothing.
+    """
+    others = everywhere.without(group)
     by_run = _by_run(others)
     if len(by_run) < LEAST_VALUES:
-        return False
-    same = fit_change(list(by_run), _values(by_run, _centres(others)), whole.change)
+        return group.factor == _IMAGE
+    lines = image_lines(others)
+    same = fit_change(list(by_run), _values(by_run, lines, _centres(others, lines)), whole.change)
     return same.p < _SHARED_P and same.shift * whole.shift >= whole.shift * whole.shift / 2
 
 
@@ -260,13 +259,15 @@ def _fit(points: list[NumberPoint], runs: Sequence[RunFacts], compared: int) -> 
     order = list(by_run)
     facts = [(run, runs[run].commit, {point.image for point in by_run[run]}) for run in order]
     marks = {run for (_, *before), (run, *after) in pairwise(facts) if before != after}
-    centres, fit = _centres(points), None
+    lines, fit = image_lines(points), None
+    centres = _centres(points, lines)
     for _ in range(_ROUNDS):
-        change = find_change(order, _values(by_run, centres), marks)
+        change = find_change(order, _values(by_run, lines, centres), marks)
         if change is None or change.p > _DOUBTFUL_P:
             break
         fit = _Fit(change, order, min(1.0, change.p * compared))
-        centres = _centres([replace(point, value=point.value - fit.effect(point.run)) for point in points])
+        rest = [replace(point, value=point.value - fit.effect(point.run)) for point in points]
+        centres = _centres(rest, lines)
     return fit
 
 
@@ -277,23 +278,20 @@ def _by_run(points: Sequence[NumberPoint]) -> dict[int, list[NumberPoint]]:
     return by_run
 
 
-def _centres(points: Sequence[NumberPoint]) -> dict[tuple[str, str], float]:
-    """Return the mean of each board, and of each image if images alternate."""
+def _centres(points: Sequence[NumberPoint], lines: Mapping[str, str]) -> dict[tuple[str, str], float]:
+    """Return the mean of each board with each line of images."""
     values: dict[tuple[str, str], list[float]] = defaultdict(list)
-    by_image = _alternate(points)
     for point in points:
-        values[point.board, point.image if by_image else ""].append(point.value)
+        values[point.board, lines[point.image]].append(point.value)
     return {cell: sum(of_it) / len(of_it) for cell, of_it in values.items()}
 
 
-def _values(by_run: dict[int, list[NumberPoint]], centres: dict[tuple[str, str], float]) -> list[float]:
-    """Return the mean of each run, as it differs from its boards' levels."""
+def _values(
+    by_run: dict[int, list[NumberPoint]], lines: Mapping[str, str], centres: dict[tuple[str, str], float]
+) -> list[float]:
+    """Return the mean of each run, as it differs from the levels of its boards and images."""
     return [
-        sum(
-            point.value - centres.get((point.board, point.image), centres.get((point.board, ""), 0.0))
-            for point in points
-        )
-        / len(points)
+        sum(point.value - centres[point.board, lines[point.image]] for point in points) / len(points)
         for points in by_run.values()
     ]
 

@@ -83,7 +83,7 @@ def test_missing_nights_finds_gaps_in_frequent_runs() -> None:
             RunFacts("k", START_S, ended_s=1, exit_status=4),
             [],
             [
-                "the newest run tested nothing",
+                f"no test ran, {NOT_STARTED}",
                 f"the newest run ended with status 4, {NOT_STARTED}",
             ],
         ),

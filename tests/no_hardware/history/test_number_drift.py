@@ -205,6 +205,74 @@ def test_drift_with_one_of_two_images_that_take_turns_names_the_image() -> None:
     assert (drift.factor, drift.value) == ("image", "v2")
 
 
+def on_images(images: Callable[[int], tuple[str, ...]], value: Callable[[str], float]) -> NumberSeries:
+    """A number on two boards with the images of each night."""
+    rng = random.Random(9)  # noqa: S311 - the same values each time
+    points = [
+        NumberPoint(night, value(image) + rng.gauss(0, 1), board, image, test="t.py::test_a")
+        for night in range(NIGHTS)
+        for board in BOARDS[:2]
+        for image in images(night)
+    ]
+    return NumberSeries("t.py::test_a", "boot", "s", points)
+
+
+LEVELS = {"rack-v2.0.img": 100.0, "rack-v2.1.img": 106.0, "rescue.img": 40.0}
+
+
+@pytest.mark.parametrize(
+    "images",
+    [
+        lambda night: ("rescue.img" if night % 2 else "rack-v2.1.img" if night >= 50 else "rack-v2.0.img",),
+        lambda night: ("rescue.img", "rack-v2.1.img" if night >= 50 else "rack-v2.0.img"),
+    ],
+    ids=["in turns", "in each night"],
+)
+def test_step_with_a_new_image_beside_another_one_is_named(images: Callable[[int], tuple[str, ...]]) -> None:
+    (drift,) = drifts_of(on_images(images, LEVELS.__getitem__), runs())
+
+    assert (drift.is_step, drift.factor, drift.value) == (True, "image", "rack-v2.1.img")
+    assert (drift.image, drift.image_before) == ("rack-v2.1.img", "rack-v2.0.img")
+    assert str(drift).endswith("with image rack-v2.1.img (before: rack-v2.0.img), not with other images")
+
+
+def test_daily_images_beside_a_reference_are_one_line() -> None:
+    number = on_images(
+        lambda night: ("golden.img", f"nightly-{night:03}.img"),
+        lambda image: 40.0 if image == "golden.img" else 100.0 + 6 * (image >= "nightly-060"),
+    )
+
+    (drift,) = drifts_of(number, runs())
+
+    assert (drift.factor, drift.value, drift.since_s) == ("image", "nightly-089.img", 60 * DAY_S)
+
+
+def test_image_of_a_single_night_is_no_line_of_its_own_for_the_step_of_another() -> None:
+    number = on_images(
+        lambda night: ("rack-v2.0.img" if night < 50 or night == 60 else "rack-v2.1.img",), LEVELS.__getitem__
+    )
+
+    (drift,) = drifts_of(number, runs())
+
+    assert (drift.factor, drift.is_step, drift.since_s) == ("", True, 50 * DAY_S)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_images_that_take_turns_are_no_drift_by_themselves(seed: int) -> None:
+    rng = random.Random(seed)  # noqa: S311 - the same quarters each time
+    for noise in NOISES:
+        number = series(rng, noise)
+        names, turns = ["a.img", "b.img", "c.img"], rng.randrange(1, 3)
+        chosen = [names[:turns] if turns > 1 else [rng.choice(names)] for _ in range(NIGHTS)]
+        points = [
+            replace(point, image=image, value=point.value + 30 * names.index(image))
+            for point in number.points
+            for image in chosen[point.run]
+        ]
+
+        assert drifts_of(replace(number, points=points), runs(), 20) == []
+
+
 def test_step_and_drift_of_one_number_are_both_named() -> None:
     number = made(lambda night, board: 8.0 * (night >= 45) + (night / 6 if board == BOARDS[0] else 0))
 

@@ -135,6 +135,32 @@ def test_night_pages_have_no_broken_link(built: Path) -> None:
         assert (path.name, missing) == (path.name, [])
 
 
+@pytest.mark.parametrize(
+    ("status", "attempts", "said"),
+    [
+        (5, [], "no test ran, no test was found, or none used a board"),
+        (4, [], "no test ran, pytest did not start: a wrong option, conftest.py or lab file"),
+        (None, [], "no test ran, it was cut short, or goes on"),
+        (0, [Attempt(TESTS[0], AttemptOutcome.SKIPPED)], "no test ran, the only one was skipped"),
+    ],
+)
+def test_night_page_says_first_that_no_test_ran(
+    status: int | None, attempts: list[Attempt], said: str, tmp_path: Path
+) -> None:
+    keep_nights(tmp_path / "history.db", TESTS[3:5])
+    with History(tmp_path / "history.db") as history:
+        began_s = BEGAN_S + 30 * 86_400.0
+        ended_s = None if status is None else began_s + 5
+        history.begin_run(RunFacts("last", began_s, "lab", "nightly", ended_s=ended_s, exit_status=status))
+        history.add("last", attempts)
+
+        built = build_nights(Window(history), tmp_path / "report")
+
+    assert built.headline == said
+    assert f"<h1>{said}</h1>" in (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
+    assert '<div class="number o-cut">-</div>' in (tmp_path / "report" / "wall.html").read_text("utf-8")
+
+
 def test_night_page_of_an_empty_history_says_so(tmp_path: Path) -> None:
     with History(tmp_path / "h.db") as history:
         built = build_nights(Window(history), tmp_path / "out")
