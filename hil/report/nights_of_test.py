@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from hil.evidence.records import file_stem
 from hil.history.models import AttemptOutcome
+from hil.history.nights import day_of
 from hil.report.filters import when
 from hil.report.pages import write_page
 from hil.report.run_pages import link_to
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["NightsOfTest"]
 
-_WIDTH, _HEIGHT = 800, 120
+_WIDTH, _HEIGHT = 800, 150
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,7 @@ class NightsOfTest:
             "test_nights.html.j2",
             test=test,
             rows=rows,
-            chart=_chart(attempts, len(self._runs)),
+            chart=_chart(attempts, self._runs),
             numbers=self._numbers.of_test(test),
         )
         newest = next((one for one in rows if one.attempt.outcome.is_failure), None)
@@ -90,24 +91,37 @@ class NightsOfTest:
         return _Row(when(run.began_s), run.commit[:10], attempt, attempt.outcome.name.lower(), link, boards)
 
 
-def _chart(attempts: Sequence[AttemptInRun], runs: int) -> Markup | None:
+def _chart(attempts: Sequence[AttemptInRun], runs: Sequence[RunFacts]) -> Markup | None:
     """Return a chart of the durations with a dot for each attempt that ran, or None if fewer than two did."""
     ran = [one for one in attempts if one.outcome is not AttemptOutcome.SKIPPED]
     most_s = max((one.took_s for one in ran), default=0.0)
     if len(ran) < 2 or most_s <= 0:  # noqa: PLR2004 - one dot is no chart
         return None
     dots = "".join(
-        f'<circle class="o-{one.outcome.name.lower()} fill" cx="{_x(one.run, runs)}" '
-        f'cy="{_HEIGHT - 20 - round(one.took_s / most_s * (_HEIGHT - 40), 1)}" r="3.5"/>'
+        f'<circle class="o-{one.outcome.name.lower()} fill" cx="{_x(one.run, len(runs))}" '
+        f'cy="{_y(one.took_s / most_s)}" r="3.5"><title>{day_of(runs[one.run].began_s)}: '
+        f"{one.outcome.name.lower()}, {one.took_s:.3g} s</title></circle>"
         for one in ran
     )
-    return Markup(  # noqa: S704 - only numbers
+    lines = "".join(
+        f'<path class="grid" d="M60 {_y(share)}H790"/>'
+        f'<text x="54" y="{_y(share) + 4}" text-anchor="end">{share * most_s:.3g} s</text>'
+        for share in (0.0, 0.5, 1.0)
+    )
+    nights = "".join(
+        f'<text x="{_x(at, len(runs))}" y="{_HEIGHT - 6}" text-anchor="{anchor}">'
+        f"{day_of(runs[at].began_s)}</text>"
+        for at, anchor in ((0, "start"), (len(runs) - 1, "end"))
+    )
+    return Markup(  # noqa: S704 - numbers, dates and outcomes
         f'<svg class="power" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="Seconds by night">'
-        f'<path class="queries" d="M60 20H790M60 {_HEIGHT - 20}H790"/>{dots}'
-        f'<text x="54" y="24" text-anchor="end">{most_s:.3g} s</text>'
-        f'<text x="54" y="{_HEIGHT - 16}" text-anchor="end">0</text></svg>'
+        f"{lines}{nights}{dots}</svg>"
     )
 
 
 def _x(run: int, runs: int) -> float:
     return round(68 + run / max(1, runs - 1) * 714, 1)
+
+
+def _y(share: float) -> float:
+    return round(_HEIGHT - 30 - share * (_HEIGHT - 46), 1)

@@ -43,9 +43,10 @@ _DAY_WIDTH, _LABEL_WIDTH = 120, 90
 
 @dataclass(frozen=True, slots=True)
 class BoardLine:
-    """A board's line in the plot of a number, and its values."""
+    """A board's line in the plot of a number, how people know the board, and its values."""
 
     board: str
+    label: str
     colour: str
     shown: BoardValues
 
@@ -113,7 +114,7 @@ def view_numbers(window: Window, drifts: Sequence[Drift]) -> NumbersPage:
     )
     chosen = set(on_all_boards(window, [one.number for one in newest[:_MOST_PLOTS]]))
     series = read_series(window, chosen) if chosen else []
-    views = [_view(one, window.runs, drifts) for one in series]
+    views = [_view(one, window, drifts) for one in series]
     views.sort(key=lambda view: (not view.drifts, not view.is_broken))
     return NumbersPage(views, [one for one in newest if one.number not in chosen])
 
@@ -127,7 +128,7 @@ def write_numbers(page: NumbersPage, out: Path) -> None:
     write_page(out / "numbers.html", "numbers.html.j2", page=page, rows=page.others[:_MOST_ROWS])
 
 
-def _view(series: NumberSeries, runs: Sequence[RunFacts], drifts: Sequence[Drift]) -> NumberView:
+def _view(series: NumberSeries, window: Window, drifts: Sequence[Drift]) -> NumberView:
     tests = {series.test, *series.tests}
     own = [one for one in drifts if (one.name, one.unit) == (series.name, series.unit) and one.test in tests]
     last = series.points[-1]
@@ -140,8 +141,11 @@ def _view(series: NumberSeries, runs: Sequence[RunFacts], drifts: Sequence[Drift
         own,
         " to ".join(shown) + (f", must be {limits}" if limits else ""),
         any(point.is_broken for point in series.points if point.run == last.run),
-        [BoardLine(board, _colour(at), series.values_on(board)) for at, board in enumerate(series.boards)],
-        draw_numbers(series, runs, own),
+        [
+            BoardLine(board, window.labels.get(board, board), _colour(at), series.values_on(board))
+            for at, board in enumerate(series.boards)
+        ],
+        draw_numbers(series, window.runs, own),
     )
 
 

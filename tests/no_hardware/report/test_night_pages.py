@@ -86,6 +86,16 @@ def test_test_page_lists_attempts_with_links(built: Path) -> None:
     assert f"../../2027-01-26T080000Z/tests/{file_stem(TESTS[0])}.html" in page
 
 
+def test_test_page_draws_durations_with_axes_in_seconds_and_nights(built: Path) -> None:
+    page = (built / "tests" / f"{file_stem(TESTS[0])}.html").read_text(encoding="utf-8")
+    chart = page[page.index('aria-label="Seconds by night"') :].partition("</svg>")[0]
+
+    assert chart.count('class="grid"') == 3
+    assert [label in chart for label in (">0 s<", ">0.5 s<", ">1 s<")] == [True] * 3
+    assert (">2027-01-15<" in chart, ">2027-01-26<" in chart) == (True, True)
+    assert "<title>2027-01-26: failed, 1 s</title>" in chart
+
+
 def test_wall_page_shows_one_number_and_boards_and_reloads(built: Path) -> None:
     wall = (built / "wall.html").read_text(encoding="utf-8")
 
