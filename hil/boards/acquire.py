@@ -150,7 +150,7 @@ def open_leased(
     serial, host = lease.serial, source.host()
     try:
         if lease.made_safe is not None:
-            terms.tell(f"board {serial} was not safe: {lease.made_safe.why}; made safe now")
+            terms.tell(f"board {serial} was made safe before its use: {lease.made_safe.why}")
         source.note(terms.use)
         wiring = source.wiring_of(serial)
         with held_boards.any_board():

@@ -108,7 +108,7 @@ def why_unsafe(found: BoardRecord, killed_guards: tuple[int, ...] = ()) -> str:
     if found.state is BoardState.UNSAFE:
         return "an earlier attempt failed" if found.events else found.trouble or "its record cannot be read"
     if found.state is BoardState.UNKNOWN:
-        return "nothing is known of it, as it has no record on this host"
+        return "this host had no record of it, so its DUT may have been on"
     return "asked for"
 
 

@@ -47,7 +47,8 @@ def left_safe(context: BoardContext) -> Findings:
     """Check whether the last holder left the board safe."""
     serial, record = context.serial, context.record
     if record.state is BoardState.UNKNOWN:
-        yield ok("left safe", "no record on this host; the first lease makes it safe", board=serial)
+        known = f"this host has no record of it yet; its first use makes it safe, or now: hil safe {serial}"
+        yield ok("left safe", known, board=serial)
         return
     if not record.needs_safety:
         yield ok("left safe", "the last holder left it safe", board=serial)

@@ -143,7 +143,7 @@ def test_board_without_a_record_is_made_safe_before_it_is_used(
         truth = simulator.management.state(serial)
 
     assert (truth["supply"], lease.made_safe is not None and lease.made_safe.was_on) == (False, True)
-    assert "nothing is known of it" in read_record(tmp_path, serial).events[-1].why
+    assert "this host had no record of it" in read_record(tmp_path, serial).events[-1].why
 
 
 def test_board_without_a_record_whose_dut_is_off_costs_no_wait(
