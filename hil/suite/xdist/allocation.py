@@ -1,9 +1,10 @@
 """Decide which worker gets which board, and which tests.
 
 Acquiring a board takes time (it is leased and made safe first), so a worker keeps its board until no test
-waits for it. Tests are divided so that all workers end at the same time. Long tests go first, each to the
-worker that is free the earliest. The others fill up what remains in the order of collection, one stretch for
-each worker, so that tests of a module stay together and its fixtures are set up seldom.
+waits for it. If workers are fewer than boards, a board may give way to another one, and go on later. Tests are
+divided so that all workers end at the same time. Long tests go first, each to the worker that is free the
+earliest. The others fill up what remains in the order of collection, one stretch for each worker, so that tests
+of a module stay together and its fixtures are set up seldom.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from hil.suite.xdist.backlog import Backlog
     from hil.suite.xdist.costs import Costs
@@ -24,6 +25,9 @@ __all__ = ["BoardAllocator", "common_end", "divide", "partition_tests"]
 
 LONG = 1 / 16
 """Share of the time until the end from which a test counts as long: out of place, it costs at most that."""
+
+LEAST_GAIN_S = 30.0
+"""The gain for which a board changes its worker, in seconds: its DUT boots again, its image is proven again."""
 
 
 class BoardAllocator:
@@ -54,7 +58,8 @@ class BoardAllocator:
         given = {queue.board for queue in queues if queue.board} | self.reserved
         wanted = [one for one in self._backlog.boards if one not in given and self._backlog.waits_for(one)]
         wanted.sort(key=lambda board: -self._backlog.urgency(board))
-        return any([self._give(board, queues, now_s) for board in wanted])  # each  # noqa: C419
+        given_out = [self._give(board, queues, now_s) for board in wanted]
+        return any(given_out) or self._give_way(wanted, queues, now_s)
 
     def reserve(self, boards: Collection[str], queues: Collection[WorkerQueue]) -> None:
         """Give these boards to no worker, and no more tests to the workers that have them."""
@@ -72,6 +77,32 @@ class BoardAllocator:
         """Give no tests to a board that another process holds, until no other test is left."""
         self._backlog.defer(board)
         self._take_from_all(board, queues)
+
+    def _give_way(self, unserved: Collection[str], queues: Collection[WorkerQueue], now_s: float) -> bool:
+        """Let the board with the least to do give way to one without a worker, if the run ends sooner then.
+
+        Of four boards on three workers, one would be tested alone, after the others. So the tests of another
+        board are interrupted for it, as late as possible, and go on afterwards.
+
+        Returns:
+            True if a worker got another board.
+        """
+        held = {queue.board: queue for queue in queues if queue.board and not queue.closing}
+        unserved = [board for board in unserved if not any(queue.may_use(board) for queue in queues)]
+        if self.reserved or not held or not any(map(self._backlog.has_own, unserved)):
+            return False
+        unsent_s = self._backlog.work_s(next(iter(held.values())).costs.of)
+        busy_s = {board: queue.left_s(now_s) for board, queue in held.items()}
+        left_s = {board: busy_s.get(board, 0.0) + unsent_s.get(board, 0.0) for board in (*held, *unserved)}
+        end_s = max((sum(busy_s.values()) + sum(unsent_s.values())) / len(held), *left_s.values())
+        first, other = max(unserved, key=left_s.__getitem__), min(held, key=left_s.__getitem__)
+        whole_s = _last_end([left_s[board] for board in held], [left_s[board] for board in unserved])
+        if min(whole_s - end_s, left_s[first] - left_s[other]) < LEAST_GAIN_S:
+            return False
+        if busy_s[other] + left_s[first] < end_s:  # there is time yet
+            return False
+        held[other].board = first
+        return True
 
     def _needs(self, queue: WorkerQueue) -> bool:
         return self._backlog.waits_for(queue.board) and not queue.closing
@@ -94,6 +125,14 @@ class BoardAllocator:
         best = min(able, key=lambda queue: (queue.board is not None, queue.left_s(now_s)))
         best.board = board
         return True
+
+
+def _last_end(busy_s: list[float], works_s: Iterable[float]) -> float:
+    """Return after how many seconds all workers end that take works as a whole, the longest first."""
+    for work_s in sorted(works_s, reverse=True):
+        busy_s.sort()
+        busy_s[0] += work_s
+    return max(busy_s)
 
 
 def common_end(work_s: float, busy_s: Sequence[float]) -> float:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
 from hil.lab.locks.choice import choose
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 __all__ = ["Backlog"]
 
@@ -113,6 +113,22 @@ class Backlog:
         """
         waiting = (index for index in self._unsent if board in self._wanted[index])
         return sum(1 / len(self._wanted[index]) ** 3 for index in waiting)
+
+    def has_own(self, board: str) -> bool:
+        """Return True if an unsent test can run on this board only."""
+        return any(self.boards_for(index) == {board} for index in self._unsent)
+
+    def work_s(self, cost_s: Callable[[int], float]) -> Mapping[str, float]:
+        """Return how long the unsent tests take that one board only can run, by board; all others by "".
+
+        Args:
+            cost_s: Seconds that a test takes.
+        """
+        work_s: dict[str, float] = defaultdict(float)
+        for index in self._unsent:
+            board, *others = self.boards_for(index) or [""]
+            work_s["" if others else board] += cost_s(index)
+        return work_s
 
     def lose(self, board: str) -> None:
         """Remove a board that cannot be used: tests that only it could run need none from now on."""

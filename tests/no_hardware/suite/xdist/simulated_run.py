@@ -56,6 +56,7 @@ class SimulatedRun:
     several: Mapping[int, Sequence[frozenset[str]]] = field(default_factory=dict)
     images: Mapping[int, str] = field(default_factory=dict)
     flash_s: float = 0.0
+    setup_s: float = 0.0
     far: bool = False  # its boards are other machines', given back as soon as no test is left for them
     given_back: list[str] = field(default_factory=list)
     ran: list[tuple[str, int, str | None]] = field(default_factory=list)
@@ -190,6 +191,7 @@ class SimulatedRun:
                 board, team = None, ()  # it looks for another one by itself
                 break
         self.ran.append((worker.name, index, board))
+        setup_s = self.setup_s if set(team) - worker.holds else 0.0
         if board:
             self.together[index] = team
             others = [other for other in self._live.values() if other is not worker]
@@ -198,7 +200,7 @@ class SimulatedRun:
             assert worker.holds <= set(team), "holds another board"
             self.setups += len(set(team) - worker.holds)
             worker.holds = frozenset(team)
-        seconds = self.seconds[index] + self._put_image(index, board)
+        seconds = self.seconds[index] + setup_s + self._put_image(index, board)
         end = self._crash if index in self.crashes and index not in self.crashed else self._end
         self._later(seconds, lambda: end(worker, index))
 

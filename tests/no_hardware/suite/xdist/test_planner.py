@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hil.lab.locks.choice import choose
+from hil.suite.xdist import allocation
 from hil.suite.xdist.costs import Costs
 from hil.suite.xdist.planner import Plan
 from tests.no_hardware.suite.xdist.simulated_run import SimulatedRun
@@ -178,6 +179,40 @@ def test_the_makespan_of_a_matrix_is_near_its_lower_bound(count: int, known: boo
 
     assert run.run() <= 1.1 * max(sum(on_each), run.lower_bound_s())
     assert run.setups == count
+
+
+@pytest.mark.parametrize(("count", "workers"), [(3, 2), (4, 3), (8, 5)])
+def test_the_makespan_of_a_matrix_is_near_its_lower_bound_with_fewer_workers_than_boards(
+    count: int, workers: int
+) -> None:
+    names = "abcdefgh"[:count]
+    seconds = [10.0] * 30 * count
+    wanted = [frozenset(board) for board in names for _ in range(30)]
+    run = SimulatedRun(seconds, wanted, names, workers, setup_s=2.0)
+
+    assert run.run() <= 1.1 * max(300.0, run.lower_bound_s())
+    assert run.setups < count + workers
+
+
+def test_a_board_gives_way_to_no_other_where_that_gains_little() -> None:
+    wanted = [frozenset(board) for board in "abc" for _ in range(30)]
+    run = SimulatedRun([0.1] * 90, wanted, "abc", 2)
+    run.run()
+
+    assert run.setups == 3
+
+
+@settings(max_examples=150, deadline=None)
+@given(any_run(), st.frozensets(st.sampled_from(NAMES), max_size=1))
+def test_boards_that_give_way_cost_no_test_and_are_shared_by_no_workers(
+    run: SimulatedRun, unusable: frozenset[str]
+) -> None:
+    run.unusable = unusable
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(allocation, "LEAST_GAIN_S", 0.0)
+        run.run()
+
+    assert sorted(index for _, index, _ in run.ran) == list(range(len(run.seconds)))
 
 
 def with_images(
