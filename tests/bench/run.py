@@ -10,7 +10,7 @@ from tests.support.harness import show
 
 SCRIPTS = (
     *("suite_cost", "request_cost", "command_cost", "bench_lease", "bench_makespan", "bench_two_boards"),
-    *("bench_console", "bench_flash", "bench_comings", "bench_history", "report_cost"),
+    *("bench_flashes", "bench_console", "bench_flash", "bench_comings", "bench_history", "report_cost"),
 )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from contextlib import suppress
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
 
@@ -31,6 +31,9 @@ __all__ = ["RunImages"]
 
 OF_BOARD = "the board's"
 """The key of tests that run with the image of their board."""
+
+_Flashes: TypeAlias = "frozenset[tuple[str, ImageSource]]"
+"""Boards that a test may get, each with the image that it would have."""
 
 _UNLISTED = ListedBoard("", "", "")
 """Stands for the only board of a run that lists none."""
@@ -65,9 +68,11 @@ class RunImages:
         self._on_board: BoardImages | None = None
 
     def plan(self, items: Iterable[pytest.Item]) -> None:
-        """Check the boards of `--hil-image BOARD=IMAGE`, and count the flashes that the tests need at most.
+        """Check the boards of `--hil-image BOARD=IMAGE`, and count the flashes that the tests need.
 
-        Each board gets each of its images once: tests that run with one image are run together.
+        Each board gets each of its images once: tests that run with one image are run together. `planned` is
+        how many flashes there are at most, `certain` how many of these do not depend on which of several
+        boards a test gets.
 
         Args:
             items: The tests of the run.
@@ -76,7 +81,8 @@ class RunImages:
             pytest.UsageError: No board has that name, serial number or tag, so it is misspelt.
         """
         self._check_names()
-        wanted: Counter[frozenset[tuple[str, ImageSource]]] = Counter()
+        wanted: Counter[_Flashes] = Counter()
+        certain: set[tuple[str, ImageSource]] = set()
         for item in items:
             requirement = requirement_of(item, "")
             if requirement is None:
@@ -84,10 +90,13 @@ class RunImages:
             with suppress(UsageError):  # the test raises it
                 own = _own_image(item)
                 if own is not None or self._has_default:
-                    wanted.update(self._flashes_for(need, own) for need in requirement.needs)
+                    of_test = Counter(self._flashes_for(need, own) for need in requirement.needs)
+                    wanted += of_test
+                    certain.update(*(one for one, boards in of_test.items() if boards >= len(one)))
         possible = {flash for flashes in wanted for flash in flashes}
         needed = sum(min(uses, len(flashes)) for flashes, uses in wanted.items())
         self._flashes["planned"] = min(needed, len(possible))
+        self._flashes["certain"] = len(certain)
 
     def key_of(self, item: pytest.Item) -> str:
         """Return a key of the image that a test runs with; empty if any will do.
@@ -102,9 +111,7 @@ class RunImages:
                 return image.key
         return OF_BOARD if self._has_default else ""
 
-    def _flashes_for(
-        self, need: BoardRequirement, own: ImageSource | None
-    ) -> frozenset[tuple[str, ImageSource]]:
+    def _flashes_for(self, need: BoardRequirement, own: ImageSource | None) -> _Flashes:
         """Return the boards that a test may get, each with the image that it would have.
 
         Args:

@@ -139,8 +139,8 @@ class Ledger:
         dropped: The kinds of tests that a conftest or a plugin dropped after they were collected, by node id;
             they are not planned.
         not_kept: Evidence that could not be written.
-        flashes: How many images were to be put on boards at most (`planned`), how many were (`done`), and how
-            many of them were not on the stick before (`written`).
+        flashes: How many images were to be put on boards at most (`planned`), how many of these in any case
+            (`certain`), how many were (`done`), and how many were not on the stick before (`written`).
         remarks: Other lines of the summary, such as console trouble between two tests.
     """
 
@@ -205,9 +205,10 @@ class Ledger:
         self.vanished |= data.get("vanished", {})
         self.dropped |= data.get("dropped", {})
         flashes = Counter(data.get("flashes", {}))
-        planned = max(self.flashes["planned"], flashes["planned"])
+        each = {name: max(self.flashes[name], flashes[name]) for name in ("planned", "certain")}
         self.flashes += flashes
-        self.flashes["planned"] = planned
+        for name, number in each.items():  # every process counts all of them
+            self.flashes[name] = number
         self.remarks += data.get("remarks", [])
         self.not_kept += data.get("not_kept", [])
 

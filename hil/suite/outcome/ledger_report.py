@@ -78,7 +78,8 @@ def flash_lines(ledger: Ledger) -> list[str]:
     if not flashes["planned"] and not done:
         return []
     held = f"{done - written} {'was' if done - written == 1 else 'were'} on the stick already"
-    return [f"images: {flashes['planned']} planned, {done} put on boards: {written} written, {held}"]
+    at_most = "at most " if flashes["planned"] > flashes["certain"] else ""
+    return [f"images: {at_most}{flashes['planned']} planned, {done} put on boards: {written} written, {held}"]
 
 
 def caught_lines(ledger: Ledger) -> list[str]:

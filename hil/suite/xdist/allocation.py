@@ -1,10 +1,10 @@
 """Decide which worker gets which board, and which tests.
 
 Acquiring a board takes time (it is leased and made safe first), so a worker keeps its board until no test
-waits for it. If workers are fewer than boards, a board may give way to another one, and go on later. Tests are
-divided so that all workers end at the same time. Long tests go first, each to the worker that is free the
-earliest. The others fill up what remains in the order of collection, one stretch for each worker, so that tests
-of a module stay together and its fixtures are set up seldom.
+waits for it. If workers are fewer than boards, a board may give way to another one, and go on later. Tests
+are divided so that all workers end at the same time. Long tests go first, each to the worker that is free
+the earliest. The others fill up what remains in the order of collection, one stretch for each worker, so that
+tests of a module stay together and its fixtures are set up seldom.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ LONG = 1 / 16
 """Share of the time until the end from which a test counts as long: out of place, it costs at most that."""
 
 LEAST_GAIN_S = 30.0
-"""The gain for which a board changes its worker, in seconds: its DUT boots again, its image is proven again."""
+"""The gain in seconds for which a board is acquired twice: its DUT boots and its image is proven again."""
 
 
 class BoardAllocator:

@@ -91,6 +91,31 @@ def test_planned_flashes_count_a_board_once_for_tests_of_one_and_of_two_boards()
     assert _planned(_images(ImageChoice(IMAGE)), *map(_test, columns), _test(boards=2)) == 2
 
 
+def test_planned_flashes_are_certain_if_each_test_has_its_board() -> None:
+    images, flashes = _images(ImageChoice(IMAGE), ImageChoice(OTHER))
+    matrix = [Column("", frozenset({one.board}), image=image) for one in BOARDS for image in (IMAGE, OTHER)]
+
+    images.plan([_test(column) for column in [*matrix, *matrix]])
+
+    assert (flashes["planned"], flashes["certain"]) == (4, 4)
+
+
+def test_planned_flashes_are_certain_if_a_test_uses_all_boards() -> None:
+    images, flashes = _images(ImageChoice(IMAGE))
+
+    images.plan([_test(boards=2), _test()])
+
+    assert (flashes["planned"], flashes["certain"]) == (2, 2)
+
+
+def test_planned_flashes_are_not_certain_if_tests_may_run_on_any_board() -> None:
+    images, flashes = _images(ImageChoice(IMAGE))
+
+    images.plan([_test(), _test()])
+
+    assert (flashes["planned"], flashes["certain"]) == (2, 0)
+
+
 def test_planned_flashes_count_the_image_of_a_place() -> None:
     assert _planned(_images(ImageChoice(IMAGE, "rack-1")), _test()) == 1
 
