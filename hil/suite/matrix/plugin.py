@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 import pytest
@@ -44,6 +45,7 @@ class BoardMatrix:
         sources = list(dict.fromkeys(choice.source for choice in images))
         self._labels = dict(zip(sources, image_labels(sources), strict=True))
         self._list_boards = list_boards
+        self._columns = cache(self._make_columns)  # most tests have the same
 
     @pytest.hookimpl(tryfirst=True)  # the board's name stands before the test's own parameters
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
@@ -88,25 +90,35 @@ class BoardMatrix:
             if column_of(item) is None and self._columns_for(item):
                 refuse(item, _no_parameters(item))
 
-    def _columns_for(self, item: pytest.Item) -> list[Column]:
+    def _columns_for(self, item: pytest.Item) -> Sequence[Column]:
         """Return the columns of a test; none if it runs once, or if no board may have its tags."""
         asks = self._each != "any" or self._images or any("each" in one.kwargs for one in item.iter_markers())
         kind = unchecked_kind(item) if asks else Kind.NO_HARDWARE
         if kind is Kind.NO_HARDWARE:
-            return []
-        columns = self._columns_of_boards(item) if kind is Kind.HARDWARE else None
-        if columns == [] or any("image" in mark.kwargs for mark in item.iter_markers(kind.value)):
-            return columns or []
-        boards = self._list_boards() if columns else ()
-        return split_by_image(columns or [], boards, self._images, self._labels)
+            return ()
+        each = self._each_of(item) if kind is Kind.HARDWARE else "any"
+        has_image = any("image" in mark.kwargs for mark in item.iter_markers(kind.value))
+        return self._columns(each, frozenset() if each == "any" else tags_of(item), has_image)
 
-    def _columns_of_boards(self, item: pytest.Item) -> list[Column] | None:
-        """Return the columns of a hardware test by boards; None if it runs on any board."""
+    def _each_of(self, item: pytest.Item) -> str:
+        """Return `board` or `kind` if a hardware test runs on each of them, else `any`."""
         asked = (mark.kwargs["each"] for mark in item.iter_markers("hardware") if "each" in mark.kwargs)
         each = next(asked, "any" if boards_of(item) != 1 else self._each)
-        if each not in ("board", "kind"):  # a wrong word fails the test later
-            return None
-        return columns_of(self._list_boards(), each, tags_of(item))
+        return each if each in ("board", "kind") else "any"  # a wrong word fails the test later
+
+    def _make_columns(self, each: str, tags: frozenset[str], has_image: bool) -> Sequence[Column]:
+        """Return the columns of tests.
+
+        Args:
+            each: `board`, `kind` or `any`.
+            tags: The tags that the tests require.
+            has_image: Whether the tests have an image of their own.
+        """
+        boards = self._list_boards() if each != "any" else ()
+        columns = columns_of(boards, each, tags) if each != "any" else []
+        if has_image or (each != "any" and not columns):
+            return columns
+        return split_by_image(columns, boards, self._images, self._labels)
 
 
 def _no_parameters(item: pytest.Item) -> UsageError:
