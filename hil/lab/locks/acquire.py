@@ -44,7 +44,7 @@ GUARDS_EVERY_S = 5.0
 """How often a waiting process looks for stopped guards of dead holders."""
 
 SKIP_AFTER_S = 3.0
-"""Skip the first waiter if it has not taken a free board within this time: it is stopped or stuck."""
+"""Skip an earlier waiter that was stopped for this time, or has not taken a free board within it."""
 
 LOOK_AGAIN_S = 1.0
 """Seconds for which to wait again if `waits_on` says so."""
@@ -186,6 +186,8 @@ class _Wait:
         self._watched: dict[int, int] = {}  # the inode of each watched descriptor
         self._ahead: list[Ticket] = []
         self._quiet_since: dict[int, float] = {}
+        self._stopped_since: dict[int, float] = {}  # by the number of the ticket
+        self._skipped: set[int] = set()  # numbers of tickets
         self._look_for_guards_at = 0.0
         self._queue = _join_queue(folder, serials, holder, len(choices))
         try:
@@ -287,7 +289,7 @@ class _Wait:
         The boards that were not free at the last attempt are tried first, so a process that cannot get all
         its boards locks none: each unlock would wake the other waiters.
         """
-        self._ahead = self._queue.ahead()
+        self._ahead = self._running(self._queue.ahead())
         usable, locked = set(self.locks), list[str]()
         for serial in sorted(self.locks, key=lambda one: one not in self._not_free):
             if choose(self._choices, usable) is None:
@@ -304,6 +306,23 @@ class _Wait:
                 return chosen
         self._unlock(locked)
         return None
+
+    def _running(self, ahead: list[Ticket]) -> list[Ticket]:
+        """Return the earlier waiters, without those whose process has been stopped for `SKIP_AFTER_S`.
+
+        The others keep their order, and the line goes on although lock files change all the time.
+        """
+        if not ahead:
+            return ahead
+        from hil.lab.locks.stopped_guards import is_stopped  # noqa: PLC0415 - for processes that wait
+
+        now = time.monotonic()
+        stopped = (ticket.number for ticket in ahead if is_stopped(ticket.holder.pid))
+        self._stopped_since = {number: self._stopped_since.get(number, now) for number in stopped}
+        self._skipped = {
+            number for number, since in self._stopped_since.items() if now - since >= SKIP_AFTER_S
+        }
+        return [ticket for ticket in ahead if ticket.number not in self._skipped]
 
     def _unlock(self, serials: Iterable[str]) -> None:
         for serial in serials:
@@ -325,15 +344,18 @@ class _Wait:
         return any(serial in ticket.serials for ticket in several)
 
     def _try_overdue(self, serial: str, lock: LockFile) -> bool:
-        """Lock a board that is promised to an earlier waiter, if it has been free for `SKIP_AFTER_S`.
+        """Lock a board that is promised to earlier waiters, if it has been free for `SKIP_AFTER_S` for each.
 
-        Every release of a lock changes its file, so an unchanged file proves that the board was free all the
-        time.
+        So a waiter is skipped that does not run but is not seen to be stopped, such as one that is frozen or
+        in another container. Every release of a lock changes its file, so an unchanged file proves that the
+        board was free all the time.
         """
-        if self._watch is None or self._watch.is_polling or self._waits_for_several(serial):
+        if self._watch is None or self._watch.is_polling:
             return False
         now = time.monotonic()
-        if now - self._quiet_since.setdefault(lock.descriptor, now) < SKIP_AFTER_S or not lock.try_lock():
+        quiet_s = now - self._quiet_since.setdefault(lock.descriptor, now)
+        waiters = len(self._skipped) + sum(serial in ticket.serials for ticket in self._ahead)
+        if quiet_s < SKIP_AFTER_S * waiters or self._waits_for_several(serial) or not lock.try_lock():
             return False
         if lock.descriptor not in self._watch.wait(0):
             return True

@@ -34,6 +34,7 @@ MOST_USERS = 6
 STEPS = 60
 
 USER = program(__file__, "acquire_all_user")
+CROWD = program(__file__, "acquire_all_crowd")
 
 
 @pytest.fixture
@@ -172,6 +173,27 @@ def test_acquire_all_is_skipped_if_it_was_stopped(folder: Path, monkeypatch: pyt
             stopped.close()
 
 
+def test_acquire_all_is_skipped_as_soon_as_it_shows_no_life_if_its_board_was_free_before(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hil.lab.locks.acquire.SKIP_AFTER_S", 0.2)
+    both, later = (
+        _Wait(folder, [[ONE], [TWO]], Holder.here(), None),
+        _Wait(folder, [[ONE]], Holder.here(), None),
+    )
+    try:
+        later._wait_for_change(0)
+        tries = [later._try()]
+        while later._wait_for_change(0.25):  # until ONE was free for longer than SKIP_AFTER_S
+            pass
+        tries.append(later._try())
+
+        assert tries == [None, [ONE]]
+    finally:
+        both.close()
+        later.close()
+
+
 @dataclass(eq=False)
 class User:
     """A user of the model: waits until it has its boards, holds them, and releases them."""
@@ -299,3 +321,41 @@ def test_acquire_all_ends_no_process_in_a_deadlock(folder: Path) -> None:
 
     assert [len(turns) for turns in served] == [12] * 6
     assert {needs for turns in served for needs in turns} == {1, 2, 3}
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("boards", [BOARDS[:1], BOARDS[:2], BOARDS])
+def test_acquire_all_serves_all_users_although_some_are_killed_and_stopped(
+    folder: Path, boards: tuple[str, ...]
+) -> None:
+    words = [str(HIL), str(folder), ",".join(boards), str(len(boards))]
+    crowd = subprocess.run(
+        [sys.executable, "-c", CROWD, *words], capture_output=True, check=True, timeout=280
+    )
+
+    became = json.loads(crowd.stdout)
+    assert became["failed"] == 0, crowd.stderr.decode()
+    assert became["ended"] + became["killed"] == 16
+    assert min(became["killed"], became["stopped"]) > 0
+    assert _shared_boards(folder / "log") == []
+    assert waiting_tickets(folder) == []
+    assert all(is_free(folder, serial) for serial in boards)
+
+
+def _shared_boards(log: Path) -> list[str]:
+    """Return the lines of users that got a board which another user had."""
+    holders: dict[str, int] = {}
+    killed: set[int] = set()
+    shared = []
+    for line in log.read_text().splitlines():
+        what, pid, *serials = json.loads(line)
+        if what == "killed":
+            killed.add(pid)
+            holders = {serial: one for serial, one in holders.items() if one != pid}
+        elif pid not in killed and what == "got":
+            shared += [line] * any(serial in holders for serial in serials)
+            holders |= dict.fromkeys(serials, pid)
+        elif pid not in killed:
+            for serial in serials:
+                holders.pop(serial)
+    return shared

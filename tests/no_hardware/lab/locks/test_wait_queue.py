@@ -21,6 +21,7 @@ from hil.lab.locks.acquire import WaitStatus, _Wait, acquire
 from hil.lab.locks.holder import Holder
 from hil.lab.locks.lease import holder_of
 from hil.lab.locks.lock_file import LockFile
+from hil.lab.locks.stopped_guards import is_stopped
 from hil.lab.locks.tickets import QUEUE_NAME, SLOT_BYTES, QueueEntry, waiting_tickets
 from tests.support.programs import program
 
@@ -143,11 +144,59 @@ def test_acquire_skips_a_stopped_waiter_after_a_while(
     first = acquire(ONE, folder=folder)
     stopped = line("stopped")
     stopped.process.send_signal(signal.SIGSTOP)
-    released = time.monotonic() + 0.2
-    threading.Timer(0.2, first.release).start()
+    first.release()
+    began = time.monotonic()
 
     with acquire(ONE, wait_s=SOON_S, folder=folder):
-        assert time.monotonic() - released > 0.3
+        assert time.monotonic() - began > 0.3
+
+
+def test_acquire_skips_a_stopped_waiter_although_the_lock_file_never_rests(
+    folder: Path, line: Callable[..., Waiter], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hil.lab.locks.acquire.SKIP_AFTER_S", 0.5)
+    first = acquire(ONE, folder=folder)
+    line("stopped").process.send_signal(signal.SIGSTOP)
+    first.release()
+    served = threading.Event()
+
+    def come_and_go() -> None:
+        while not served.wait(0.05):
+            lease.lock_path(folder, ONE).open("r+").close()
+
+    guests = threading.Thread(target=come_and_go)
+    guests.start()
+    try:
+        with acquire(ONE, wait_s=SOON_S, folder=folder):
+            pass
+    finally:
+        served.set()
+        guests.join()
+
+
+def test_stopped_waiter_that_is_skipped_leaves_the_others_in_their_order(
+    folder: Path, line: Callable[..., Waiter], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hil.lab.locks.acquire.SKIP_AFTER_S", 0.2)
+    first = acquire(ONE, folder=folder)
+    stopped = line("stopped").process
+    stopped.send_signal(signal.SIGSTOP)
+    assert until(lambda: is_stopped(stopped.pid), SOON_S)
+    first.release()
+    second, third = (_Wait(folder, [[ONE]], Holder.here(), None) for _ in range(2))
+    try:
+        for wait in (second, third):
+            wait._wait_for_change(0)
+            assert wait._try() is None
+        assert len(third._ahead) == 2
+        while third._wait_for_change(0.25):  # until ONE was free for longer than SKIP_AFTER_S
+            pass
+
+        assert third._try() is None
+        assert second._try() == [ONE]
+    finally:
+        second.close()
+        third.close()
 
 
 def test_acquire_without_waiting_does_not_overtake(folder: Path, line: Callable[..., Waiter]) -> None:
