@@ -3,7 +3,7 @@
 xdist carries node ids and results. The other messages of a schedule by boards are:
 
     worker -> controller    hello: the worker's name and pid
-                            wishes: the board requirement of each test, in the order of collection
+                            requirements: what each test requires of its board, in the order of collection
                             collected: how many tests of each kind are planned, and which were dropped
                             lost: this board cannot be used
                             busy: another process holds this board, and the worker did not wait
@@ -198,8 +198,8 @@ class ControllerChannel:
                 case "hello":
                     caller.worker, caller.pid = message["worker"], message["pid"]
                     self._greet(caller)
-                case "wishes":
-                    self._requirements[caller.worker] = [_requirement(plain) for plain in message["wishes"]]
+                case "requirements":
+                    self._requirements[caller.worker] = [_requirement(plain) for plain in message["tests"]]
                 case "lost" | "busy" as how:
                     (self._lost if how == "lost" else self._busy).append(message["serial"])
                 case "fault":

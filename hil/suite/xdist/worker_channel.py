@@ -71,7 +71,7 @@ class WorkerChannel:
     def send_requirements(self, requirements: Sequence[BoardRequirement | None]) -> None:
         """Send the requirement of each collected test, before xdist sends what was collected."""
         plain = [requirement and requirement.as_data() for requirement in requirements]
-        self._line.send({"say": "wishes", "wishes": plain})
+        self._line.send({"say": "requirements", "tests": plain})
 
     def listed_boards(self, limit_s: float = LISTING_LIMIT_S) -> list[ListedBoard]:
         """Return the boards that the controller lists for tests that run on each.
