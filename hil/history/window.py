@@ -10,7 +10,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from hil.evidence.board_label import board_label
-from hil.evidence.matrix_id import without_column
+from hil.evidence.column_id import without_column
 from hil.history.attribution import Counts, contrast, suspect
 from hil.history.models import FAILURES, AttemptOutcome, RunFacts
 from hil.history.schema import BENCH, PARTNER_USES, USES

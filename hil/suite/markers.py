@@ -11,6 +11,7 @@ import pytest
 
 from hil.boards.requirements import BoardRequirement, split_tags
 from hil.errors import UsageError
+from hil.suite.columns.column import column_of
 from hil.suite.marker_arguments import (
     BOARDS,
     are_tags,
@@ -19,7 +20,6 @@ from hil.suite.marker_arguments import (
     check_names,
     check_words,
 )
-from hil.suite.matrix.column import column_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

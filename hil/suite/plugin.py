@@ -20,11 +20,11 @@ from hil.suite.attempt_hooks import AttemptHooks
 from hil.suite.boards.dependent_fixtures import DependentFixtures
 from hil.suite.boards.hooks import JUDGED, NOT_EXCUSED, PASSED, BoardHooks, ReturnedTests, has_failed
 from hil.suite.boards.lifecycle import BoardLifecycle
+from hil.suite.columns.plugin import ColumnPlugin
 from hil.suite.dropped_tests import DroppedTests
 from hil.suite.hook_errors import contained, told
 from hil.suite.marker_errors import MarkerErrors
 from hil.suite.markers import MARKER_ERROR, Kind, kind_of, sort_tests
-from hil.suite.matrix.plugin import BoardMatrix
 from hil.suite.options import is_no_run, read_options
 from hil.suite.outcome.caught_errors import CaughtErrors
 from hil.suite.outcome.early_exit import EarlyExit
@@ -78,7 +78,7 @@ def begin(config: pytest.Config) -> Run:
     register = config.pluginmanager.register
     register(run, "hil-run")
     register(run.processes, "hil-processes")
-    register(run.matrix, "hil-matrix")
+    register(run.columns, "hil-columns")
     register(run.dropped, "hil-dropped-tests")
     register(JunitLedger(run.ledger), "hil-junit")
     register(TeardownSkips(config), "hil-teardown-skips")
@@ -132,7 +132,7 @@ class Run:
         short_failures: Shortens the tracebacks of errors of hil.
         caught_errors: Errors of hil that the present test may have caught.
         numbers: The numbers that the present test measures.
-        matrix: Runs tests on each board.
+        columns: Runs tests on each board, and with each image.
     """
 
     def __init__(self, config: pytest.Config) -> None:
@@ -150,7 +150,7 @@ class Run:
         self.numbers = NumberRecorder()
         self._fixtures = DependentFixtures(self._block, self.time_limit)
         self.boards = BoardLifecycle(config, self.options, self.ledger, self.processes, self._fixtures)
-        self.matrix = BoardMatrix(
+        self.columns = ColumnPlugin(
             self.options.each, self.options.images, self.boards.listed_for_all, self.boards.images.key_of
         )
         self._blocked_outside = self._block.active  # the same
@@ -301,7 +301,7 @@ class Run:
         """Decide the kind of tests that plugins added; register what fails tests with errors in markers."""
         result = yield
         sort_tests(items)
-        self.matrix.refuse_unparametrized(items)
+        self.columns.refuse_unparametrized(items)
         if any(MARKER_ERROR in item.stash for item in items):
             self._config.pluginmanager.register(MarkerErrors(), "hil-marker-errors")
         return result

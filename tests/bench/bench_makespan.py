@@ -81,8 +81,8 @@ class Case:
         if self.order != EACH:
             return [("" if kind else None, each_s) for kind, each_s in zip(kinds, seconds, strict=True)]
         on_each, plain = seconds[: hardware // self.boards], seconds[hardware:]
-        matrix = [(f"board{number}", each_s) for number in range(self.boards) for each_s in on_each]
-        return [*matrix, *((None, each_s) for each_s in plain)]
+        on_boards = [(f"board{number}", each_s) for number in range(self.boards) for each_s in on_each]
+        return [*on_boards, *((None, each_s) for each_s in plain)]
 
     def bound_s(self) -> float:
         """The shortest time that is possible."""

@@ -18,7 +18,7 @@ from hil.suite.xdist.plugin import BoardScheduling, worker_channel
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
-    from hil.suite.matrix.listed_boards import ListedBoard
+    from hil.suite.columns.listed_boards import ListedBoard
 
 FOLDER = Path(__file__).parent
 SERIALS = [f"board{number}" for number in range(int(os.environ["BENCH_BOARDS"]))]

@@ -48,7 +48,7 @@ def main() -> None:
         folder = options.folder or Path(temporary)
         lay_out(folder)
         shots = [Shot("terminal", show_bench(folder), (960, 400), of="#terminal")]
-        shots.append(Shot("matrix", run_matrix(folder / "matrix"), (1200, 560)))
+        shots.append(Shot("tests_by_boards", run_on_each(folder / "on-each"), (1200, 560)))
         if not options.only_terminal:
             run_nights(folder, options.nights)
             shots += shots_of_nights(folder / "nightly")
@@ -88,11 +88,11 @@ def show_bench(folder: Path) -> Path:
         return terminal_page(folder / "terminal.html", folder, commands, environment)
 
 
-def run_matrix(folder: Path) -> Path:
+def run_on_each(folder: Path) -> Path:
     """Run tests on two boards with two images, and return the page of tests by boards."""
     (folder / "tests").mkdir(parents=True, exist_ok=True)
     shutil.copy(ROOT / "conftest.py", folder)
-    shutil.copy(HERE / "shown_matrix.py", folder / "tests" / "test_product.py")
+    shutil.copy(HERE / "shown_on_each.py", folder / "tests" / "test_product.py")
     (folder / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
     for version in ("v2.0", "v2.1"):
         build_image(folder / f"rack-{version}.img", f"rack-{version}", 8 << 20)

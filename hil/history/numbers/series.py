@@ -7,7 +7,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from hil.evidence.matrix_id import without_column
+from hil.evidence.column_id import without_column
 from hil.evidence.measurement import Measurement, breaks_limit, format_quantity
 
 if TYPE_CHECKING:

@@ -20,10 +20,10 @@ from hil.suite.boards.dependent_fixtures import raise_together
 from hil.suite.boards.remaining_tests import RemainingTests, gets_a_board
 from hil.suite.boards.restriction import BoardRestriction
 from hil.suite.boards.unsafe_boards import UnsafeBoards
+from hil.suite.columns.column import column_of
 from hil.suite.hook_errors import contained, told
 from hil.suite.images.run_images import RunImages
 from hil.suite.markers import Kind, kind_of, requirement_of, uses_board
-from hil.suite.matrix.column import column_of
 from hil.suite.outcome.user_properties import (
     describe_board,
     describe_image,
@@ -41,8 +41,8 @@ if TYPE_CHECKING:
     from hil.dutlink.board import Board
     from hil.suite.boards.dependent_fixtures import DependentFixtures
     from hil.suite.boards.session import BoardSession
+    from hil.suite.columns.listed_boards import ListedBoard
     from hil.suite.images.board_images import RunImage
-    from hil.suite.matrix.listed_boards import ListedBoard
     from hil.suite.options import RunOptions
     from hil.suite.outcome.ledger import Ledger
     from hil.suite.xdist.processes import Processes
@@ -149,7 +149,7 @@ class BoardLifecycle:
 
     def listed(self) -> list[ListedBoard]:
         """Return the boards that a test can be told to run on; none if they cannot be listed."""
-        from hil.suite.matrix.listed_boards import list_boards  # noqa: PLC0415 - for tests that run on each board
+        from hil.suite.columns.listed_boards import list_boards  # noqa: PLC0415 - for tests that run on each board
 
         with suppress(Exception):  # the tests say why
             source, options = self.session.source, self._options

@@ -12,10 +12,10 @@ import pytest
 from hil.errors import UsageError
 from hil.images.choice import choose_images
 from hil.nearest import meant
+from hil.suite.columns.column import column_of
+from hil.suite.columns.listed_boards import ListedBoard
 from hil.suite.images.marked_image import marked_image
 from hil.suite.markers import Kind, kind_of, requirement_of
-from hil.suite.matrix.column import column_of
-from hil.suite.matrix.listed_boards import ListedBoard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, NamedTuple
 
-from hil.suite.matrix.column import column_of
+from hil.suite.columns.column import column_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hil.evidence.records import RecordedBoard, RecordedTest, file_stem
+from hil.suite.columns.column import column_of
 from hil.suite.markers import KIND, Kind
-from hil.suite.matrix.column import column_of
 from hil.suite.outcome.user_properties import boards_of
 from hil.suite.recording.identity import identity_of
 from hil.suite.recording.phases import attempt_of

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from hil.boards.misspelling import KnownWords
-    from hil.suite.matrix.listed_boards import ListedBoard
+    from hil.suite.columns.listed_boards import ListedBoard
 
 __all__ = ["ControllerChannel"]
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from xdist.workermanage import WorkerController
 
     from hil.boards.requirements import BoardInfo, BoardRequirement
-    from hil.suite.matrix.listed_boards import ListedBoard
+    from hil.suite.columns.listed_boards import ListedBoard
     from hil.suite.xdist.channel import ControllerChannel
     from hil.suite.xdist.costs import Measured
     from hil.suite.xdist.worker_channel import WorkerChannel

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from hil.boards.address import BoardsOption
     from hil.boards.remote_lab import RemoteLab
-    from hil.suite.matrix.listed_boards import ListedBoard
+    from hil.suite.columns.listed_boards import ListedBoard
     from hil.suite.options import RunOptions
     from hil.suite.xdist.costs import Measured
 

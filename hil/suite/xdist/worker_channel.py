@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from hil.boards.misspelling import KnownWords
 from hil.errors import BoardUnsafeError, UsageError
-from hil.suite.matrix.listed_boards import ListedBoard
+from hil.suite.columns.listed_boards import ListedBoard
 from hil.suite.xdist.json_socket import JsonSocket
 
 if TYPE_CHECKING:

@@ -14,10 +14,10 @@ from hil.images.choice import ImageChoice
 from hil.images.source import ImageSource
 from hil.lab.config.lab import Lab
 from hil.lab.config.place import Place
+from hil.suite.columns.column import PARAMETER, Column
+from hil.suite.columns.listed_boards import ListedBoard
 from hil.suite.images.run_images import RunImages
 from hil.suite.markers import KIND, Kind
-from hil.suite.matrix.column import PARAMETER, Column
-from hil.suite.matrix.listed_boards import ListedBoard
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -170,7 +170,7 @@ def test_the_makespan_is_near_the_lower_bound(count: int, order: str, durations:
 
 @pytest.mark.parametrize("count", [1, 2, 4])
 @pytest.mark.parametrize("known", [True, False])
-def test_the_makespan_of_a_matrix_is_near_its_lower_bound(count: int, known: bool) -> None:
+def test_the_makespan_of_tests_on_each_board_is_near_its_lower_bound(count: int, known: bool) -> None:
     chosen = random.Random(count)  # noqa: S311  # nothing to keep secret
     on_each = [chosen.choice((0.4, 0.4, 0.4, 1.6)) for _ in range(20)]
     seconds = [*on_each * count, *(chosen.choice((0.4, 1.6)) for _ in range(20))]

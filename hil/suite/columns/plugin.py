@@ -9,20 +9,19 @@ import pytest
 
 from hil.errors import UsageError
 from hil.images.source import image_labels
+from hil.suite.columns.column import PARAMETER, Column, column_of, split_by_board, split_by_image
 from hil.suite.markers import Kind, boards_of, refuse, tags_of, unchecked_kind
-from hil.suite.matrix.column import PARAMETER, Column, column_of
-from hil.suite.matrix.columns import columns_of, split_by_image
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from hil.images.choice import ImageChoice
-    from hil.suite.matrix.listed_boards import ListedBoard
+    from hil.suite.columns.listed_boards import ListedBoard
 
-__all__ = ["BoardMatrix"]
+__all__ = ["ColumnPlugin"]
 
 
-class BoardMatrix:
+class ColumnPlugin:
     """The plugin.
 
     Args:
@@ -115,7 +114,7 @@ class BoardMatrix:
             has_image: Whether the tests have an image of their own.
         """
         boards = self._list_boards() if each != "any" else ()
-        columns = columns_of(boards, each, tags) if each != "any" else []
+        columns = split_by_board(boards, each, tags) if each != "any" else []
         if has_image or (each != "any" and not columns):
             return columns
         return split_by_image(columns, boards, self._images, self._labels)

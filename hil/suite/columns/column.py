@@ -1,27 +1,61 @@
-"""Make columns of the boards and images of a run: one for each board or kind of board, and for each image."""
+"""A column: the boards of which a test runs on one, and its image; and the columns of a run."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from hil.images.choice import choose_images
-from hil.suite.matrix.column import Column
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import pytest
+
     from hil.images.choice import ImageChoice
     from hil.images.source import ImageSource
-    from hil.suite.matrix.listed_boards import ListedBoard
+    from hil.suite.columns.listed_boards import ListedBoard
 
-__all__ = ["columns_of", "split_by_image"]
+__all__ = ["PARAMETER", "Column", "column_of", "split_by_board", "split_by_image"]
+
+PARAMETER = "_hil_column"
+"""The fixture that has the column as its parameter; `dutlink` requests it, and is set up for each column."""
 
 _NOT_IN_IDS = re.compile(r"[^A-Za-z0-9._+-]")
 
 
-def columns_of(boards: Sequence[ListedBoard], each: str, tags: frozenset[str]) -> list[Column]:
+@dataclass(frozen=True, slots=True)
+class Column:
+    """Boards of which a test runs on one, and the image that it runs with.
+
+    Attributes:
+        group: The name of the board or kind in the test's id; empty for any board.
+        boards: Their serial numbers, or names of exporters; empty for any board.
+        each: `board`, `kind` or `any`: what it stands for.
+        image: The image, if it is certain before a board is acquired; else None.
+        label: The name of the image in the test's id; empty if the boards run with one image only.
+    """
+
+    group: str
+    boards: frozenset[str]
+    each: str = "board"
+    image: ImageSource | None = None
+    label: str = ""
+
+    @property
+    def name(self) -> str:
+        """The part of the test's id."""
+        return "-".join(filter(None, (self.group, self.label)))
+
+
+def column_of(item: pytest.Item) -> Column | None:
+    """Return the column of a test; None if the test is not parametrized by boards or images."""
+    callspec = getattr(item, "callspec", None)
+    return callspec.params.get(PARAMETER) if callspec is not None else None
+
+
+def split_by_board(boards: Sequence[ListedBoard], each: str, tags: frozenset[str]) -> list[Column]:
     """Return the columns for a test, in the order of the boards.
 
     Args:

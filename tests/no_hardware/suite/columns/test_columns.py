@@ -11,8 +11,8 @@ from hil.boards.requirements import BoardInfo
 from hil.errors import BoardAbsentError
 from hil.lab.config.lab import Lab
 from hil.lab.config.lab_file import parse_lab
-from hil.suite.matrix.columns import columns_of
-from hil.suite.matrix.listed_boards import ListedBoard, list_boards
+from hil.suite.columns.column import split_by_board
+from hil.suite.columns.listed_boards import ListedBoard, list_boards
 
 NO_TAGS: frozenset[str] = frozenset()
 LAB = """
@@ -47,7 +47,7 @@ def lab_of(text: str) -> Lab:
 
 
 def names_of(listed: list[ListedBoard], each: str = "board", tags: frozenset[str] = NO_TAGS) -> list[str]:
-    return [column.name for column in columns_of(listed, each, tags)]
+    return [column.name for column in split_by_board(listed, each, tags)]
 
 
 def test_list_boards_of_a_lab_file_are_its_places_present_or_not() -> None:
@@ -101,7 +101,7 @@ def test_columns_have_a_board_whose_tags_are_not_known() -> None:
 def test_columns_of_kinds_are_those_of_the_lab_file() -> None:
     kinds = LAB.replace('serial = "00000001"', 'serial = "00000001"\nkind = "orin"')
     kinds = kinds.replace('serial = "00000002"', 'serial = "00000002"\nkind = "orin"')
-    columns = columns_of(list_boards(NamedBoards({}), lab_of(kinds), []), "kind", NO_TAGS)
+    columns = split_by_board(list_boards(NamedBoards({}), lab_of(kinds), []), "kind", NO_TAGS)
 
     assert {column.name: column.boards for column in columns} == {
         "orin": {"00000001", "00000002"},
@@ -111,7 +111,7 @@ def test_columns_of_kinds_are_those_of_the_lab_file() -> None:
 
 def test_columns_of_kinds_are_sets_of_tags_in_a_lab_file_without_kinds() -> None:
     told = [BoardInfo("00000001", "", frozenset({"jetson", "stored"}))]
-    columns = columns_of(list_boards(NamedBoards({}), lab_of(LAB), told), "kind", NO_TAGS)
+    columns = split_by_board(list_boards(NamedBoards({}), lab_of(LAB), told), "kind", NO_TAGS)
 
     assert {column.name: column.boards for column in columns} == {
         "jetson": {"00000001", "00000003"},
