@@ -166,7 +166,7 @@ def open_leased(
         (lease.release_unused if is_untouched else lease.abandon)()
 
     with ExitStack() as undone:
-        undone.callback(source.give_back)
+        undone.callback(source.return_to_lab)
         undone.callback(end_lease)
         undone.callback(board.close)
         place = source.place_of(serial)

@@ -176,7 +176,7 @@ class AcquiredBoard:
         if self.source is not None:
             self.source.note(test)
 
-    def give_back(self, *, force: bool = False) -> None:
+    def release_safe(self, *, force: bool = False) -> None:
         """Make the board safe and release it; a board that cannot be made safe is left to its guard.
 
         Args:
@@ -212,7 +212,7 @@ class AcquiredBoard:
         """
         with ExitStack() as after:
             if self.source is not None:
-                after.callback(self.source.give_back)
+                after.callback(self.source.return_to_lab)
             if self.lease is not None:
                 after.callback(partial(self.lease.release, position) if safe else self.lease.abandon)
             self.end_use("was given back", "")

@@ -90,7 +90,7 @@ class BoardAcquirer:
         """
         errors: list[HilError] = []
         with ExitStack() as undone:
-            undone.callback(self._source.give_back)
+            undone.callback(self._source.return_to_lab)
             host = self._source.host(serial, requirement)
             serials = [serial] if serial else self._search.find(host, requirement)
             faulty = [one for one in serials if one in self._search.faults]

@@ -154,33 +154,33 @@ def _handed_out(acquired: AcquiredBoard, lease: GuardedLease) -> Board:
     """Return the board; its lease ends when it is closed, or when nothing refers to it any more."""
     board, owner = acquired.board, os.getpid()
     token = lease.lend(ends_borrowers=False)
-    forgotten = weakref.finalize(board, _give_back_forgotten, acquired.host, board.serial, lease, token)
+    forgotten = weakref.finalize(board, _abandon_forgotten, acquired.host, board.serial, lease, token)
     forgotten.atexit = False
 
-    def give_back() -> None:
+    def release() -> None:
         if os.getpid() != owner:  # in a fork, which has no lease
             return
         forgotten.detach()
         _opened.discard(board)
         withdraw_token(token)
-        acquired.give_back()
+        acquired.release_safe()
 
     lease.keep_lock()
     pass_token(token)
-    board.close_with(give_back)
+    board.close_with(release)
     _opened.add(board)
     return board
 
 
-def _give_back_forgotten(host: Host, serial: str, lease: GuardedLease, token: str) -> None:
+def _abandon_forgotten(host: Host, serial: str, lease: GuardedLease, token: str) -> None:
     """Leave a board to its guard, in a thread: this is called wherever Python collects garbage."""
 
-    def give_back() -> None:
+    def abandon() -> None:
         withdraw_token(token)
         held_boards.end(host, Access(serial), "was forgotten by its program")
         lease.abandon()
 
-    threading.Thread(target=give_back, name=f"hil-forgotten-{serial}").start()
+    threading.Thread(target=abandon, name=f"hil-forgotten-{serial}").start()
 
 
 @atexit.register

@@ -48,7 +48,7 @@ class BoardRequirement:
         board: Its serial number or its name; empty for any board.
         among: Serial numbers or names of exporters, of which it must have one; empty for any board.
         role: The name by which a test that uses several boards calls this one; empty: its index.
-        others: The requirements on the further boards that the test uses at the same time.
+        partners: The requirements on the further boards that the test uses at the same time.
         image: The image that the test runs with, as a key: tests with one key run together, because a flash
             takes time. No board is refused for it; empty: any image will do.
     """
@@ -57,13 +57,13 @@ class BoardRequirement:
     board: str = ""
     among: frozenset[str] = frozenset()
     role: str = ""
-    others: tuple[BoardRequirement, ...] = ()
+    partners: tuple[BoardRequirement, ...] = ()
     image: str = ""
 
     @property
     def needs(self) -> tuple[BoardRequirement, ...]:
         """The requirement on each board of the test, the first board's first."""
-        return (self, *self.others)
+        return (self, *self.partners)
 
     @property
     def roles(self) -> tuple[str | int, ...]:
@@ -88,16 +88,16 @@ class BoardRequirement:
 
     def as_data(self) -> dict[str, Any]:
         """Return the requirement as plain data."""
-        others = [one.as_data() for one in self.others]
+        partners = [one.as_data() for one in self.partners]
         words = {"tags": sorted(self.tags), "board": self.board, "among": sorted(self.among)}
-        return {**words, "role": self.role, "others": others, "image": self.image}
+        return {**words, "role": self.role, "partners": partners, "image": self.image}
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> Self:
         """Return the requirement that `as_data` wrote."""
-        others = tuple(map(cls.from_data, data["others"]))
+        partners = tuple(map(cls.from_data, data["partners"]))
         among, image = frozenset(data["among"]), data["image"]
-        return cls(frozenset(data["tags"]), data["board"], among, data["role"], others, image)
+        return cls(frozenset(data["tags"]), data["board"], among, data["role"], partners, image)
 
     def fits(self, info: BoardInfo) -> bool:
         """Return True if a board will do."""

@@ -227,7 +227,7 @@ def use_board_safely(
     try:
         yield acquired.board, lease
     finally:
-        acquired.give_back(force=force)
+        acquired.release_safe(force=force)
 
 
 def _acquire(host: Host, serial: str, wait_s: float, what: str) -> Lease:

@@ -75,7 +75,7 @@ class Board(Noun):
         self.pins = Pins(link, self._record)
         self._boot_begin = 0
         self._before_turn: Callable[[], None] = lambda: None
-        self._give_back: Callable[[], None] | None = None
+        self._release: Callable[[], None] | None = None
         self._link = link
         self._wiring = wiring
 
@@ -231,9 +231,9 @@ class Board(Noun):
         """Permission to use the board, which every transfer checks."""
         return self._link.access
 
-    def close_with(self, give_back: Callable[[], None]) -> None:
-        """Let `close` call `give_back`, which makes the board safe, closes it and ends its lease."""
-        self._give_back = give_back
+    def close_with(self, release: Callable[[], None]) -> None:
+        """Let `close` call `release`, which makes the board safe, closes it and ends its lease."""
+        self._release = release
 
     def close(self) -> None:
         """Close console and board; later uses of this object raise `LeaseEndedError`.
@@ -244,9 +244,9 @@ class Board(Noun):
         Raises:
             HilError: The board was to be made safe, and that failed: its guard goes on.
         """
-        give_back, self._give_back = self._give_back, None
-        if give_back is not None:
-            give_back()
+        release, self._release = self._release, None
+        if release is not None:
+            release()
             return
         self.access.end()
         for noun in ("storage", "console"):

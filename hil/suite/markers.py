@@ -184,13 +184,13 @@ def requirement_of(item: pytest.Item, board: str) -> BoardRequirement | None:
     among = column.boards if column else frozenset()
     boards = boards_of(item)
     roles = boards if isinstance(boards, dict) else dict.fromkeys(range(boards), "")
-    first, *others = (
+    first, *partners = (
         BoardRequirement(
             tags_of(item).union(split_tags(tags)), board, among, role if isinstance(role, str) else ""
         )
         for role, tags in roles.items()
     )
-    return replace(first, others=tuple(others))
+    return replace(first, partners=tuple(partners))
 
 
 def boards_of(item: pytest.Item) -> int | dict[str, str]:

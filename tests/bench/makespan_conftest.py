@@ -44,7 +44,7 @@ class _Suite:
         board = _board_of(item)
         return board if board is None else BoardRequirement(among=frozenset(filter(None, [board])))
 
-    def give_back(self, config: pytest.Config, serial: str) -> None:
+    def return_to_lab(self, config: pytest.Config, serial: str) -> None:
         """Do nothing: the boards are this machine's."""
 
     def controller_gone(self, config: pytest.Config) -> None:  # noqa: ARG002  # the protocol's

@@ -27,7 +27,7 @@ __all__ = ["Fleet", "choose_boards"]
 
 
 class Fleet:
-    """Leased exporters; `give_back` ends one lease, `close` all that are left.
+    """Leased exporters; `return_to_lab` ends one lease, `close` all that are left.
 
     Args:
         infos: The boards, each with the text by which a worker connects to it.
@@ -80,7 +80,7 @@ class Fleet:
                 {found.info.serial: found.connection.close for found in chosen},
             )
 
-    def give_back(self, serial: str) -> None:
+    def return_to_lab(self, serial: str) -> None:
         """End a board's lease in the background, while tests go on; harmless when repeated."""
         end = self._ends.pop(serial, None)
         if end is not None:
@@ -91,7 +91,7 @@ class Fleet:
     def close(self) -> None:
         """End all leases and wait until they have ended; harmless when repeated."""
         for serial in list(self._ends):
-            self.give_back(serial)
+            self.return_to_lab(serial)
         while self._ending:
             self._ending.pop().join()
 

@@ -146,14 +146,14 @@ class RemoteSource(BoardSource):
         if self._board is not None:
             self._board.note(test)
 
-    def give_back(self) -> None:
+    def return_to_lab(self) -> None:
         """Give the board back; harmless when repeated. The next call of `host` connects again."""
         board, self._board = self._board, None
         self._is_extra = False
         if board is not None:
             board.close()
 
-    close = give_back
+    close = return_to_lab
 
     def _provided(
         self, serial: str | None = None, requirement: BoardRequirement = ANY_BOARD

@@ -392,7 +392,7 @@ class BoardLifecycle:
         requirement = requirement_of(item, self._options.board) or ANY_BOARD
         if self._channel is not None:
             session.take_shared(self._channel.faults(), self._channel.words())
-        if requirement.others or session.partners:
+        if requirement.partners or session.partners:
             pass  # the session keeps those of its boards that will do
         elif not session.suits(requirement, self._given):
             self.release("the next test wants another board")
@@ -515,7 +515,7 @@ class BoardLifecycle:
         given = self._channel.board(item.nodeid) if self._channel is not None else None
         if requirement == self.requirement and given is None:
             return True
-        if requirement.others or requirement.roles != self.requirement.roles:
+        if requirement.partners or requirement.roles != self.requirement.roles:
             partners = self._channel.partners(item.nodeid) if self._channel is not None else ()
             present = (self.requirement, self._given, self._given_partners)
             return (requirement, given, partners) == present

@@ -55,7 +55,7 @@ class LedgerEntry:
         own_reason: Why the test skipped itself, or its marker skipped it; ignored if there is a verdict.
         headline: The beginning of the reason.
         board: The board that it ran on, or None.
-        partners: The further boards of a test that uses several.
+        partners: Its further boards, if it uses several at once.
         unasked: Whether it passed without a request to its board.
         late_loss: How its board was lost in its tear-down after the test had its outcome; else empty.
         caught: The errors of its board that it caught before it passed; else empty.

@@ -42,10 +42,10 @@ CAUGHT = "hil_caught"
 LATE_LOSS = "hil_lost_in_teardown"
 
 _ROLES = "hil_boards"
-"""The role and serial number of each board of a test that uses several."""
+"""The role and serial number of each board of a test with partners."""
 
 _PARTNERS = "hil_partners"
-"""The serial number and firmware of each of its boards but the first."""
+"""The serial number and firmware of each partner."""
 
 _PLACES = "hil_places"
 """The name of each of its boards, as a JSON list; empty names for boards without one."""
@@ -109,7 +109,7 @@ def describe_board(item: pytest.Item, held: AcquiredBoard, place: str) -> None:
 def describe_partners(
     item: pytest.Item, boards: Mapping[str | int, AcquiredBoard], names: Sequence[str]
 ) -> None:
-    """Note the further boards of a test that uses several, and role and name of each."""
+    """Note the partners of a test, and role and name of each of its boards."""
     several = {_ROLES, _PARTNERS, _PLACES}
     item.user_properties[:] = [one for one in item.user_properties if one[0] not in several]
     if len(boards) > 1:

@@ -38,7 +38,7 @@ class BoardAllocator:
 
     Attributes:
         lost: Boards that cannot be used any more.
-        reserved: Boards that are brought together for tests that use several.
+        reserved: Boards that are brought together for tests with partners.
     """
 
     def __init__(self, backlog: Backlog) -> None:
@@ -221,7 +221,7 @@ def partition_tests(
         able = [holders[board] for board in holders if board in boards] if boards else list(busy_s)
         if not able:
             continue
-        long_first = not flashes.has_several(tests)
+        long_first = not flashes.has_different_images(tests)
         able_s = {worker: busy_s[worker] for worker in able}
         for worker, share in divide(tests, costs.of, able_s, long_first=long_first).items():
             shares[worker] += share

@@ -19,18 +19,18 @@ class Backlog:
     Args:
         wanted: For each test, by index, the boards that will do; none for a test that uses no board.
         boards: Serial numbers of the boards of this run; other boards count for nothing.
-        several: For each test that uses several boards at once, the boards that will do for each of them.
+        partnered: For each test with partners, the boards that will do for each of its boards.
     """
 
     def __init__(
         self,
         wanted: Sequence[frozenset[str]],
         boards: Iterable[str],
-        several: Mapping[int, Sequence[frozenset[str]]] | None = None,
+        partnered: Mapping[int, Sequence[frozenset[str]]] | None = None,
     ) -> None:
         self.boards = list(boards)
-        self._several = several or {}
-        self._unsent_several: set[int] = set()
+        self._partnered = partnered or {}
+        self._unsent_partnered: set[int] = set()
         self.plain = 0  # number of unsent tests without a board
         self._wanted = [requirement & frozenset(self.boards) for requirement in wanted]
         self.deferred: set[str] = set()  # boards that other processes hold, to be tried again at the end
@@ -41,7 +41,7 @@ class Backlog:
         self.put(range(len(wanted)))
 
     def __len__(self) -> int:
-        return len(self._unsent) + len(self._unsent_several) + len(self._aside)
+        return len(self._unsent) + len(self._unsent_partnered) + len(self._aside)
 
     def __iter__(self) -> Iterator[int]:
         """Iterate over the tests with one board or none that can be sent now, in the order of collection."""
@@ -49,9 +49,9 @@ class Backlog:
 
     def put(self, indices: Iterable[int]) -> None:
         """Add tests that are unsent, or unsent again."""
-        for index in set(indices) - self._unsent - self._unsent_several - self._aside:
+        for index in set(indices) - self._unsent - self._unsent_partnered - self._aside:
             if self._choose(index, set(self.boards)):
-                (self._unsent_several if self.team_of(index) else self._aside).add(index)
+                (self._unsent_partnered if self.boards_together(index) else self._aside).add(index)
                 continue
             if self._wanted[index] and self._wanted[index] <= self.deferred:
                 self._aside.add(index)
@@ -62,32 +62,32 @@ class Backlog:
 
     def take(self, index: int) -> None:
         """Remove a test that is sent now."""
-        if index in self._unsent_several:
-            self._unsent_several.remove(index)
+        if index in self._unsent_partnered:
+            self._unsent_partnered.remove(index)
             return
         self._unsent.remove(index)
         self._waiting.subtract(self._wanted[index])
         self.plain -= not self._wanted[index]
 
-    def team_of(self, index: int) -> tuple[str, ...]:
-        """Return the boards on which a test that uses several runs; none if too few can be used now.
+    def boards_together(self, index: int) -> tuple[str, ...]:
+        """Return the board and the partners that a test gets; none if it has no partners, or too few can be used.
 
         Tests with the same requirement get the same boards.
         """
         return self._choose(index, set(self.boards) - self.deferred)
 
-    def first_team(self) -> tuple[tuple[str, ...], list[int]]:
-        """Return the boards of the first unsent test that uses several, and all tests that use the same."""
-        ordered = sorted(self._unsent_several)
-        team = self.team_of(ordered[0]) if ordered else ()
-        return team, [index for index in ordered if self.team_of(index) == team]
+    def first_partnered(self) -> tuple[tuple[str, ...], list[int]]:
+        """Return the boards of the first unsent test with partners, and all tests that use the same."""
+        ordered = sorted(self._unsent_partnered)
+        together = self.boards_together(ordered[0]) if ordered else ()
+        return together, [index for index in ordered if self.boards_together(index) == together]
 
-    def uses_several(self, index: int) -> bool:
-        """Return True if a test uses several boards at once, and there are enough."""
+    def has_partners(self, index: int) -> bool:
+        """Return True if a test has partners, and there are enough boards."""
         return bool(self._choose(index, set(self.boards)))
 
     def _choose(self, index: int, usable: set[str]) -> tuple[str, ...]:
-        choices = [[board for board in self.boards if board in some] for some in self._several.get(index, ())]
+        choices = [[board for board in self.boards if board in some] for some in self._partnered.get(index, ())]
         return tuple(choose(choices, usable) or ())
 
     def boards_for(self, index: int) -> frozenset[str]:
@@ -102,8 +102,8 @@ class Backlog:
         """Return True if a test is kept for the end because another process holds a board."""
         return any(board in self._wanted[index] for index in self._aside) or any(
             board in some
-            for index in self._aside | self._unsent_several
-            for some in self._several.get(index, ())
+            for index in self._aside | self._unsent_partnered
+            for some in self._partnered.get(index, ())
         )
 
     def urgency(self, board: str) -> float:
@@ -146,7 +146,7 @@ class Backlog:
 
     def revive(self) -> bool:
         """Add the tests that were kept for the end if no other is left; return True if there were any."""
-        if self._unsent or self._unsent_several or not self._aside:
+        if self._unsent or self._unsent_partnered or not self._aside:
             return False
         kept = self._take_all()
         self.retried |= self.deferred
@@ -156,7 +156,7 @@ class Backlog:
 
     def _take_all(self) -> list[int]:
         """Remove all tests, also those kept for the end, and return them."""
-        unsent = [*self, *sorted(self._unsent_several)]
+        unsent = [*self, *sorted(self._unsent_partnered)]
         for index in unsent:
             self.take(index)
         kept = sorted(self._aside)

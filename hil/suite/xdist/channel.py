@@ -117,7 +117,7 @@ class ControllerChannel:
             serial: The board; None: none is left.
             way: How to connect to a remote board; empty: it is found by its serial number.
             may_wait: The worker may wait for the board: no other test is left.
-            partners: The further boards of a test that uses several, and how to connect to each.
+            partners: The partners of the test, and how to connect to each.
         """
         board = {"say": "board", "test": nodeid, "serial": serial, "way": way, "may_wait": may_wait}
         self._tell(worker, board | {"partners": dict(partners or {})})

@@ -51,7 +51,7 @@ class FlashOrder:
         """Return True if two tests run with the same image."""
         return self._images.get(index) == self._images.get(other)
 
-    def has_several(self, tests: Iterable[int]) -> bool:
+    def has_different_images(self, tests: Iterable[int]) -> bool:
         """Return True if tests run with different images."""
         return len({self._images.get(index, "") for index in tests} - {""}) > 1
 

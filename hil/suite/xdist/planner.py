@@ -1,7 +1,7 @@
 """Keep the plan of a run: what each worker has been sent, holds and gives back. `scheduler` sends it.
 
 Workers with a board run hardware tests, and other tests when no hardware test waits; the other workers run
-the other tests. Tests that use several boards at once come first, those with the same boards on one worker,
+the other tests. Tests with partners come first, those with the same boards on one worker,
 which gets them when the other workers have released them. All other unsent tests are divided into one share
 for each worker, and divided again when a worker has used up its share, so a wrong guess of a duration does
 not last. Tests that wait too long are asked back.
@@ -33,7 +33,7 @@ class Actions:
 
     Attributes:
         boards: Tell a worker: this hardware test runs on this board; None: all boards that suit are lost.
-        partners: The further boards of tests that use several, by test.
+        partners: The partners of tests, by test.
         last: Tell a worker: release the board after this test.
         ask_back: Ask a worker to return these tests.
         send: Send these tests to a worker.
@@ -55,7 +55,7 @@ class Plan:
         wanted: For each test, by index, the boards that will do; none for a test that uses no board.
         boards: Serial numbers of the boards of this run.
         costs: How long tests take.
-        several: For each test that uses several boards at once, the boards that will do for each of them.
+        partnered: For each test with partners, the boards that will do for each of its boards.
         images: The image of each test that does not run with any, as a key, by index.
     """
 
@@ -64,11 +64,11 @@ class Plan:
         wanted: Sequence[frozenset[str]],
         boards: Sequence[str],
         costs: Costs,
-        several: Mapping[int, Sequence[frozenset[str]]] | None = None,
+        partnered: Mapping[int, Sequence[frozenset[str]]] | None = None,
         images: Mapping[int, str] | None = None,
     ) -> None:
         self._flashes = FlashOrder(images)
-        self._backlog = Backlog(wanted, boards, several)
+        self._backlog = Backlog(wanted, boards, partnered)
         self._allocator = BoardAllocator(self._backlog)
         self._costs = costs
         self._queues: dict[str, WorkerQueue] = {}
@@ -160,12 +160,12 @@ class Plan:
         """Return what to do now; the plan takes it for done."""
         self._now_s, self._actions, self._divided = now_s, Actions(), False
         self._ask_back_lost()
-        self._send_teams()
+        self._send_partnered()
         self._allocate_boards()
         self._feed_all()
         if self._backlog.revive():
             self._forget_shares()
-            self._send_teams()
+            self._send_partnered()
             self._allocate_boards()
             self._feed_all()
         for queue in self._queues.values():
@@ -173,26 +173,26 @@ class Plan:
             self._tell_last(queue)
         return self._actions
 
-    def _send_teams(self) -> None:
-        """Send the tests that use several boards at once, as soon as one worker can have these boards."""
+    def _send_partnered(self) -> None:
+        """Send the tests with partners, as soon as one worker can have all their boards."""
         while True:
-            team, tests = self._backlog.first_team()
+            together, tests = self._backlog.first_partnered()
             tests = [index for index in tests if self._flashes.has_one_image(index, tests[0])]
-            if any(self._flashes.holds_back(tests[0], board, self._backlog) for board in team):
-                team, tests = (), []
-            if self._allocator.reserved != frozenset(team):
-                self._allocator.reserve(team, self._queues.values())
+            if any(self._flashes.holds_back(tests[0], board, self._backlog) for board in together):
+                together, tests = (), []
+            if self._allocator.reserved != frozenset(together):
+                self._allocator.reserve(together, self._queues.values())
                 self._forget_shares()
-            able = self._able_to_lead(team)
-            if not team or not able:
+            able = self._able_to_lead(together)
+            if not together or not able:
                 return
             lead = min(able, key=lambda queue: (queue.board is not None, queue.left_s(self._now_s)))
             for index in tests:
                 self._send(lead, index)
 
-    def _able_to_lead(self, team: Sequence[str]) -> list[WorkerQueue]:
+    def _able_to_lead(self, together: Sequence[str]) -> list[WorkerQueue]:
         """Return the workers that can have all these boards now."""
-        users = [one for one in self._queues.values() if any(map(one.may_use, team))]
+        users = [one for one in self._queues.values() if any(map(one.may_use, together))]
         if not users:
             return self._open()
         if len(users) == 1 and not users[0].closing:
@@ -262,14 +262,14 @@ class Plan:
                     self._send(owner, index)
 
     def _send(self, queue: WorkerQueue, index: int) -> None:
-        team = self._backlog.team_of(index)
+        together = self._backlog.boards_together(index)
         owners = [share for share in self._shares.values() if index in share[-1:]]
         for share in owners or [share for share in self._shares.values() if index in share]:
             share.remove(index)
         self._backlog.take(index)
         board = queue.board if self._backlog.boards_for(index) else None
-        if team:
-            board, *partners = team
+        if together:
+            board, *partners = together
             self._actions.partners[index] = tuple(partners)
         queue.add(index, board, self._now_s, self._actions.partners.get(index, ()))
         self._actions.send.setdefault(queue.name, []).append(index)
@@ -281,7 +281,7 @@ class Plan:
         """Ask other workers for tests; return True while a worker has such tests and has not answered."""
 
         def suits(index: int) -> bool:
-            if self._backlog.uses_several(index):
+            if self._backlog.has_partners(index):
                 return False
             boards = self._backlog.boards_for(index)
             if self._flashes.must_flash(index, queue.board):

@@ -53,7 +53,7 @@ class SchedulingSuite(Protocol):
         """Return the boards for tests that run on each; called in the controller, in a thread."""
         ...
 
-    def give_back(self, config: pytest.Config, serial: str) -> None:
+    def return_to_lab(self, config: pytest.Config, serial: str) -> None:
         """Give back a remote board that no test is left for; called in the controller."""
         ...
 
@@ -133,8 +133,8 @@ class BoardScheduling:
         def infos(requirements: Sequence[BoardRequirement], workers: int) -> Sequence[BoardInfo]:
             return self._suite.boards(config, requirements, workers)
 
-        give_back = partial(self._suite.give_back, config)
-        return HardwareScheduling(config, infos, give_back, self._channel, self._durations)
+        return_to_lab = partial(self._suite.return_to_lab, config)
+        return HardwareScheduling(config, infos, return_to_lab, self._channel, self._durations)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_collection(self, session: pytest.Session) -> Generator[None, object, object]:

@@ -37,7 +37,7 @@ class WorkerQueue:
         tests: Indices in the order sent.
         board: The board whose tests the worker is sent now.
         boards: The board of each hardware test.
-        partners: The further boards of each test that uses several.
+        partners: The partners of each test that has any.
         last: Hardware tests after which the worker was told to release its board.
         closing: The worker was told that no test follows.
         asked_back: The worker was asked for tests and has not answered.

@@ -37,7 +37,7 @@ class HardwareScheduling:
         config: The controller's configuration.
         infos: Returns the boards of this run, for requirements of its tests and a number of workers;
             called once, and only if a test needs a board.
-        give_back: Called with the serial number of a remote board that no test is left for.
+        return_to_lab: Called with the serial number of a remote board that no test is left for.
         channel: The connections to the workers.
         durations: How long tests took before.
     """
@@ -46,13 +46,13 @@ class HardwareScheduling:
         self,
         config: pytest.Config,
         infos: Callable[[Sequence[BoardRequirement], int], Sequence[BoardInfo]],
-        give_back: Callable[[str], None],
+        return_to_lab: Callable[[str], None],
         channel: ControllerChannel,
         durations: Durations,
     ) -> None:
         self.config = config
         self._find_infos = infos
-        self._give_back = give_back
+        self._return_to_lab = return_to_lab
         self._channel = channel
         self._durations = durations
         self._expected = len(parse_tx_spec_config(config))
@@ -152,19 +152,19 @@ class HardwareScheduling:
         infos = self._infos_for(needs, together) if wanting else ()
         self._ways = {info.serial: info.way for info in infos}
         self._leased = {serial for serial, way in self._ways.items() if way}
-        several = {
+        partnered = {
             index: [matching_serials(need, infos) for need in requirement.needs]
             for index, requirement in enumerate(requirements)
-            if requirement is not None and requirement.others
+            if requirement is not None and requirement.partners
         }
         wanted = [
-            frozenset() if index in several else matching_serials(requirement, infos)
+            frozenset() if index in partnered else matching_serials(requirement, infos)
             for index, requirement in enumerate(requirements)
         ]
-        hardware = {index for index, serials in enumerate(wanted) if serials or index in several}
+        hardware = {index for index, serials in enumerate(wanted) if serials or index in partnered}
         costs = Costs(self._durations.known_s(tests), hardware)
         images = {index: one.image for index, one in enumerate(requirements) if one is not None and one.image}
-        plan = Plan(wanted, [info.serial for info in infos], costs, several, images)
+        plan = Plan(wanted, [info.serial for info in infos], costs, partnered, images)
         for worker in self._collections:
             plan.join(worker)
         self._tests = tests
@@ -230,4 +230,4 @@ class HardwareScheduling:
             if not plan.needs(serial):
                 self._leased.remove(serial)
                 plan.lose(serial)
-                self._give_back(serial)
+                self._return_to_lab(serial)

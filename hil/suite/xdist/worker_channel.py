@@ -98,7 +98,7 @@ class WorkerChannel:
         return self._boards.get(nodeid)
 
     def partners(self, nodeid: str) -> tuple[str, ...]:
-        """Return the further boards that the controller gave to a test that uses several."""
+        """Return the partners that the controller gave to a test."""
         self._line.drain()
         return self._partners.get(nodeid, ())
 

@@ -70,7 +70,7 @@ def test_remote_source_connects_once_until_its_board_is_given_back(monkeypatch: 
     fake = Provider()
     source = remote_source(fake, monkeypatch)
     hosts = [source.host(), source.host()]
-    source.give_back()
+    source.return_to_lab()
 
     source.host()
 
@@ -106,7 +106,7 @@ def test_remote_source_is_extra_beside_the_boards_of_the_controller(monkeypatch:
 
     source.host(SERIAL)
     given = source.is_extra
-    source.give_back()
+    source.return_to_lab()
     source.host(requirement=BoardRequirement(board="left"))
 
     assert (given, source.is_extra, fake.waited_s) == (False, True, [60.0, 15.0])

@@ -151,7 +151,7 @@ def session(looks: Looks) -> BoardSession:
         host=lambda *_: Host(),
         lock_folder=lambda: None,
         note=lambda _test: None,
-        give_back=lambda: None,
+        return_to_lab=lambda: None,
         safety_of=lambda *_: None,
         wiring_of=lambda *_: None,
         is_remote=False,
@@ -510,7 +510,7 @@ def always_busy(waits: list[float]) -> Callable[..., None]:
 def test_acquired_board_that_cannot_be_closed_is_released(held: AcquiredBoard, safe: bool, how: str) -> None:
     board: Any = held.board
     given: list[str] = []
-    source: Any = SimpleNamespace(give_back=lambda: given.append("given back"))
+    source: Any = SimpleNamespace(return_to_lab=lambda: given.append("given back"))
     held.source = source
     board.close = raising(OSError("the tty went away"))
 

@@ -53,21 +53,21 @@ class SimulatedRun:
     loses: Mapping[int, str] = field(default_factory=dict)  # tests that find a board gone
     unusable: frozenset[str] = frozenset()  # boards that no worker can get
     busy: Mapping[str, float] = field(default_factory=dict)  # boards that others hold until then
-    several: Mapping[int, Sequence[frozenset[str]]] = field(default_factory=dict)
+    partnered: Mapping[int, Sequence[frozenset[str]]] = field(default_factory=dict)
     images: Mapping[int, str] = field(default_factory=dict)
     flash_s: float = 0.0
     setup_s: float = 0.0
     far: bool = False  # its boards are other machines', given back as soon as no test is left for them
     given_back: list[str] = field(default_factory=list)
     ran: list[tuple[str, int, str | None]] = field(default_factory=list)
-    together: dict[int, tuple[str, ...]] = field(default_factory=dict)  # the boards of tests that use several
+    together: dict[int, tuple[str, ...]] = field(default_factory=dict)  # the boards of tests with partners
     crashed: list[int] = field(default_factory=list)
     now_s: float = 0.0
 
     def __post_init__(self) -> None:
         hardware = {index for index, requirement in enumerate(self.wanted) if requirement & set(self.boards)}
-        costs = Costs(self.known, hardware | self.several.keys())
-        self.plan = Plan(self.wanted, self.boards, costs, self.several, self.images)
+        costs = Costs(self.known, hardware | self.partnered.keys())
+        self.plan = Plan(self.wanted, self.boards, costs, self.partnered, self.images)
         self.flashes: list[tuple[str, str]] = []  # board and image
         self._events: list[tuple[float, int, object]] = []
         self._order = itertools.count()
@@ -93,7 +93,7 @@ class SimulatedRun:
             for index, requirement in enumerate(self.wanted)
             if requirement & set(self.boards)
         )
-        busy += sum(self.seconds[index] * len(some) for index, some in self.several.items())
+        busy += sum(self.seconds[index] * len(some) for index, some in self.partnered.items())
         bound = sum(self.seconds) / self.workers
         return max(bound, busy / len(self.boards)) if self.boards else bound
 
@@ -176,30 +176,30 @@ class SimulatedRun:
 
     def _begin(self, worker: SimulatedWorker, index: int) -> None:
         board = worker.boards.get(index)
-        team = (board, *worker.partners.get(index, ())) if board else ()
-        for one in team:
+        together = (board, *worker.partners.get(index, ())) if board else ()
+        for one in together:
             if self.now_s < self.busy.get(one, 0.0) and worker.following != CLOSE:
                 if not self.plan.is_retried(one):
                     self._later(LATENCY_S, lambda: self._passed_over(worker, index, one, busy=True))  # noqa: B023 - returns
                     return
                 self.now_s = self.busy[one]  # it waits
-        for one in team:
+        for one in together:
             if one in self.unusable:
                 if worker.following != CLOSE:
                     self._later(LATENCY_S, lambda: self._passed_over(worker, index, one))  # noqa: B023 - returns
                     return
-                board, team = None, ()  # it looks for another one by itself
+                board, together = None, ()  # it looks for another one by itself
                 break
         self.ran.append((worker.name, index, board))
-        setup_s = self.setup_s if set(team) - worker.holds else 0.0
+        setup_s = self.setup_s if set(together) - worker.holds else 0.0
         if board:
-            self.together[index] = team
+            self.together[index] = together
             others = [other for other in self._live.values() if other is not worker]
-            holders = [other.name for other in others if not other.holds.isdisjoint(team)]
-            assert not holders, f"{worker.name} waits for {team} held by {holders}"
-            assert worker.holds <= set(team), "holds another board"
-            self.setups += len(set(team) - worker.holds)
-            worker.holds = frozenset(team)
+            holders = [other.name for other in others if not other.holds.isdisjoint(together)]
+            assert not holders, f"{worker.name} waits for {together} held by {holders}"
+            assert worker.holds <= set(together), "holds another board"
+            self.setups += len(set(together) - worker.holds)
+            worker.holds = frozenset(together)
         seconds = self.seconds[index] + setup_s + self._put_image(index, board)
         end = self._crash if index in self.crashes and index not in self.crashed else self._end
         self._later(seconds, lambda: end(worker, index))

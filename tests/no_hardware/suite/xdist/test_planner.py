@@ -121,24 +121,24 @@ def test_needs_a_remote_board_until_no_test_is_left_for_it(run: SimulatedRun) ->
 
 @settings(max_examples=150, deadline=None)
 @given(any_run(), st.data())
-def test_tests_with_several_boards_run_once_on_different_boards_that_will_do(
+def test_tests_with_partners_run_once_on_different_boards_that_will_do(
     run: SimulatedRun, data: st.DataObject
 ) -> None:
     plain = [index for index, some in enumerate(run.wanted) if not some]
     some_boards = st.lists(st.frozensets(st.sampled_from(NAMES)), min_size=2, max_size=3)
-    run.several = data.draw(st.dictionaries(st.sampled_from(plain), some_boards)) if plain else {}
+    run.partnered = data.draw(st.dictionaries(st.sampled_from(plain), some_boards)) if plain else {}
     run.unusable = data.draw(st.frozensets(st.sampled_from(NAMES), max_size=1))
     run.busy = data.draw(st.dictionaries(st.sampled_from(NAMES), st.sampled_from([0.5, 20.0]), max_size=2))
     run.__post_init__()
     run.run()
 
     assert sorted(index for _, index, _ in run.ran) == list(range(len(run.seconds)))
-    for index, some in run.several.items():
-        team = run.together.get(index, ())
-        assert len(set(team)) == len(team)
-        assert all(one in will_do for one, will_do in zip(team, some, strict=bool(team)))
+    for index, some in run.partnered.items():
+        together = run.together.get(index, ())
+        assert len(set(together)) == len(together)
+        assert all(one in will_do for one, will_do in zip(together, some, strict=bool(together)))
         usable = set(run.boards) - run.unusable - set(run.loses.values())
-        assert team or choose([sorted(will_do) for will_do in some], usable) is None or run.crashed
+        assert together or choose([sorted(will_do) for will_do in some], usable) is None or run.crashed
 
 
 @pytest.mark.parametrize("workers", [2, 3, 4])
@@ -148,7 +148,7 @@ def test_tests_with_two_boards_cost_little_time(workers: int, place: str) -> Non
     doubles = {"first": range(4), "last": range(20, 24), "among": range(2, 24, 6)}[place]
     wanted = [PLAIN if index in doubles else boards(2) for index in range(24)]
     run = SimulatedRun(
-        [1.0] * 24, wanted, NAMES[:2], workers, several=dict.fromkeys(doubles, (boards(2), boards(2)))
+        [1.0] * 24, wanted, NAMES[:2], workers, partnered=dict.fromkeys(doubles, (boards(2), boards(2)))
     )
     bound_s = run.lower_bound_s()
 

@@ -21,7 +21,7 @@ class FakeSuite:
     def listed_boards(self, config):
         return []
 
-    def give_back(self, config, serial):
+    def return_to_lab(self, config, serial):
         note(not_needed=serial)
 
     def requirement(self, item):
