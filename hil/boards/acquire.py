@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from hil.dutlink.board import Board
     from hil.lab.guard.guarded_lease import GuardedLease
 
-__all__ = ["Terms", "acquire_simulated", "lease_board", "lease_boards", "open_leased", "reopen"]
+__all__ = ["Terms", "acquire_simulated", "lease_boards", "open_leased", "reopen"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,24 +67,6 @@ class Terms:
     on_open: Callable[[AcquiredBoard], None] = lambda _board: None
 
 
-def lease_board(source: BoardSource, serials: Sequence[str], terms: Terms) -> GuardedLease:
-    """Lease the first of these boards that is free, start its guard, and make it safe if it was not left so.
-
-    Args:
-        source: Where the boards are.
-        serials: The boards that would do, the preferred one first.
-        terms: How long to wait, and what the guard gets.
-
-    Raises:
-        BoardBusyError: All these boards stayed in use.
-        BoardLostError, BoardUnsafeError: The board was not left safe, and cannot be made safe now.
-        GuardError: No guard can run; nothing was done to the board.
-        UsageError: The lock folder, or a file in it, cannot be used.
-    """
-    (lease,) = lease_boards(source, [serials], terms)
-    return lease
-
-
 def lease_boards(source: BoardSource, choices: Sequence[Sequence[str]], terms: Terms) -> list[GuardedLease]:
     """Lease a board for each choice, all at once or none; start their guards; make safe what was not left so.
 
@@ -94,7 +76,10 @@ def lease_boards(source: BoardSource, choices: Sequence[Sequence[str]], terms: T
         terms: How long to wait, and what the guards get.
 
     Raises:
-        HilError: As for `lease_board`; no board is leased.
+        BoardBusyError: The boards stayed in use.
+        BoardLostError, BoardUnsafeError: A board was not left safe, and cannot be made safe now.
+        GuardError: No guard can run; nothing was done to the boards.
+        UsageError: The lock folder, or a file in it, cannot be used.
     """
     for serials in choices:
         refuse_borrowed(serials)

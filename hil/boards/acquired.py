@@ -115,6 +115,11 @@ class AcquiredBoard:
         """
         return self.lost is None and not self.replaced and self.board.is_reachable()
 
+    @property
+    def can_be_kept(self) -> bool:
+        """Whether the next test can use the board as it is: it is as it was opened, and its guard lives."""
+        return self.is_as_opened and self.lease is not None and self.lease.guard_error is None
+
     def probe(self, silence_s: float) -> ProbeResult:
         """Probe the board; verdicts rest on this.
 

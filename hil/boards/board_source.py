@@ -138,7 +138,7 @@ class BoardSource:
     def look_again(self) -> None:
         """Forget which requirements a remote lab could not meet before."""
 
-    def give_back(self) -> None:
+    def return_to_lab(self) -> None:
         """Give a remote board back to its lab; a local board is free when its lease is released."""
 
     def close(self) -> None:

@@ -11,7 +11,7 @@ import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hil.boards.acquire import Terms, lease_board, open_leased
+from hil.boards.acquire import Terms, lease_boards, open_leased
 from hil.boards.address import Where, parse_boards
 from hil.boards.passed_token import inherited_token, pass_token, withdraw_token
 from hil.boards.requirements import ANY_BOARD
@@ -105,7 +105,7 @@ def open_board(  # noqa: PLR0913 - most are left out
         return board
     refuse_ended_lease(environ)
     terms = Terms(use="", tell=_tell, wait_s=wait_s, wait_option="wait_s", silence_s=limit_s, console=console)
-    lease = lease_board(source, _not_open_here(host, serials), terms)
+    (lease,) = lease_boards(source, [_not_open_here(host, serials)], terms)
     acquired = open_leased(source, lease, terms)
     try:
         return _handed_out(acquired, lease)

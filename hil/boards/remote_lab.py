@@ -34,7 +34,7 @@ class LeasedBoards(Protocol):
         """The boards."""
         ...
 
-    def give_back(self, serial: str) -> None:
+    def return_to_lab(self, serial: str) -> None:
         """Give a board back to its lab."""
         ...
 

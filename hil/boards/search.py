@@ -20,6 +20,8 @@ from hil.errors import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from hil.boards.board_source import BoardSource
     from hil.dutlink.board import Board
     from hil.dutlink.host import Host
@@ -58,6 +60,21 @@ class BoardSearch:
         self._silent: set[str | None] = set()
         self._nameless: dict[str, HilError] = {}
         self._unreadable: list[HilError] = []
+
+    def of_source(self, source: BoardSource) -> BoardSearch:
+        """Return a search of another source, of which nothing is known yet."""
+        return BoardSearch(source, self._lab, self._silence_s)
+
+    def take_shared(self, faults: Mapping[str, HilError], words: KnownWords) -> None:
+        """Add what other workers of the run, and their controller, know of the boards.
+
+        Args:
+            faults: What is wrong with boards.
+            words: The names and tags that boards have told.
+        """
+        self.words |= words
+        for serial, fault in faults.items():
+            self.faults.setdefault(serial, fault)
 
     def patience_s(self, serial: str | None) -> float:
         """Return how long a board may be silent, in seconds; None: any board.

@@ -203,7 +203,7 @@ def use_board_safely(
         LeaseEndedError: This process was started under a lease that has ended.
         UsageError: There are several boards, and none was named.
     """
-    from hil.boards.acquire import Terms, lease_board, open_leased  # noqa: PLC0415 - most commands need no guard
+    from hil.boards.acquire import Terms, lease_boards, open_leased  # noqa: PLC0415 - most commands need no guard
 
     lab = current_lab()
     source = find_source(selection.boards, lab=lab)
@@ -219,7 +219,7 @@ def use_board_safely(
         console=False,
     )
     try:
-        lease = lease_board(source, [serial], terms)
+        (lease,) = lease_boards(source, [[serial]], terms)
         acquired = open_leased(source, lease, terms)
     except BoardAbsentError as error:
         raise with_place(error, lab, serial) from error

@@ -178,7 +178,7 @@ class RecordedTest:
         wait_s: Seconds until its board was acquired, opened and made safe.
         give_back_s: Seconds for releasing the board after it, if the board was released.
         board: Its board; None if it had none.
-        partners: The further boards of a test that used several.
+        partners: The partners of a test.
         attempts: Its attempts, in order.
         requests: The last requests to the board while it ran.
         unasked: Whether it passed without sending a request to its board.

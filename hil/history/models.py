@@ -101,7 +101,7 @@ class Attempt:
         message: First line of its error.
         numbers: The numbers that it measured.
         column: The board or kind, and the image, in its node id, if it runs on each or with each; else empty.
-        partners: The further boards of a test that uses several.
+        partners: The partners of a test.
     """
 
     nodeid: str

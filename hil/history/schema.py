@@ -83,7 +83,7 @@ _PARTNERS = (
   number INTEGER NOT NULL, bench_id INTEGER NOT NULL REFERENCES bench,
   PRIMARY KEY(run_id, test_id, number, bench_id)) WITHOUT ROWID""",
 )
-"""The further boards of attempts of tests that use several."""
+"""The partners of attempts."""
 
 SCHEMA = (
     """CREATE TABLE run(

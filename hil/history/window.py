@@ -55,7 +55,7 @@ class Result:
         board: The last attempt's board; empty if it had none.
         ran: Whether the last attempt started; it does not if its board cannot be used.
         image: The image of the last attempt; empty if it had none.
-        partners: The further boards of a test that uses several.
+        partners: The partners of a test.
     """
 
     run: int

@@ -151,7 +151,10 @@ class Run:
         self._fixtures = DependentFixtures(self._block, self.time_limit)
         self.boards = BoardLifecycle(config, self.options, self.ledger, self.processes, self._fixtures)
         self.columns = ColumnPlugin(
-            self.options.each, self.options.images, self.boards.listed_for_all, self.boards.images.key_of
+            self.options.each,
+            self.options.images,
+            self.boards.of_run.listed_for_all,
+            self.boards.images.key_of,
         )
         self._blocked_outside = self._block.active  # the same
         parent = os.environ.pop(END_WITH, "")  # not for the runs that this one starts
@@ -183,7 +186,7 @@ class Run:
     def boards_by_role(self) -> dict[str | int, Board]:
         """Return the boards of the present test by role, or raise why it has none."""
         self.board()
-        return self.boards.session.boards(self.boards.requirement)
+        return self.boards.session.boards()
 
     def missing(self) -> list[str] | None:
         """Return a line for each board of the lab file that took no part; None without `--hil-whole-lab`.
@@ -197,10 +200,10 @@ class Run:
             ]
         if not self.options.whole_lab or not self.options.lab.places:
             return None
-        session, problems = self.boards.session, list[BaseException]()
+        of_run, problems = self.boards.of_run, list[BaseException]()
         with contained(problems.append):
             used = self.ledger.serials()
-            return boards_without_part(self.options.lab, used, session.probe_board, session.host())
+            return boards_without_part(self.options.lab, used, of_run.probe, of_run.host())
         return [f"its boards cannot be looked at: {told(problems[0])}"]
 
     def judge(self, item: pytest.Item, call: pytest.CallInfo[Any]) -> None:
@@ -322,7 +325,7 @@ class Run:
             return
         self.boards.plan(session.items)
         if self.options.board and not self.processes.is_worker:
-            self.boards.check_board(self.boards.infos())
+            self.boards.of_run.check_board(self.boards.of_run.infos())
         from hil.suite.outcome.request_counter import RequestCounter  # noqa: PLC0415 - the driver is for runs with boards
         from hil.suite.recording.console import keep_consoles  # noqa: PLC0415 - the same
 
@@ -350,7 +353,7 @@ class Run:
         """Release the board, after all fixtures are torn down, and send the ledger of a worker."""
         self._block.active = self._blocked_outside
         self._block.note = self._noted_outside
-        self.boards.end()
+        self.boards.release.at_end(awaits_guards=not self.processes.is_worker)
         if self.ledger.unsafe:
             session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
         self.processes.tell()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from jumpstarter.driver import Driver
 from jumpstarter_driver_composite.driver import CompositeInterface
 
-from hil.boards.acquire import Terms, lease_board
+from hil.boards.acquire import Terms, lease_boards
 from hil.boards.address import Where, parse_boards
 from hil.boards.sources import source_of
 from hil.dutlink.discovery import serials_on
@@ -66,7 +66,7 @@ def _acquire(serial: str, boards: str, lab_file: str | None, wait_s: float) -> E
     source = source_of(option, lab=lab)
     number = lab.serial_of(serial) if serial else _only(source.host())
     terms = Terms(use="Jumpstarter exporter", tell=logger.warning, wait_s=wait_s, wait_option="wait_s")
-    lease = lease_board(source, [number], terms)
+    (lease,) = lease_boards(source, [[number]], terms)
     lease.keep_lock()
     return ExportedBoard(source, lease, lab)
 

@@ -59,7 +59,7 @@ class BoardHooks:
         self._late_failed = False
 
     def _end_late(self) -> None:
-        self._late_failed = self._boards.end_late() or self._late_failed
+        self._late_failed = self._boards.release.end_late_fixtures() or self._late_failed
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(
@@ -160,7 +160,7 @@ class BoardHooks:
         """End the fixtures of the board and release it, before other plugins do anything."""
         with self._block.lifted():
             self._end_late()
-            self._boards.interrupted()
+            self._boards.release.after_interrupt()
 
     @pytest.hookimpl(tryfirst=True)  # before pytest's own, where an error would end pytest
     def pytest_sessionfinish(self, session: pytest.Session) -> None:

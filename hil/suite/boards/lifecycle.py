@@ -1,52 +1,47 @@
-"""Provide this process's board, or boards, to tests and release it after the last test that uses it.
+"""Acquire a board, or several, before a test that uses them, and release it after the last test that does.
 
 The driver is imported for the first test that uses a board.
 """
 
 from __future__ import annotations
 
-import sys
-import threading
-from contextlib import nullcontext, suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
-import pytest
-
-from hil.boards.requirements import ANY_BOARD, BoardRequirement
-from hil.errors import BoardBusyError, HilError
-from hil.evidence.records import part_name
+from hil.boards.requirements import ANY_BOARD
 from hil.suite.boards.dependent_fixtures import raise_together
+from hil.suite.boards.release import BoardRelease
 from hil.suite.boards.remaining_tests import RemainingTests, gets_a_board
 from hil.suite.boards.restriction import BoardRestriction
-from hil.suite.boards.unsafe_boards import UnsafeBoards
+from hil.suite.boards.run_boards import RunBoards
 from hil.suite.columns.column import column_of
 from hil.suite.hook_errors import contained, told
 from hil.suite.images.run_images import RunImages
-from hil.suite.markers import Kind, kind_of, requirement_of, uses_board
+from hil.suite.markers import kind_of, requirement_of, uses_board
 from hil.suite.outcome.user_properties import (
     describe_board,
     describe_image,
     describe_partners,
     describe_test,
 )
-from hil.suite.xdist.plugin import worker_channel
+from hil.suite.shown_line import show_line
+from hil.suite.xdist.assigned_boards import AssignedBoards
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import pytest
+
     from hil.boards.acquired import AcquiredBoard
-    from hil.boards.board_source import BoardSource
-    from hil.boards.requirements import BoardInfo
+    from hil.boards.requirements import BoardRequirement
     from hil.dutlink.board import Board
     from hil.suite.boards.dependent_fixtures import DependentFixtures
+    from hil.suite.boards.preparation import BoardPreparation
     from hil.suite.boards.session import BoardSession
-    from hil.suite.columns.listed_boards import ListedBoard
     from hil.suite.images.board_images import RunImage
     from hil.suite.options import RunOptions
     from hil.suite.outcome.ledger import Ledger
     from hil.suite.xdist.processes import Processes
-    from hil.suite.xdist.worker_channel import WorkerChannel
 
 __all__ = ["BoardLifecycle"]
 
@@ -62,8 +57,10 @@ class BoardLifecycle:
         fixtures: The fixtures that depend on the board.
 
     Attributes:
-        requirement: What the present test says of its boards.
+        show: Shows the user a line although pytest captures a test's output.
+        of_run: The boards of the run, acquired or not.
         images: The images of the run.
+        release: Releases the board.
     """
 
     def __init__(
@@ -79,103 +76,70 @@ class BoardLifecycle:
         self._ledger = ledger
         self._processes = processes
         self._fixtures = fixtures
-        self._unsafe = UnsafeBoards(ledger)
+        self.show = partial(show_line, config)
+        self._assigned = AssignedBoards(config)
+        self.of_run = RunBoards(config, options, processes, self._assigned, self.show)
+        self.images = RunImages(
+            options,
+            self.of_run.listed_for_all,
+            lambda held: self.session.infos.now(held),  # noqa: PLW0108 - there is no session yet
+            self.show,
+            ledger.flashes,
+        )
+        self._remaining = RemainingTests(
+            options,
+            self.of_run,
+            self._assigned,
+            self.images,
+            fixtures.limit,
+            is_worker=processes.is_worker,
+        )
+        self.release = BoardRelease(ledger, fixtures)
         self._restriction = BoardRestriction(fixtures.block)
-        self._session: BoardSession | None = None
-        self._late_errors: list[BaseException] = []
-        self._remaining = RemainingTests(is_worker=processes.is_worker)
-        self.requirement = ANY_BOARD
-        self._listed: Sequence[ListedBoard] | None = None
-        self.images = RunImages(options, self.listed_for_all, self.show, ledger.flashes)
-        self._given: str | None = None
-        self._given_partners: tuple[str, ...] = ()
-        self._told: set[str] = set()
-        self._threads_before: frozenset[threading.Thread] = frozenset()
+        self._preparation: BoardPreparation | None = None
 
     @property
     def session(self) -> BoardSession:
-        """The acquired board and what is known of the others; the first call imports the driver."""
-        if self._session is None:
-            from hil.suite.boards.session import BoardSession  # noqa: PLC0415 - the driver is for runs that use boards
+        """The acquired boards, and why the present test has none."""
+        return self._prepared.session
 
-            self._session = BoardSession(
-                self._source(),
+    @property
+    def _prepared(self) -> BoardPreparation:
+        if self._preparation is None:
+            from hil.suite.boards.preparation import BoardPreparation  # noqa: PLC0415 - imports the driver
+
+            self._preparation = BoardPreparation(
+                self.of_run,
                 self._options,
-                self._processes.controller,
-                self.show,
-                before_reopening=self._end_fixtures,
-                release_other=self._release_other,
+                controller=self._processes.controller,
+                is_shared=self._assigned.channel is not None,
+                tell=self.show,
+                before_reopening=self.release.end_fixtures,
+                release_other=self.release.one,
             )
-        return self._session
-
-    def held_board(self) -> Board | None:
-        """Return the acquired board; None if there is none, or it was lost."""
-        held = self._held
-        return held.board if held is not None and self.session.error is None else None
+            self.release.session = self._preparation.session
+        return self._preparation
 
     def held_boards(self) -> list[Board]:
         """Return all boards of the present test; none if there are none, or one was lost."""
-        if self._session is None or self._session.error is not None:
-            return []
-        return [held.board for held in self._session.all_held]
+        held = self.release.all_held
+        return [one.board for one in held] if held and self.session.error is None else []
 
-    def names_by_board(self, nodeid: str) -> list[str]:
-        """Return the name under which evidence of a test is kept, for each of its boards.
+    def held_board(self) -> Board | None:
+        """Return the acquired board; None if there is none, or it was lost."""
+        return next(iter(self.held_boards()), None)
 
-        For the first board it is the node id; for each further one it has the role, too.
-        """
-        return [nodeid, *(part_name(nodeid, role) for role in self.requirement.roles[1:])]
-
-    def watch(self, board: Board) -> tuple[str, ...]:
-        """Return the regular expressions of a board's place for trouble on the console."""
-        held = self._session.all_held if self._session is not None else ()
-        return next((one.watch for one in held if one.board is board), ())
-
-    def infos(self) -> list[BoardInfo]:
-        """Return the boards that can be used; none if no host can be searched: then the tests say why."""
-        with suppress(Exception):
-            return self.session.search.infos(with_words=True)
-        return []
-
-    def listed_for_all(self) -> Sequence[ListedBoard]:
-        """Return the boards that a test can be told to run on: all workers of a controller get its list.
-
-        They are looked for once.
-        """
-        if self._listed is None:
-            channel = worker_channel(self._config)
-            self._listed = self.listed() if channel is None else channel.listed_boards()
-        return self._listed
-
-    def listed(self) -> list[ListedBoard]:
-        """Return the boards that a test can be told to run on; none if they cannot be listed."""
-        from hil.suite.columns.listed_boards import list_boards  # noqa: PLC0415 - for tests that run on each board
-
-        with suppress(Exception):  # the tests say why
-            source, options = self.session.source, self._options
-            infos = [] if source.is_remote else self.infos()
-            return list_boards(source, options.lab, infos, options.board)
-        return []
-
-    def check_board(self, infos: Sequence[BoardInfo]) -> None:
-        """Check `--hil-board`, in the controller.
-
-        Args:
-            infos: The boards that can be used.
+    def image(self) -> RunImage:
+        """Return the image of the present test.
 
         Raises:
-            pytest.UsageError: No board has that name or serial number, so it is misspelt.
+            UsageError: The test has none.
         """
-        mistake = None
-        if self._options.board and not any(self._options.board in {one.serial, one.name} for one in infos):
-            mistake = self.session.search.mistake(BoardRequirement(board=self._options.board))
-        if mistake is not None:
-            raise pytest.UsageError(f"--hil-board {self._options.board}: {mistake}")
+        return self.images.of(next(iter(self.release.all_held), None))
 
     def begin(self) -> None:
-        """Note the threads that run before test files are imported. These open no board of this host."""
-        self._threads_before = frozenset(threading.enumerate())
-        self._restriction.apply(None)
+        """Keep tests from boards of this host, before test files are imported."""
+        self._restriction.begin()
 
     def plan(self, items: Sequence[pytest.Item]) -> None:
         """Note the tests of this process, in their order."""
@@ -190,20 +154,20 @@ class BoardLifecycle:
             False if the test is not to begin in this process: its board cannot be used, and the controller
             gives the test to another board.
         """
-        kind = kind_of(item)
-        describe_test(item, kind)
+        describe_test(item, kind_of(item))
         if not gets_a_board(item):
             return True
-        with contained(self._late_errors.append):  # `raise_if_missing` raises them
-            channel = self._channel
-            self._given = channel.board(item.nodeid) if channel else None
-            self._given_partners = channel.partners(item.nodeid) if channel else ()
-            may_wait = channel is None or nextitem is None or channel.may_wait(item.nodeid)
-            self.session.set_may_wait(self._given is None or may_wait)
-            self._prepare(item, kind)
-            self.session.set_may_wait(True)
-            if channel is not None and self._given is not None and self.session.is_unusable:
-                return self._keep_or_return(channel, item, nextitem, may_wait=may_wait)
+        with contained(self.release.late_errors.append):  # `raise_if_missing` raises them
+            may_wait = self._assigned.begin(item.nodeid, is_last=nextitem is None)
+            self._acquire(item, may_wait=may_wait)
+            if self._assigned.serial is not None and self.session.is_unusable:
+                self._assigned.report_unusable(self.release.all_held, self.session.error, may_wait=may_wait)
+                self.release.all()
+                if nextitem is not None:
+                    self._assigned.return_test(item.nodeid)
+                    return False
+                self._assigned.clear()
+                self._acquire(item)
         return True
 
     def raise_if_missing(self, item: pytest.Item) -> None:
@@ -217,8 +181,7 @@ class BoardLifecycle:
         if getattr(item, "execution_count", 1) > 1:  # pytest-rerunfailures runs it again within one protocol
             with self._fixtures.limit.stopped_then_reset():
                 self._put_image(item)
-        errors, self._late_errors = self._late_errors, []
-        raise_together(errors, "errors in fixtures of the board before")
+        raise_together(self.release.take_late_errors(), "errors in fixtures of the board before")
         if self.session.error is None:
             return
         if uses_board(item) or self._options.require or not self.session.may_run_without:
@@ -226,18 +189,18 @@ class BoardLifecycle:
 
     def record_result(self, item: pytest.Item) -> None:
         """Note which image each board of a test had, before its last report is made; raise nothing."""
-        with contained(partial(self._unsafe.add_error, f"after {item.nodeid}")):
-            if self._held is not None and self.session.error is None:
-                boards = self.session.all_held
+        with contained(self.release.kept(f"after {item.nodeid}")):
+            if self.release.all_held and self.session.error is None:
+                boards = self.release.all_held
                 describe_image(
                     item, [(self.images.flashed(one), one.board.storage.flashed) for one in boards]
                 )
 
     def release_if_last(self, item: pytest.Item) -> None:
         """Release the board after its last test, if the controller assigned another, or if it is lost."""
-        with contained(partial(self._unsafe.add_error, f"after {item.nodeid}")):
-            if self._is_last(item.nodeid) or self._is_not_the_given():
-                self.release()
+        with contained(self.release.kept(f"after {item.nodeid}")):
+            if self._remaining.is_last(item.nodeid) or self._assigned.are_not(self.release.all_held):
+                self.release.all()
 
     def end_fixtures(
         self, item: pytest.Item, nextitem: pytest.Item | None, failed: Sequence[BaseException]
@@ -252,169 +215,63 @@ class BoardLifecycle:
         Returns:
             The errors of the tear-downs.
         """
-        if self._fixtures and self._is_over(item, nextitem, failed):
+        if self._fixtures and self._remaining.are_over(self.session, item, nextitem, failed):
             return self._fixtures.end()
         return []
 
-    def end_late(self) -> bool:
-        """End the fixtures after the last test, which cannot report errors; return True if there were any."""
-        errors = self._late_errors + self._fixtures.end()
-        self._late_errors = []
-        self._ledger.trouble += [f"after the last test: {type(one).__name__}: {one}" for one in errors]
-        return bool(errors)
-
-    def interrupted(self) -> None:
-        """Release the board after Ctrl-C; raise nothing."""
-        with contained(partial(self._unsafe.add_error, "after the interrupt")):
-            self.release("the run was interrupted")
-
-    def power_down(self, item: pytest.Item) -> None:
-        """End the fixtures that depend on the board, and leave its DUT without power until it is cold."""
-        with contained(partial(self._unsafe.add_error, f"before {item.nodeid} was repeated")):
-            self._end_fixtures()
-            if self._session is not None:
-                self._session.power_down()
-
     def lost(self) -> None:
-        """Tell the controller, if it gives boards, that this process's board cannot be used."""
-        if (channel := self._channel) is not None:
-            for serial in self._lost_boards():
-                channel.lost(serial)
-
-    def release(self, why: str = "no later test of this process uses it") -> None:
-        """End the fixtures that depend on the board, make it safe, and release it."""
-        self._end_fixtures()
-        for held in reversed(self._session.all_held) if self._session is not None else ():
-            self._release(held, why)
-
-    def _release_other(self, held: AcquiredBoard) -> None:
-        """Release one of several boards, before the next test gets its boards."""
-        self._end_fixtures()
-        self._release(held, "the next test does not use it, or waits for others")
-
-    def _release(self, held: AcquiredBoard, why: str) -> None:
-        try:
-            self.session.release(why, held)
-            self._unsafe.forget(held.board.serial)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the lease was released
-            self._unsafe.add(error, held)
-
-    def end(self) -> None:
-        """Release the board; in the controller tell what became of boards that were left to their guards.
-
-        Until the whole run ends, guards may be at work, and another worker may have such a board.
-        """
-        with contained(partial(self._unsafe.add_error, "at the end of the run")):
-            self.release()
-        with contained(partial(self._unsafe.add_error, "at the end of the run")):
-            if not self._processes.is_worker:
-                self._unsafe.await_guards()
+        """Tell the controller, if it assigns boards, that this process's board cannot be used."""
+        self._assigned.report_lost(self.release.all_held, self.session.error)
 
     def close(self) -> None:
         """End the simulated boards that were started for this process alone; forget the run's token."""
-        if self._threads_before.issuperset(threading.enumerate()):  # a thread of a test must open no board
-            self._restriction.lift()
-        if self._session is not None:
-            with contained(lambda error: self.show(f"hil: simulated boards did not end: {told(error)}")):
-                self._session.close()
-            from hil.boards.passed_token import remove_token  # noqa: PLC0415 - imported with the session
+        self._restriction.lift()
+        with contained(lambda error: self.show(f"hil: simulated boards did not end: {told(error)}")):
+            self.of_run.close()
+        self._restriction.remove_token()
 
-            remove_token(self._threads_before)
-
-    def show(self, line: str) -> None:
-        """Show the user a line although pytest captures a test's output."""
-        capture = self._config.pluginmanager.get_plugin("capturemanager")
-        with capture.global_and_fixture_disabled() if capture else nullcontext():
-            sys.stderr.write(f"\n{line}\n")
-            sys.stderr.flush()
-
-    @property
-    def _held(self) -> AcquiredBoard | None:
-        return self._session.held if self._session is not None else None
-
-    @property
-    def _channel(self) -> WorkerChannel | None:
-        """The connection to a controller that gives boards, in its workers."""
-        channel = worker_channel(self._config)
-        return channel if channel is not None and channel.schedules else None
-
-    def _source(self) -> BoardSource:
-        from hil.boards.sources import source_of  # noqa: PLC0415 - imports the driver
-
-        options = self._options
-        return source_of(
-            options.boards,
-            ready=self._processes.simulated,
-            lab=options.lab,
-            wait_s=options.wait_s,
-            tell=self.show,
-            leases=self._channel,
-        )
-
-    def _keep_or_return(
-        self, channel: WorkerChannel, item: pytest.Item, nextitem: pytest.Item | None, *, may_wait: bool
-    ) -> bool:
-        """Return a test without a usable board to the controller, and False, if another test follows here.
-
-        Otherwise acquire any board for it, and return True.
-        """
-        if not may_wait and isinstance(self.session.error, BoardBusyError):
-            self._tell_busy(channel, self.session.error)
-        else:
-            self.lost()
-        self.release()
-        if nextitem is not None:  # so the controller knows a worker that can run it
-            channel.return_test(item.nodeid)
-            return False
-        self._given, self._given_partners = None, ()
-        self._prepare(item, kind_of(item))
-        return True
-
-    def _tell_busy(self, channel: WorkerChannel, error: BoardBusyError) -> None:
-        """Tell the controller which of the given boards another process holds."""
-        given = (self._given or "", *self._given_partners)
-        channel.busy(error.serial if error.serial in given else given[0])
-
-    def _lost_boards(self) -> list[str]:
-        """Return the boards of the present test that cannot be used: one at least, if it has any."""
-        lost = [held.board.serial for held in (self._session.all_held if self._session else ()) if held.lost]
-        if lost:
-            return lost
-        given = [self._given, *self._given_partners] if self._given else []
-        serial = getattr(self.session.error, "serial", None)
-        known = serial if serial in given else next(iter(given), None)
-        first = self._held.board.serial if self._held is not None else known
-        return [first] if first else []
-
-    def _prepare(self, item: pytest.Item, kind: Kind) -> None:
-        """Acquire the board that a test needs; first release another one."""
-        session = self.session
+    def _acquire(self, item: pytest.Item, *, may_wait: bool = True) -> None:
+        """Acquire the boards that a test needs, with its image on them; first release others."""
+        session, assigned = self.session, self._assigned
         requirement = requirement_of(item, self._options.board) or ANY_BOARD
-        if self._channel is not None:
-            session.take_shared(self._channel.faults(), self._channel.words())
-        if requirement.partners or session.partners:
-            pass  # the session keeps those of its boards that will do
-        elif not session.suits(requirement, self._given):
-            self.release("the next test wants another board")
-        elif session.can_replace(requirement, self._given):
-            self.release("it was lost, and another board can be used")
-        elif self._has_other_image(item):
-            self.release("the next test wants another image")
-        self.requirement = requirement
-        session.prepare(kind, item.nodeid, requirement, self._given, partners=self._given_partners)
+        if assigned.channel is not None:
+            self.of_run.search.take_shared(assigned.channel.faults(), assigned.channel.words())
+        if why := self._why_release(item, requirement):
+            self.release.all(why)
+        self._prepared.prepare(
+            kind_of(item),
+            item.nodeid,
+            requirement,
+            assigned.serial,
+            partners=assigned.partners,
+            may_wait=may_wait,
+        )
         self._put_image(item)
-        self._tell_faults()
+        self.release.unsafe.tell_faults(self.of_run.search.faults, assigned.channel)
         self._restrict_boards()
-        held = session.held
-        if held is not None and session.error is None:
-            check = partial(self._fixtures.block.check, "a board of this run")
-            for one in session.all_held:
-                self._restriction.restrict(one.host.dev)
-                one.test = item.nodeid
-                one.board.access.raise_if_blocked = check
-            names = [self._name_of(item, one) for one in session.all_held]
-            describe_board(item, held, names[0])
-            describe_partners(item, dict(zip(requirement.roles, session.all_held, strict=True)), names)
+        if session.held is not None and session.error is None:
+            self._hand_out(item, session.all_held)
+
+    def _why_release(self, item: pytest.Item, requirement: BoardRequirement) -> str:
+        """Return why the acquired board is released before a test; empty if it is not."""
+        session, serial = self.session, self._assigned.serial
+        if requirement.partners or session.partners:
+            return ""  # those that will do are kept
+        if not session.suits(requirement, serial):
+            return "the next test wants another board"
+        if session.can_replace(requirement, serial):
+            return "it was lost, and another board can be used"
+        return "the next test wants another image" if self.images.differ(item, session.all_held) else ""
+
+    def _hand_out(self, item: pytest.Item, boards: Sequence[AcquiredBoard]) -> None:
+        """Let a test use its boards, and note them."""
+        for one in boards:
+            self._restriction.restrict(one.host.dev)
+            one.test = item.nodeid
+            one.board.access.raise_if_blocked = partial(self._fixtures.block.check, "a board of this run")
+        names = [self._name_of(item, one) for one in boards]
+        describe_board(item, boards[0], names[0])
+        describe_partners(item, dict(zip(self.session.requirement.roles, boards, strict=True)), names)
 
     def _name_of(self, item: pytest.Item, held: AcquiredBoard) -> str:
         """Return the name under which people know a test's board, or an empty string."""
@@ -422,105 +279,16 @@ class BoardLifecycle:
         if column is not None and column.each == "board" and column.group != serial:
             return column.group
         keeps = any(self._config.getoption(name, "") for name in ("hil_history", "hil_report"))
-        name = self.session.name_of(held) if keeps else self._options.lab.name_of(serial)
+        name = self.session.infos.name_of(held) if keeps else self._options.lab.name_of(serial)
         return name or (held.source.listed_name(serial) if held.source is not None else "")
-
-    def image(self) -> RunImage:
-        """Return the image of the present test.
-
-        Raises:
-            UsageError: The test has none.
-        """
-        return self.images.of(self._held)
-
-    def _has_other_image(self, item: pytest.Item) -> bool:
-        """Return True if an acquired board has another image than a test wants."""
-        with suppress(HilError):  # `_put_image` raises it again
-            return any(
-                self.images.has_other(item, held, partial(self.session.info_of, held))
-                for held in self.session.all_held
-            )
-        return False
 
     def _put_image(self, item: pytest.Item) -> None:
         """Put the image that a test wants on its boards, or keep the error for the test to raise."""
-        for held in self.session.all_held:
-            if self.session.error is None:
-                with contained(self.session.fail):
-                    self.images.put(item, held, partial(self.session.info_of, held))
-
-    def _tell_faults(self) -> None:
-        """Tell the run, once, what is wrong with each board that answers and cannot be used."""
-        faults = self.session.search.faults
-        for serial in faults.keys() - self._told:
-            self._told.add(serial)
-            fault = faults[serial]
-            self._ledger.faults[serial] = " ".join(f"{fault.what}: {fault.why}. Try: {fault.remedy}".split())
-            if self._channel is not None:
-                self._channel.fault(serial, fault)
+        if self.session.error is None:
+            with contained(self.session.fail):
+                self.images.put(item, self.session.all_held)
 
     def _restrict_boards(self) -> None:
         """Keep tests from boards that this process has not acquired, no_hardware tests from all boards."""
-        session = self._session
-        if self._options.boards.simulated:
-            with suppress(Exception):  # the tests that use these boards raise it
-                session = self.session
-        self._restriction.apply(session)
-
-    def _is_not_the_given(self) -> bool:
-        """Return True if the acquired board is not the one that the controller gave, or was lost since."""
-        held = self._held
-        if held is None or held.is_fallback or self._channel is None:
-            return False
-        is_lost = any(one.lost is not None for one in self.session.all_held)
-        return held.board.serial != self._given or is_lost
-
-    def _is_last(self, nodeid: str) -> bool:
-        """Return True if no later test of this process needs the board."""
-        channel = self._channel
-        if channel is None:
-            return nodeid == self._remaining.last
-        is_extra = self._session is not None and self._session.source.is_extra
-        return is_extra or channel.is_last_hardware(nodeid)
-
-    def _is_over(
-        self, item: pytest.Item, nextitem: pytest.Item | None, failed: Sequence[BaseException]
-    ) -> bool:
-        """Return True if no later test uses the board as it was opened."""
-        if self._held is None or nextitem is None or self._is_last(item.nodeid):
-            return True
-        self._probe_if_lost(item, failed)
-        if not self.session.is_as_opened() or self._is_not_the_given():
-            return True
-        following = self._remaining.next_with_board(item, nextitem)
-        return following is not None and not self._will_do_for(following)
-
-    def _probe_if_lost(self, item: pytest.Item, failed: Sequence[BaseException]) -> None:
-        """Look whether the board is lost, if a lost board would explain the errors of a tear-down."""
-        from hil.suite.outcome.verdicts import may_be_hardware_error  # noqa: PLC0415 - for errors of tests that use boards
-
-        if kind_of(item) is not Kind.NO_HARDWARE and any(map(may_be_hardware_error, failed)):
-            # a probe that fails proves nothing
-            with self._fixtures.limit.stopped_then_reset(), suppress(Exception):
-                self.session.probe()
-
-    def _will_do_for(self, item: pytest.Item) -> bool:
-        """Return True if the acquired board suits a later test.
-
-        The board is queried only if the requirement differs or the controller assigned a board to the test.
-        """
-        if self._has_other_image(item):
-            return False
-        requirement = requirement_of(item, self._options.board) or ANY_BOARD
-        given = self._channel.board(item.nodeid) if self._channel is not None else None
-        if requirement == self.requirement and given is None:
-            return True
-        if requirement.partners or requirement.roles != self.requirement.roles:
-            partners = self._channel.partners(item.nodeid) if self._channel is not None else ()
-            present = (self.requirement, self._given, self._given_partners)
-            return (requirement, given, partners) == present
-        return self.session.suits(requirement, given)
-
-    def _end_fixtures(self) -> None:
-        """End the fixtures that depend on the board between two tests; the next test raises the errors."""
-        self._late_errors += self._fixtures.end()
+        use_boards = self._options.boards.simulated or self._preparation is not None
+        self._restriction.apply(self.of_run if use_boards else None)

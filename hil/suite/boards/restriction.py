@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hil.boards.passed_token import remove_token
 from hil.dutlink.held_boards import held_boards
 
 if TYPE_CHECKING:
-    from hil.suite.boards.session import BoardSession
+    from hil.suite.boards.run_boards import RunBoards
     from hil.suite.outcome.usb_block import UsbBlock
 
 __all__ = ["BoardRestriction"]
@@ -19,7 +21,7 @@ SYSTEM_DEV = Path("/dev")
 
 
 class BoardRestriction:
-    """Folders of device nodes in which tests open only acquired boards, until `lift`.
+    """Folders of device nodes in which tests open only acquired boards, from `begin` to `lift`.
 
     Args:
         block: Keeps no_hardware tests away from the simulated boards of the run, too.
@@ -28,14 +30,20 @@ class BoardRestriction:
     def __init__(self, block: UsbBlock) -> None:
         self._block = block
         self._folders: set[Path] = set()
+        self._threads_before: frozenset[threading.Thread] = frozenset()
 
-    def apply(self, session: BoardSession | None) -> None:
-        """Restrict this host's boards, and the simulated boards of a session as far as they run by now."""
+    def begin(self) -> None:
+        """Restrict this host's boards, before test files are imported: the threads of now open no board."""
+        self._threads_before = frozenset(threading.enumerate())
+        self.apply(None)
+
+    def apply(self, of_run: RunBoards | None) -> None:
+        """Restrict this host's boards, and the simulated boards of a run as far as they run by now."""
         self.restrict(SYSTEM_DEV)
-        if session is not None:
+        if of_run is not None:
             with suppress(Exception):  # the tests that use these boards raise it
-                self._block.ports |= session.usbip_ports()
-                for folder in session.device_folders():
+                self._block.ports |= of_run.usbip_ports()
+                for folder in of_run.device_folders():
                     self.restrict(folder)
 
     def restrict(self, folder: Path) -> None:
@@ -45,6 +53,10 @@ class BoardRestriction:
             held_boards.restrict(folder)
 
     def lift(self) -> None:
-        """Lift all restrictions."""
-        while self._folders:
+        """Lift all restrictions, unless a thread of a test still runs: it must open no board."""
+        while self._folders and self._threads_before.issuperset(threading.enumerate()):
             held_boards.lift(self._folders.pop())
+
+    def remove_token(self) -> None:
+        """Remove the token of the run's leases from the environment; see `passed_token`."""
+        remove_token(self._threads_before)

@@ -14,9 +14,12 @@ from hil.suite.hook_errors import told
 from hil.suite.outcome.ledger import LeftBoard
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from hil.boards.acquired import AcquiredBoard
     from hil.lab.safe_state.record import BoardRecord
     from hil.suite.outcome.ledger import Ledger
+    from hil.suite.xdist.worker_channel import WorkerChannel
 
 __all__ = ["UnsafeBoards", "await_guard"]
 
@@ -65,6 +68,19 @@ class UnsafeBoards:
         """Keep an error that no test is left to raise: the run fails, and its summary tells the error."""
         self._ledger.trouble.append(f"{when}: {told(error)}")
         self._ledger.unsafe = True
+
+    def tell_faults(self, faults: Mapping[str, HilError], channel: WorkerChannel | None) -> None:
+        """Tell the run, once, what is wrong with each board that answers and cannot be used.
+
+        Args:
+            faults: What is wrong, by serial number.
+            channel: The connection to a controller that tells other workers; None: there is none.
+        """
+        for serial in faults.keys() - self._ledger.faults.keys():
+            fault = faults[serial]
+            self._ledger.faults[serial] = " ".join(f"{fault.what}: {fault.why}. Try: {fault.remedy}".split())
+            if channel is not None:
+                channel.fault(serial, fault)
 
     def await_guards(self) -> None:
         """Wait for the guards of the boards and tell how each ended; after Ctrl-C, tell without waiting."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
 
-from hil.errors import UsageError
+from hil.errors import HilError, UsageError
 from hil.images.choice import choose_images
 from hil.nearest import meant
 from hil.suite.columns.column import column_of
@@ -45,6 +45,7 @@ class RunImages:
     Args:
         options: The options of the run.
         list_boards: Returns the boards of the run.
+        info_of: Returns the name and tags of an acquired board, which may ask the board.
         tell: Shows the user a line.
         flashes: Counts the flashes; see `Ledger.flashes`.
     """
@@ -53,6 +54,7 @@ class RunImages:
         self,
         options: RunOptions,
         list_boards: Callable[[], Sequence[ListedBoard]],
+        info_of: Callable[[AcquiredBoard], BoardInfo],
         tell: Callable[[str], None],
         flashes: Counter[str],
     ) -> None:
@@ -62,6 +64,7 @@ class RunImages:
         self._lab = options.lab
         self._limit_s = options.image_limit_s
         self._list_boards = list_boards
+        self._info_of = info_of
         self._tell = tell
         self._flashes = flashes
         self._default_of = cache(self._find_default)
@@ -150,34 +153,34 @@ class RunImages:
                 + (meant(word, known) or f"there are {', '.join(sorted(known))}")
             )
 
-    def has_other(self, item: pytest.Item, held: AcquiredBoard, info: Callable[[], BoardInfo]) -> bool:
-        """Return True if a board has another image than a test wants.
+    def differ(self, item: pytest.Item, boards: Sequence[AcquiredBoard]) -> bool:
+        """Return True if a board has another image than a test wants."""
+        on_board = self._on_board
+        if on_board is None:
+            return False
+        with suppress(HilError):  # `put` raises it again
+            return any(on_board.is_other(held, self._wanted(item, held)) for held in boards)
+        return False
 
-        Args:
-            item: The test.
-            held: The board.
-            info: Returns the board's name and tags, which may ask the board.
-
-        Raises:
-            HilError: As `put`.
-        """
-        return self._on_board is not None and self._on_board.is_other(held, self._wanted(item, held, info))
-
-    def put(self, item: pytest.Item, held: AcquiredBoard, info: Callable[[], BoardInfo]) -> None:
-        """Put the image that a test wants on its board; arguments as for `has_other`.
+    def put(self, item: pytest.Item, boards: Sequence[AcquiredBoard]) -> None:
+        """Put the image that a test wants on its boards.
 
         Raises:
-            UsageError: There is no such image, or several are given for the board.
-            HilError: As `BoardImages.put`.
+            UsageError: There is no such image, or several are given for a board.
+            HilError: As `BoardImages.put`, or as a board that does not tell its name and tags.
         """
-        wanted = self._wanted(item, held, info)
-        if wanted is None:
-            return
+        for held in boards:
+            wanted = self._wanted(item, held)
+            if wanted is not None:
+                self._loaded.put(held, wanted, item.nodeid)
+
+    @property
+    def _loaded(self) -> BoardImages:
         if self._on_board is None:
             from hil.suite.images.board_images import BoardImages  # noqa: PLC0415 - the driver is for runs that use boards
 
             self._on_board = BoardImages(self._lab, self._limit_s, self._tell, self._flashes)
-        self._on_board.put(held, wanted, item.nodeid)
+        return self._on_board
 
     def flashed(self, held: AcquiredBoard) -> Flashed | None:
         """Return how the run's image came to a board; None if the run has none for it."""
@@ -198,9 +201,7 @@ class RunImages:
             )
         return image
 
-    def _wanted(
-        self, item: pytest.Item, held: AcquiredBoard, info: Callable[[], BoardInfo]
-    ) -> ImageSource | None:
+    def _wanted(self, item: pytest.Item, held: AcquiredBoard) -> ImageSource | None:
         """Return the image for a test; None if there is none, or a simulated board stands in."""
         if held.is_fallback:
             return None
@@ -208,7 +209,7 @@ class RunImages:
         if own is not None:
             return own
         serial = held.board.serial
-        images = choose_images(self._choices, *self._words_of(serial, info))
+        images = choose_images(self._choices, *self._words_of(held))
         if len(images) > 1:
             raise UsageError(
                 f"{item.nodeid} would run with one of {len(images)} images for board {serial}",
@@ -218,12 +219,12 @@ class RunImages:
             )
         return images[0] if images else self._lab.image_of(serial)
 
-    def _words_of(self, serial: str, info: Callable[[], BoardInfo]) -> tuple[set[str], frozenset[str]]:
+    def _words_of(self, held: AcquiredBoard) -> tuple[set[str], frozenset[str]]:
         """Return the names and tags by which an option may choose a board."""
         if not self._has_names:
             return set(), frozenset()
-        told = info()
-        names = {serial, told.name, told.exporter}
+        told = self._info_of(held)
+        names = {held.board.serial, told.name, told.exporter}
         listed = {board.name for board in self._list_boards() if board.board in names}
         return {*names, *listed} - {""}, told.tags
 

@@ -69,7 +69,7 @@ class Repeats:
         attempts = attempts_of(item)
         if not attempts.again:
             return result
-        self._boards.power_down(item)
+        self._boards.release.power_down(item.nodeid)
         attempts.begin_next(item)
         return item.config.hook.pytest_runtest_protocol(item=item, nextitem=nextitem)
 

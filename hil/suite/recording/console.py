@@ -22,6 +22,7 @@ from hil.evidence.console_recorder import ConsoleRecorder
 from hil.suite.hook_errors import contained, told
 from hil.suite.markers import TROUBLE_MARKER, Kind, kind_of
 from hil.suite.recording.console_report import CONSOLE_FOLDER, SECTION
+from hil.suite.recording.evidence_names import evidence_names
 from hil.suite.recording.identity import identity_of
 from hil.suite.recording.sanitize import make_plain
 
@@ -180,7 +181,7 @@ class ConsoleEvidence:
         self._follow(boards)
         if self._kept.report is not None:
             _note(item.user_properties, self._kept.report.raw_of(boards[0].serial))
-        for kept, name in zip(self._consoles, self._boards.names_by_board(item.nodeid), strict=True):
+        for kept, name in zip(self._consoles, evidence_names(item), strict=False):
             board = kept.board
             unread = _start_reading(board.console)
             test = ConsoleCapture(kept.recorder, board, name, kept.last, again=again)
@@ -202,7 +203,8 @@ class ConsoleEvidence:
         self._consoles = [known.get(id(board)) or self._start_keeping(board) for board in boards]
 
     def _start_keeping(self, board: Board) -> _KeptConsole:
-        watch = self._boards.watch(board)
+        held = self._boards.release.all_held
+        watch = next((one.watch for one in held if one.board is board), ())
         return _KeptConsole(board, ConsoleRecorder(board.console, board.serial, self._kept.report, watch))
 
     def _tell_late_trouble(self, kept: _KeptConsole) -> None:

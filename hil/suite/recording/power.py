@@ -15,6 +15,7 @@ from hil.suite.hook_errors import contained, told
 from hil.suite.markers import Kind, kind_of
 from hil.suite.outcome.reruns import attempts_of
 from hil.suite.outcome.user_properties import describe_power
+from hil.suite.recording.evidence_names import evidence_names
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -55,10 +56,9 @@ class PowerEvidence:
             return (yield)
         finally:
             traces, self._traces = self._traces, []
-            names = self._boards.names_by_board(item.nodeid)
             with contained(partial(self._note_not_kept, item)):
                 stack.close()
-                for trace, board, name in zip(traces, boards, names, strict=False):
+                for trace, board, name in zip(traces, boards, evidence_names(item), strict=False):
                     self._keep(trace, item, board.serial, name)
 
     @pytest.hookimpl(tryfirst=True)

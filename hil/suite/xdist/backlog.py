@@ -70,9 +70,9 @@ class Backlog:
         self.plain -= not self._wanted[index]
 
     def boards_together(self, index: int) -> tuple[str, ...]:
-        """Return the board and the partners that a test gets; none if it has no partners, or too few can be used.
+        """Return the board and the partners that a test gets; none if it has no partners.
 
-        Tests with the same requirement get the same boards.
+        None, too, if too few boards can be used now. Tests with the same requirement get the same boards.
         """
         return self._choose(index, set(self.boards) - self.deferred)
 
@@ -87,7 +87,9 @@ class Backlog:
         return bool(self._choose(index, set(self.boards)))
 
     def _choose(self, index: int, usable: set[str]) -> tuple[str, ...]:
-        choices = [[board for board in self.boards if board in some] for some in self._partnered.get(index, ())]
+        choices = [
+            [board for board in self.boards if board in some] for some in self._partnered.get(index, ())
+        ]
         return tuple(choose(choices, usable) or ())
 
     def boards_for(self, index: int) -> frozenset[str]:

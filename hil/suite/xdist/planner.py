@@ -10,7 +10,6 @@ not last. Tests that wait too long are asked back.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from hil.suite.xdist.allocation import BoardAllocator, partition_tests
@@ -170,7 +169,8 @@ class Plan:
             self._feed_all()
         for queue in self._queues.values():
             queue.closing |= self.finished  # xdist shuts down all workers then
-            self._tell_last(queue)
+            last = queue.take_last(self._backlog.waits_for)
+            self._actions.last += [(queue.name, index) for index in last]
         return self._actions
 
     def _send_partnered(self) -> None:
@@ -305,19 +305,3 @@ class Plan:
     def _take_from(self, steal: Steal) -> None:
         steal.owner.asked_back = True
         self._actions.ask_back.append((steal.owner.name, steal.tests))
-
-    def _tell_last(self, queue: WorkerQueue) -> None:
-        """Tell a worker to release its board after a test: when that is certain, and before it begins."""
-        hardware = [index for index in queue.tests if index in queue.boards]
-        for index, follower in zip_longest(hardware, hardware[1:]):
-            board = queue.boards[index]
-            if index in queue.partners:
-                follows, ended = True, follower is None or queue.boards_of(follower) != queue.boards_of(index)
-            elif follower is None:
-                follows = queue.closing or queue.tests[-1] != index
-                ended = board != queue.board or queue.closing or not self._backlog.waits_for(board)
-            else:  # it may get its first board again after the second
-                follows, ended = True, board not in queue.boards_of(follower)
-            if follows and ended and index not in queue.last:
-                queue.last |= {index}
-                self._actions.last.append((queue.name, index))

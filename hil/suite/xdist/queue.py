@@ -7,10 +7,11 @@ was sent, the first runs, the second is bound to follow, and only the others can
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator, Sequence
+    from collections.abc import Callable, Container, Iterator, Sequence
 
     from hil.suite.xdist.costs import Costs
 
@@ -124,6 +125,31 @@ class WorkerQueue:
         """Return in how many seconds the worker has no test left."""
         *_, end_s = self.starts_s(now_s)
         return end_s
+
+    def take_last(self, is_waited_for: Callable[[str], bool]) -> list[int]:
+        """Return, once each, the tests after which the worker is to release its board, before they begin.
+
+        Args:
+            is_waited_for: Returns True if an unsent test could run on a board.
+        """
+        hardware = [index for index in self.tests if index in self.boards]
+        found = []
+        for index, follower in zip_longest(hardware, hardware[1:]):
+            is_last = self._ends_use(index, follower, is_waited_for)
+            if is_last and index not in self.last:
+                self.last |= {index}
+                found.append(index)
+        return found
+
+    def _ends_use(self, index: int, follower: int | None, is_waited_for: Callable[[str], bool]) -> bool:
+        """Return True if it is certain that the test after this one does not use its board."""
+        board = self.boards[index]
+        if index in self.partners:
+            return follower is None or self.boards_of(follower) != self.boards_of(index)
+        if follower is not None:  # it may get its first board again after the second
+            return board not in self.boards_of(follower)
+        follows = self.closing or self.tests[-1] != index
+        return follows and (board != self.board or self.closing or not is_waited_for(board))
 
     @property
     def wants_more(self) -> bool:

@@ -63,20 +63,20 @@ class HilSuite:
         if lab is not None:
             return _leased_boards(lab, config, options, requirements, workers) if requirements else []
         if plugin.is_configured(config):
-            boards = plugin.run_of(config).boards
-            infos = boards.infos()
-            boards.check_board(infos)
+            of_run = plugin.run_of(config).boards.of_run
+            infos = of_run.infos()
+            of_run.check_board(infos)
             return infos
         return _guessed_boards(options.boards)
 
     def listed_boards(self, config: pytest.Config) -> Sequence[ListedBoard]:
         """Return the boards for tests that run on each; none if they cannot be listed."""
-        return plugin.run_of(config).boards.listed()
+        return plugin.run_of(config).boards.of_run.listed()
 
-    def give_back(self, config: pytest.Config, serial: str) -> None:
+    def return_to_lab(self, config: pytest.Config, serial: str) -> None:
         """Give a remote board back to its lab."""
         with contained(partial(_show, config, f"board {serial} was not given back")):
-            config.stash[_LEASED].give_back(serial)
+            config.stash[_LEASED].return_to_lab(serial)
 
     def take_over(self, config: pytest.Config, collected: dict[str, Any]) -> None:
         """Add what a worker knew after its collection to the run's ledger."""

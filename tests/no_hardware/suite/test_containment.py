@@ -44,7 +44,7 @@ AFTER = (
     "hil.dutlink.board:Board.make_safe",
     "hil.lab.guard.guarded_lease:read_record",
     "hil.lab.guard.guarded_lease:write_record",
-    "hil.boards.sources:BoardSource.return_to_lab",
+    "hil.boards.board_source:BoardSource.return_to_lab",
 )
 RECORDS = (
     "hil.dutlink.console.console:Console.drain",

@@ -41,10 +41,10 @@ class Session:
 def lifecycle_of(ledger: Ledger, session: Session | None = None) -> BoardLifecycle:
     lab = SimpleNamespace(places={})
     nothing: Any = SimpleNamespace(
-        end=list, is_worker=False, block=None, images=(), lab=lab, image_limit_s=0.0
+        end=list, is_worker=False, block=None, images=(), lab=lab, image_limit_s=0.0, limit=None
     )
     made = BoardLifecycle(nothing, nothing, ledger, nothing, nothing)
-    made._session = cast("Any", session)
+    made.release.session = cast("Any", session)
     return made
 
 
@@ -54,9 +54,9 @@ def test_board_that_comes_back_is_told_only_if_it_fails_the_run(
 ) -> None:
     ledger = Ledger()
     made = lifecycle_of(ledger, Session(tmp_path, error))
-    made.release()
+    made.release.all()
 
-    made.release()
+    made.release.all()
 
     assert (ledger.left, ledger.unsafe, len(ledger.safe_since)) == ([], bool(told), told)
 
@@ -74,7 +74,7 @@ def test_end_that_is_interrupted_tells_of_each_board_and_waits_for_none(
     left = [LeftBoard(word, SERIAL, str(tmp_path), os.getpid(), 60.0) for word in ("first", "second")]
     ledger = Ledger(left=left)
 
-    lifecycle_of(ledger).end()
+    lifecycle_of(ledger).release.at_end(awaits_guards=True)
 
     assert [one.partition(";")[0] for one in ledger.trouble] == ["first", "second"]
     assert ledger.unsafe

@@ -10,10 +10,10 @@ import pytest
 
 from hil.boards.acquired import AcquiredBoard
 from hil.boards.address import parse_boards
-from hil.boards.own_boards import OwnBoards
+from hil.boards.partners import acquire_partners
 from hil.boards.place_info import PlaceInfo
 from hil.boards.requirements import ANY_BOARD, BoardInfo, BoardRequirement
-from hil.boards.search import GLANCE_S
+from hil.boards.search import GLANCE_S, BoardSearch
 from hil.dutlink.discovery import ProbeResult
 from hil.dutlink.host import Host
 from hil.errors import (
@@ -26,7 +26,7 @@ from hil.errors import (
     UsageError,
     Verdict,
 )
-from hil.suite.boards.session import BoardSession
+from hil.suite.boards.preparation import BoardPreparation
 from hil.suite.markers import Kind
 from hil.suite.options import RunOptions
 
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hil.dutlink.settings import Settings
+    from hil.suite.boards.session import BoardSession
 
 SERIAL = "5a1c0e01"
 SILENCE_S = 20.0
@@ -144,8 +145,8 @@ class Looks:
 
 
 @pytest.fixture
-def session(looks: Looks) -> BoardSession:
-    """A session that holds no board yet."""
+def preparation(looks: Looks) -> BoardPreparation:
+    """A process that holds no board yet."""
     options = RunOptions(parse_boards("usb"), require=False, wait_s=WAIT_S, silence_s=SILENCE_S)
     source: Any = SimpleNamespace(
         host=lambda *_: Host(),
@@ -157,9 +158,15 @@ def session(looks: Looks) -> BoardSession:
         is_remote=False,
     )
     assert looks
-    session = BoardSession(source, options)
-    session._fallback = source
-    return session
+    search = BoardSearch(source, options.lab, SILENCE_S)
+    of_run: Any = SimpleNamespace(source=source, search=search, fallback=source)
+    return BoardPreparation(of_run, options)
+
+
+@pytest.fixture
+def session(preparation: BoardPreparation) -> BoardSession:
+    """Its boards."""
+    return preparation.session
 
 
 @pytest.fixture
@@ -187,52 +194,52 @@ def test_probe_waits_the_whole_time_for_a_silent_board_first(
 
 
 def test_probe_does_not_wait_for_a_lost_board_again(
-    session: BoardSession, held: AcquiredBoard, looks: Looks
+    preparation: BoardPreparation, session: BoardSession, held: AcquiredBoard, looks: Looks
 ) -> None:
     looks.found = SILENT
     session.probe()
 
-    session.prepare(Kind.HARDWARE, "later")
+    preparation.prepare(Kind.HARDWARE, "later")
 
     assert looks.limits == [SILENCE_S, GLANCE_S]
     assert session.error is held.lost
 
 
 def test_prepare_uses_a_lost_board_that_answers_again_safe(
-    session: BoardSession, held: AcquiredBoard, looks: Looks
+    preparation: BoardPreparation, session: BoardSession, held: AcquiredBoard, looks: Looks
 ) -> None:
     looks.found = SILENT
     session.probe()
     looks.found = PRESENT
     before = held.board
 
-    session.prepare(Kind.HARDWARE, "later")
+    preparation.prepare(Kind.HARDWARE, "later")
 
     assert (session.error, held.lost, done_to(held.board)) == (None, None, ["made safe"])
     assert (held.board is before, done_to(before)) == (False, ["closed"])
 
 
 def test_prepare_reopens_a_board_that_left_the_bus_unnoticed(
-    session: BoardSession, held: AcquiredBoard, monkeypatch: pytest.MonkeyPatch
+    preparation: BoardPreparation, session: BoardSession, held: AcquiredBoard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = held.board
     monkeypatch.setattr(before, "is_reachable", lambda: False)
     ended: list[bool] = []
-    session._before_reopening = lambda: ended.append(held.board is before)
+    preparation._before_reopening = lambda: ended.append(held.board is before)
 
-    session.prepare(Kind.HARDWARE, "later")
+    preparation.prepare(Kind.HARDWARE, "later")
 
     assert (session.error, held.board is before, ended) == (None, False, [True])
 
 
 def test_prepare_reopens_a_board_that_came_back_at_another_address(
-    session: BoardSession, held: AcquiredBoard, looks: Looks
+    preparation: BoardPreparation, session: BoardSession, held: AcquiredBoard, looks: Looks
 ) -> None:
     before = held.board
     looks.found = ProbeResult(Verdict.PRESENT, SERIAL, location="bus 1 address 9")
     session.probe()
 
-    session.prepare(Kind.HARDWARE, "later")
+    preparation.prepare(Kind.HARDWARE, "later")
 
     assert (session.error, held.board is before, done_to(before)) == (None, False, ["closed"])
 
@@ -317,7 +324,7 @@ def beside(
 ) -> AcquiredBoard:
     """A held board that is lost, while another one, tagged nvme, can be used."""
     other = BoardInfo("5a1c0e02", tags=frozenset({"nvme"}))
-    monkeypatch.setattr(session.search, "infos", lambda **_: [BoardInfo(SERIAL), other])
+    monkeypatch.setattr(session.acquirer.search, "infos", lambda **_: [BoardInfo(SERIAL), other])
     held.lost = BoardLostError("it was silent", remedy="")
     looks.found = SILENT
     return held
@@ -347,12 +354,15 @@ def test_can_replace_keeps_a_board_that_never_left(session: BoardSession, beside
 
 
 def test_prepare_tells_how_a_board_was_lost_unnoticed(
-    session: BoardSession, beside: AcquiredBoard, monkeypatch: pytest.MonkeyPatch
+    preparation: BoardPreparation,
+    session: BoardSession,
+    beside: AcquiredBoard,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     beside.lost = None
     monkeypatch.setattr(FakeBoard, "is_reachable", lambda _: False)
 
-    session.prepare(Kind.HARDWARE, "test_now")
+    preparation.prepare(Kind.HARDWARE, "test_now")
 
     assert "is silent" in str(session.error)
 
@@ -375,7 +385,7 @@ def test_can_replace_keeps_a_board_that_came_back(session: BoardSession, looks: 
 
 
 def test_prepare_reports_the_fault_of_a_board_that_refuses_to_tell_its_tags(
-    session: BoardSession, looks: Looks, monkeypatch: pytest.MonkeyPatch
+    preparation: BoardPreparation, session: BoardSession, looks: Looks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object, **__: object) -> FakeBoard:
         raise RequestStalledError("board 5a1c0e01: config request failed", remedy="")
@@ -383,13 +393,15 @@ def test_prepare_reports_the_fault_of_a_board_that_refuses_to_tell_its_tags(
     monkeypatch.setattr("hil.boards.search.open_board", refuse)
     looks.found = PRESENT
 
-    session.prepare(Kind.HARDWARE, "test_a", BoardRequirement(tags=frozenset({"nvme"})))
+    preparation.prepare(Kind.HARDWARE, "test_a", BoardRequirement(tags=frozenset({"nvme"})))
 
     assert isinstance(session.error, RequestStalledError)
 
 
-def test_prepare_puts_the_present_test_into_the_lease(session: BoardSession, held: AcquiredBoard) -> None:
-    session.prepare(Kind.HARDWARE, "test_now")
+def test_prepare_puts_the_present_test_into_the_lease(
+    preparation: BoardPreparation, held: AcquiredBoard
+) -> None:
+    preparation.prepare(Kind.HARDWARE, "test_now")
 
     assert done_to(held.lease) == ["test_now"]
 
@@ -426,31 +438,31 @@ def test_release_leaves_a_lost_board_to_its_guard(
 
 
 def test_acquire_does_not_wait_twice_for_a_board_that_stays_busy(
-    session: BoardSession, monkeypatch: pytest.MonkeyPatch
+    preparation: BoardPreparation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waits: list[float] = []
     monkeypatch.setattr("hil.boards.acquire.acquire_all", always_busy(waits))
 
-    session.prepare(Kind.HARDWARE, "first")
-    session.prepare(Kind.HARDWARE, "second")
+    preparation.prepare(Kind.HARDWARE, "first")
+    preparation.prepare(Kind.HARDWARE, "second")
 
     assert waits == [WAIT_S, 0.0]
 
 
 def test_acquire_waits_the_whole_time_for_another_board(
-    session: BoardSession, monkeypatch: pytest.MonkeyPatch
+    preparation: BoardPreparation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waits: list[float] = []
     monkeypatch.setattr("hil.boards.acquire.acquire_all", always_busy(waits))
 
     for serial in (SERIAL, SERIAL, "another", SERIAL):
-        session.prepare(Kind.HARDWARE, "one", ANY_BOARD, serial)
+        preparation.prepare(Kind.HARDWARE, "one", ANY_BOARD, serial)
 
     assert waits == [WAIT_S, 0.0, WAIT_S, 0.0]
 
 
 def test_acquire_is_as_patient_with_another_board_after_a_silent_one(
-    session: BoardSession, monkeypatch: pytest.MonkeyPatch
+    preparation: BoardPreparation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     limits: list[float] = []
 
@@ -471,7 +483,7 @@ def test_acquire_is_as_patient_with_another_board_after_a_silent_one(
     )
     monkeypatch.setattr("hil.boards.acquire.open_board", open_board)
     for serial in (SERIAL, SERIAL, "another", SERIAL):
-        session.prepare(Kind.HARDWARE, "one", ANY_BOARD, serial)
+        preparation.prepare(Kind.HARDWARE, "one", ANY_BOARD, serial)
 
     assert limits == [SILENCE_S, GLANCE_S, SILENCE_S, GLANCE_S]
 
@@ -532,22 +544,22 @@ def test_acquired_board_that_cannot_be_closed_is_released(held: AcquiredBoard, s
 def test_acquire_releases_the_lease_whatever_fails_after_it(
     session: BoardSession, monkeypatch: pytest.MonkeyPatch, unable: str, how: str
 ) -> None:
-    acquirer: Any = session._acquirer
+    acquirer: Any = session.acquirer
     lease: Any = FakeLease()
     lease.made_safe = SimpleNamespace(why="its holder died") if unable == "made_safe" else None
     fails = raising(ZeroDivisionError())
     place = PlaceInfo()
-    acquirer._source.place_of = lambda *_: place
+    acquirer.source.place_of = lambda *_: place
     if unable in {"note", "place_of"}:
-        setattr(acquirer._source, unable, fails)
+        setattr(acquirer.source, unable, fails)
     if unable == "made_safe":
-        acquirer._tell = fails
+        acquirer.tell = fails
     if unable == "take":
         monkeypatch.setattr(AcquiredBoard, "take", fails)
-    monkeypatch.setattr("hil.boards.first_usable.lease_board", lambda *_: lease)
+    monkeypatch.setattr("hil.boards.acquire_usable.lease_boards", lambda *_: [lease])
 
     with pytest.raises(ZeroDivisionError):
-        acquirer._acquire_first(Host(), [SERIAL], "a test", [])
+        acquirer.acquire("a test", serial=SERIAL)
 
     assert done_to(lease) == [how]
 
@@ -556,21 +568,23 @@ def test_acquire_raises_an_error_that_names_no_board(
     session: BoardSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     error = BoardLostError("one of them is silent")
-    monkeypatch.setattr("hil.boards.first_usable.lease_board", raising(error))
+    monkeypatch.setattr("hil.boards.acquire_usable.lease_boards", raising(error))
 
     with pytest.raises(BoardLostError, match="one of them is silent"):
-        session._acquirer.acquire("a test", serial=SERIAL)
+        session.acquirer.acquire("a test", serial=SERIAL)
 
 
-def test_acquire_several_raises_an_error_that_names_no_board(
+def test_acquire_partners_raises_an_error_that_names_no_board(
     session: BoardSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     error = BoardLostError("one of them is silent")
-    monkeypatch.setattr("hil.boards.first_usable.lease_boards", raising(error, ZeroDivisionError()))
-    none = OwnBoards((), lambda _board: None)
+    monkeypatch.setattr("hil.boards.partners.lease_boards", raising(error, ZeroDivisionError()))
+    given = [SERIAL, "another"]
 
     with pytest.raises(BoardLostError, match="one of them is silent"):
-        session._acquirer.acquire_several("a test", [ANY_BOARD] * 2, [SERIAL, "another"], none)
+        acquire_partners(
+            session.acquirer, "a test", [ANY_BOARD] * 2, given, held=(), release=lambda _board: None
+        )
 
 
 def raising(*errors: Exception) -> Callable[..., Any]:
@@ -586,7 +600,7 @@ def raising(*errors: Exception) -> Callable[..., Any]:
 def test_search_finds_a_board_that_came_between_two_listings(
     session: BoardSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    search = session.search
+    search = session.acquirer.search
     infos = [BoardInfo(SERIAL, "", frozenset({"two"})), BoardInfo("0ther", "", frozenset({"one"}))]
     monkeypatch.setattr(search, "_find_any", lambda _host: ["0ther"])
     monkeypatch.setattr(search, "infos", lambda **_: infos)
@@ -596,19 +610,25 @@ def test_search_finds_a_board_that_came_between_two_listings(
 
 @pytest.mark.parametrize(("is_remote", "kept"), [(False, 1), (True, None)])
 def test_prepare_keeps_a_board_that_works_but_of_a_lab_only_the_first(
-    session: BoardSession, is_remote: bool, kept: int | None
+    preparation: BoardPreparation,
+    session: BoardSession,
+    monkeypatch: pytest.MonkeyPatch,
+    is_remote: bool,
+    kept: int | None,
 ) -> None:
     lost, works = (
         SimpleNamespace(is_as_opened=is_as_opened, lease=SimpleNamespace(guard_error=None))
         for is_as_opened in (False, True)
     )
+    for one in (lost, works):
+        one.can_be_kept = AcquiredBoard.can_be_kept.fget(cast("Any", one))  # type: ignore[attr-defined]
     boards: list[Any] = [lost, works]
     session.held, *session.partners = boards
-    session.source = cast("Any", SimpleNamespace(is_remote=is_remote))
+    monkeypatch.setattr(session.acquirer.source, "is_remote", is_remote)
     released: list[Any] = []
-    session._release_other = released.append
+    preparation._release_other = released.append
 
-    session._keep_one(ANY_BOARD, None)
+    preparation._keep_one(ANY_BOARD, None)
 
     assert released == [one for number, one in enumerate(boards) if number != kept]
 
@@ -621,4 +641,4 @@ def test_info_of_a_partner_comes_from_its_own_source(
     own: Any = SimpleNamespace(remote_info_of=lambda serial: BoardInfo(serial, "rack-2", exporter="lab1"))
     held.source = own
 
-    assert session.info_of(held) == BoardInfo(SERIAL, "rack-2", exporter="lab1")
+    assert session.infos.now(held) == BoardInfo(SERIAL, "rack-2", exporter="lab1")

@@ -218,7 +218,7 @@ def test_image_changes_as_seldom_as_possible(run_suite: RunSuite, two_images: tu
 
 
 @pytest.mark.parametrize("workers", [(), ("-n2",)])
-def test_image_of_each_column_runs_on_each_board_with_each_image(
+def test_image_matrix_runs_on_each_board_with_each_image(
     run_suite: RunSuite, two_images: tuple[str, str], workers: tuple[str, ...]
 ) -> None:
     source = "def test_boot(power, image): power.read()\ndef test_more(power): power.read()"

@@ -35,7 +35,11 @@ def _images(
 ) -> tuple[RunImages, Counter[str]]:
     flashes: Counter[str] = Counter()
     options: Any = SimpleNamespace(images=choices, lab=lab or Lab(), image_limit_s=1.0)
-    return RunImages(options, lambda: boards, print, flashes), flashes
+    return RunImages(options, lambda: boards, _info, print, flashes), flashes
+
+
+def _info(_held: AcquiredBoard) -> BoardInfo:
+    return BoardInfo(SERIAL, "rack-1", exporter="lab0")
 
 
 def _test(column: Column | None = None, **marker: Any) -> pytest.Item:
@@ -60,7 +64,7 @@ def test_image_is_chosen_by_the_name_of_the_exporter() -> None:
     )
     held = cast("AcquiredBoard", SimpleNamespace(is_fallback=False, board=SimpleNamespace(serial=SERIAL)))
 
-    chosen = images._wanted(_test(), held, lambda: BoardInfo(SERIAL, "rack-1", exporter="lab0"))
+    chosen = images._wanted(_test(), held)
 
     assert chosen == IMAGE
 
@@ -135,6 +139,6 @@ def test_planned_flashes_do_not_list_boards_for_a_run_without_images() -> None:
     options: Any = SimpleNamespace(images=(), lab=Lab(), image_limit_s=1.0)
     flashes: Counter[str] = Counter()
 
-    RunImages(options, lambda: pytest.fail("boards were listed"), print, flashes).plan([_test()])
+    RunImages(options, lambda: pytest.fail("boards were listed"), _info, print, flashes).plan([_test()])
 
     assert flashes["planned"] == 0

@@ -3,7 +3,7 @@ import importlib
 import os
 import sys
 
-from hil.suite.boards.lifecycle import BoardLifecycle
+from hil.suite.boards.remaining_tests import RemainingTests
 
 SEAMS = {seams}
 ALWAYS = os.environ.get("INNER_FAILS_IN", "")  # a function in which all of them fail
@@ -43,5 +43,5 @@ def where(item):
 for seam in SEAMS:
     replace(seam)
 
-is_last = BoardLifecycle._is_last
-BoardLifecycle._is_last = lambda self, nodeid: "release_if_last" in nodeid or is_last(self, nodeid)
+is_last = RemainingTests.is_last
+RemainingTests.is_last = lambda self, nodeid: "release_if_last" in nodeid or is_last(self, nodeid)

@@ -61,7 +61,7 @@ def boards_of(inner: InnerRun) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("workers", ["-n0", "-n2"])
-def test_hil_each_runs_each_test_on_each_place(workers: str, run: RunOnTwo, boards: dict[str, str]) -> None:
+def test_matrix_runs_each_test_on_each_place(workers: str, run: RunOnTwo, boards: dict[str, str]) -> None:
     source = """
 @pytest.mark.parametrize("how", ["fast", "slow"])
 def test_boot(dutlink, how): pass
@@ -73,7 +73,7 @@ def test_own(): pass
     assert boards_of(inner) == expected | {"test_own": ""}
 
 
-def test_hil_each_obeys_the_marker_of_a_test_a_class_and_a_module(run: RunOnTwo) -> None:
+def test_matrix_obeys_the_marker_of_a_test_a_class_and_a_module(run: RunOnTwo) -> None:
     source = """
 pytestmark = pytest.mark.hardware(each="kind")
 class TestEach:
@@ -88,13 +88,13 @@ def test_module(dutlink): pass
     assert set(boards_of(run(source))) == expected | {"test_module[jetson]", "test_module[jetson+wifi]"}
 
 
-def test_hil_each_runs_a_test_with_tags_only_on_boards_with_them(run: RunOnTwo) -> None:
+def test_matrix_runs_a_test_with_tags_only_on_boards_with_them(run: RunOnTwo) -> None:
     source = '@pytest.mark.hardware(tags="wifi")\ndef test_tagged(dutlink): pass\n'
 
     assert set(boards_of(run(source, "--hil-each=board"))) == {"test_tagged[jetson-2]"}
 
 
-def test_hil_each_skips_tests_of_an_absent_board_and_no_others(
+def test_matrix_skips_tests_of_an_absent_board_and_no_others(
     run: RunOnTwo, simulator: SimulatorProcess, boards: dict[str, str]
 ) -> None:
     source = "def test_a(dutlink): pass\ndef test_b(dutlink): pass\n"
@@ -112,7 +112,7 @@ def test_hil_each_skips_tests_of_an_absent_board_and_no_others(
     assert required.status == Status.BENCH_NOT_READY
 
 
-def test_hil_each_fails_a_unittest_that_would_run_on_one_board_only(run: RunOnTwo) -> None:
+def test_matrix_fails_a_unittest_that_would_run_on_one_board_only(run: RunOnTwo) -> None:
     source = """
 import unittest
 @pytest.mark.hardware
@@ -142,7 +142,7 @@ def test_any(dutlink, number):
 
 
 @pytest.mark.parametrize("workers", ["-n0", "-n2"])
-def test_hil_each_runs_tests_of_a_lost_board_on_no_other(
+def test_matrix_runs_tests_of_a_lost_board_on_no_other(
     workers: str,
     run: RunOnTwo,
     simulator: SimulatorProcess,
@@ -167,7 +167,7 @@ def test_hil_each_runs_tests_of_a_lost_board_on_no_other(
     assert inner.outcomes["test_any[jetson-1-0]"].properties["board"] == boards["jetson-1"]
 
 
-def test_hil_each_waits_for_the_board_that_another_user_holds(
+def test_matrix_waits_for_the_board_that_another_user_holds(
     run: RunOnTwo, boards: dict[str, str], pytester: pytest.Pytester
 ) -> None:
     source = "def test_a(dutlink): pass\n"
@@ -197,7 +197,7 @@ def steps_of(inner: InnerRun) -> list[str]:
     return [test.replace("[", " ") or word for test, word in began]
 
 
-def test_hil_each_acquires_each_board_once_and_keeps_the_order_of_its_tests(run: RunOnTwo) -> None:
+def test_matrix_acquires_each_board_once_and_keeps_the_order_of_its_tests(run: RunOnTwo) -> None:
     inner = run(ORDERED.replace(", how", ""), "--hil-each=board", "-s", "-vv", "--no-summary")
     first = ["test_a jetson-1", "SET-UP", "test_b jetson-1", "test_d jetson-1", "TEAR-DOWN"]
     second = [
@@ -212,7 +212,7 @@ def test_hil_each_acquires_each_board_once_and_keeps_the_order_of_its_tests(run:
     assert steps_of(inner) == [*first, *second], inner.text
 
 
-def test_hil_each_acquires_each_board_once_beside_other_session_parameters(run: RunOnTwo) -> None:
+def test_matrix_acquires_each_board_once_beside_other_session_parameters(run: RunOnTwo) -> None:
     how = "@pytest.fixture(scope='session', params=['x', 'y'])\ndef how(request): pass\n"
     inner = run(how + ORDERED, "--hil-each=board", "-s", "-vv", "--no-summary")
 
@@ -220,7 +220,7 @@ def test_hil_each_acquires_each_board_once_beside_other_session_parameters(run: 
     assert (steps.count("SET-UP"), steps.count("TEAR-DOWN"), len(steps)) == (2, 2, 13), inner.text
 
 
-def test_hil_each_keeps_the_ids_for_last_failed_and_for_k(run: RunOnTwo, boards: dict[str, str]) -> None:
+def test_matrix_keeps_the_ids_for_last_failed_and_for_k(run: RunOnTwo, boards: dict[str, str]) -> None:
     source = f"""
 def test_a(dutlink): assert dutlink.serial != "{boards["jetson-1"]}"
 def test_b(dutlink): pass
@@ -233,20 +233,20 @@ def test_b(dutlink): pass
     assert chosen.results() == {"test_a[jetson-2]": "passed", "test_b[jetson-2]": "passed"}
 
 
-def test_hil_each_lists_its_tests_without_running_them(run: RunOnTwo) -> None:
+def test_matrix_lists_its_tests_without_running_them(run: RunOnTwo) -> None:
     inner = run("def test_a(dutlink): pass\n", "--hil-each=board", "--collect-only", "-q")
 
     assert "::test_a[jetson-1]" in inner.text
     assert "::test_a[jetson-2]" in inner.text
 
 
-def test_hil_each_runs_on_the_only_board_of_a_run(run: RunOnTwo, boards: dict[str, str]) -> None:
+def test_matrix_runs_on_the_only_board_of_a_run(run: RunOnTwo, boards: dict[str, str]) -> None:
     inner = run("def test_a(dutlink): pass\n", "--hil-each=board", "--hil-board=jetson-2")
 
     assert boards_of(inner) == {"test_a[jetson-2]": boards["jetson-2"]}
 
 
-def test_hil_each_leaves_mixed_tests_alone(run: RunOnTwo) -> None:
+def test_matrix_leaves_mixed_tests_alone(run: RunOnTwo) -> None:
     source = "@pytest.mark.mixed\ndef test_mixed(dutlink): pass\ndef test_a(dutlink): pass\n"
     inner = run(source, "--hil-each=board", "-m", "mixed")
     wrong = run(source.replace("mixed\n", 'mixed(each="board")\n'), "-m", "mixed")
@@ -255,13 +255,13 @@ def test_hil_each_leaves_mixed_tests_alone(run: RunOnTwo) -> None:
     assert "does not know each=" in wrong.outcomes["test_mixed"].message
 
 
-def test_hil_each_runs_a_test_that_opens_its_board_itself_on_each(run: RunOnTwo) -> None:
+def test_matrix_runs_a_test_that_opens_its_board_itself_on_each(run: RunOnTwo) -> None:
     inner = run("@pytest.mark.hardware\ndef test_a(): pass\n", "--hil-each=board")
 
     assert set(inner.outcomes) == {"test_a[jetson-1]", "test_a[jetson-2]"}
 
 
-def test_hil_each_without_any_board_says_once_for_each_test_that_there_is_none(run_suite: RunSuite) -> None:
+def test_matrix_without_any_board_says_once_for_each_test_that_there_is_none(run_suite: RunSuite) -> None:
     inner = run_suite(
         "def test_a(dutlink): pass\n", "--hil-boards=none", "--hil-lab=none", "--hil-each=board"
     )
@@ -269,16 +269,14 @@ def test_hil_each_without_any_board_says_once_for_each_test_that_there_is_none(r
     assert inner.results() == {"test_a": "skipped"}, inner.text
 
 
-def test_hil_each_of_places_that_are_all_absent_lists_them_all_the_same(
-    run_suite: RunSuite, lab: str
-) -> None:
+def test_matrix_of_places_that_are_all_absent_lists_them_all_the_same(run_suite: RunSuite, lab: str) -> None:
     inner = run_suite("def test_a(dutlink): pass\n", "--hil-boards=none", lab, "--hil-each=board", "-n2")
 
     assert inner.results() == {"test_a[jetson-1]": "skipped", "test_a[jetson-2]": "skipped"}, inner.text
 
 
 @pytest.mark.parametrize("source", ["late", "doctest"])
-def test_hil_each_fails_a_test_without_parameters_that_it_cannot_multiply(
+def test_matrix_fails_a_test_without_parameters_that_it_cannot_multiply(
     source: str, run: RunOnTwo, pytester: pytest.Pytester
 ) -> None:
     if source == "late":
@@ -296,7 +294,7 @@ def test_hil_each_fails_a_test_without_parameters_that_it_cannot_multiply(
     assert "would run once, and is asked to run on each board" in wrong.message
 
 
-def test_hil_each_of_simulated_boards_has_the_same_ids_in_each_run(run_suite: RunSuite) -> None:
+def test_matrix_of_simulated_boards_has_the_same_ids_in_each_run(run_suite: RunSuite) -> None:
     inner = run_suite(
         "def test_a(dutlink): dutlink.power.read()\n", "--hil-boards=sim:2,speed=5", "--hil-each=board", "-n2"
     )
@@ -304,7 +302,7 @@ def test_hil_each_of_simulated_boards_has_the_same_ids_in_each_run(run_suite: Ru
     assert inner.results() == {"test_a[sim-1]": "passed", "test_a[sim-2]": "passed"}, inner.text
 
 
-def test_hil_each_repeats_a_failed_test_on_its_own_board(run: RunOnTwo, boards: dict[str, str]) -> None:
+def test_matrix_repeats_a_failed_test_on_its_own_board(run: RunOnTwo, boards: dict[str, str]) -> None:
     source = f"""
 tries = []
 def test_a(dutlink):

@@ -1,0 +1,219 @@
+"""Acquire the first usable board for a test; remember which boards stayed in use, and which do not work."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final
+
+from hil.boards.acquire import Terms, lease_boards, open_leased, reopen
+from hil.boards.passed_token import pass_token
+from hil.boards.requirements import ANY_BOARD
+from hil.boards.run_peers import OwnRun
+from hil.errors import (
+    BoardBusyError,
+    BoardFaultError,
+    BoardLostError,
+    BoardUnsafeError,
+    HilError,
+    StickInUseError,
+    UnavailableError,
+)
+from hil.flash.progress import ProgressLines
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from hil.boards.acquired import AcquiredBoard
+    from hil.boards.board_source import BoardSource
+    from hil.boards.requirements import BoardRequirement
+    from hil.boards.search import BoardSearch
+    from hil.dutlink.host import Host
+    from hil.lab.guard.guarded_lease import GuardedLease
+
+__all__ = ["UNUSABLE", "BoardAcquirer", "gravest"]
+
+UNUSABLE: Final = (UnavailableError, BoardFaultError, StickInUseError)
+"""The errors of a board that cannot be used: another board is tried."""
+
+
+@dataclass(slots=True, kw_only=True)
+class BoardAcquirer:
+    """Acquires boards of a source for tests; `reopen` is for a board that came back.
+
+    Attributes:
+        source: Where the boards are.
+        search: Finds those that can be used; keeps what is wrong with the others.
+        wait_s: How long to wait for boards that other processes hold, in seconds.
+        silence_s: How long a board may be silent before it counts as lost, in seconds.
+        controller: Pid of the xdist controller that this process works for; 0 if there is none.
+        tell: Shows the user a line: which holder is waited for, and what a guard did.
+        may_wait: Whether to wait for boards that other processes hold.
+        is_shared: Whether a controller gives boards to the workers of this run.
+    """
+
+    source: BoardSource
+    search: BoardSearch
+    wait_s: float
+    silence_s: float
+    controller: int
+    tell: Callable[[str], None]
+    may_wait: bool = True
+    is_shared: bool = False
+    _in_use: set[str] = field(init=False, default_factory=set)
+
+    def of_source(self, source: BoardSource) -> BoardAcquirer:
+        """Return an acquirer for another source, of which nothing is known yet."""
+        search = self.search.of_source(source)
+        return replace(self, source=source, search=search, may_wait=True, is_shared=False)
+
+    def acquire(
+        self, test: str, requirement: BoardRequirement = ANY_BOARD, serial: str | None = None
+    ) -> AcquiredBoard:
+        """Acquire the first free board that works.
+
+        Args:
+            test: The test that the board is for; other processes can read it.
+            requirement: Which boards will do.
+            serial: The board that the controller gave to this worker, or None.
+
+        Raises:
+            UnavailableError: No board can be used.
+            BoardFaultError: A board answers, and cannot be used.
+            StickInUseError: A program of this host uses the stick of the board.
+        """
+        errors: list[HilError] = []
+        with ExitStack() as undone:
+            undone.callback(self.source.return_to_lab)
+            host = self.source.host(serial, requirement)
+            serials = [serial] if serial else self.search.find(host, requirement)
+            for those in self._faulty_last(serials):
+                while those:
+                    lease: GuardedLease | None = None
+                    terms = self.terms(those, test)
+                    try:
+                        (lease,) = lease_boards(self.source, [those], terms)
+                        patience_s = self.search.patience_s(lease.serial)
+                        acquired = open_leased(self.source, lease, terms, patience_s)
+                    except UNUSABLE as error:
+                        leased = lease.serial if lease is not None else None
+                        errors.append(self._leave_out(host, those, leased, error))
+                    else:
+                        undone.pop_all()
+                        return acquired
+            raise gravest(errors)
+
+    def reopen(self, acquired: AcquiredBoard) -> None:
+        """Open a board that came back, under the same lease, and make it safe; see `acquire.reopen`.
+
+        Raises:
+            BoardLostError: The board cannot be opened, or not made safe.
+            BoardBusyError: Another process, with another lock folder, took it when it came back.
+        """
+        serial = acquired.board.serial
+        try:
+            reopen(acquired, self.search.patience_s(serial))
+        except BoardBusyError:
+            raise
+        except HilError as error:
+            acquired.lost = BoardLostError(
+                f"board {serial} was lost earlier in this run",
+                why=f"it is back, but cannot be used ({error.what})",
+                remedy="run again",
+                serial=serial,
+            )
+            raise acquired.lost from error
+
+    def terms(self, serials: list[str], test: str) -> Terms:
+        """Return how to acquire one of the boards; boards that stayed in use are not waited for twice."""
+        faults = self.search.faults
+        vain = self._in_use.issuperset(serials) or faults.keys() >= set(serials)
+        return Terms(
+            use=test,
+            tell=lambda line: self.tell(f"hil: {line}"),
+            wait_s=0.0 if vain or not self.may_wait else self.wait_s,
+            waits_on=OwnRun(serials, self.source.lock_folder(), self.controller if self.is_shared else 0),
+            silence_s=self.silence_s,
+            controller=self.controller,
+            faulty=faults,
+            measures=not self.source.is_remote,  # the exporter reads the meter of a remote board
+            on_open=lambda acquired: _pass_to_tests(acquired, self.source.address()),
+        )
+
+    def note_in_use(self, serials: Sequence[str], error: BoardBusyError) -> HilError:
+        """Note that these boards stayed in use; return the error for the test.
+
+        A guard may hold a faulty board, still trying to make it safe: then the fault is the error.
+        """
+        if self.may_wait:
+            self._in_use.update(serials)
+        faults = self.search.faults
+        faulty = next((serial for serial in serials if serial in faults), None)
+        if faulty is None:
+            return error
+        return BoardUnsafeError(
+            f"board {faulty} is faulty",
+            why=faults[faulty].what,
+            remedy="the run's summary says what to do, once for all tests",
+            serial=faulty,
+        )
+
+    def note_unusable(
+        self, host: Host, serial: str, error: UnavailableError | BoardFaultError | StickInUseError
+    ) -> HilError:
+        """Note that a board cannot be used; return the error for the test."""
+        if isinstance(error, StickInUseError):
+            self.search.faults.setdefault(serial, error)
+            return error
+        return self.search.diagnose(host, serial, error)
+
+    def _faulty_last(self, serials: Sequence[str]) -> Iterator[list[str]]:
+        """Yield the boards that may work, then those that were faulty before."""
+        faulty = [serial for serial in serials if serial in self.search.faults]
+        yield [serial for serial in serials if serial not in faulty]
+        yield faulty
+
+    def _leave_out(
+        self,
+        host: Host,
+        serials: list[str],
+        leased: str | None,
+        error: UnavailableError | BoardFaultError | StickInUseError,
+    ) -> HilError:
+        """Remove the boards that an error is about, and return the error for the test.
+
+        Args:
+            host: The host of the boards.
+            serials: The boards of which one was to be acquired.
+            leased: The board that was leased before the error; None: none was.
+            error: Why no board was acquired.
+
+        Raises:
+            HilError: The error names none of these boards.
+        """
+        if leased is None and isinstance(error, BoardBusyError):
+            in_use, serials[:] = list(serials), []
+            return self.note_in_use(in_use, error)
+        unusable = leased or error.serial
+        if unusable not in serials:
+            raise error
+        serials.remove(unusable)
+        return self.note_unusable(host, unusable, error)
+
+
+def gravest(errors: Sequence[HilError]) -> HilError:
+    """Return the first error that is a fault of a board; the last one if all boards are only unavailable."""
+    return next((error for error in errors if not isinstance(error, UnavailableError)), errors[-1])
+
+
+def _pass_to_tests(acquired: AcquiredBoard, boards: str) -> None:
+    """Show the progress of flashes in the test's output; let programs that tests start use the board."""
+    acquired.board.storage.progress = ProgressLines(_into_captured_output)
+    if acquired.lease is not None:
+        pass_token(acquired.lease.lend(ends_borrowers=False), boards)
+
+
+def _into_captured_output(line: str) -> None:
+    """Write a line to pytest's captured output, which it shows if the test fails, and with -rP."""
+    sys.stdout.write(f"hil: {line}\n")
