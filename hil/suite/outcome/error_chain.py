@@ -7,7 +7,6 @@ test has failed with them. All others count, because an `except` that ends with 
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from typing import TYPE_CHECKING, Final
 
@@ -22,19 +21,26 @@ _LIBRARIES: Final = {"_pytest", "anyio", "grpc", "jumpstarter", "pluggy", "seria
 _OURS: Final = sys.stdlib_module_names | _LIBRARIES | {"hil"}
 
 _NO_FAILURES: Final = (
-    asyncio.CancelledError,
     GeneratorExit,
     StopAsyncIteration,
     StopIteration,
     pytest.skip.Exception,
     pytest.xfail.Exception,
 )
-"""How Python and pytest leave a block before its end; none of them means that a test has failed."""
+"""How Python and pytest leave a block before its end; none of them means that a test has failed.
+
+`asyncio.CancelledError` is another one, and so is the skip of `unittest`.
+"""
 
 
 def is_unittest_skip(error: BaseException) -> bool:
-    """Return True if an error is a `unittest.SkipTest`; only tests that use unittest import it."""
-    kind = getattr(sys.modules.get("unittest"), "SkipTest", None)
+    """Return True if an error is a `unittest.SkipTest`."""
+    return _is_a("unittest", "SkipTest", error)
+
+
+def _is_a(module: str, name: str, error: BaseException) -> bool:
+    """Return True if an error is of a class of a module; where the module is not imported, no error is."""
+    kind = getattr(sys.modules.get(module), name, None)
     return isinstance(kind, type) and isinstance(error, kind)
 
 
@@ -57,8 +63,8 @@ def raised_by_tests(error: BaseException) -> Iterator[BaseException]:
             continue
         seen.add(id(earlier))
         waiting += _before(earlier)
-        leaves = isinstance(earlier, _NO_FAILURES) or is_unittest_skip(earlier)
-        if not leaves and _left_our_code(earlier):
+        leaves = isinstance(earlier, _NO_FAILURES) or _is_a("asyncio", "CancelledError", earlier)
+        if not leaves and not is_unittest_skip(earlier) and _left_our_code(earlier):
             yield earlier
 
 
