@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from hil.dutlink.timing import until
 from hil.errors import BoardLostError, HilError
-from hil.lab.safe_state.record import BoardState, read_record
 from hil.suite.hook_errors import told
 from hil.suite.outcome.ledger import LeftBoard
 
@@ -102,6 +101,7 @@ def await_guard(left: LeftBoard) -> tuple[bool, str]:
 
     A later holder, such as another worker, acquired it safe.
     """
+    from hil.lab.safe_state.record import BoardState, read_record  # noqa: PLC0415 - seldom needed
 
     def settled() -> BoardRecord | None:
         record = read_record(Path(left.folder), left.serial)

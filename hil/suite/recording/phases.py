@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from hil.dutlink.console.sanitize import sanitize_line
 from hil.evidence.measurement import Measurement
-from hil.evidence.records import RecordedAttempt, RecordedPhase
 from hil.suite.outcome.attempts import BETWEEN, REPEATED, is_flaky, sections_of_attempt
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     import pytest
+
+    from hil.evidence.records import RecordedAttempt, RecordedPhase
 
 __all__ = ["NUMBERS", "attempt_of", "attempt_to_collect", "message_of", "numbers_of", "outcome_of"]
 
@@ -24,6 +25,8 @@ _LONGEST_TEXT = 200_000
 
 def attempt_of(phases: Sequence[pytest.TestReport], number: int) -> RecordedAttempt:
     """Return the facts of an attempt; texts that are too long lose their middle."""
+    from hil.evidence.records import RecordedAttempt  # noqa: PLC0415 - runs that keep no evidence do not pay
+
     facts = {name: str(value) for report in phases for name, value in report.user_properties}
     return RecordedAttempt(
         number=number,
@@ -39,6 +42,8 @@ def attempt_of(phases: Sequence[pytest.TestReport], number: int) -> RecordedAtte
 
 def attempt_to_collect(report: pytest.CollectReport) -> RecordedAttempt:
     """Return the facts of a file or class that could not be collected."""
+    from hil.evidence.records import RecordedAttempt  # noqa: PLC0415 - as above
+
     crash = getattr(report.longrepr, "reprcrash", None)
     lines = str(crash.message).splitlines()[:1] if crash is not None else report.longreprtext.splitlines()
     said = [line for line in (sanitize_line(one.removeprefix("E ")).strip() for one in lines) if line]
@@ -53,6 +58,8 @@ def numbers_of(phases: Iterable[pytest.TestReport]) -> list[Measurement]:
 
 
 def _phase(report: pytest.TestReport) -> RecordedPhase:
+    from hil.evidence.records import RecordedPhase  # noqa: PLC0415 - as above
+
     name = "teardown" if report.when == BETWEEN else str(report.when)
     outcome = "passed" if is_flaky(report) else str(report.outcome)
     return RecordedPhase(name, report.start, report.duration, outcome)
