@@ -59,7 +59,7 @@ def test_each_exporter_runs_a_test_with_each_image(
     images = [f"--hil-image={image}" for image in images_in(tmp_path)]
     more = (f"--hil-client={client}", "--hil-each=board", "-n", workers, *images)
 
-    with LabRun(tmp_path / "run", ANY, more, cases="case_each.py") as run:
+    with LabRun(tmp_path / "run", ANY, more, cases="case_each_image.py") as run:
         text = run.result(4 * LIMIT_S)  # each flash has a lease of its own, with hooks
 
     ran = {sign.name: sign.read_text() for sign in run.signs.iterdir()}
