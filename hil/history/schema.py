@@ -142,6 +142,7 @@ _MADE_BY_1 = _MADE_BY_3 - {f"CREATE TABLE bench{_BENCH}", *_TALLY, *_NUMBERS}
 _MADE_BY: Final = {
     version: set(map(_definition, made))
     for version, made in {
+        0: set(),  # a new file
         1: _MADE_BY_1 | {f"CREATE TABLE bench{_BENCH_1}"},
         2: _MADE_BY_3 - set(_NUMBERS),
         3: _MADE_BY_3,

@@ -265,7 +265,7 @@ class History:
             self.connection.execute("PRAGMA foreign_keys=ON")
             self.connection.execute("BEGIN")  # another process may be upgrading it
             (version,) = self.connection.execute("PRAGMA user_version").fetchone()
-            is_known = version == VERSION or version in UPGRADES
+            is_known = version in {0, VERSION} or version in UPGRADES
             foreign = find_foreign(self.connection, version) if is_known else ""
             self.connection.execute("COMMIT")
         if foreign:
@@ -305,7 +305,7 @@ class History:
             tables = self.connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
             if version == VERSION:  # another process was faster
                 return
-            if tables:
+            if tables:  # another program made them since `_prepare` looked
                 raise HistoryError(f"{self.path} is another program's database", remedy="name another file")
             for statement in SCHEMA:
                 self.connection.execute(statement)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -119,6 +121,18 @@ def test_recorder_that_cannot_write_fails_no_test(tmp_path: Path) -> None:
 
 
 @pytest.mark.thorough
+def test_hil_history_leaves_another_programs_database_as_it_is(tmp_path: Path) -> None:
+    path = lay_out(tmp_path) / "h.db"
+    with closing(sqlite3.connect(path)) as theirs:
+        theirs.execute("CREATE TABLE theirs(x)")
+    content = path.read_bytes()
+
+    ran = run(tmp_path, "-k", "passes")
+
+    assert "is no history of hil: its table theirs is not one that hil creates" in ran.stdout
+    assert (path.read_bytes(), list(tmp_path.glob("h.db*"))) == (content, [path])
+
+
 def test_recorder_stores_the_column_of_a_test(tmp_path: Path) -> None:
     folder = lay_out(tmp_path)
 

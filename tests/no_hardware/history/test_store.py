@@ -141,14 +141,18 @@ def test_history_refuses_what_is_no_history(content: bytes, tmp_path: Path) -> N
     assert path.read_bytes() == content
 
 
-def test_history_refuses_another_programs_database(tmp_path: Path) -> None:
-    path = tmp_path / "h.db"
-    with sqlite3.connect(path) as other:
+@pytest.mark.parametrize("mode", ["DELETE", "WAL"])
+def test_history_leaves_another_programs_database_as_it_is(tmp_path: Path, mode: str) -> None:
+    path = tmp_path / "app.db"
+    with closing(sqlite3.connect(path)) as other:
+        other.execute(f"PRAGMA journal_mode={mode}")
         other.execute("CREATE TABLE theirs(x)")
-    other.close()
+    content = path.read_bytes()
 
-    with pytest.raises(HistoryError, match="another program"):
+    with pytest.raises(HistoryError, match=f"{path} is no history of hil: its table theirs is not one"):
         History(path)
+
+    assert (path.read_bytes(), list(tmp_path.iterdir())) == (content, [path])
 
 
 HOSTILE = (
