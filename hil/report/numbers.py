@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from html import escape
 from itertools import pairwise
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from markupsafe import Markup
@@ -19,13 +20,13 @@ from hil.history.numbers.series import newest_blocks, on_all_boards, read_series
 from hil.report.pages import write_page
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from hil.history.models import RunFacts
     from hil.history.numbers.drift import Drift
     from hil.history.numbers.listing import NewestNumber
-    from hil.history.numbers.series import BoardValues, NumberPoint, NumberSeries
+    from hil.history.numbers.series import LineValues, NumberLine, NumberPoint, NumberSeries
     from hil.history.window import Window
 
 __all__ = ["NumberView", "NumbersPage", "view_numbers", "write_numbers"]
@@ -42,13 +43,13 @@ _DAY_WIDTH, _LABEL_WIDTH = 120, 90
 
 
 @dataclass(frozen=True, slots=True)
-class BoardLine:
-    """A board's line in the plot of a number, how people know the board, and its values."""
+class PlotLine:
+    """A line in the plot of a number, how people know its board, its image if images differ, its values."""
 
-    board: str
     label: str
+    image: str
     colour: str
-    shown: BoardValues
+    shown: LineValues
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,8 @@ class NumberView:
         drifts: How it drifted.
         newest: Its values in the newest run in words, with their limits.
         is_broken: Whether one of them breaks a limit.
-        boards: Its boards.
+        lines: A line for each board and image.
+        limits: The newest limits in words, if its plot has them; else empty.
         chart: Its plot.
     """
 
@@ -70,8 +72,14 @@ class NumberView:
     drifts: list[Drift]
     newest: str
     is_broken: bool
-    boards: list[BoardLine]
+    lines: list[PlotLine]
+    limits: str
     chart: Markup
+
+    @property
+    def has_images(self) -> bool:
+        """Whether its lines are of several images."""
+        return any(line.image for line in self.lines)
 
 
 @dataclass(slots=True)
@@ -135,6 +143,7 @@ def _view(series: NumberSeries, window: Window, drifts: Sequence[Drift]) -> Numb
     values = sorted(point.value for point in series.points if point.run == last.run)
     shown = dict.fromkeys(format_quantity(value, series.unit) for value in (values[0], values[-1]))
     limits = series.measurement(last).limits
+    chart = draw_numbers(series, window.runs, own, window.labels)
     return NumberView(
         series,
         f"n-{file_stem(f'{series.name} {series.unit} {series.test}')}",
@@ -142,26 +151,47 @@ def _view(series: NumberSeries, window: Window, drifts: Sequence[Drift]) -> Numb
         " to ".join(shown) + (f", must be {limits}" if limits else ""),
         any(point.is_broken for point in series.points if point.run == last.run),
         [
-            BoardLine(board, window.labels.get(board, board), _colour(at), series.values_on(board))
-            for at, board in enumerate(series.boards)
+            PlotLine(
+                window.labels.get(line.board, line.board), line.image, _colour(at), line.values(series.unit)
+            )
+            for at, line in enumerate(series.lines)
         ],
-        draw_numbers(series, window.runs, own),
+        limits if 'class="limit"' in chart else "",
+        chart,
     )
+
+
+def _label(line: NumberLine, labels: Mapping[str, str]) -> str:
+    """Return how people know a line: "sim-1, rack-v2.1.img"."""
+    board = labels.get(line.board, line.board) or "without a board"
+    return f"{board}, {line.image}" if line.image else board
 
 
 def _colour(at: int) -> str:
     return f"b{at % _COLOURS}"
 
 
-def draw_numbers(series: NumberSeries, runs: Sequence[RunFacts], drifts: Sequence[Drift]) -> Markup:
-    """Return the plot of a number over the nights."""
+def draw_numbers(
+    series: NumberSeries,
+    runs: Sequence[RunFacts],
+    drifts: Sequence[Drift],
+    labels: Mapping[str, str] = MappingProxyType({}),
+) -> Markup:
+    """Return the plot of a number over the nights.
+
+    Args:
+        series: The number.
+        runs: All runs of the window.
+        drifts: How it drifted.
+        labels: How people know each board; those that are missing have their own names.
+    """
     values = [point.value for point in series.points]
     low, high = min(values), max(values)
     room = max(high - low, 0.02 * max(abs(low), abs(high))) or 1.0
     limits = [limit for point in series.points for limit in (point.below, point.above) if limit is not None]
     near = [limit for limit in limits if low - _FAR_LIMIT * room <= limit <= high + _FAR_LIMIT * room]
     up = PlotAxis(min([low - room / 10, *near]), max([high + room / 10, *near]), _HEIGHT - _BOTTOM, _TOP)
-    label = _shown(f"{series.name} by night, {len(series.boards)} lines")
+    label = _shown(f"{series.name} by night, {len(series.lines)} lines")
     return Markup(  # noqa: S704 - foreign text in it is escaped
         "\n".join(
             [
@@ -169,7 +199,7 @@ def draw_numbers(series: NumberSeries, runs: Sequence[RunFacts], drifts: Sequenc
                 *_grid(series.unit, runs, up),
                 *_commits(runs),
                 *_limits(series, runs, up, near),
-                *_lines(series, runs, up),
+                *_lines(series, runs, up, labels),
                 *_drifts(runs, drifts),
                 "</svg>",
             ]
@@ -235,13 +265,14 @@ def _limits(
             yield f'<path class="limit" d="{drawn}"><title>must be {name}</title></path>'
 
 
-def _lines(series: NumberSeries, runs: Sequence[RunFacts], up: PlotAxis) -> Iterator[str]:
-    for at, board in enumerate(series.boards):
-        points = [point for point in series.points if point.board == board]
-        spots = " ".join(f"{_x(point.run, runs)},{up.at(point.value)}" for point in points)
-        name = _shown(board or "without a board")
+def _lines(
+    series: NumberSeries, runs: Sequence[RunFacts], up: PlotAxis, labels: Mapping[str, str]
+) -> Iterator[str]:
+    for at, line in enumerate(series.lines):
+        spots = " ".join(f"{_x(point.run, runs)},{up.at(point.value)}" for point in line.points)
+        name = _shown(_label(line, labels))
         yield f'<g class="{_colour(at)}"><title>{name}</title><polyline class="number" points="{spots}"/>'
-        for point in points:
+        for point in line.points:
             yield _spot(series, runs, up, point)
         yield "</g>"
 

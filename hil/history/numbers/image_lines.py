@@ -7,12 +7,10 @@ its line, so that a step which comes with it is a step, and no other level.
 from __future__ import annotations
 
 from itertools import pairwise, takewhile
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from hil.history.numbers.series import NumberPoint
 
 __all__ = ["image_lines"]
 
@@ -20,7 +18,15 @@ _TURNS: Final = 4
 """Two images that change places this often take turns; a way back and forth is an experiment of a night."""
 
 
-def image_lines(points: Sequence[NumberPoint]) -> dict[str, str]:
+class _OfImage(Protocol):
+    @property
+    def run(self) -> int: ...
+
+    @property
+    def image(self) -> str: ...
+
+
+def image_lines(points: Sequence[_OfImage]) -> dict[str, str]:
     """Return for each image the newest image of its line; one line for all if no images take turns.
 
     Args:

@@ -164,7 +164,7 @@ def numbers_of_test(window: Window, test: int, board: str = "") -> list[str]:
     """
     numbers = [number for (number,) in window.query("SELECT id FROM measure WHERE test_id=?", (test,))]
     found = read_series(window, numbers, board) if numbers else []
-    return [f"{series.name}, {line}" for series in found for line in _boards(series)]
+    return [f"{series.name}, {line}" for series in found for line in _by_line(series)]
 
 
 def _data(window: Window, series: NumberSeries) -> dict[str, Any]:
@@ -191,7 +191,7 @@ def _lines(window: Window, series: NumberSeries) -> Iterator[str]:
     drifted = [str(one).removeprefix(f"{one.test}: ") for one in drifts_of(series, window.runs)]
     few = "no drift can be told from so few runs" if nights < LEAST_VALUES else "it did not drift"
     yield from drifted or [few]
-    yield from _boards(series)
+    yield from _by_line(series)
     for point in series.points[-_SHOWN_POINTS:]:
         yield _line(window, series, point)
 
@@ -211,8 +211,9 @@ def _line(window: Window, series: NumberSeries, point: NumberPoint) -> str:
     return "  ".join(filter(None, words))
 
 
-def _boards(series: NumberSeries) -> Iterator[str]:
-    for board in series.boards:
-        made = series.values_on(board)
-        where = f"on {board}" if board else "without a board"
+def _by_line(series: NumberSeries) -> Iterator[str]:
+    for line in series.lines:
+        made = line.values(series.unit)
+        where = f"on {line.board}" if line.board else "without a board"
+        where += f" with image {line.image}" if line.image else ""
         yield f"{where}: {made.low} to {made.high}, median {made.median}, of {made.count}"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from hil.evidence.column_id import without_column
 from hil.evidence.measurement import Measurement, breaks_limit, format_quantity
+from hil.history.numbers.image_lines import image_lines
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -16,8 +17,9 @@ if TYPE_CHECKING:
     from hil.history.window import Window
 
 __all__ = [
-    "BoardValues",
+    "LineValues",
     "NumberBlock",
+    "NumberLine",
     "NumberPoint",
     "NumberSeries",
     "changed_numbers",
@@ -65,8 +67,8 @@ class NumberPoint:
 
 
 @dataclass(frozen=True, slots=True)
-class BoardValues:
-    """The values of a number on one board, in words.
+class LineValues:
+    """The values of a number on one board with one image, in words.
 
     Attributes:
         test: Node id of the test that measured the newest one.
@@ -83,6 +85,28 @@ class BoardValues:
     low: str
     high: str
     count: int
+
+
+@dataclass(frozen=True, slots=True)
+class NumberLine:
+    """The points of a number that are comparable: those on one board with one image.
+
+    Attributes:
+        board: The board; empty for points without a board.
+        image: The image; empty if no images take turns, so that one replaces the other in the same line.
+        points: The points, by run.
+    """
+
+    board: str
+    image: str
+    points: list[NumberPoint]
+
+    def values(self, unit: str) -> LineValues:
+        """Return the values in words."""
+        values = [point.value for point in self.points]
+        shown = (values[-1], statistics.median(values), min(values), max(values))
+        newest, median, low, high = (format_quantity(value, unit) for value in shown)
+        return LineValues(self.points[-1].test, newest, median, low, high, len(values))
 
 
 @dataclass(slots=True)
@@ -111,13 +135,15 @@ class NumberSeries:
         """The boards of its points, sorted; an empty name for points without a board."""
         return sorted({point.board for point in self.points})
 
-    def values_on(self, board: str) -> BoardValues:
-        """Return the values on one of the boards in words."""
-        points = [point for point in self.points if point.board == board]
-        values = [point.value for point in points]
-        shown = (values[-1], statistics.median(values), min(values), max(values))
-        newest, median, low, high = (format_quantity(value, self.unit) for value in shown)
-        return BoardValues(points[-1].test, newest, median, low, high, len(values))
+    @property
+    def lines(self) -> list[NumberLine]:
+        """Its points by board and image, sorted."""
+        newest_of = image_lines(self.points)
+        are_apart = len(set(newest_of.values())) > 1
+        found: dict[tuple[str, str], list[NumberPoint]] = defaultdict(list)
+        for point in self.points:
+            found[point.board, newest_of[point.image] if are_apart else ""].append(point)
+        return [NumberLine(*key, found[key]) for key in sorted(found)]
 
     def measurement(self, point: NumberPoint) -> Measurement:
         """Return one of the points with the number's name and unit."""

@@ -9,7 +9,7 @@ import pytest
 
 from hil.evidence.measurement import Measurement
 from hil.evidence.records import RecordedAttempt, file_stem
-from hil.history.models import RunFacts
+from hil.history.models import Attempt, AttemptBench, AttemptOutcome, RunFacts
 from hil.history.numbers.series import NumberPoint, NumberSeries
 from hil.history.store import History
 from hil.history.window import Window
@@ -110,6 +110,47 @@ def test_numbers_page_lists_those_that_have_no_plot(tmp_path: Path, monkeypatch:
     assert page.tags.count("section") == 3  # two boards of `boot` are one plot
     assert "More numbers" in page.text
     assert "and 3 more" in page.text
+
+
+def of_two_images(path: Path) -> Path:
+    """The pages of nights in which a test measures on two boards, with two images on each."""
+    with History(path / "h.db") as history:
+        for night in range(3):
+            history.begin_run(RunFacts(f"n{night}", BEGAN_S + night * DAY_S))
+            history.add(
+                f"n{night}",
+                [
+                    Attempt(
+                        f"{BOOT}[{board}-{image}]",
+                        AttemptOutcome.PASSED,
+                        bench=AttemptBench(f"5100000{board[-1]}", "0.09", board, image=image),
+                        numbers=(Measurement("boot", seconds, "s", 20.0),),
+                        column=f"{board}-{image}",
+                    )
+                    for board in ("left-1", "left-2")
+                    for image, seconds in (("rack-v2.0.img", 12.0), ("rack-v2.1.img", 18.0))
+                ],
+            )
+        build_nights(Window(history), path / "report")
+    return path / "report" / "numbers.html"
+
+
+def test_plot_has_a_line_for_each_board_and_image(tmp_path: Path) -> None:
+    page = of_two_images(tmp_path).read_text()
+
+    assert page.count('<polyline class="number"') == 4
+    assert "<title>left-1 (51000001), rack-v2.1.img</title>" in page
+
+
+def test_table_of_a_number_has_a_column_for_images(tmp_path: Path) -> None:
+    table = of_two_images(tmp_path).read_text().partition("<table>")[2]
+
+    assert '<th scope="col">image</th>' in table
+    assert re.search(r"left-2 \(51000002\)</a></th><td>rack-v2.0.img</td><td class=\"num\">12 s</td>", table)
+
+
+def test_plot_with_a_limit_has_a_legend_for_it(tmp_path: Path) -> None:
+    assert "limit: must be below 20 s" in Page(of_two_images(tmp_path).read_text()).text
 
 
 @pytest.mark.parametrize("value", [0.0, 1e-9, -5.0, 1e12])
