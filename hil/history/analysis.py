@@ -57,7 +57,7 @@ def analyze(window: Window, now_s: float | None = None) -> Analysis:
     for test, results in window.results.items():
         _judge(window, test, results, bad_boards, analysis)
     # A file that could not be collected hides its tests, so it comes first.
-    analysis.failing.sort(key=lambda one: (one.runs, not one.is_file, one.test))
+    analysis.failing.sort(key=lambda one: (one.runs, not one.is_file, one.everywhere is None, one.test))
     analysis.no_board.sort()
     analysis.skipping = _skipping(window)
     analysis.slower = _slower(window)
@@ -158,6 +158,7 @@ def _failing(
         image_before=ran[-streak - 1].image if before else "",
         suspicion=follows,
         hint="" if follows is not None else window.contrast_of(test, without),
+        everywhere=window.fails_everywhere(test),
     )
 
 

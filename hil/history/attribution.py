@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
+from itertools import count
 from typing import TYPE_CHECKING
 
 from hil.history.statistics import fisher
@@ -11,7 +12,7 @@ from hil.history.statistics import fisher
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["SURE_P", "TEST", "Counts", "Suspicion", "contrast", "suspect", "suspect_test"]
+__all__ = ["SURE_P", "TEST", "Counts", "Everywhere", "Suspicion", "contrast", "suspect", "suspect_test"]
 
 TEST = "test"
 """The factor for failures that follow the test itself."""
@@ -81,6 +82,28 @@ class Suspicion:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Everywhere:
+    """A test that failed in one run on each of its boards and with each of its images.
+
+    It needs no statistics, as it claims no cause: neither a board nor an image tells failures from passes.
+
+    Attributes:
+        value: Its node id without board and image.
+        boards: Number of boards.
+        images: Number of images.
+    """
+
+    value: str
+    boards: int
+    images: int
+
+    def __str__(self) -> str:
+        parts = [("on", self.boards, "boards"), ("with", self.images, "images")]
+        where = [f"{word} {_all_of(number)} {what}" for word, number, what in parts if number > 1]
+        return f"fails {' '.join(where)}: look at the test, or at what it tests"
+
+
 def suspect(
     factors: Mapping[str, Mapping[str, Counts]], totals: Mapping[str, Counts] | None = None
 ) -> Suspicion | None:
@@ -114,19 +137,16 @@ def contrast(factors: Mapping[str, Mapping[str, Counts]], totals: Mapping[str, C
         totals: As for `suspect`.
     """
     totals = totals or {}
-    apart = [
-        one
-        for factor, counts in factors.items()
-        for one in _of(factor, counts, totals.get(factor))
-        if one.here.failed == one.here.ran and not one.elsewhere.failed
-    ]
+    compared = [one for factor, counts in factors.items() for one in _of(factor, counts, totals.get(factor))]
+    apart = [one for one in compared if one.here.failed == one.here.ran and not one.elsewhere.failed]
     best = min(apart, key=lambda one: (one.p, one.factor), default=None)
     if best is None:
         return ""
     return (
         f"failed {_PREPOSITIONS[best.factor]} {best.value} alone so far, {best.here.failed} of "
         f"{best.here.ran} there, 0 of {best.elsewhere.ran} elsewhere: not enough runs to say whether the "
-        f"{best.factor} or the test is at fault"
+        f"{best.factor} or the test is at fault ({_enough(best, len(compared))} times as many with the same "
+        "outcome are enough)"
     )
 
 
@@ -143,6 +163,21 @@ def suspect_test(test: str, here: Counts, everything: Counts) -> Suspicion | Non
         return None
     one = Suspicion(TEST, test, here, others, fisher(here.failed, here.ran, others.failed, others.ran))
     return one if one.p < SURE_P and _is_marked(one) else None
+
+
+def _enough(one: Suspicion, compared: int) -> int:
+    """Return how many times as many runs `suspect` needs, if failures stay as they are."""
+    here, elsewhere = one.here, one.elsewhere
+    return next(
+        times
+        for times in count(1)
+        if times * here.failed >= _FEWEST_FAILURES
+        and fisher(times * here.failed, times * here.ran, 0, times * elsewhere.ran) * compared < SURE_P
+    )
+
+
+def _all_of(number: int) -> str:
+    return "both" if number == 2 else f"all {number}"  # noqa: PLR2004 - both
 
 
 def _seen_once(factor: str) -> str:

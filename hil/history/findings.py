@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from hil.history.nights import day_of
@@ -11,7 +11,7 @@ from hil.history.text_table import section
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from hil.history.attribution import Counts, Suspicion
+    from hil.history.attribution import Counts, Everywhere, Suspicion
     from hil.history.numbers.drift import Drift
 
 __all__ = ["AlwaysSkipped", "Analysis", "Failing", "Flaky", "Slower", "TiedToBoard"]
@@ -35,6 +35,7 @@ class Failing:
         image_before: Image of the last run in which it passed; empty if it never did, or if unknown.
         suspicion: What its failures follow, if anything.
         hint: What they may follow, in words, if there are not enough runs to say; else empty.
+        everywhere: That it fails on all boards with all images, if it does.
     """
 
     test: str
@@ -46,6 +47,7 @@ class Failing:
     image_before: str
     suspicion: Suspicion | None
     hint: str = ""
+    everywhere: Everywhere | None = None
 
     @property
     def is_new(self) -> bool:
@@ -63,7 +65,7 @@ class Failing:
         commits = _change("at", self.commit_before, self.commit, 10)
         images = _change("with image", self.image_before, self.image)
         words = f"{self.test}: {fails}, {since}{commits}{images}"
-        why = str(self.suspicion) if self.suspicion else self.hint
+        why = str(self.suspicion or self.everywhere or self.hint)
         return f"{words}; {why}" if why else words
 
 
@@ -196,6 +198,14 @@ class Analysis:
     drifted: list[Drift] = field(default_factory=list)
     skipping: list[AlwaysSkipped] = field(default_factory=list)
 
+    @property
+    def failures(self) -> list[Failing]:
+        """The tests in `failing`; of one that fails everywhere only the first, as all say the same."""
+        found: dict[str, Failing] = {}
+        for one in self.failing:
+            found.setdefault(one.everywhere.value if one.everywhere else one.test, one)
+        return list(found.values())
+
     def data(self) -> dict[str, Any]:
         """Return the findings as plain data."""
         return asdict(self)
@@ -215,8 +225,8 @@ class Analysis:
             ("Boards that fail tests more often than others", self.boards),
             ("Fail now, on such a board alone", self.there),
             ("Had no board, so the bench is at fault", self.no_board),
-            ("New failures", [one for one in self.failing if one.is_new]),
-            ("Still failing", [one for one in self.failing if not one.is_new]),
+            ("New failures", [_named(one) for one in self.failures if one.is_new]),
+            ("Still failing", [_named(one) for one in self.failures if not one.is_new]),
             ("Fail now and then, on one board or with one image", self.tied),
             ("Fixed", [f"{test}: passes again" for test in self.fixed]),
             ("Numbers that changed", self.drifted),
@@ -224,6 +234,10 @@ class Analysis:
             ("Flaky: fail now and then, on any board", self.flaky),
             ("Slower than before", self.slower),
         ]
+
+
+def _named(one: Failing) -> Failing:
+    return replace(one, test=one.everywhere.value) if one.everywhere else one
 
 
 def _indented(items: Iterable[object]) -> list[str]:

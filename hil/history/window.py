@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from hil.evidence.board_label import board_label
 from hil.evidence.column_id import without_column
-from hil.history.attribution import Counts, contrast, suspect
+from hil.history.attribution import Counts, Everywhere, contrast, suspect
 from hil.history.models import FAILURES, AttemptOutcome, RunFacts
 from hil.history.schema import BENCH, PARTNER_USES, USES
 
@@ -288,6 +288,23 @@ class Window:
         newest = len(self.runs) - 1
         failing = (one.boards for one in last if one.run == newest and one.outcome.is_failure)
         return len({board for boards in failing for board in boards})
+
+    def fails_everywhere(self, test: int) -> Everywhere | None:
+        """Return the finding about a test that failed in the newest run on each board, with each image."""
+        rows = self.query(
+            f"SELECT max(number), outcome, nodeid, column_name, board, {_IMAGE} FROM attempt "
+            f"JOIN test ON test.id=test_id JOIN {BENCH} ON bench.id=bench_id JOIN run ON run.id=run_id "
+            f"WHERE run_id=? AND test_id IN ({','.join(map(str, self.siblings(test)))}) AND board != '' "
+            f"AND outcome != {AttemptOutcome.SKIPPED:d} GROUP BY test_id",
+            self.numbers[-1:],
+        )
+        boards, images = ({row[at] for row in rows} - {""} for at in (4, 5))
+        if len(rows) < len(boards) * len(images):  # each image on a board of its own: boards are not compared
+            boards = set()
+        some = max(len(boards), len(images)) > 1
+        if not some or not all(AttemptOutcome(row[1]).is_failure for row in rows):
+            return None
+        return Everywhere(without_column(*rows[0][2:4]), len(boards), len(images))
 
     @cached_property
     def _on_each_board(self) -> dict[int, list[int]]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from hil.history.analysis import Analysis
+    from hil.history.analysis import Analysis, Failing
     from hil.history.numbers.drift import Drift
     from hil.report.numbers import NumbersPage
 
@@ -22,13 +22,14 @@ class _OfTest(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One line: its text, the test or board that it is about, a link to more, and the board's name."""
+    """One line: its text, the test or board that it is about, a link to more, the board's and test's name."""
 
     text: str
     test: str = ""
     board: str = ""
     link: str = ""
     label: str = ""
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +48,8 @@ def highlight_groups(analysis: Analysis, numbers: NumbersPage) -> list[Group]:
         analysis: The findings.
         numbers: The page of numbers, to which those that drifted are linked.
     """
-    new = [one for one in analysis.failing if one.is_new]
-    old = [one for one in analysis.failing if not one.is_new]
+    new = [one for one in analysis.failures if one.is_new]
+    old = [one for one in analysis.failures if not one.is_new]
     boards = [Item(str(one), board=one.value, label=one.label or one.value) for one in analysis.boards]
     groups = [
         Group("Nights", "cut short", [Item(line) for line in analysis.nights]),
@@ -56,8 +57,8 @@ def highlight_groups(analysis: Analysis, numbers: NumbersPage) -> list[Group]:
         Group(
             "Without a board", "error", [Item("the bench is at fault", test) for test in analysis.no_board]
         ),
-        Group("New failures", "failed", _items(new)),
-        Group("Still failing", "failed", _items(old)),
+        Group("New failures", "failed", _failures(new)),
+        Group("Still failing", "failed", _failures(old)),
         Group("Fail now, on that board alone", "error", [Item("", test) for test in analysis.there]),
         Group("Numbers that drifted", "drifted", [_of_number(one, numbers) for one in analysis.drifted]),
         Group("Always skipped", "skipped", _items(analysis.skipping)),
@@ -105,6 +106,11 @@ def _of_number(drift: Drift, numbers: NumbersPage) -> Item:
     anchor = numbers.anchor_of(drift)
     text = str(drift).removeprefix(f"{drift.test}: ")
     return Item(text, drift.test, link=f"numbers.html#{anchor}" if anchor else "")
+
+
+def _failures(found: Sequence[Failing]) -> list[Item]:
+    names = [one.everywhere.value if one.everywhere else "" for one in found]
+    return [replace(item, name=name) for item, name in zip(_items(found), names, strict=True)]
 
 
 def _items(found: Sequence[_OfTest]) -> list[Item]:

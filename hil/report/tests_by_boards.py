@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from hil.evidence.column_id import without_column
-from hil.history.attribution import Counts, Suspicion, contrast, suspect, suspect_test
+from hil.history.attribution import Counts, Everywhere, Suspicion, contrast, suspect, suspect_test
 from hil.report.filters import OUTCOMES
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ class TestsByBoards:
     Attributes:
         columns: The boards or kinds with each image, by image, then by name.
         rows: The tests, those that need a look first.
-        suspicions: What failures follow: a board, an image, or tests that fail everywhere.
+        suspicions: Tests that fail everywhere, then the board, image or test that other failures follow.
         hints: What the failures of a test may follow, if there are not enough runs to say: test and words.
     """
 
@@ -107,7 +107,7 @@ class TestsByBoards:
 
     columns: list[BoardsColumn]
     rows: list[BoardsRow]
-    suspicions: list[Suspicion]
+    suspicions: list[Suspicion | Everywhere]
     hints: list[tuple[str, str]]
 
     @property
@@ -176,19 +176,34 @@ def _column(key: tuple[str, str], tests: Sequence[RecordedTest], serials: set[st
 
 def _suspicions(
     rows: Sequence[BoardsRow], named: Mapping[str, str]
-) -> tuple[list[Suspicion], list[tuple[str, str]]]:
+) -> tuple[list[Suspicion | Everywhere], list[tuple[str, str]]]:
     tests = [test for row in rows for test in row.tests]
     everything = _counts(tests)
     follows = suspect(_factors(tests, named), {"board": everything})
-    found, hints = [replace(follows, runs=1)] if follows is not None else [], []
+    everywhere: list[Suspicion | Everywhere] = []
+    found: list[Suspicion | Everywhere] = [replace(follows, runs=1)] if follows is not None else []
+    hints: list[tuple[str, str]] = []
     for row in rows:
         here = _counts(row.tests)
         suspicion = suspect_test(row.nodeid, here, everything) if here.failed else None
-        found += [suspicion] if suspicion is not None else []
-        is_told = follows is not None or suspicion is not None
+        fails_everywhere = _fails_everywhere(row)
+        told = suspicion or fails_everywhere
+        (everywhere if fails_everywhere else found).extend([told] if told is not None else [])
+        is_told = follows is not None or told is not None
         hint = "" if is_told or not here.failed else contrast(_factors(row.tests, named), {"board": here})
         hints += [(row.nodeid, hint)] if hint else []
-    return found, hints
+    return everywhere + found, hints
+
+
+def _fails_everywhere(row: BoardsRow) -> Everywhere | None:
+    """Return the finding about a test that ran on several boards or with several images, and never passed."""
+    here = _counts(row.tests)
+    ran = [test for test in row.tests if _counts([test]).ran]
+    boards = {_board_in_id(test) for test in ran} - {""}
+    images = {test.image_label for test in ran} - {""}
+    if here.failed < here.ran or max(len(boards), len(images)) < 2:  # noqa: PLR2004 - one place is not everywhere
+        return None
+    return Everywhere(row.nodeid, len(boards), len(images))
 
 
 def _factors(tests: Iterable[RecordedTest], named: Mapping[str, str]) -> dict[str, dict[str, Counts]]:

@@ -204,7 +204,8 @@ def test_failing_says_that_one_run_is_not_enough_to_blame_board_or_test(tmp_path
 
     assert str(failing) == (
         "t.py::t[right]: fails, new; failed on right (0df10036) alone so far, 1 of 1 there, 0 of 1 "
-        "elsewhere: not enough runs to say whether the board or the test is at fault"
+        "elsewhere: not enough runs to say whether the board or the test is at fault (7 times as many with "
+        "the same outcome are enough)"
     )
 
 

@@ -98,3 +98,18 @@ def test_analysis_of_random_failures_blames_no_board_and_no_test(tmp_path: Path)
         blamed += bool(found.boards or any(one.suspicion for one in found.failing))
 
     assert blamed <= 1
+
+
+def test_analysis_shows_a_test_that_fails_everywhere_once(tmp_path: Path) -> None:
+    found = analysis_of(tmp_path, 1, lambda *_: True, tests=1)
+
+    (said,) = [line.strip() for line in found.lines() if "test_00" in line]
+    why = "fails on all 4 boards: look at the test, or at what it tests"
+    assert said == f"tests/test_dut.py::test_00[fast]: fails, new; {why}"
+    assert len(found.failing) == 4
+
+
+def test_analysis_does_not_call_everywhere_what_passes_on_one_board(tmp_path: Path) -> None:
+    found = analysis_of(tmp_path, 1, lambda _, place: place != "jetson-4", tests=1)
+
+    assert [one.everywhere for one in found.failing] == [None] * 3

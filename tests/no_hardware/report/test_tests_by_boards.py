@@ -76,8 +76,37 @@ def test_tests_by_boards_calls_a_weak_finding_weak() -> None:
     assert (table.suspicions, test) == ([], "tests/test_dut.py::test_net")
     assert words == (
         "failed with image v2.1 alone so far, 2 of 2 there, 0 of 2 elsewhere: not enough runs to say whether "
-        "the image or the test is at fault"
+        "the image or the test is at fault (4 times as many with the same outcome are enough)"
     )
+
+
+def test_tests_by_boards_says_first_that_a_test_fails_everywhere() -> None:
+    broken = [
+        replace(with_image(one.image_label, f"sim-{one.board.serial[-1]}", "test_version", "failed"))
+        for one in IMAGES[:4]
+        if one.board
+    ]
+    table = build_tests_by_boards([*IMAGES, *broken])
+
+    assert table is not None
+    assert [(one.value, str(one)) for one in table.suspicions[:1]] == [
+        (
+            "tests/test_dut.py::test_version",
+            "fails on both boards with both images: look at the test, or at what it tests",
+        )
+    ]
+
+
+def test_tests_by_boards_does_not_call_everywhere_what_passed_once_or_ran_on_one_board() -> None:
+    table = build_tests_by_boards(
+        [
+            *(on("a", "test_flaky", "failed"), on("b", "test_flaky")),
+            *(on("a", "test_one", "failed"), on("b", "test_one", "skipped", board="")),
+        ]
+    )
+
+    assert table is not None
+    assert table.suspicions == []
 
 
 def test_page_of_tests_by_boards_heads_its_columns_with_image_and_board(tmp_path: Path) -> None:
