@@ -20,7 +20,7 @@ from hil.history.text_table import section, table
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from hil.history.findings import AlwaysSkipped, Failing, Flaky, Slower, TiedToBoard
+    from hil.history.findings import AlwaysSkipped, Analysis, Failing, Flaky, Slower, TiedToBoard
     from hil.history.numbers.drift import Drift
     from hil.history.window import Window
 
@@ -36,16 +36,19 @@ def of_test(window: Window, text: str, board: str = "") -> tuple[dict[str, Any],
 
     Args:
         window: The runs.
-        text: Its node id, or a unique part of it.
+        text: Its node id, or a unique part of it; or all of it but its parameters, for all their sets.
         board: Serial number or place of a board, to show only its attempts; empty for all.
 
     Raises:
         HistoryError: No test, more than one test, or no board has that name.
     """
-    number, name = _one_test(window, text)
+    found = _tests_called(window, text)
     known = one_board(window, board) if board else ""
+    if len(found) > 1:
+        return _of_parameter_sets(window, found, known)
+    ((number, name),) = found.items()
     attempts = _attempts_of(window, number, known)
-    findings = _findings_about(window, name)
+    findings = _findings_about(analyze(window), name)
     boards = {key: counts for key, counts in window.by_board(number).items() if known in {"", key}}
     outcomes = Counter(one.outcome.name.lower() for _, one in attempts)
     became = ", ".join(f"{count} {word}" for word, count in outcomes.items()) or "none"
@@ -115,14 +118,49 @@ def _of(counts: Counts) -> str:
     return f"{counts.failed} of {counts.ran} ({counts.rate:.1%})"
 
 
-def _one_test(window: Window, text: str) -> tuple[int, str]:
+def _tests_called(window: Window, text: str) -> dict[int, str]:
+    """Return the test of a name, or all parameter sets of one test: node ids by number.
+
+    Raises:
+        HistoryError: No test, or more than one test, has that name.
+    """
     found = _tests_like(window, text)
-    if len(found) == 1:
-        return next(iter(found.items()))
+    whole = {number: name for number, name in found.items() if f"::{_base(name)}".endswith(f"::{text}")}
+    if len({_base(name) for name in (whole or found).values()}) == 1:
+        return whole or found
     if not found:
         raise HistoryError(f"no test is called {text!r}", remedy="give its node id, or a part of it")
     some = ", ".join(sorted(found.values())[:5])
     raise HistoryError(f"{len(found)} tests have {text!r} in their names", why=some, remedy="give more of it")
+
+
+def _base(nodeid: str) -> str:
+    """Return a node id without its parameters."""
+    return nodeid.partition("[")[0]
+
+
+def _of_parameter_sets(
+    window: Window, tests: Mapping[int, str], board: str
+) -> tuple[dict[str, Any], list[str]]:
+    """Return the counts of first attempts of each parameter set of one test, and the findings about it."""
+    analysis, base = analyze(window), _base(next(iter(tests.values())))
+    sets: list[dict[str, Any]] = []
+    for number, name in sorted(tests.items(), key=lambda pair: pair[1]):
+        first = [one.outcome for _, one in _attempts_of(window, number, board) if one.number == 1]
+        ran = [outcome for outcome in first if outcome is not AttemptOutcome.SKIPPED]
+        counts = Counts(sum(outcome.is_failure for outcome in ran), len(ran))
+        sets.append({"test": name, "says": _findings_about(analysis, name), **asdict(counts)})
+    rows = [_row(one["test"].removeprefix(base), Counts(one["failed"], one["ran"])) for one in sets]
+    lines = [
+        base,
+        f"It has {len(sets)} sets of parameters; `hil history '{sets[0]['test']}'` shows all about one.",
+        *section("First attempts", table(("parameters", "failed>", "ran>"), rows)),
+        *section(
+            "Findings",
+            [f"  {one['test'].removeprefix(base)}: {said}" for one in sets for said in one["says"]],
+        ),
+    ]
+    return {"test": base, "parameter_sets": sets}, lines
 
 
 def one_board(window: Window, text: str) -> str:
@@ -140,9 +178,8 @@ def one_board(window: Window, text: str) -> str:
     )
 
 
-def _findings_about(window: Window, name: str) -> list[str]:
+def _findings_about(analysis: Analysis, name: str) -> list[str]:
     """Return the findings about the test."""
-    analysis = analyze(window)
     found: list[Failing | TiedToBoard | AlwaysSkipped | Flaky | Slower | Drift] = [*analysis.failing]
     found += [*analysis.tied, *analysis.drifted, *analysis.skipping, *analysis.flaky, *analysis.slower]
     told = [str(one).removeprefix(f"{name}: ") for one in found if one.test == name]

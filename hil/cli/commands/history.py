@@ -52,7 +52,7 @@ def history(context: click.Context, path: Path, nights: int, kind: str, board: s
 
     Numbers that drifted are among the findings.
 
-    With TEST, a node id or a part of it: show all about that test.
+    With TEST, a node id or a part of it: show all about that test. Without parameters: all of their sets.
 
     \b
     hil history

@@ -219,3 +219,30 @@ def test_bad_board_of_a_single_run_is_told_as_seen_once(tmp_path: Path) -> None:
         (board,) = analyze(Window(history)).boards
 
     assert str(board).endswith("another one tells whether the board or the tests are at fault")
+
+
+@pytest.fixture
+def sets(tmp_path: Path) -> Iterator[Window]:
+    """A run of `test_version` with four sets of parameters, one of which fails, and of `test_versions`."""
+    with History(tmp_path / "sets.db") as history:
+        history.begin_run(RunFacts("one", 1.0, ended_s=2.0, exit_status=1))
+        for column in ("left-v2.0", "left-v2.1", "right-v2.0", "right-v2.1"):
+            outcome = AttemptOutcome.FAILED if column == "right-v2.1" else AttemptOutcome.PASSED
+            history.add("one", [Attempt(f"t.py::test_version[{column}]", outcome, bench=GOOD, column=column)])
+        history.add("one", [Attempt("t.py::test_versions", AttemptOutcome.PASSED)])
+        yield Window(history)
+
+
+@pytest.mark.parametrize("text", ["test_version", "t.py::test_version", "_version["])
+def test_of_test_without_parameters_shows_the_counts_of_each_set(sets: Window, text: str) -> None:
+    data, lines = of_test(sets, text)
+
+    assert lines[0] == "t.py::test_version"
+    assert [(one["failed"], one["ran"]) for one in data["parameter_sets"]] == [(0, 1)] * 3 + [(1, 1)]
+    assert "[right-v2.1]" in "\n".join(lines)
+    assert any(line.startswith("  [right-v2.1]: fails, new") for line in lines)
+
+
+def test_of_test_refuses_a_part_that_two_tests_have(sets: Window) -> None:
+    with pytest.raises(HistoryError, match="5 tests have '_version' in their names"):
+        of_test(sets, "_version")
