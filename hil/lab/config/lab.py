@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from hil.dutlink.wiring import Wiring
@@ -21,7 +20,7 @@ __all__ = ["SEQUENCES", "Lab"]
 SEQUENCES = ("power_on", "power_off", "power_rescue")
 
 
-_NO_PLACES: Final[Mapping[str, Place]] = MappingProxyType({})
+_NO_PLACES: Final[Mapping[str, Place]] = {}
 
 
 class Lab(NamedTuple):
