@@ -304,7 +304,7 @@ class Run:
         """Decide the kind of tests that plugins added; register what fails tests with errors in markers."""
         result = yield
         sort_tests(items)
-        self.columns.refuse_unparametrized(items)
+        self.columns.refuse_other_columns(items)
         if any(MARKER_ERROR in item.stash for item in items):
             self._config.pluginmanager.register(MarkerErrors(), "hil-marker-errors")
         return result

@@ -48,6 +48,10 @@ class Column:
         """The part of the test's id."""
         return "-".join(filter(None, (self.group, self.label)))
 
+    def is_like(self, other: Column) -> bool:
+        """Return True if another column has the same name and kind; its image may be another."""
+        return (self.name, self.each) == (other.name, other.each)
+
 
 def column_of(item: pytest.Item) -> Column | None:
     """Return the column of a test; None if the test is not parametrized by boards or images."""

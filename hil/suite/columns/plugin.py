@@ -10,7 +10,7 @@ import pytest
 from hil.errors import UsageError
 from hil.images.source import image_labels
 from hil.suite.columns.column import PARAMETER, Column, column_of, split_by_board, split_by_image
-from hil.suite.markers import Kind, boards_of, refuse, tags_of, unchecked_kind
+from hil.suite.markers import MARKER_ERROR, Kind, boards_of, refuse, tags_of, unchecked_kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -83,11 +83,20 @@ class ColumnPlugin:
         column, image = column_of(item), self._image_key(item)
         return (column.group if column else "", image) if column or image else None
 
-    def refuse_unparametrized(self, items: Sequence[pytest.Item]) -> None:
-        """Let tests fail that are to run on each board, and to which pytest gave no parameters."""
+    def refuse_other_columns(self, items: Sequence[pytest.Item]) -> None:
+        """Let tests fail whose markers ask for other columns than pytest made from their functions' markers.
+
+        The marks of a parameter are known only after the columns are made. A test with `boards=2` in a column
+        of one board would be skipped for want of a second board.
+        """
         for item in items:
-            if column_of(item) is None and self._columns_for(item):
+            if MARKER_ERROR in item.stash:
+                continue
+            column, asked = column_of(item), self._columns_for(item)
+            if column is None and asked:
                 refuse(item, _no_parameters(item))
+            elif column is not None and not any(column.is_like(one) for one in asked):
+                refuse(item, _other_columns(item, column))
 
     def _columns_for(self, item: pytest.Item) -> Sequence[Column]:
         """Return the columns of a test; none if it runs once, or if no board may have its tags."""
@@ -124,6 +133,17 @@ def _no_parameters(item: pytest.Item) -> UsageError:
     return UsageError(
         f"{item.nodeid} would run once, and is asked to run on each board or with each image",
         why="pytest has no parameters for it: it is a method of a unittest.TestCase, a doctest, "
-        "or got its marker after its file was collected",
+        "or got its marker from a parameter or after its file was collected",
         remedy='make it a function with the fixture dutlink, or mark it hardware(each="any", image="...")',
+    )
+
+
+def _other_columns(item: pytest.Item, column: Column) -> UsageError:
+    marks = getattr(getattr(item, "callspec", None), "marks", ())
+    given = [f"{name}={value!r}" for mark in marks for name, value in mark.kwargs.items()]
+    return UsageError(
+        f"{item.nodeid} runs on {column.name}, and its own marker asks for other boards or images",
+        why="--hil-each and --hil-image multiply a test by the marker of its function; the marker of a "
+        "parameter, or one that is added after collection, comes too late",
+        remedy=f"put {', '.join(given) or 'the marker'} on the function, or make two functions",
     )

@@ -294,6 +294,48 @@ def test_matrix_fails_a_test_without_parameters_that_it_cannot_multiply(
     assert "would run once, and is asked to run on each board" in wrong.message
 
 
+@pytest.mark.parametrize("workers", ["-n0", "-n2"])
+def test_matrix_fails_a_test_whose_parameter_asks_for_other_boards(workers: str, run: RunOnTwo) -> None:
+    source = """
+hardware = pytest.mark.hardware
+MARKS = dict(two=hardware(boards=2), once=hardware(each="any"), kind=hardware(each="kind"))
+MARKS["mixed"] = pytest.mark.mixed
+@pytest.mark.parametrize("x", ["none", *(pytest.param(one, marks=mark) for one, mark in MARKS.items())])
+def test_a(x, dutlinks): pass
+"""
+    inner = run(source, "--hil-each=board", workers)
+
+    results = inner.results()
+    for place in ("jetson-1", "jetson-2"):
+        assert results.pop(f"test_a[{place}-none]") == "passed", inner.text
+        assert "put boards=2 on the function" in inner.outcomes[f"test_a[{place}-two]"].message
+    assert (set(results.values()), len(results)) == ({"error"}, 8), inner.text
+
+
+def test_matrix_fails_a_test_on_boards_without_the_tags_of_its_parameter(run: RunOnTwo) -> None:
+    source = """
+@pytest.mark.parametrize("x", [pytest.param(1, marks=pytest.mark.hardware(tags="wifi"))])
+def test_a(x, dutlink): pass
+"""
+    inner = run(source, "--hil-each=board")
+
+    assert inner.results() == {"test_a[jetson-1-1]": "error", "test_a[jetson-2-1]": "passed"}, inner.text
+    assert "put tags='wifi' on the function" in inner.outcomes["test_a[jetson-1-1]"].message
+
+
+def test_matrix_fails_a_test_that_is_marked_for_two_boards_after_collection(
+    run: RunOnTwo, pytester: pytest.Pytester
+) -> None:
+    (pytester.path / "sub").mkdir()
+    (pytester.path / "sub/conftest.py").write_text(
+        "import pytest\ndef pytest_itemcollected(item): item.add_marker(pytest.mark.hardware(boards=2))\n"
+    )
+    (pytester.path / "sub/test_late.py").write_text("def test_late(dutlinks): pass\n")
+    inner = run("", "--hil-each=board")
+
+    assert inner.results() == {"test_late[jetson-1]": "error", "test_late[jetson-2]": "error"}, inner.text
+
+
 def test_matrix_of_simulated_boards_has_the_same_ids_in_each_run(run_suite: RunSuite) -> None:
     inner = run_suite(
         "def test_a(dutlink): dutlink.power.read()\n", "--hil-boards=sim:2,speed=5", "--hil-each=board", "-n2"

@@ -259,6 +259,32 @@ class TestOld(unittest.TestCase):
     assert "with each image" in inner.text
 
 
+PARAMETER_WITH_IMAGE = """
+import pytest
+
+@pytest.mark.parametrize("x", [pytest.param(1, marks=pytest.mark.hardware(image="dut-v2.0.img"))])
+def test_boot(power, image, x):
+    power.read()
+    assert image.version == "v2.0"
+"""
+
+
+def test_image_of_a_parameter_wins_over_that_of_a_column(
+    run_suite: RunSuite, two_images: tuple[str, str]
+) -> None:
+    inner = run_suite(PARAMETER_WITH_IMAGE, BOARD, "--hil-each=board", two_images[1])
+
+    assert inner.results() == {"test_boot[sim-1-1]": "passed"}, inner.text
+
+
+def test_image_given_twice_refuses_a_test_whose_parameter_has_an_image(
+    run_suite: RunSuite, two_images: tuple[str, str]
+) -> None:
+    inner = run_suite(PARAMETER_WITH_IMAGE, BOARD, *two_images)
+
+    assert inner.results() == {"test_boot[v2.0-1]": "error", "test_boot[v2.1-1]": "error"}, inner.text
+
+
 def test_image_for_an_unknown_board_is_refused(run_suite: RunSuite, two_images: tuple[str, str]) -> None:
     inner = run_suite(VERSIONS, BOARD, two_images[0].replace("=", "=sim-l=", 1))
 
