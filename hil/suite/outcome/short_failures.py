@@ -1,4 +1,6 @@
-"""Shorten the traceback of an error of hil: it ends at the test's own line; `--full-trace` shows all of it.
+"""Shorten the traceback of an error that hil raised: it ends at the test's own line.
+
+`--full-trace` shows all of it.
 
 A frame is hidden as pytest documents it, by a local variable `__tracebackhide__`. `--pdb` obeys the same
 variable and stops in the test.
@@ -63,7 +65,7 @@ class ShortFailures:
             report.sections[:] = [(title, _without_our_stacks(text)) for title, text in report.sections]
         if chain and call.excinfo is not None and call.excinfo.value is chain[0]:
             _leave_causes_out(report.longrepr, chain)
-            if isinstance(chain[0], HilError):
+            if _is_raised_by_hil(chain[0]):
                 _tell_headline(item, report.longrepr, self._crash)
 
 
@@ -79,14 +81,22 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def _hide_frames(error: BaseException) -> None:
-    """Hide the frames of `hil` and of libraries between them in the traceback of an error of hil."""
-    if not isinstance(error, HilError):
+    """Hide the frames of `hil` and of libraries between them in the traceback of an error that hil raised."""
+    if not _is_raised_by_hil(error):
         return
     frames = list(_frames(error.__traceback__))
     ours = [at for at, frame in enumerate(frames) if _is_ours(frame)]
     for frame in frames[ours[0] :] if ours else []:
         if _is_ours(frame) or frame.f_code.co_filename.startswith(_LIBRARIES):
             frame.f_locals["__tracebackhide__"] = True
+
+
+def _is_raised_by_hil(error: BaseException) -> bool:
+    """Return True for an error of hil, and for a failure of its `assert_*` methods."""
+    if isinstance(error, HilError):
+        return True
+    frames = list(_frames(error.__traceback__))
+    return isinstance(error, AssertionError) and bool(frames) and _is_ours(frames[-1])
 
 
 def _without_our_stacks(text: str) -> str:

@@ -34,6 +34,22 @@ HEADLINES = {
     "test_wrong_password": "ConsoleError: the DUT did not let root in: it answered 'Login incorrect'",
     "test_unittest": "ExpectError: 'never comes' did not come within 0.5 s",
 }
+ASSERTS = """
+from hil.dutlink.power.model import Sample
+from hil.dutlink.power.trace import PowerTrace
+
+TRACE = PowerTrace([Sample(float(at), 0.0, 5.0, 1.0, 5.0) for at in range(9)], began_s=0.0, ended_s=9.0)
+
+def test_mean():
+    TRACE.assert_mean_below(1)
+
+def test_off():
+    TRACE.assert_off()
+
+def test_own():
+    assert TRACE.assert_mean_below
+    assert not TRACE
+"""
 SILENT = {"test_refused_attribute", "test_time_limit", "test_hang"}
 SIMULATOR = {"boards": 1, "speed": 10}
 
@@ -72,6 +88,16 @@ def test_a_failure_has_at_most_25_lines_and_its_headline_says_what_came(
         assert name in SILENT or any(" | " in one for one in lines)
     assert "ExpectError: 'never" in run.text.rpartition("short test summary info")[2]
     assert "@pytest.mark.timeout" in "".join(shown["test_time_limit"])
+
+
+def test_a_failed_assert_method_ends_at_the_line_of_the_test(run_suite: RunSuite) -> None:
+    run = run_suite(ASSERTS, "--hil-boards=none")
+
+    shown = {name: "\n".join(lines) for name, lines in failures_in(run.text).items()}
+    assert [name for name, text in shown.items() if "hil/" in text] == []
+    assert ">       TRACE.assert_mean_below(1)\nE       AssertionError: the DUT drew" in shown["test_mean"]
+    assert ">       TRACE.assert_off()\nE       AssertionError: the DUT is not off" in shown["test_off"]
+    assert ">       assert not TRACE\nE       assert not <PowerTrace" in shown["test_own"]
 
 
 def test_a_password_is_in_nothing_that_a_run_leaves_behind(
