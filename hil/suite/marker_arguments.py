@@ -96,12 +96,13 @@ def check_names(item: pytest.Item, ours: Collection[str]) -> None:
                 )
 
 
-def check_fixtures(item: pytest.Item, ours: Collection[str]) -> None:
-    """Check that a test requests no misspelt fixture of hil: it would be taken for a test without a board.
+def check_fixtures(item: pytest.Item, ours: Collection[str], *, uses_board: bool) -> None:
+    """Check that a test requests no misspelt fixture of hil: it could be taken for a test without a board.
 
     Args:
         item: The test.
         ours: The fixtures of hil.
+        uses_board: Whether the test's markers or other fixtures say that it uses a board.
 
     Raises:
         UsageError: A fixture does not exist, and its name is much like one of hil.
@@ -115,7 +116,9 @@ def check_fixtures(item: pytest.Item, ours: Collection[str]) -> None:
         if missing and (near := nearest(name, ours, _LIKE_OURS)):
             raise UsageError(
                 f"{item.nodeid}: fixture '{name}' not found",
-                why="a test without a board's fixture is taken for one that uses no board",
+                why="no fixture that this test can request has that name"
+                if uses_board
+                else "a test without a board's fixture is taken for one that uses no board",
                 remedy=f"did you mean {near}?",
             )
 

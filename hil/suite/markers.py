@@ -103,7 +103,7 @@ def kind_of(item: pytest.Item) -> Kind:
             check_arguments(item.nodeid, marks)
             check_words(item.nodeid, (mark for mark in every if mark.name == TROUBLE_MARKER))
             check_names(item, (*_MARKERS, TROUBLE_MARKER))
-        check_fixtures(item, BOARD_FIXTURES)
+        check_fixtures(item, BOARD_FIXTURES, uses_board=kind is not Kind.NO_HARDWARE)
     except UsageError as error:
         kind = refuse(item, error)
     item.stash[KIND] = kind

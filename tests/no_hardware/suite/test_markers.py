@@ -109,7 +109,8 @@ def test_check_arguments_refuses_several_boards_of_a_mixed_test() -> None:
 ONE_OF_EACH = program(__file__, "markers_one_of_each")
 CONTRADICTION_TOLD = {
     "a misspelt marker": "did you mean hardware?",
-    "a misspelt fixture": "did you mean power?",
+    "a misspelt fixture": "is taken for one that uses no board\n      try: did you mean power?",
+    "a misspelt fixture beside another": "can request has that name\n      try: did you mean power?",
     "two markers": "test_inner.py::test_confused is marked hardware and mixed",
     "a fixture": "test_inner.py::test_confused is marked no_hardware and asks for dutlink, power",
     "a second argument": "the marker hardware does not know 'one'",
@@ -134,6 +135,7 @@ CONTRADICTIONS = {
     "no such value": "@pytest.mark.hardware(tags=7)\ndef test_confused(): pass",
     "a misspelt marker": "@pytest.mark.hardwear\ndef test_confused(): pass",
     "a misspelt fixture": "def test_confused(powr): pass",
+    "a misspelt fixture beside another": "def test_confused(pwer, console): pass",
     "two markers": "@pytest.mark.hardware\n@pytest.mark.mixed\ndef test_confused(): pass",
     "a fixture": "@pytest.mark.no_hardware\ndef test_confused(power): pass",
 }
