@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import threading
 import time
 from contextlib import contextmanager
 from dataclasses import replace
@@ -29,14 +30,18 @@ class Measure:
     """Keeps numbers of the present test for history, report and JUnit; a broken limit fails the test.
 
     `measure("boot", 12.3, "s", below=20)`; `measure.time("boot", below_s=20)`;
-    `measure.power("idle", trace)`.
+    `measure.power("idle", trace)`. The thread that makes it is the one that runs the tests.
     """
 
     def __init__(self) -> None:
         self._kept: list[Measurement] | None = None
+        self._pid = os.getpid()
+        self._runner = threading.current_thread()
+        self._older: dict[int, threading.Thread] = {}  # the threads that ran when the attempt began, by ident
 
     def begin(self) -> list[Measurement]:
         """Start an attempt of a test, and return the list to which its numbers are added."""
+        self._older = threading._active.copy()  # type: ignore[attr-defined]  # noqa: SLF001 - each test pays: enumerate() takes 10 times as long
         self._kept = []
         return self._kept
 
@@ -66,7 +71,8 @@ class Measure:
 
         Raises:
             UsageError: The value is no finite number, no number can be within the limits, the series has
-                another unit, the test has too many numbers, or no test is running.
+                another unit, the test has too many numbers, no test is running, the thread was started
+                before the present attempt of the test, or the process is a child of the one that runs it.
         """
         self._add(check_measurement(name, value, unit, below, above))
 
@@ -77,12 +83,15 @@ class Measure:
         """Keep the duration of a `with` block in seconds; of a block that raises an error, nothing is kept.
 
         Raises:
-            UsageError: As for a number; limits are checked before the block.
+            UsageError: As for a number, or the attempt has ended in which the block was entered. All but
+                the last, the number of numbers and the unit are checked before the block.
         """
         check_measurement(name, 0.0, "s", below_s, above_s)
+        attempt = self._attempt(f"the duration {name!r}")
         began_s = time.monotonic()
         yield
-        self(name, time.monotonic() - began_s, "s", below=below_s, above=above_s)
+        duration_s = time.monotonic() - began_s
+        self._add(check_measurement(name, duration_s, "s", below_s, above_s), attempt=attempt)
 
     def power(
         self,
@@ -105,15 +114,44 @@ class Measure:
             check_measurement(f"{name} energy", energy, "J", energy_below_joules),
         )
 
-    def _add(self, *made: Measurement) -> None:
-        """Keep all of some numbers, or none of them."""
+    def _attempt(self, what: str) -> list[Measurement]:
+        """Return the list of the present attempt.
+
+        Raises:
+            UsageError: No test is running, or `what` does not belong to its present attempt.
+        """
+        if os.getpid() != self._pid:
+            raise UsageError(
+                f"{what} cannot be kept",
+                why="this process is a child of the one that runs the test, and its numbers would be lost",
+                remedy="return the number to the test (a multiprocessing.Queue, a pipe), and measure there",
+            )
         kept = self._kept
         if kept is None:
             raise UsageError(
-                f"{made[0]} cannot be kept",
+                f"{what} cannot be kept",
                 why="no test is running",
                 remedy="measure in a test, or in the set-up or tear-down of its fixtures",
             )
+        thread = threading.current_thread()
+        if thread in self._older.values() and thread not in {self._runner, threading.main_thread()}:
+            raise UsageError(
+                f"{what} cannot be kept",
+                why=f"{thread.name} was started before the present attempt, maybe by an earlier test",
+                remedy="join the thread before its test ends, or return the number and measure in the test",
+            )
+        return kept
+
+    def _add(self, *made: Measurement, attempt: list[Measurement] | None = None) -> None:
+        """Keep all of some numbers, or none of them.
+
+        Args:
+            made: The numbers.
+            attempt: The list of the attempt to which they belong; None: the present one.
+        """
+        kept = self._attempt(str(made[0]))
+        if attempt is not None and attempt is not kept:
+            raise _late(made[0])
         if len(kept) + len(made) > _MOST:
             raise UsageError(
                 f"{made[-1]} cannot be kept",
@@ -129,6 +167,16 @@ class Measure:
                     remedy="give one of them another name, or convert it",
                 )
         kept += [replace(one, where=_caller()) if one.is_broken else one for one in made]
+        if self._kept is not kept:  # a thread measured while its test ended, and limits may be judged already
+            raise _late(made[0])
+
+
+def _late(number: Measurement) -> UsageError:
+    return UsageError(
+        f"{number} comes too late",
+        why="the attempt of the test to which it belongs has ended",
+        remedy="leave the block of measure.time, and join threads, before the test ends",
+    )
 
 
 def _caller() -> str:

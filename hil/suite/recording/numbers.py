@@ -62,8 +62,11 @@ class NumberRecorder:
 
     @pytest.hookimpl(wrapper=True)  # around the tear-down of fixtures that depend on the board
     def pytest_runtest_teardown(self) -> Generator[None, object, object]:
-        """Fail a tear-down that breaks limits."""
-        result = yield
+        """Fail a tear-down that breaks limits, and refuse numbers after it: they would not be judged."""
+        try:
+            result = yield
+        finally:
+            self.measure.end()
         self._raise_broken()
         return result
 
@@ -89,7 +92,7 @@ class NumberRecorder:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self) -> Generator[None, object, object]:
-        """Refuse numbers after the test."""
+        """Forget the numbers after the test, and refuse others if its tear-down did not begin."""
         try:
             return (yield)
         finally:

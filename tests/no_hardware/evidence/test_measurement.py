@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any
+from typing import Any, Self
 
 import pytest
 from hypothesis import given
@@ -215,3 +217,57 @@ def test_measure_time_refuses_a_wrong_limit_before_the_block(measure: Measure) -
 
     with pytest.raises(UsageError, match="no number can be within"), measure.time("b", below_s=1, above_s=2):
         raise AssertionError("the block ran")
+
+
+def test_measure_refuses_a_thread_that_was_started_before_the_attempt(measure: Measure) -> None:
+    measure.begin()
+    ended = threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        left = pool.submit(lambda: (ended.wait(60), measure("late", 99, "s", below=1)))
+        measure.end()
+        kept = measure.begin()
+        ended.set()
+
+        with pytest.raises(UsageError, match="was started before the present attempt"):
+            left.result()
+
+    assert kept == []
+
+
+def test_measure_takes_a_thread_of_the_attempt(measure: Measure) -> None:
+    kept = measure.begin()
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(measure, "boot", 1, "s").result()
+
+    assert kept == [Measurement("boot", 1.0, "s")]
+
+
+def test_measure_time_refuses_a_block_that_was_entered_in_an_earlier_attempt(measure: Measure) -> None:
+    measure.begin()
+    with pytest.raises(UsageError, match="the attempt of the test to which it belongs has ended"):  # noqa: PT012, SIM117
+        with measure.time("boot"):
+            measure.end()
+            kept = measure.begin()
+
+    assert kept == []
+
+
+def test_measure_time_refuses_a_block_outside_of_a_test_before_it(measure: Measure) -> None:
+    with pytest.raises(UsageError, match="no test is running"), measure.time("boot"):
+        raise AssertionError("the block ran")
+
+
+def test_measure_refuses_a_number_whose_attempt_ends_while_it_is_added(measure: Measure) -> None:
+    class EndsTheAttempt(list[Measurement]):
+        """As a thread measures while its test ends."""
+
+        def __iadd__(self, other: Any) -> Self:  # type: ignore[override, misc]
+            measure.end()
+            return self
+
+    measure.begin()
+    measure._kept = EndsTheAttempt()
+
+    with pytest.raises(UsageError, match="comes too late"):
+        measure("late", 99, "s", below=1)

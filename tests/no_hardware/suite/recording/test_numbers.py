@@ -55,8 +55,8 @@ def test_broken_limits_fail_a_test_after_its_body_and_all_are_told(inner: InnerR
     outcome = inner.outcomes["test_two_broken"]
 
     assert outcome.result == "failed"
-    assert "first is 5 s, must be below 5 s (test_inner.py:12); third is 1 W" in outcome.message
-    assert "must be above 2 W (test_inner.py:14)" in outcome.message
+    assert "first is 5 s, must be below 5 s (test_inner.py:16); third is 1 W" in outcome.message
+    assert "must be above 2 W (test_inner.py:18)" in outcome.message
     assert "second" not in outcome.message
     assert "it went on" in inner.text
 
@@ -125,6 +125,46 @@ def test_broken_limit_is_told_beside_a_failure_of_unittest(inner: InnerRun) -> N
 def test_broken_limit_in_an_excused_subtest_fails_the_test(inner: InnerRun) -> None:
     assert inner.results()["test_excused_subtest"] == "failed"
     assert "late is 9 s" in inner.outcomes["test_excused_subtest"].message
+
+
+def test_number_of_a_thread_that_an_earlier_test_left_is_refused(inner: InnerRun) -> None:
+    assert inner.results()["test_after_a_thread"] == "passed"
+    assert "hil_number:late" not in inner.outcomes["test_after_a_thread"].properties
+
+
+def test_block_that_an_earlier_test_entered_is_refused(inner: InnerRun) -> None:
+    outcome = inner.outcomes["test_leaves_a_block"]
+
+    assert (outcome.result, "UsageError: long is " in outcome.message) == ("failed", True)
+
+
+def test_number_of_a_forked_child_is_refused(inner: InnerRun) -> None:
+    outcome = inner.outcomes["test_in_a_forked_child"]
+
+    assert (outcome.result, "hil_number:late" in outcome.properties) == ("failed", False)
+    assert "this process is a child" in inner.text
+
+
+LATE_HOOK = """
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown(item):
+    result = yield
+    item.funcargs["measure"]("late", 9, "s", below=5)
+    return result
+"""
+
+
+def test_number_of_a_hook_after_the_judged_tear_down_is_an_error(
+    run_suite: RunSuite, pytester: pytest.Pytester
+) -> None:
+    with (pytester.path / "conftest.py").open("a") as conftest:
+        conftest.write(LATE_HOOK)
+
+    inner = run_suite("def test_a(measure): pass", "--hil-boards=none")
+
+    assert (inner.results(), inner.status) == ({"test_a": "error"}, 1)
+    assert "no test is running" in inner.outcomes["test_a"].message
 
 
 def test_users_own_fixture_of_the_name_measure_wins(run_suite: RunSuite) -> None:

@@ -1,6 +1,10 @@
+import multiprocessing
+import threading
 import unittest
 
 import pytest
+
+from hil.errors import UsageError
 
 
 def test_within(measure):
@@ -90,3 +94,42 @@ class TestOfUnittest(unittest.TestCase):
     def test_skips_itself(self):
         self.measure("late", 9, "s", below=5)
         self.skipTest("enough")
+
+
+left_open = []
+ended = threading.Event()
+errors = []
+
+
+def test_leaves_a_thread(measure):
+    def measure_late():
+        ended.wait(60)
+        try:
+            measure("late", 9, "s", below=5)
+        except UsageError as error:
+            errors.append(error)
+
+    left_open.append(threading.Thread(target=measure_late))
+    left_open[0].start()
+
+
+def test_after_a_thread():
+    ended.set()
+    left_open.pop().join()
+    assert "join the thread before its test ends" in str(errors[0])
+
+
+def test_enters_a_block(measure):
+    left_open.append(measure.time("long"))
+    left_open[0].__enter__()
+
+
+def test_leaves_a_block():
+    left_open.pop().__exit__(None, None, None)
+
+
+def test_in_a_forked_child(measure):
+    child = multiprocessing.get_context("fork").Process(target=measure, args=("late", 9, "s"))
+    child.start()
+    child.join()
+    assert child.exitcode == 0
