@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -114,8 +115,9 @@ class BlockDevice:
     def usb_device(self) -> Path | None:
         """The sysfs folder of its USB device, or None if it is not on USB."""
         for folder in self.folder.parents:
-            if (folder / "idVendor").exists() and (folder / "subsystem").resolve().name == "usb":
-                return folder
+            with suppress(OSError):  # the device left between two looks
+                if (folder / "idVendor").exists() and (folder / "subsystem").resolve().name == "usb":
+                    return folder
         return None
 
     @property

@@ -21,6 +21,8 @@ pytest_plugins = ["pytester"]
 SECRET = "hush-83461"  # noqa: S105 - it opens nothing
 
 FAILURES = program(__file__, "short_failures_failures")
+PRINTED = program(__file__, "short_failures_printed")
+ASSERTS = program(__file__, "short_failures_asserts")
 
 HEADLINES = {
     "test_bad_pattern": "UsageError: the console cannot wait for '[unclosed'",
@@ -34,22 +36,6 @@ HEADLINES = {
     "test_wrong_password": "ConsoleError: the DUT did not let root in: it answered 'Login incorrect'",
     "test_unittest": "ExpectError: 'never comes' did not come within 0.5 s",
 }
-ASSERTS = """
-from hil.dutlink.power.model import Sample
-from hil.dutlink.power.trace import PowerTrace
-
-TRACE = PowerTrace([Sample(float(at), 0.0, 5.0, 1.0, 5.0) for at in range(9)], began_s=0.0, ended_s=9.0)
-
-def test_mean():
-    TRACE.assert_mean_below(1)
-
-def test_off():
-    TRACE.assert_off()
-
-def test_own():
-    assert TRACE.assert_mean_below
-    assert not TRACE
-"""
 SILENT = {"test_refused_attribute", "test_time_limit", "test_hang"}
 SIMULATOR = {"boards": 1, "speed": 10}
 
@@ -105,10 +91,11 @@ def test_a_password_is_in_nothing_that_a_run_leaves_behind(
 ) -> None:
     options = ["--hil-report=report", "--hil-history=history.db", "--showlocals", "--full-trace", "-vv"]
 
-    run = run_suite(FAILURES, boards, "-k", "wrong_password", "--log-level=DEBUG", *options)
+    run = run_suite(FAILURES + PRINTED, boards, "-k", "wrong_password", "--log-level=DEBUG", *options)
 
     assert "hil/dutlink/dut/login.py" in run.text, "--full-trace shows all frames"
     assert run.outcomes["test_wrong_password"].result == "failed"
+    assert run.outcomes["test_wrong_password_that_is_printed"].result == "failed"
     left = [file for file in pytester.path.rglob("*") if file.is_file() and file.name != "lab.toml"]
     assert {".html", ".json", ".txt", ".raw", ".db", ".xml"} <= {file.suffix for file in left}
     assert [str(file) for file in left if SECRET.encode() in file.read_bytes()] == []

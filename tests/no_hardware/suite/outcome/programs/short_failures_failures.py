@@ -1,4 +1,3 @@
-import logging
 import time
 import unittest
 
@@ -53,9 +52,6 @@ def test_run_without_login(console, power):
 
 
 def test_wrong_password(console, power):
-    account = console._account
-    print(f"{account.password} {account.password:>20} {account} {[account.password]}")
-    logging.getLogger("a test").warning("%s %r", account.password, account)
     power.cycle(wait_s=0.1)
     console.login()
 
