@@ -19,7 +19,7 @@ pytestmark = pytest.mark.thorough  # runs of the suite
 THREE = """
 import time
 def test_on(power): power.force_on(); time.sleep(0.5)
-def test_fails(power): time.sleep(0.3); assert False
+def test_fails(power): time.sleep(1.5); assert False
 def test_plain(): pass
 """
 
