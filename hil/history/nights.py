@@ -47,7 +47,8 @@ _STATUSES = {
     3: "an error inside of pytest",
     4: "pytest did not start: a wrong option, conftest.py or lab file",
     5: "no test was found, or none used a board",
-    6: "the bench was not ready",
+    6: "more warnings than --max-warnings allows; in older runs, the bench was not ready",
+    16: "the bench was not ready",
 }
 _FIRST_OF_SIGNALS = 128
 

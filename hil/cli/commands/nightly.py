@@ -77,7 +77,7 @@ def run(
 ) -> Answer:
     """Run a night now, in the current folder. Arguments after -- are passed to pytest.
 
-    Exit status: 0 passed; 1 tests failed; 5 no test ran; 6 the bench was not ready; 7 flaky; else pytest's.
+    Exit status: 0 passed; 1 tests failed; 5 no test ran; 16 the bench was not ready; 17 flaky; else pytest's.
     """
     from hil.nightly.night import run_night  # noqa: PLC0415 - as above
     from hil.nightly.run_folder import delete_old_folders  # noqa: PLC0415 - imported on use

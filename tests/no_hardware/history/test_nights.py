@@ -93,13 +93,18 @@ def test_missing_nights_finds_gaps_in_frequent_runs() -> None:
             ["the newest run ended with status 137, killed by signal 9"],
         ),
         (
+            RunFacts("k", START_S, ended_s=1, exit_status=16),
+            [ON_A_BOARD],
+            ["the newest run ended with status 16, the bench was not ready"],
+        ),
+        (
             RunFacts("k", START_S, ended_s=1, exit_status=1),
             [ON_A_BOARD],
             ["the newest run failed, although no test did: see what it printed"],
         ),
         (RunFacts("k", START_S, boards=1, ended_s=1, exit_status=0), [ON_A_BOARD], []),
     ],
-    ids=["cut short", "one board", "no pytest", "killed", "no test failed", "fine"],
+    ids=["cut short", "one board", "no pytest", "killed", "bench", "no test failed", "fine"],
 )
 def test_problems_of_newest_names_each_problem(
     run: RunFacts, attempts: list[Attempt], said: list[str], tmp_path: Path
