@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, BinaryIO, Final, Literal
 
 from hil.dutlink.console.transcript import Chunk, Mark, MarkKind
-from hil.evidence.console_index import ChunkPlace, Opening, index_of, parse, to_line
+from hil.evidence.console_index import BEGINS, ChunkPlace, Opening, index_of, parse, to_line
 from hil.regular_file import open_regular
 
 if TYPE_CHECKING:
@@ -37,8 +37,6 @@ RUN_BYTES: Final = 1024 * 1024 * 1024
 
 LITTLE_BYTES: Final = 2 * 1024 * 1024
 """Bytes of files for a test after `RUN_BYTES` are used up."""
-
-_BEGINS: Final = {MarkKind.TEST_BEGINS, MarkKind.TEST_AGAIN}
 
 
 class SizeLimiter:
@@ -148,7 +146,7 @@ class ConsoleFile:
 
     def add(self, event: Event) -> None:
         """Add one event."""
-        if isinstance(event, Mark) and event.kind in _BEGINS:
+        if isinstance(event, Mark) and event.kind in BEGINS:
             self._start_section(is_test=True)
         self._limiter.add(event)
         if isinstance(event, Mark) and event.kind is MarkKind.TEST_ENDS:

@@ -18,7 +18,10 @@ from hil.dutlink.console.transcript import Mark, MarkKind
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["ChunkPlace", "Opening", "index_of", "parse", "to_line"]
+__all__ = ["BEGINS", "ChunkPlace", "Opening", "index_of", "parse", "raw_of", "to_line"]
+
+BEGINS: Final = {MarkKind.TEST_BEGINS, MarkKind.TEST_AGAIN}
+"""The marks at which an attempt of a test begins."""
 
 _FAULTS: Final = (ValueError, TypeError, LookupError, OverflowError, RecursionError, AttributeError)
 
@@ -26,6 +29,11 @@ _FAULTS: Final = (ValueError, TypeError, LookupError, OverflowError, RecursionEr
 def index_of(raw: Path) -> Path:
     """Return the path of a raw file's index."""
     return raw.with_suffix(".jsonl")
+
+
+def raw_of(index: Path) -> Path:
+    """Return the path of an index's raw file."""
+    return index.with_suffix(".raw")
 
 
 @dataclass(frozen=True, slots=True)

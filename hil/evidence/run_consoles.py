@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from hil.dutlink.console.transcript import Mark, MarkKind
-from hil.evidence.console_index import ChunkPlace, Opening, parse
+from hil.evidence.console_index import BEGINS, ChunkPlace, Opening, parse, raw_of
 from hil.evidence.console_slice import ConsoleSlice, SlicePart
 from hil.evidence.older_consoles import read_older_slice
 from hil.evidence.records import file_stem
@@ -21,8 +21,6 @@ __all__ = ["RunConsoles"]
 
 _NEIGHBOUR_BYTES: Final = 1024 * 1024
 """How many bytes of the output between two tests are part of the second one's console."""
-
-_BEGINS: Final = {MarkKind.TEST_BEGINS, MarkKind.TEST_AGAIN}
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +105,7 @@ def _attempts_in(index: Path, run: str) -> Iterator[_Attempt]:
             attempt = None
         if isinstance(entry, Opening):
             is_of_run = not run or entry.run == run
-        elif entry.kind in _BEGINS and is_of_run:
+        elif entry.kind in BEGINS and is_of_run:
             attempt = _Attempt(entry.text, entry.monotonic_s, index, since, begin)
         since = end
     if attempt is not None:
@@ -122,14 +120,14 @@ def _edges_in(index: Path) -> Iterator[tuple[_Place, _Place, Opening | Mark]]:
             entry = parse(line) if b'"' in line else None  # most lines are those of chunks, and have none
             if isinstance(entry, Opening):
                 yield _Place(at, entry.offset), _Place(at + len(line), entry.offset), entry
-            elif isinstance(entry, Mark) and entry.kind in {*_BEGINS, MarkKind.TEST_ENDS}:
+            elif isinstance(entry, Mark) and entry.kind in {*BEGINS, MarkKind.TEST_ENDS}:
                 yield _Place(at, entry.position), _Place(at + len(line), entry.position), entry
             at += len(line)
 
 
 def _add(console: ConsoleSlice, attempt: _Attempt) -> None:
     """Add the parts, times and marks of an attempt to the console of its test."""
-    raw = attempt.index.with_suffix(".raw")
+    raw = raw_of(attempt.index)
     size_bytes = raw.stat().st_size
     end = min(attempt.end.offset, size_bytes) if attempt.end is not None else size_bytes
     begin = min(attempt.begin.offset, end)

@@ -114,10 +114,7 @@ def suspect(
         totals: The counts of all runs, for factors whose counts add up to more, as those of tests with two
             boards do.
     """
-    totals = totals or {}
-    suspicions = [
-        one for factor, counts in factors.items() for one in _of(factor, counts, totals.get(factor))
-    ]
+    suspicions = _compare(factors, totals)
     compared = max(1, len(suspicions))
     sure = [
         Suspicion(one.factor, one.value, one.here, one.elsewhere, min(1.0, one.p * compared))
@@ -136,8 +133,7 @@ def contrast(factors: Mapping[str, Mapping[str, Counts]], totals: Mapping[str, C
         factors: As for `suspect`.
         totals: As for `suspect`.
     """
-    totals = totals or {}
-    compared = [one for factor, counts in factors.items() for one in _of(factor, counts, totals.get(factor))]
+    compared = _compare(factors, totals)
     apart = [one for one in compared if one.here.failed == one.here.ran and not one.elsewhere.failed]
     best = min(apart, key=lambda one: (one.p, one.factor), default=None)
     if best is None:
@@ -193,6 +189,14 @@ def _power_of_ten(p: float) -> str:
         return "0"
     mantissa, _, exponent = f"{p:.0e}".partition("e")
     return f"{mantissa}e{int(exponent)}"
+
+
+def _compare(
+    factors: Mapping[str, Mapping[str, Counts]], totals: Mapping[str, Counts] | None
+) -> list[Suspicion]:
+    """Return each value of each factor, compared with the runs without it."""
+    of_all = totals or {}
+    return [one for factor, counts in factors.items() for one in _of(factor, counts, of_all.get(factor))]
 
 
 def _of(factor: str, counts: Mapping[str, Counts], everything: Counts | None) -> Iterable[Suspicion]:

@@ -64,6 +64,7 @@ from hil.suite.xdist.channel import ControllerChannel
 from hil.suite.xdist.worker_channel import WorkerChannel
 from tests.support.board_bench import BoardBench
 from tests.support.dut_bench import MemoryStick
+from tests.support.made_up import READ_FILES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -199,16 +200,7 @@ def evidence(data: bytes) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "tests").mkdir(parents=True)
     (folder / "2026-11-23T013000Z").mkdir()
-    for name in (
-        "run.json",
-        "tests/a.json",
-        "a.raw",
-        "run-a.raw",
-        "run-a.jsonl",
-        "a.jsonl",
-        "a.json",
-        "2026-11-23T013000Z/night.json",
-    ):
+    for name in READ_FILES:
         (folder / name).write_bytes(data)
     kept = EvidenceFolder(folder)
     kept.run(), kept.tests("")

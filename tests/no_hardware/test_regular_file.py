@@ -23,6 +23,7 @@ from hil.nightly.run_folder import newest_record
 from hil.regular_file import check_folder, nonblocking_opener
 from hil.report.run_pages import _read as read_trace
 from hil.report.transcript import read_console_view
+from tests.support.made_up import READ_FILES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -126,16 +127,7 @@ def test_nonblocking_opener_makes_a_file_as_open_does(tmp_path: Path) -> None:
 def test_folders_of_runs_with_named_pipes_are_read_without_waiting(tmp_path: Path) -> None:
     (tmp_path / "tests").mkdir()
     (tmp_path / "2026-11-23T013000Z").mkdir()
-    for name in (
-        "run.json",
-        "tests/a.json",
-        "a.raw",
-        "run-a.raw",
-        "run-a.jsonl",
-        "a.jsonl",
-        "a.json",
-        "2026-11-23T013000Z/night.json",
-    ):
+    for name in READ_FILES:
         os.mkfifo(tmp_path / name)
     folder = EvidenceFolder(tmp_path)
 

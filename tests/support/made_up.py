@@ -29,6 +29,12 @@ if TYPE_CHECKING:
 BEGAN_S = 1_800_000_000.0
 DAY_S = 86_400.0
 BOARD = "0df10035"
+READ_FILES = (
+    *("run.json", "tests/a.json", "a.raw", "run-a.raw", "run-a.jsonl", "a.jsonl", "a.json"),
+    "2026-11-23T013000Z/night.json",
+)
+"""Files of a test `a` and a board `a` that are read from the folder of a run, or of nights."""
+
 HOSTILE = (
     "</script><script>window.pwned = 1</script><img src=x onerror='window.pwned=1'>\u202egnp.exe \x1b[31m"
 )

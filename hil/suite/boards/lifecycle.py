@@ -190,8 +190,8 @@ class BoardLifecycle:
     def record_result(self, item: pytest.Item) -> None:
         """Note which image each board of a test had, before its last report is made; raise nothing."""
         with contained(self.release.kept(f"after {item.nodeid}")):
-            if self.release.all_held and self.session.error is None:
-                boards = self.release.all_held
+            boards = self.release.all_held
+            if boards and self.session.error is None:
                 describe_image(
                     item, [(self.images.flashed(one), one.board.storage.flashed) for one in boards]
                 )

@@ -100,9 +100,11 @@ class ColumnPlugin:
 
     def _columns_for(self, item: pytest.Item) -> Sequence[Column]:
         """Return the columns of a test; none if it runs once, or if no board may have its tags."""
-        asks = self._each != "any" or self._images or any("each" in one.kwargs for one in item.iter_markers())
-        kind = unchecked_kind(item) if asks else Kind.NO_HARDWARE
+        kind = unchecked_kind(item)  # of a collected test it is known, and no marker is looked at
         if kind is Kind.NO_HARDWARE:
+            return ()
+        asks = self._each != "any" or self._images or any("each" in one.kwargs for one in item.iter_markers())
+        if not asks:
             return ()
         each = self._each_of(item) if kind is Kind.HARDWARE else "any"
         has_image = any("image" in mark.kwargs for mark in item.iter_markers(kind.value))

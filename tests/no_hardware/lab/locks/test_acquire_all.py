@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -138,30 +139,42 @@ def test_acquire_all_releases_the_first_board_if_the_second_lease_fails(
     assert waiting_tickets(folder) == []
 
 
-def test_acquire_all_is_not_overtaken_while_one_of_its_boards_is_free(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("hil.lab.locks.acquire.SKIP_AFTER_S", 0.2)
-    monkeypatch.setattr(tickets, "SHOW_ALIVE_NS", 0)
-    held = acquire(TWO, folder=folder)
+@contextmanager
+def both_and_later(folder: Path) -> Iterator[tuple[_Wait, _Wait]]:
+    """A waiter for both boards, and a later one for ONE, which watches the files from now on."""
     both, later = (
         _Wait(folder, [[ONE], [TWO]], Holder.here(), None),
         _Wait(folder, [[ONE]], Holder.here(), None),
     )
     try:
         later._wait_for_change(0)
+        yield both, later
+    finally:
+        both.close()
+        later.close()
+
+
+def wait_until_free_for_long(later: _Wait) -> None:
+    """Wait until ONE was free for longer than SKIP_AFTER_S, 0.2 s here."""
+    while later._wait_for_change(0.25):
+        pass
+
+
+def test_acquire_all_is_not_overtaken_while_one_of_its_boards_is_free(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hil.lab.locks.acquire.SKIP_AFTER_S", 0.2)
+    monkeypatch.setattr(tickets, "SHOW_ALIVE_NS", 0)
+    held = acquire(TWO, folder=folder)
+    with both_and_later(folder) as (both, later):
         tries = [later._try()]
-        while later._wait_for_change(0.25):  # until ONE was free for longer than SKIP_AFTER_S
-            pass
+        wait_until_free_for_long(later)
         both._queue.show_alive()
         tries.append(later._try())
 
         assert tries == [None, None]
         held.release()
         assert both._try() == [ONE, TWO]
-    finally:
-        both.close()
-        later.close()
 
 
 def test_acquire_all_is_skipped_if_it_was_stopped(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -177,21 +190,12 @@ def test_acquire_all_is_skipped_as_soon_as_it_shows_no_life_if_its_board_was_fre
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("hil.lab.locks.acquire.SKIP_AFTER_S", 0.2)
-    both, later = (
-        _Wait(folder, [[ONE], [TWO]], Holder.here(), None),
-        _Wait(folder, [[ONE]], Holder.here(), None),
-    )
-    try:
-        later._wait_for_change(0)
+    with both_and_later(folder) as (_both, later):
         tries = [later._try()]
-        while later._wait_for_change(0.25):  # until ONE was free for longer than SKIP_AFTER_S
-            pass
+        wait_until_free_for_long(later)
         tries.append(later._try())
 
         assert tries == [None, [ONE]]
-    finally:
-        both.close()
-        later.close()
 
 
 @dataclass(eq=False)
