@@ -30,11 +30,21 @@ def run(script: str, *arguments: str) -> str:
     return ran.stdout
 
 
-def test_the_cost_of_the_suite_is_measured_for_the_run_and_for_its_start() -> None:
+def test_the_cost_of_the_suite_is_measured_for_run_and_start_also_by_boards() -> None:
     lines = run("suite_cost.py", "--tests", "10", "--repeats", "1").splitlines()
 
-    measured = [line.split(":")[1].split("  ")[0].strip() for line in lines[1:]]
-    assert measured == ["run", "run, CPU", "start and collection", "start and collection, CPU"]
+    measured = [line.split("  ")[0].strip() for line in lines[1:]]
+    assert measured == [
+        f"{tests}: {what}"
+        for tests, what in (
+            ("10 trivial tests", "run"),
+            ("10 trivial tests", "run, CPU"),
+            ("10 trivial tests", "start and collection"),
+            ("10 trivial tests", "start and collection, CPU"),
+            ("10 tests by boards", "start and collection"),
+            ("10 tests by boards", "start and collection, CPU"),
+        )
+    ]
 
 
 def test_the_cost_of_a_control_request_is_measured() -> None:

@@ -86,7 +86,7 @@ def test_reading_the_meter_costs_little_more_than_its_libraries(
     costs = [(cpu_s([*HIL, "power", "read"]), cpu_s([*HIL, "--help"]), cpu_s(BASE)) for _ in range(7)]
 
     read_s, help_s, base_s = (min(column) for column in zip(*costs, strict=True))
-    assert read_s < 2.4 * base_s, "1.85 when this was written, the client of simulated boards included"
+    assert read_s < 3 * base_s, "1.95 when this was written; `nox -s bench` measures it on a quiet machine"
     assert help_s < 1.5 * base_s, "1.2 when this was written"
 
 

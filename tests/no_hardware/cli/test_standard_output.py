@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 HIL = (sys.executable, "-P", "-m", "hil.cli.main")
 LIMIT_S = 60
-_GREW = 4096
+_PIPE_BYTES = 4096
 SIMULATOR = {"boards": 1, "speed": 20}
 
 
@@ -44,14 +44,21 @@ def no_reader() -> Iterator[IO[bytes]]:
 
 
 @pytest.fixture
-def stalled() -> Iterator[int]:
-    """The writing end of a full pipe whose reader takes nothing."""
+def unread() -> Iterator[int]:
+    """The writing end of a pipe of 4 KiB whose reader takes nothing."""
     reader, writer = os.pipe()
-    fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, _GREW)
-    os.write(writer, bytes(_GREW))
+    fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
     yield writer
     os.close(writer)
     os.close(reader)
+
+
+def fill(pipe: int) -> None:
+    """Fill a pipe; its other writers block from then on."""
+    own = os.open(f"/proc/self/fd/{pipe}", os.O_WRONLY | os.O_NONBLOCK)
+    with closing(os.fdopen(own, "wb", buffering=0)) as writer:
+        while writer.write(b"0") is not None:
+            pass
 
 
 def is_set(mask_of: str, process: subprocess.Popen[bytes], number: int) -> bool:
@@ -103,14 +110,15 @@ def test_flash_continues_if_the_reader_of_its_progress_ends(
 @pytest.mark.thorough
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_flash_ends_by_a_signal_if_its_reader_stalls(
-    environ: dict[str, str], simulator: SimulatorProcess, stalled: int, tmp_path: Path, number: int
+    environ: dict[str, str], simulator: SimulatorProcess, unread: int, tmp_path: Path, number: int
 ) -> None:
     build_image(tmp_path / "demo.img", "demo-1")
     process = subprocess.Popen(
-        [*HIL, "flash", "--force", str(tmp_path / "demo.img")], env=environ, stdout=stalled, stderr=stalled
+        [*HIL, "flash", "--force", str(tmp_path / "demo.img")], env=environ, stdout=unread, stderr=unread
     )
     try:
         host = until(lambda: simulator.management.state(simulator.serials()[0])["mux"] == "host", LIMIT_S)
+        fill(unread)
         assert host
         assert until(lambda: is_set("SigCgt", process, signal.SIGTERM), LIMIT_S)
         process.send_signal(number)

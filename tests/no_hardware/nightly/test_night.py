@@ -177,10 +177,10 @@ def test_run_night_shows_an_uncollected_file_first(clone: Path, workers: str) ->
 
 
 @RUNS
-def test_run_night_without_a_test_is_called_simulated(clone: Path) -> None:
+def test_run_night_that_pytest_refused_is_called_simulated(clone: Path) -> None:
     ran = run_night(clone, PASSES, "--no-such-option")
 
-    assert "hil: SIMULATED: no test fails, but look at the nights: " in ran.stdout + ran.stderr
+    assert "hil: SIMULATED: no test ran, pytest did not start: a wrong option, " in ran.stdout + ran.stderr
 
 
 @RUNS
