@@ -19,7 +19,7 @@ from hil.sim.process import SimulatorProcess
 from tests.kernel.vm import images, packages
 from tests.kernel.vm.cache import Cache, cache_folder
 from tests.kernel.vm.machine import HOST_ADDRESS, PACKAGE_FOLDERS, Machine
-from tests.kernel.vm.requirements import TO_BUILD, TO_RUN, check_tools, check_user
+from tests.kernel.vm.requirements import TO_BUILD, TO_RUN, check_project, check_tools, check_user
 from tests.kernel.vm.steps import BuildError, say
 
 ROOT = Path(__file__).parents[2]
@@ -48,6 +48,7 @@ def main() -> int:
     try:
         if may_attach_here() and not options.vm:
             return _run_here(options.results, chosen)
+        check_project(ROOT)
         check_tools(TO_RUN)
         machine = _machine(options.results)
         return _run_in(machine, chosen)

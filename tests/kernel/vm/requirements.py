@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.kernel.vm.steps import BuildError
 
-__all__ = ["TO_BUILD", "TO_RUN", "check_tools", "check_user"]
+__all__ = ["TO_BUILD", "TO_RUN", "check_project", "check_tools", "check_user"]
 
 TO_RUN = {"qemu-system-x86_64": "qemu-system-x86"}
 """Program: the Debian package that has it."""
@@ -25,6 +25,7 @@ TO_BUILD = {
 }
 
 _SYSTEM_FOLDERS = ("/usr/sbin", "/sbin")
+_GUEST_FOLDERS = ("/dev", "/proc", "/run", "/sys")
 
 
 def check_tools(tools: dict[str, str]) -> None:
@@ -43,6 +44,21 @@ def check_tools(tools: dict[str, str]) -> None:
         raise BuildError(
             f"nox -s kernel needs {', '.join(missing)}",
             remedy=f"sudo apt install {packages}",
+        )
+
+
+def check_project(project: Path) -> None:
+    """Check that the guest can see the project at the path that it has on this machine.
+
+    Raises:
+        BuildError: The guest mounts its own file system over that path.
+    """
+    hidden = next((folder for folder in _GUEST_FOLDERS if project.is_relative_to(folder)), None)
+    if hidden:
+        raise BuildError(
+            f"nox -s kernel cannot show {project} to its virtual machine",
+            why=f"the virtual machine mounts file systems of its own in {hidden}",
+            remedy="clone the project elsewhere, for example in your home folder",
         )
 
 

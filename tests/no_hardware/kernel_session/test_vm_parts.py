@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import lzma
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
@@ -12,11 +12,8 @@ from tests.kernel import run as session
 from tests.kernel.vm.cache import Cache, cache_folder
 from tests.kernel.vm.kernel import module_files, uncompressed
 from tests.kernel.vm.machine import Machine
-from tests.kernel.vm.requirements import check_tools
+from tests.kernel.vm.requirements import check_project, check_tools
 from tests.kernel.vm.steps import BuildError, step
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 NO_SUCH = {"hil-no-such-program": "hil-no-such-package"}
 
@@ -133,3 +130,11 @@ def test_the_project_is_shared_read_only(tmp_path: Path) -> None:
 
     (shared,) = [word for word in machine.command() if "id=project" in word]
     assert shared.endswith("readonly=on")
+
+
+def test_check_project_refuses_a_clone_that_the_guest_would_hide() -> None:
+    check_project(Path("/home/user/hil"))
+    check_project(Path("/developers/hil"))
+
+    with pytest.raises(BuildError, match=r"cannot show /dev/hil .*file systems of its own in /dev"):
+        check_project(Path("/dev/hil"))
