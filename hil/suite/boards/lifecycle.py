@@ -26,6 +26,7 @@ from hil.suite.outcome.user_properties import (
 )
 from hil.suite.shown_line import show_line
 from hil.suite.xdist.assigned_boards import AssignedBoards
+from hil.suite.xdist.plugin import worker_channel
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from hil.suite.boards.preparation import BoardPreparation
     from hil.suite.boards.session import BoardSession
     from hil.suite.images.board_images import RunImage
+    from hil.suite.images.file_states import FileStates
     from hil.suite.options import RunOptions
     from hil.suite.outcome.ledger import Ledger
     from hil.suite.xdist.processes import Processes
@@ -85,6 +87,7 @@ class BoardLifecycle:
             lambda held: self.session.infos.now(held),  # noqa: PLW0108 - there is no session yet
             self.show,
             ledger.flashes,
+            agree=self._agree_on_images,
         )
         self._remaining = RemainingTests(
             options,
@@ -97,6 +100,11 @@ class BoardLifecycle:
         self.release = BoardRelease(ledger, fixtures)
         self._restriction = BoardRestriction(fixtures.block)
         self._preparation: BoardPreparation | None = None
+
+    def _agree_on_images(self, states: FileStates) -> FileStates:
+        """Return the states of image files that the first worker took, or this process if there are none."""
+        channel = worker_channel(self._config)
+        return states if channel is None else channel.agree_on_images(states)
 
     @property
     def session(self) -> BoardSession:

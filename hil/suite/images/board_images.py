@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,7 @@ from hil.dutlink.inherited_lease import lent_turns
 from hil.dutlink.storage.storage import Position
 from hil.errors import BoardLostError, FlashError, HilError, UsageError
 from hil.lab.safe_state.policy import LEAVE
+from hil.suite.images.file_states import check_unchanged
 from hil.suite.images.flash_progress import FlashProgress
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from hil.flash.results import Flashed
     from hil.images.source import ImageSource
     from hil.lab.config.lab import Lab
+    from hil.suite.images.file_states import FileStates
 
 __all__ = ["BoardImages", "RunImage"]
 
@@ -70,16 +71,24 @@ class BoardImages:
         limit_s: The longest time for an image, in seconds; it is not a part of a test's time.
         tell: Shows the user a line.
         flashes: Counts the flashes; see `Ledger.flashes`.
+        planned: The states of the images' files when the run was planned.
     """
 
-    def __init__(self, lab: Lab, limit_s: float, tell: Callable[[str], None], flashes: Counter[str]) -> None:
+    def __init__(
+        self,
+        lab: Lab,
+        limit_s: float,
+        tell: Callable[[str], None],
+        flashes: Counter[str],
+        planned: FileStates,
+    ) -> None:
         self._lab = lab
         self._limit_s = limit_s
         self._tell = tell
         self._now: dict[str, _OnBoard] = {}  # by serial number
         self._failed: dict[tuple[str, ImageSource], str] = {}
-        self._states: dict[ImageSource, tuple[int, ...]] = {}
         self._flashes = flashes
+        self._planned = planned
 
     def is_other(self, held: AcquiredBoard, wanted: ImageSource | None) -> bool:
         """Return True if the board has another image than a test wants."""
@@ -155,6 +164,7 @@ class BoardImages:
         if board.power.draws():
             self._switch_off(held, image, where)
         flashed = board.storage.flash(file, progress=progress)
+        check_unchanged(image, self._planned)  # the file may have changed while it was read
         board.storage.dut()
         board.storage.wait_until_gone()
         self._flashes["done"] += 1
@@ -182,21 +192,13 @@ class BoardImages:
         """Return the file of an image; a downloaded one is verified each time.
 
         Raises:
-            FlashError: The file is not the one that the first board of this process got.
+            FlashError: The file is not as it was when the run was planned.
         """
         if image.path is None:
             from hil.images.download import cache_folder, download  # noqa: PLC0415 - ssl and HTTP are slow to import
 
             return download(image, cache_folder(), progress)
-        with suppress(OSError):  # the flash tells it
-            status = image.path.stat()
-            state = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
-            if self._states.setdefault(image, state) != state:
-                raise FlashError(
-                    f"image {image.name} was changed during the run",
-                    why="tests of one run with one image would run with two",
-                    remedy="copy images that are built meanwhile, and run again",
-                )
+        check_unchanged(image, self._planned)
         return image.path
 
 

@@ -18,13 +18,14 @@ from hil.suite.images.marked_image import marked_image
 from hil.suite.markers import Kind, kind_of, requirement_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from hil.boards.acquired import AcquiredBoard
     from hil.boards.requirements import BoardInfo, BoardRequirement
     from hil.flash.results import Flashed
     from hil.images.source import ImageSource
     from hil.suite.images.board_images import BoardImages, RunImage
+    from hil.suite.images.file_states import FileStates
     from hil.suite.options import RunOptions
 
 __all__ = ["RunImages"]
@@ -48,15 +49,19 @@ class RunImages:
         info_of: Returns the name and tags of an acquired board, which may ask the board.
         tell: Shows the user a line.
         flashes: Counts the flashes; see `Ledger.flashes`.
+        agree: Returns the states of files on which all processes of the run agree: those that one of them
+            took first.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - by keyword
         self,
         options: RunOptions,
         list_boards: Callable[[], Sequence[ListedBoard]],
         info_of: Callable[[AcquiredBoard], BoardInfo],
         tell: Callable[[str], None],
         flashes: Counter[str],
+        *,
+        agree: Callable[[FileStates], FileStates] = lambda states: states,
     ) -> None:
         self._choices = options.images
         self._has_names = any(choice.board for choice in options.images)
@@ -67,11 +72,13 @@ class RunImages:
         self._info_of = info_of
         self._tell = tell
         self._flashes = flashes
+        self._agree = agree
+        self._files: FileStates = {}
         self._default_of = cache(self._find_default)
         self._on_board: BoardImages | None = None
 
     def plan(self, items: Iterable[pytest.Item]) -> None:
-        """Check the boards of `--hil-image BOARD=IMAGE`, and count the flashes that the tests need.
+        """Check the boards of `--hil-image BOARD=IMAGE`, note the image files, and count the flashes.
 
         Each board gets each of its images once: tests that run with one image are run together. `planned` is
         how many flashes there are at most, `certain` how many of these do not depend on which of several
@@ -86,12 +93,14 @@ class RunImages:
         self._check_names()
         wanted: Counter[_Flashes] = Counter()
         certain: set[tuple[str, ImageSource]] = set()
+        images = set(self._defaults())
         for item in items:
             requirement = requirement_of(item, "")
             if requirement is None:
                 continue
             with suppress(UsageError):  # the test raises it
                 own = _own_image(item)
+                images |= {own} if own is not None else set()
                 if own is not None or self._has_default:
                     of_test = Counter(self._flashes_for(need, own) for need in requirement.needs)
                     wanted += of_test
@@ -100,6 +109,19 @@ class RunImages:
         needed = sum(min(uses, len(flashes)) for flashes, uses in wanted.items())
         self._flashes["planned"] = min(needed, len(possible))
         self._flashes["certain"] = len(certain)
+        if images:
+            from hil.suite.images.file_states import states_of  # noqa: PLC0415 - for runs with images
+
+            self._files = self._agree(states_of(images))
+
+    def _defaults(self) -> Iterator[ImageSource]:
+        """Yield the images of the options and of the lab file."""
+        yield from (choice.source for choice in self._choices)
+        for place in self._lab.places.values():
+            with suppress(UsageError):  # its tests raise it
+                image = self._lab.image_of(place.serial)
+                if image is not None:
+                    yield image
 
     def key_of(self, item: pytest.Item) -> str:
         """Return a key of the image that a test runs with; empty if any will do.
@@ -179,7 +201,7 @@ class RunImages:
         if self._on_board is None:
             from hil.suite.images.board_images import BoardImages  # noqa: PLC0415 - the driver is for runs that use boards
 
-            self._on_board = BoardImages(self._lab, self._limit_s, self._tell, self._flashes)
+            self._on_board = BoardImages(self._lab, self._limit_s, self._tell, self._flashes, self._files)
         return self._on_board
 
     def flashed(self, held: AcquiredBoard) -> Flashed | None:

@@ -19,11 +19,12 @@ if TYPE_CHECKING:
 
     from hil.boards.requirements import BoardRequirement
     from hil.errors import HilError
+    from hil.suite.images.file_states import FileStates
 
 __all__ = ["WorkerChannel"]
 
 LISTING_LIMIT_S = 120.0
-"""Seconds in which a controller lists its boards; it asks each for its tags."""
+"""Seconds in which a controller lists its boards, of which it asks each for its tags, and answers."""
 
 
 class WorkerChannel:
@@ -56,8 +57,8 @@ class WorkerChannel:
         self._faults: dict[str, HilError] = {}
         self._words = KnownWords()
         self._waited_s = 0.0
-        self._listed: list[ListedBoard] = []
-        self._has_list = threading.Event()
+        self._answers: dict[str, dict[str, Any]] = {}
+        self._answered = threading.Condition()
         connected = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         connected.connect(os.fspath(path))
 
@@ -79,14 +80,35 @@ class WorkerChannel:
         Raises:
             UsageError: The controller did not answer: this worker must not collect other tests than the rest.
         """
-        self._line.send({"say": "list"})
-        if not self._has_list.wait(limit_s):
-            raise UsageError(
-                "the controller did not list the boards of this run",
-                why=f"it did not answer for {limit_s:g} s",
-                remedy="run again; list the boards in a lab file, or run without -n",
-            )
-        return self._listed
+        answer = self._ask({"say": "list"}, "listed", "did not list the boards of this run", limit_s)
+        return [ListedBoard.from_data(board) for board in answer["boards"]]
+
+    def agree_on_images(self, states: FileStates, limit_s: float = LISTING_LIMIT_S) -> FileStates:
+        """Return the states of image files on which all workers agree: those that the first of them took.
+
+        Raises:
+            UsageError: The controller did not answer: this worker must not flash other images than the rest.
+        """
+        told = {"say": "images", "states": states}
+        answer = self._ask(told, "agreed", "did not compare the image files of its workers", limit_s)
+        agreed: FileStates = answer["states"]
+        return agreed
+
+    def _ask(self, message: dict[str, Any], answer: str, failure: str, limit_s: float) -> dict[str, Any]:
+        """Send a message to the controller and return its answer.
+
+        Raises:
+            UsageError: The controller did not answer.
+        """
+        self._line.send(message)
+        with self._answered:
+            if self._answered.wait_for(lambda: answer in self._answers, limit_s):
+                return self._answers[answer]
+        raise UsageError(
+            f"the controller {failure}",
+            why=f"it did not answer for {limit_s:g} s",
+            remedy="run again; list the boards in a lab file, or run without -n",
+        )
 
     def send_collected(self, ledger: dict[str, Any]) -> None:
         """Send what the ledger knows after the collection: a worker that is killed sends no other."""
@@ -173,9 +195,10 @@ class WorkerChannel:
                 self._last.add(nodeid)
             case "interrupted":
                 self._interrupted()
-            case "listed":
-                self._listed = [ListedBoard.from_data(board) for board in message["boards"]]
-                self._has_list.set()
+            case "listed" | "agreed" as answer:
+                with self._answered:
+                    self._answers[answer] = message
+                    self._answered.notify_all()
             case "words":
                 self._words = KnownWords.from_data(message)
             case "fault":

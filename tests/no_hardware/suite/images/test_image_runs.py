@@ -409,6 +409,24 @@ def test_second(dutlink, image): dutlink.power.read()
     assert "was changed during the run" in inner.text
 
 
+def test_image_file_that_changes_between_the_flashes_of_two_workers_is_refused(
+    run_suite: RunSuite, pytester: pytest.Pytester, image: Path
+) -> None:
+    pytester.makepyfile(changes_image=program(__file__, "image_runs_changed"))
+    source = f"""
+from pathlib import Path
+
+def test_boot(dutlink, image):
+    dutlink.power.read()
+    Path({os.fspath(pytester.path / "flashed")!r}).touch()
+"""
+    where = ("--hil-boards=sim:2,speed=10", "--hil-each=board", "-n2")
+    inner = run_suite(source, *where, f"--hil-image={image}", "-p", "changes_image")
+
+    assert sorted(inner.results().values()) == ["error", "passed"], inner.text
+    assert "was changed during the run" in inner.text
+
+
 def test_image_in_junit_names_the_runs_image_and_what_the_test_flashed_over_it(
     run_suite: RunSuite, image: Path
 ) -> None:

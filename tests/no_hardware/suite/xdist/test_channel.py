@@ -92,6 +92,16 @@ def test_waited_s_is_known_to_earlier_and_later_workers(
     later.close()
 
 
+def test_states_of_images_are_those_of_the_first_worker(
+    controller: ControllerChannel, worker: WorkerChannel
+) -> None:
+    later = WorkerChannel(controller.path, "gw1", nothing)
+    first = worker.agree_on_images({"/dut.img": [[1, 2, 3, 4]]})
+
+    assert later.agree_on_images({"/dut.img": [[1, 2, 3, 5]]}) == first
+    later.close()
+
+
 def test_way_to_a_remote_board_is_known_to_its_worker(
     controller: ControllerChannel, worker: WorkerChannel
 ) -> None:
