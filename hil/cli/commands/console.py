@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hil.cli.board_options import BoardSelection, board_command
+from hil.cli.commands.output_file import check_output_file, is_redirected_stream
 from hil.cli.result import KILLED, Answer
 from hil.cli.terminal import EndedError, raw_terminal, signals_as_errors
 from hil.errors import ConsoleError, HilError, UsageError
@@ -53,14 +54,21 @@ KEYS = (
     metavar="FILE",
     help="Write all output to FILE: as lines with times, or as raw bytes if its name ends in .raw.",
 )
+@click.option("--force", is_flag=True, help="Replace FILE if it exists.")
 @click.option(
     "--read-only", is_flag=True, help="Send no keys. This is the default if standard input is no terminal."
 )
 @click.option("--power-on", is_flag=True, help="Run the power_on sequence when the console is open.")
 @board_command
 @click.pass_context
-def console(
-    ctx: click.Context, *, selection: BoardSelection, transcript: Path | None, read_only: bool, power_on: bool
+def console(  # noqa: PLR0913 - its options
+    ctx: click.Context,
+    *,
+    selection: BoardSelection,
+    transcript: Path | None,
+    force: bool,
+    read_only: bool,
+    power_on: bool,
 ) -> Answer:
     """Show the DUT's console and send typed keys to the DUT; Ctrl-] leaves, Ctrl-^ lists the keys.
 
@@ -77,7 +85,7 @@ def console(
     keys = None if read_only or not os.isatty(_KEYBOARD) else _KEYBOARD
     as_json = bool(ctx.find_root().params["as_json"])
     with ExitStack() as session:
-        kept = _kept(session, transcript)
+        kept = _kept(session, transcript, force=force)
         try:
             session.enter_context(signals_as_errors())
             board = session.enter_context(use_board(selection, "hil console"))
@@ -173,11 +181,11 @@ def _shown(output: ConsoleOutput, *, as_json: bool) -> ConsoleSink:
     return TerminalSink(output) if os.isatty(output.descriptor) else PlainTextSink(output)
 
 
-def _kept(session: ExitStack, transcript: Path | None) -> list[ConsoleSink]:
+def _kept(session: ExitStack, transcript: Path | None, *, force: bool) -> list[ConsoleSink]:
     """Open the file of the transcript, before any use of the board.
 
     Raises:
-        UsageError: The file cannot be written.
+        UsageError: The file cannot be written, or exists.
     """
     from hil.cli.commands.console_sinks import RawFileSink, TimestampedFileSink  # noqa: PLC0415 - as above
 
@@ -187,7 +195,12 @@ def _kept(session: ExitStack, transcript: Path | None) -> list[ConsoleSink]:
         raise UsageError(
             f"{transcript} cannot be written", why="it is a named pipe or a socket", remedy="name a file"
         )
+    is_old = transcript.is_file() and not is_redirected_stream(transcript)
+    if is_old:
+        check_output_file(transcript, force=force)
     try:
+        if is_old:
+            os.truncate(transcript, 0)
         is_raw = transcript.suffix == ".raw"
         file = (
             RawFileSink(transcript) if is_raw else TimestampedFileSink(transcript, "console, by hil console")

@@ -145,10 +145,10 @@ class JsonSink:
 
 
 class RawFileSink:
-    """Writes all bytes to a file."""
+    """Appends all bytes to a file."""
 
     def __init__(self, path: Path) -> None:
-        self._file: BinaryIO = open(path, "wb", opener=nonblocking_opener)  # noqa: SIM115 - pathlib takes no opener
+        self._file: BinaryIO = open(path, "ab", opener=nonblocking_opener)  # noqa: SIM115 - pathlib takes no opener
 
     def show(self, event: Event) -> None:
         """Write the bytes."""
@@ -162,11 +162,11 @@ class RawFileSink:
 
 
 class TimestampedFileSink:
-    """Writes lines with times to a file."""
+    """Appends lines with times to a file."""
 
     def __init__(self, path: Path, title: str) -> None:
         self._file: TextIO = open(  # noqa: SIM115 - as above
-            path, "w", encoding="utf-8", opener=nonblocking_opener
+            path, "a", encoding="utf-8", opener=nonblocking_opener
         )
         self._lines = TimestampedLog(self._file, time.monotonic())
         self._lines.write_header(title)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import os
 import tomllib
 from typing import TYPE_CHECKING, Final
 
@@ -122,7 +123,7 @@ def write_repository(folder: Path, requirement: str) -> tuple[list[str], dict[st
     settings = _settings_of_pytest(folder)  # first, so that nothing is written if they cannot be read
     for name, text in FILES.items():
         path = folder / name
-        if path.exists():
+        if os.path.lexists(path):  # a link, even one that leads nowhere, is not written through
             kept[name] = "it exists already"
         elif name == "pytest.ini" and settings:
             kept[name] = f"{settings} has pytest's settings"

@@ -7,11 +7,11 @@ from pathlib import Path
 import click
 
 from hil.cli.board_options import BoardSelection, board_command
+from hil.cli.commands.output_file import check_output_file
 from hil.cli.param_types import format_size, parse_size
 from hil.cli.progress import show_progress
 from hil.cli.result import Answer
 from hil.cli.signals import detach_stick_on_signal
-from hil.errors import UsageError
 
 __all__ = ["read"]
 
@@ -46,7 +46,7 @@ def read(selection: BoardSelection, file: Path, size_bytes: int | None, force: b
     from hil.cli.board_context import use_board  # noqa: PLC0415 - the driver is imported on use
     from hil.cli.running_dut import dut_runs_with_stick, stick_lost_sentence  # noqa: PLC0415 - as below
 
-    _check(file, force)
+    check_output_file(file, force=force)
     with (
         use_board(selection, f"hil read {file.name}") as board,
         detach_stick_on_signal(board, f"interrupted: {file} was not written"),
@@ -61,19 +61,3 @@ def read(selection: BoardSelection, file: Path, size_bytes: int | None, force: b
         )
         text += f"\n{stick_lost_sentence('read')}" if had_stick else ""
         return Answer({**data, "read_s": round(done.read_s, 3), "storage": "off"}, text=text)
-
-
-def _check(file: Path, force: bool) -> None:
-    """Refuse a FILE that cannot be written or would be replaced, before the stick is read."""
-    if file.is_dir() or not file.parent.is_dir():
-        raise UsageError(
-            f"{file} cannot be written",
-            why="it is a folder" if file.is_dir() else f"there is no folder {file.parent}",
-            remedy="give the path of a new file",
-        )
-    if file.exists() and not (force and file.is_file()):
-        raise UsageError(
-            f"{file} exists already",
-            why="it would be replaced" if file.is_file() else "it is no plain file",
-            remedy="another name, or --force" if file.is_file() else "another name",
-        )

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import termios
 from contextlib import ExitStack, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -24,7 +25,6 @@ from hil.lab.locks.acquire import acquire
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from hil.sim.process import SimulatorProcess
 
@@ -320,3 +320,41 @@ def test_console_refuses_a_transcript_that_cannot_be_written_before_it_uses_the_
     status = run(["console", "--transcript", "/nonesuch/kept.txt"])
 
     assert (status, "cannot be written" in capsys.readouterr().err) == (2, True)
+
+
+@pytest.mark.parametrize("name", ["precious.txt", "precious.raw", "link.txt"])
+def test_console_refuses_a_transcript_that_exists(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("link.txt").symlink_to("precious.txt")
+    for each in ("precious.txt", "precious.raw"):
+        Path(each).write_text("last night")
+
+    status = run(["console", "--transcript", name])
+
+    assert (status, "or --force" in capsys.readouterr().err) == (2, True)
+    assert Path(name).read_text() == "last night"
+
+
+def test_console_replaces_a_transcript_with_force() -> None:
+    Path("old.raw").write_text("last night")
+    piped = Piped("console", "--power-on", "--transcript", "old.raw", "--force")
+    piped.wait_for(b"boot> ")
+    piped.end(signal.SIGINT)
+
+    assert b"hil boot ROM" in Path("old.raw").read_bytes()
+    assert b"last night" not in Path("old.raw").read_bytes()
+
+
+def test_console_writes_its_transcript_to_a_device() -> None:
+    piped = Piped("console", "--power-on", "--transcript", "/dev/null")
+    piped.wait_for(b"boot> ")
+
+    assert piped.end(signal.SIGINT) == 130
+
+
+def test_console_appends_its_transcript_to_the_file_of_standard_output() -> None:
+    Path("log.txt").write_text("before\n")
+    with Path("log.txt").open("ab") as log:
+        command = [sys.executable, "-m", "hil.cli.main", "console", "--transcript", "/dev/stdout"]
+        subprocess.run([*command, "--board", "nonesuch"], stdout=log, check=False, timeout=LIMIT_S)
+
+    assert Path("log.txt").read_text().startswith("before\n")

@@ -56,6 +56,14 @@ def test_init_changes_no_file_that_is_there(tmp_path: Path, capsys: pytest.Captu
     assert not (tmp_path / "pytest.ini").exists()
 
 
+def test_init_leaves_a_link_that_leads_nowhere(tmp_path: Path) -> None:
+    (tmp_path / "conftest.py").symlink_to("not_yet.py")
+
+    status = run(["init", str(tmp_path)])
+
+    assert (status, (tmp_path / "not_yet.py").exists()) == (0, False)
+
+
 def test_init_of_a_folder_and_a_command_at_once_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     status = run(["init", "pytest", "--", "-x"])
 
