@@ -22,6 +22,7 @@ __all__ = [
     "connect_read_only",
     "copy_database",
     "find_damage",
+    "has_unfinished_writes",
     "is_damage",
     "is_interrupt",
     "is_read_only",
@@ -84,8 +85,7 @@ def connect_read_only(path: Path) -> sqlite3.Connection:
     that never changes.
     """
     for how in ("mode=ro", "immutable=1"):
-        connection = sqlite3.connect(f"{path.absolute().as_uri()}?{how}", uri=True, isolation_level=None)
-        _limited(connection)
+        connection = _connect_uri(path, how)
         try:
             connection.execute("PRAGMA user_version")
         except sqlite3.OperationalError:
@@ -95,6 +95,23 @@ def connect_read_only(path: Path) -> sqlite3.Connection:
         else:
             break
     return connection
+
+
+def has_unfinished_writes(path: Path) -> bool:
+    """Return True if a program writes the database now, or was killed while it wrote it.
+
+    Then an ordinary connection changes the file even if it only reads: the first one rolls a journal back,
+    and the last one copies the write-ahead log into the database. A read-only connection does neither.
+    """
+    for ending in ("-wal", "-journal"):
+        with suppress(FileNotFoundError):
+            if path.with_name(f"{path.name}{ending}").stat().st_size:
+                return True
+    return False
+
+
+def _connect_uri(path: Path, how: str) -> sqlite3.Connection:
+    return _limited(sqlite3.connect(f"{path.absolute().as_uri()}?{how}", uri=True, isolation_level=None))
 
 
 def copy_database(history: Path, copied: Path) -> None:
@@ -129,7 +146,7 @@ def writers_lock(path: Path) -> Iterator[None]:
 
 _PRIMARY = 0xFF
 _MARK = ".damaged-"
-_FILES = ("", "-wal", "-shm")
+_FILES = ("", "-wal", "-shm", "-journal")
 
 
 def is_damage(error: BaseException) -> bool:
@@ -145,7 +162,9 @@ def find_damage(path: Path) -> str:
     if not path.is_file():
         return ""
     try:
-        with closing(connect(path)) as connection:
+        check_regular(path)
+        unchanged = has_unfinished_writes(path)
+        with closing(_connect_uri(path, "mode=ro") if unchanged else connect(path)) as connection:
             (result,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     except (sqlite3.Error, OSError, UnicodeDecodeError) as error:
         return str(error) if is_damage(error) else ""

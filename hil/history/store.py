@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import defaultdict
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import astuple
 from typing import TYPE_CHECKING, Self
 
@@ -26,12 +26,14 @@ from hil.history.schema import (
 from hil.history.sqlite import (
     connect,
     connect_read_only,
+    has_unfinished_writes,
     is_damage,
     is_interrupt,
     is_read_only,
     is_too_long,
     writers_lock,
 )
+from hil.regular_file import check_regular
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -61,6 +63,10 @@ class History:
         self.path = path
         self._label = copy_of or path
         with self.translating_errors():
+            if has_unfinished_writes(path):
+                check_regular(path)
+                with closing(connect_read_only(path)) as unchanged:
+                    self._check(unchanged)  # another program's database stays as it is
             self.connection = connect_read_only(path) if to_read and is_read_only(path) else connect(path)
         try:
             self._prepare()
@@ -263,27 +269,32 @@ class History:
     def _prepare(self) -> None:
         with self.translating_errors():
             self.connection.execute("PRAGMA foreign_keys=ON")
-            self.connection.execute("BEGIN")  # another process may be upgrading it
-            (version,) = self.connection.execute("PRAGMA user_version").fetchone()
-            is_known = version in {0, VERSION} or version in UPGRADES
-            foreign = find_foreign(self.connection, version) if is_known else ""
-            self.connection.execute("COMMIT")
+            version = self._check(self.connection)
+        if version == 0:
+            self._make()
+        elif version in UPGRADES:
+            self._upgrade()
+
+    def _check(self, connection: sqlite3.Connection) -> int:
+        """Return the version of a history; raises HistoryError if hil did not create all of it."""
+        connection.execute("BEGIN")  # another process may be upgrading it
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        is_known = version in {0, VERSION} or version in UPGRADES
+        foreign = find_foreign(connection, version) if is_known else ""
+        connection.execute("COMMIT")
         if foreign:
             raise HistoryError(
                 f"{self._label} is no history of hil",
                 why=f"its {foreign} is not one that hil creates",
                 remedy="ask where the file comes from, or name another one",
             )
-        if version == 0:
-            self._make()
-        elif version in UPGRADES:
-            self._upgrade()
-        elif version != VERSION:
+        if not is_known:
             raise HistoryError(
                 f"{self._label} is a history of version {version}, this hil knows {VERSION}",
                 why="another hil wrote it",
                 remedy="use the other hil's `hil history`, or name another file with --hil-history",
             )
+        return int(version)
 
     def _upgrade(self) -> None:
         """Upgrade a history that an older hil wrote."""

@@ -7,7 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,7 +16,7 @@ from hil.errors import HistoryError
 from hil.evidence.measurement import Measurement
 from hil.history.merge import merge_history
 from hil.history.models import Attempt, AttemptBench, AttemptOutcome, RunFacts
-from hil.history.sqlite import connect_read_only
+from hil.history.sqlite import connect_read_only, find_damage
 from hil.history.store import History
 from hil.history.window import Window
 from tests.support.programs import program, running
@@ -153,6 +153,41 @@ def test_history_leaves_another_programs_database_as_it_is(tmp_path: Path, mode:
         History(path)
 
     assert (path.read_bytes(), list(tmp_path.iterdir())) == (content, [path])
+
+
+KILLED_WRITER = """
+import os, sqlite3, sys
+other = sqlite3.connect(sys.argv[1], isolation_level=None)
+other.execute(f"PRAGMA journal_mode={sys.argv[2]}")
+other.execute("PRAGMA cache_size=5")
+other.execute("CREATE TABLE theirs(x)")
+other.execute("BEGIN")
+other.executemany("INSERT INTO theirs VALUES(?)", [("x" * 3000,)] * 300)
+os.kill(os.getpid(), 9)
+"""
+
+
+@pytest.mark.parametrize("mode", ["DELETE", "WAL"])
+@pytest.mark.parametrize("use", [History, find_damage])
+def test_history_leaves_the_database_of_a_killed_program_as_it_is(
+    tmp_path: Path, mode: str, use: Callable[[Path], object]
+) -> None:
+    path = tmp_path / "app.db"
+    subprocess.run([sys.executable, "-c", KILLED_WRITER, path, mode], check=False)
+    before = {each.name: each.read_bytes() for each in tmp_path.iterdir() if each.suffix != ".db-shm"}
+
+    with suppress(HistoryError):
+        use(path)
+
+    after = {each.name: each.read_bytes() for each in tmp_path.iterdir() if each.suffix != ".db-shm"}
+    assert (len(after), after) == (2, before)
+
+
+def test_history_refuses_the_database_of_a_killed_program(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-c", KILLED_WRITER, tmp_path / "app.db", "WAL"], check=False)
+
+    with pytest.raises(HistoryError, match="its table theirs is not one"):
+        History(tmp_path / "app.db")
 
 
 HOSTILE = (
