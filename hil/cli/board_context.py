@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import math
 import sys
+import time
 from contextlib import contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
@@ -23,6 +25,7 @@ from hil.errors import (
 from hil.lab.board_lookup import resolve_serial, with_place
 from hil.lab.config.lab_file import find_lab
 from hil.lab.locks.acquire import acquire
+from hil.lab.locks.lease import last_used_s, note_use
 from hil.lab.locks.lock_dir import lock_folder
 from hil.lab.locks.nested_lease import is_borrowed, refuse_ended_lease
 
@@ -37,7 +40,6 @@ if TYPE_CHECKING:
     from hil.lab.config.lab import Lab
     from hil.lab.guard.guarded_lease import GuardedLease
     from hil.lab.locks.acquire import WaitStatus
-    from hil.lab.locks.lease import Lease
 
 __all__ = ["current_lab", "find_host", "find_source", "refuse_remote_boards", "use_board", "use_board_safely"]
 
@@ -112,12 +114,13 @@ def _warn_once(line: str) -> None:
 
 
 @contextmanager
-def use_board(selection: BoardSelection, what: str) -> Iterator[Board]:
+def use_board(selection: BoardSelection, what: str, *, changes: bool = True) -> Iterator[Board]:
     """Lease and open a board for a `with` block.
 
     Args:
         selection: The board, and the time to wait for it.
         what: The command, which other users see as the holder.
+        changes: Whether the command may change what the DUT draws.
 
     Raises:
         UnavailableError: The board is absent, may not be opened, or stayed in use.
@@ -127,9 +130,18 @@ def use_board(selection: BoardSelection, what: str) -> Iterator[Board]:
     host = find_host(selection.boards)
     lab = current_lab()
     serial = resolve_serial(host, lab, selection.serial)
-    borrowed = is_borrowed(serial)
-    lease = nullcontext() if borrowed else _acquire(host, serial, selection.wait_s, what)
-    with lease, _open(host, lab, serial, borrowed=borrowed) as board, _position_on_record(board):
+    used_s, borrowed = last_used_s(serial), is_borrowed(serial)
+    lease = (
+        _borrow(serial, changes=changes)
+        if borrowed
+        else _acquire(host, serial, selection.wait_s, what, changes=changes)
+    )
+    with (
+        lease as waited_until_s,
+        _open(host, lab, serial, borrowed=borrowed) as board,
+        _position_on_record(board),
+    ):
+        board.power.unchanged_since(max(used_s, waited_until_s))
         try:
             yield board
         finally:
@@ -230,13 +242,31 @@ def use_board_safely(
         acquired.release_safe(force=force)
 
 
-def _acquire(host: Host, serial: str, wait_s: float, what: str) -> Lease:
+@contextmanager
+def _acquire(host: Host, serial: str, wait_s: float, what: str, *, changes: bool) -> Iterator[float]:
+    """Lease a board for a `with` block; yield when another holder may last have used it."""
     refuse_ended_lease()
-    return acquire(serial, wait_s=wait_s, test=what, on_wait=_tell_waiting, host=host, wait_option="--wait")
+    waited = False
+
+    def on_wait(waiting: WaitStatus) -> None:
+        nonlocal waited
+        waited = True
+        _tell(f"waiting for a board: {waiting}")
+
+    with acquire(serial, wait_s=wait_s, test=what, on_wait=on_wait, host=host, wait_option="--wait") as lease:
+        if not changes:
+            lease.leave_untouched()
+        yield time.monotonic() if waited else -math.inf
 
 
-def _tell_waiting(waiting: WaitStatus) -> None:
-    _tell(f"waiting for a board: {waiting}")
+@contextmanager
+def _borrow(serial: str, *, changes: bool) -> Iterator[float]:
+    """Use a board under a borrowed lease for a `with` block; the rest is as in `_acquire`."""
+    try:
+        yield -math.inf
+    finally:
+        if changes:
+            note_use(serial)
 
 
 def _tell(line: str) -> None:

@@ -9,11 +9,10 @@ from hil.cli.board_context import current_lab, find_host
 from hil.dutlink.board import open_board
 from hil.dutlink.discovery import list_boards
 from hil.dutlink.held_boards import held_boards
-from hil.dutlink.power.power import OFF_AMPS
 from hil.dutlink.timing import sleep
 from hil.errors import BoardBusyError, HilError, SpoiltFileError, Verdict
 from hil.lab.locks.acquire import acquire
-from hil.lab.locks.lease import holder_of, lock_file_problem
+from hil.lab.locks.lease import holder_of, last_used_s, lock_file_problem
 from hil.lab.locks.lock_dir import lock_folder
 from hil.lab.safe_state.record import BoardState, read_record, record_name
 
@@ -124,6 +123,7 @@ class BoardList:
     def _ask(self, row: BoardRow, serial: str, verdict: Verdict) -> None:
         """Query a free board; for a board in use, read its lock file."""
         try:
+            used_s = last_used_s(serial)
             with acquire(serial, test="hil boards", host=self._host) as lease:
                 lease.leave_untouched()
                 self._read_record(row, serial)
@@ -131,7 +131,7 @@ class BoardList:
                     killed = lease.killed_holder.test or lease.killed_holder.command
                     row.add_trouble("left as it was", f"{killed} was killed; hil safe {serial}")
                 if verdict is Verdict.PRESENT:
-                    self._read_board(row, serial)
+                    self._read_board(row, serial, used_s)
         except BoardBusyError as error:
             holder = holder_of(lock_folder(), serial)
             row.state = "busy"
@@ -156,14 +156,15 @@ class BoardList:
             cause = attempt.why if attempt else f"{left}; hil safe {serial}"
             row.add_trouble("not left safe", record.trouble or cause)
 
-    def _read_board(self, row: BoardRow, serial: str) -> None:
+    def _read_board(self, row: BoardRow, serial: str, used_s: float) -> None:
         with held_boards.any_board(), open_board(self._host, serial, console=False) as board:
-            kept, reading = board.settings.read(), board.power.read()
+            board.power.unchanged_since(used_s)
+            kept, is_on, reading = board.settings.read(), board.power.draws(), board.power.read()
         row.name = row.name or kept.name
         record_name(lock_folder(), board)
         row.tags = sorted(self._lab.tags_of(serial).union(kept.tag_list))
         row.watts = reading.watts
-        row.power = "on" if abs(reading.amps) >= OFF_AMPS else "off"
+        row.power = "on" if is_on else "off"
         if self._lab.differing_sequences(serial, kept):
             row.add_trouble("other power sequences", f"hil settings apply --board {serial}")
 

@@ -113,15 +113,16 @@ def _talk(
     board.console.open()
     record_name(lock_folder(), board)
     _warn_of_others(board.console.tty.path)
-    leave = "Ctrl-] leaves, Ctrl-^ lists the keys" if keys is not None else "no keys are sent; Ctrl-C ends"
+    end = "Ctrl-C" if keys is None else "Ctrl-]"  # other commands wait until this one releases the board
+    leave = "no keys are sent; Ctrl-C ends" if keys is None else "Ctrl-] leaves, Ctrl-^ lists the keys"
     _say(f"console of board {board.serial}, {board.console.tty.path}; {leave}")
     _note_old_bytes(board)
     if power_on:
         if board.power.draws():
-            _say("the DUT was on already and keeps running; hil power cycle boots it again")
+            _say(f"the DUT was on already and keeps running; {end}, then hil power cycle boots it again")
         board.power.on(wait=False)
     elif not board.power.draws():
-        _say("the DUT is off; hil power on, or hil console --power-on, switches it on")
+        _say(f"the DUT is off; {end}, then hil console --power-on switches it on")
     with ExitStack() as session:
         talk = ConsoleSession(board.console, sinks, output, keys, show_help=_say_keys)
         session.callback(_restore_mode, board, talk)

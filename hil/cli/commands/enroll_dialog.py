@@ -21,7 +21,8 @@ from hil.lab.enroll.lab_file_editor import LabFileEditor, default_name, split_wo
 from hil.lab.enroll.survey import Survey, survey
 from hil.lab.guard.under_guard import under_guard
 from hil.lab.locks.acquire import acquire
-from hil.lab.safe_state.meter_settling import last_used_s, wait_until_settled
+from hil.lab.locks.lease import last_used_s
+from hil.lab.safe_state.meter_settling import wait_until_settled
 from hil.lab.udev.rule import INSTALL_RULE, unopened_sticks
 
 if TYPE_CHECKING:

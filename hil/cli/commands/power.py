@@ -104,11 +104,20 @@ def cycle(selection: BoardSelection, pause_s: float) -> Answer:
 @power.command()
 @board_command
 def read(selection: BoardSelection) -> Answer:
-    """Print volts, amperes and watts, averaged over the last two seconds."""
+    """Print volts, amperes and watts, averaged over the last two seconds.
+
+    If a command used the board within that time, the reading may not have settled, and the answer says so.
+    """
     from hil.cli.board_context import use_board  # noqa: PLC0415 - as above
 
-    with use_board(selection, "hil power read") as board:
+    with use_board(selection, "hil power read", changes=False) as board:
         reading = board.power.read()
+        settles_in_s = board.power.settles_in_s
         data = {"volts": reading.volts, "amps": reading.amps, "watts": reading.watts}
+        data["settled"] = not settles_in_s
         text = f"{board.label}: {reading.volts:.2f} V, {abs(reading.amps):.2f} A, {abs(reading.watts):.2f} W"
+        if settles_in_s:
+            text += (
+                f"\nNot settled: a reading is the mean of 2 s; this one counts fully in {settles_in_s:.1f} s."
+            )
         return Answer({"board": board.serial, **data}, text=text)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from hil.dutlink.dut_event import PowerEvent
 from hil.dutlink.noun import Noun
-from hil.dutlink.power.reading import EVERY_S, OFF_AMPS, PowerReading
+from hil.dutlink.power.reading import EVERY_S, OFF_AMPS, SETTLE_S, PowerReading
 from hil.dutlink.power.sequence_timing import leaves_supply_off, stored_duration_s
 from hil.dutlink.timing import sleep, until
 from hil.dutlink.usb.protocol import ConfigKey, PowerAction, ReadKey, Request
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 __all__ = ["OFF_AMPS", "Power"]
 
 _READ_EVERY_S = 0.1
+
+_RISE_AMPS = 0.02
+"""A rise of the mean that only a DUT with power makes, in amperes: more than the sensor's noise."""
 
 
 class Power(Noun):
@@ -42,6 +46,7 @@ class Power(Noun):
         self._cut = False
         self._is_off = False
         self._latest = ""
+        self._changed_s = time.monotonic()  # another process may have switched the supply just now
 
     def __repr__(self) -> str:
         return f"<Power of board {self._link.serial}, {self.words}>"
@@ -65,6 +70,16 @@ class Power(Noun):
         """Forget the last request, because the board's shell may have switched the supply."""
         self._cut = self._is_off = False
         self._latest = ""
+        self._changed_s = time.monotonic()
+
+    def unchanged_since(self, when_s: float) -> None:
+        """Take it that no process has switched the supply since `when_s`, by the monotonic clock."""
+        self._changed_s = min(self._changed_s, when_s)
+
+    @property
+    def settles_in_s(self) -> float:
+        """Seconds until a reading shows nothing from before the last switch of the supply, or 0."""
+        return max(0.0, self._changed_s + SETTLE_S - time.monotonic())
 
     def on(self, wait: bool = True) -> None:
         """Run the `power_on` sequence, or switch the supply on if there is none.
@@ -91,6 +106,7 @@ class Power(Noun):
         self._cut = self._is_off = False
         self._report(PowerEvent(PowerAction.FORCE_ON))
         self._link.control_out(Request.POWER, PowerAction.FORCE_ON)
+        self._changed_s = time.monotonic()
         self._latest = "on"
 
     def force_off(self) -> None:
@@ -98,6 +114,7 @@ class Power(Noun):
         self._cut = self._is_off = False
         self._report(PowerEvent(PowerAction.FORCE_OFF))
         self._link.control_out(Request.POWER, PowerAction.FORCE_OFF)
+        self._changed_s = time.monotonic()
         self._cut = self._is_off = True
         self._latest = "off"
 
@@ -117,8 +134,17 @@ class Power(Noun):
         return PowerReading.parse(reply)
 
     def draws(self) -> bool:
-        """Return True if the DUT draws current, averaged over the last two seconds."""
-        return abs(self.read().amps) >= OFF_AMPS
+        """Return True if the DUT draws current now.
+
+        A reading is the mean of two seconds, so a DUT that was just switched off still seems to draw. If the
+        supply may have been switched within that time, read until the draw has gone, rises, or has stayed.
+        """
+        lowest = amps = abs(self.read().amps)
+        while amps >= OFF_AMPS and amps - lowest < _RISE_AMPS and (wait_s := self.settles_in_s):
+            sleep(min(wait_s, _READ_EVERY_S))
+            amps = abs(self.read().amps)
+            lowest = min(lowest, amps)
+        return amps >= OFF_AMPS
 
     def try_read(self, limit_s: float) -> PowerReading | None:
         """Return a reading if the board answers now, else None; see `ControlLink.try_read`.
@@ -189,6 +215,7 @@ class Power(Noun):
             self._latest = action.name.lower()
             self._is_off = action is PowerAction.OFF and leaves_supply_off(stored)
             self._link.set_busy(duration_s)
+            self._changed_s = time.monotonic() + duration_s
         if wait:
             self._link.wait_ready()
             self._report(PowerEvent(action, is_done=True))

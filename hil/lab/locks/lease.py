@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import os
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
@@ -24,6 +26,7 @@ from hil.dutlink.inherited_lease import (
 from hil.errors import SpoiltFileError
 from hil.lab.locks.borrowers import ENDS, end_borrowers
 from hil.lab.locks.holder import Holder
+from hil.lab.locks.lock_dir import lock_folder
 from hil.lab.locks.shared_file import read_shared
 from hil.lab.locks.spoilt_file import shared_file_problem
 
@@ -34,7 +37,7 @@ if TYPE_CHECKING:
     from hil.lab.locks.lock_file import LockFile
     from hil.lab.safe_state.record import BoardRecord
 
-__all__ = ["Lease", "holder_of", "lock_file_problem", "lock_path"]
+__all__ = ["Lease", "holder_of", "last_used_s", "lock_file_problem", "lock_path", "note_use"]
 
 LOCK_FILES = "hil-board-*.lock"
 """A `glob` pattern for the lock files of all boards."""
@@ -68,6 +71,29 @@ def holder_of(folder: Path, serial: str) -> Holder | None:
         return None
 
 
+def last_used_s(serial: str) -> float:
+    """Return when the board was last released, by the monotonic clock; minus infinity if it never was.
+
+    Ask before the board is leased, because a lease counts as a use. The wall clock, which dates the lock
+    file, may be set at any time: a use in the future counts as one just now, so that no wait is longer than
+    the meter's settling time.
+
+    Raises:
+        UsageError: The lock folder cannot be used.
+    """
+    try:
+        used_s = lock_path(lock_folder(), serial).stat().st_mtime
+    except FileNotFoundError:
+        return -math.inf
+    return time.monotonic() - max(0.0, time.time() - used_s)
+
+
+def note_use(serial: str) -> None:
+    """Count now as a use of the board, under a lease that goes on."""
+    with suppress(OSError):
+        os.utime(lock_path(lock_folder(), serial))
+
+
 class Lease:
     """The exclusive right to use one board; a `with` block releases it at its end.
 
@@ -89,6 +115,7 @@ class Lease:
         self.killed_guards: tuple[int, ...] = ()
         self._is_untouched = False
         self._found = content = lock.read()
+        self._found_ns = lock.modified_ns()
         self.killed_holder = Holder.from_json(content)
         end_borrowers(content)  # of a `hil lease` that was killed together with its guard
         self._write()
@@ -108,8 +135,12 @@ class Lease:
         return record.marked_in_use(self.killed_holder)
 
     def leave_untouched(self) -> None:
-        """Promise to do nothing to the board, so that `release` leaves a killed holder's name in the file."""
+        """Promise to do nothing to the board.
+
+        `release` then leaves a killed holder's name in the file, and the time when the board was last used.
+        """
         self._is_untouched = True
+        self.lock.keep_modified(self._found_ns)
 
     def set_test(self, test: str) -> None:
         """Write into the lock file which test, or what else, the board is used for now."""

@@ -38,6 +38,7 @@ class LockFile:
         self.path = path
         self.node = node
         self._descriptor = open_shared(path) if descriptor is None else descriptor
+        self._kept_ns: int | None = None
         forget_on_fork(self)
 
     @property
@@ -88,8 +89,20 @@ class LockFile:
         if self.node is not None:
             self.node.unlock()
         fcntl.flock(self._descriptor, fcntl.LOCK_UN)
-        with suppress(OSError):
+        if self._kept_ns is not None:
+            with suppress(OSError):
+                os.utime(self._descriptor, ns=(self._kept_ns, self._kept_ns))
+                return
+        with suppress(OSError):  # also the file of another user, whose time can only be set to now
             os.utime(self._descriptor)
+
+    def modified_ns(self) -> int:
+        """Return when the file was changed last, which is when the board was released last, in ns."""
+        return os.fstat(self._descriptor).st_mtime_ns
+
+    def keep_modified(self, when_ns: int) -> None:
+        """Have `unlock` set this time of the last change, because this use of the board does not count."""
+        self._kept_ns = when_ns
 
     def read(self) -> bytes:
         """Return the content, which the holder wrote."""

@@ -79,7 +79,11 @@ def test_power_read_prints_the_meter(serial: str, capsys: pytest.CaptureFixture[
     status = run(["--json", "power", "read"])
 
     answer = told(capsys)
-    assert (status, answer["board"], set(answer)) == (0, serial, {"board", "volts", "amps", "watts"})
+    assert (status, answer["board"], set(answer)) == (
+        0,
+        serial,
+        {"board", "volts", "amps", "watts", "settled"},
+    )
 
 
 def test_storage_host_prints_the_sticks_node(
@@ -282,6 +286,41 @@ def test_storage_reports_that_a_running_dut_lost_its_stick(
     run(["power", "force-off"])
 
     assert ("lost its stick" in first, "lost its stick" in again) == (True, False)
+
+
+@pytest.mark.parametrize("command", ["power on", "storage host"])
+def test_commands_right_after_power_off_take_the_dut_for_off(
+    command: str, simulator: SimulatorProcess, serial: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(["storage", "dut"])
+    run(["power", "force-on"])
+    assert until(lambda: _draws(simulator, serial), 60)
+    run(["power", "off"])
+    capsys.readouterr()
+
+    run(command.split())
+    said = capsys.readouterr().out
+    run(["power", "force-off"])
+
+    assert ("was on already" in said, "lost its stick" in said) == (False, False), said
+
+
+@pytest.mark.usefixtures("serial")
+def test_power_read_says_whether_the_reading_has_settled(capsys: pytest.CaptureFixture[str]) -> None:
+    run(["power", "force-off"])
+    capsys.readouterr()
+
+    run(["power", "read"])
+    said = capsys.readouterr().out
+    until(lambda: _settled(capsys), 60)
+
+    assert "Not settled: a reading is the mean of 2 s" in said
+
+
+def _settled(capsys: pytest.CaptureFixture[str]) -> bool:
+    capsys.readouterr()
+    run(["--json", "power", "read"])
+    return bool(json.loads(capsys.readouterr().out)["settled"])
 
 
 def _draws(simulator: SimulatorProcess, serial: str) -> bool:

@@ -141,7 +141,7 @@ def test_console_help_key_lists_the_keys(at_terminal: Callable[..., AtTerminal])
 
 def test_console_of_a_dut_that_is_off_says_so(at_terminal: Callable[..., AtTerminal]) -> None:
     terminal = at_terminal("console")
-    terminal.wait_for(b"the DUT is off; hil power on, or hil console --power-on")
+    terminal.wait_for(b"the DUT is off; Ctrl-], then hil console --power-on switches it on")
     terminal.type(LEAVE)
 
     assert terminal.ended() == 0
@@ -154,7 +154,9 @@ def test_power_on_says_when_the_dut_is_on_already(
     with open_board(simulated_host(simulator.ready), serial, console=False) as board:
         assert until(board.power.draws, LIMIT_S)
     terminal = at_terminal("console", "--power-on")
-    terminal.wait_for(b"the DUT was on already and keeps running; hil power cycle boots it again")
+    terminal.wait_for(
+        b"the DUT was on already and keeps running; Ctrl-], then hil power cycle boots it again"
+    )
     terminal.type(LEAVE)
 
     assert terminal.ended() == 0

@@ -125,3 +125,41 @@ def test_wait_until_off_subtracts_the_offset(board: Board, fake: FakeBoard) -> N
     fake.power = b"0.51W 5.10V 0.10A"
 
     assert board.power.wait_until_off(timeout_s=0.0, offset_amps=0.1)
+
+
+def falling(fake: FakeBoard, *amps: float) -> None:
+    """Have the board answer these currents, each in one snapshot; the last one from then on."""
+    left = list(amps)
+
+    def answer(_request: int, _value: int) -> None:
+        fake.power = b"0.00W 5.10V %.2fA" % (left.pop(0) if len(left) > 1 else left[0])
+
+    fake.on_request = answer
+
+
+@pytest.mark.parametrize(
+    ("amps", "is_on"),
+    [((0.60, 0.40, 0.20, 0.02), False), ((0.60, 0.58, 0.62), True), ((0.60,), True), ((0.02,), False)],
+    ids=["off just now", "on just now", "steady", "off"],
+)
+def test_draws_takes_a_draw_that_falls_to_nothing_for_a_dut_without_power(
+    board: Board, fake: FakeBoard, amps: tuple[float, ...], is_on: bool
+) -> None:
+    falling(fake, *amps)
+
+    assert board.power.draws() is is_on
+
+
+def test_draws_reads_once_if_the_supply_was_not_switched_lately(board: Board, fake: FakeBoard) -> None:
+    falling(fake, 0.60, 0.02)
+    board.power.unchanged_since(float("-inf"))
+
+    assert board.power.draws()
+
+
+def test_draws_believes_no_first_reading_after_a_request(board: Board, fake: FakeBoard) -> None:
+    board.power.unchanged_since(float("-inf"))
+    board.power.force_off()
+    falling(fake, 0.60, 0.02)
+
+    assert not board.power.draws()

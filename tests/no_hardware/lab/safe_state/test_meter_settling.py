@@ -10,9 +10,9 @@ import pytest
 
 from hil.dutlink.power.reading import SETTLE_S
 from hil.lab.locks.acquire import acquire
-from hil.lab.locks.lease import lock_path
+from hil.lab.locks.lease import last_used_s, lock_path, note_use
 from hil.lab.safe_state import meter_settling
-from hil.lab.safe_state.meter_settling import last_used_s, wait_until_settled
+from hil.lab.safe_state.meter_settling import wait_until_settled
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,4 +64,20 @@ def test_last_used_s_takes_a_use_in_the_future_for_one_of_just_now(folder: Path)
     future_s = time.time() + HOUR_S
     os.utime(lock_path(folder, SERIAL), (future_s, future_s))
 
+    assert last_used_s(SERIAL) == pytest.approx(time.monotonic(), abs=60.0)
+
+
+def test_a_lease_that_leaves_its_board_untouched_is_no_use(folder: Path) -> None:
+    acquire(SERIAL).release()
+    os.utime(lock_path(folder, SERIAL), (HOUR_S, HOUR_S))
+
+    acquire(SERIAL).release_untouched()
+    assert lock_path(folder, SERIAL).stat().st_mtime == HOUR_S
+
+
+def test_note_use_counts_now_as_a_use(folder: Path) -> None:
+    acquire(SERIAL).release()
+    os.utime(lock_path(folder, SERIAL), (HOUR_S, HOUR_S))
+
+    note_use(SERIAL)
     assert last_used_s(SERIAL) == pytest.approx(time.monotonic(), abs=60.0)
