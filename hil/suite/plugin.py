@@ -80,7 +80,7 @@ def begin(config: pytest.Config) -> Run:
     register(run.processes, "hil-processes")
     register(run.columns, "hil-columns")
     register(run.dropped, "hil-dropped-tests")
-    register(JunitLedger(run.ledger), "hil-junit")
+    register(JunitLedger(config, run.ledger), "hil-junit")
     register(TeardownSkips(config), "hil-teardown-skips")
     register(PlainTerminal(), "hil-plain-terminal")
     register(run.time_limit, "hil-time-limit")

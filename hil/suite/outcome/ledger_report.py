@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from hil.suite.markers import Kind
+from hil.suite.outcome.ledger import CRASHED
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from hil.suite.outcome.ledger import Ledger
 
 __all__ = [
@@ -187,20 +190,43 @@ def _their_boards(ledger: Ledger) -> str:
 
 
 class JunitLedger:
-    """A plugin that puts the ledger into the JUnit file before pytest writes it.
+    """A plugin that puts the ledger into the JUnit file, and keeps one outcome for each test in it.
 
     Args:
+        config: The run.
         ledger: The ledger.
     """
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, config: pytest.Config, ledger: Ledger) -> None:
+        self._config = config
         self._ledger = ledger
 
+    def _junit_files(self) -> list[Any]:
+        plugins = self._config.pluginmanager.get_plugins()
+        return [one for one in plugins if callable(getattr(one, "add_global_property", None))]
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> Generator[None, object, object]:
+        """Drop what a worker reported of a test before it died, if the test is rerun."""
+        result = yield
+        outcome: str = report.outcome
+        if report.when == CRASHED and outcome == "rerun":
+            for file in self._junit_files():
+                _drop_testcase(file, file.node_reporter(report))
+        return result
+
     @pytest.hookimpl(tryfirst=True)
-    def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Add the properties of the whole suite."""
-        for plugin in session.config.pluginmanager.get_plugins():
-            add = getattr(plugin, "add_global_property", None)
-            if callable(add):
-                for name, value in junit_properties(self._ledger).items():
-                    add(name, value)
+    def pytest_sessionfinish(self) -> None:
+        """Add the properties of the whole suite, before pytest writes the file."""
+        for file in self._junit_files():
+            for name, value in junit_properties(self._ledger).items():
+                file.add_global_property(name, value)
+
+
+def _drop_testcase(file: Any, testcase: Any) -> None:  # noqa: ANN401 - pytest's LogXML has no public type
+    """Remove a test case that is not complete from pytest's JUnit file, and its outcomes from the counts."""
+    file.node_reporters = {key: one for key, one in file.node_reporters.items() if one is not testcase}
+    file.node_reporters_ordered.remove(testcase)
+    told = [node.tag for node in testcase.nodes if node.tag in file.stats]
+    for outcome in told or (["passed"] if testcase.attrs else []):
+        file.stats[outcome] -= 1

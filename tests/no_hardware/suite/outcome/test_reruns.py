@@ -128,3 +128,32 @@ def test_captured_output_is_kept_with_the_attempt_that_printed_it(
     (test,) = evidence.tests(evidence.run().key)
     printed = [dict(attempt.sections)["Captured stdout call"] for attempt in test.attempts]
     assert printed == ["printed by 1\n", "printed by 2\n"]
+
+
+CRASHES = """
+import os, pathlib, pytest
+
+def die(phase):
+    if phase != PHASE or pathlib.Path("mark").exists() and not ALWAYS: return
+    pathlib.Path("mark").touch()
+    os._exit(1)
+
+@pytest.fixture
+def it(): yield; die("teardown")
+def test_it(it): die("call")
+"""
+
+
+@pytest.mark.parametrize("phase", ["call", "teardown"])
+@pytest.mark.parametrize("always", [False, True], ids=["once", "always"])
+def test_junit_has_one_outcome_of_a_test_whose_worker_dies(
+    run_suite: RunSuite, pytester: pytest.Pytester, phase: str, always: bool
+) -> None:
+    run_suite(CRASHES + f"PHASE, ALWAYS = {phase!r}, {always}\n", "-n1", "--reruns=1")
+
+    junit = (pytester.path / "inner.xml").read_text()
+    assert (junit.count("<testcase"), f'errors="{always:d}"' in junit, 'tests="1"' in junit) == (
+        1,
+        True,
+        True,
+    )
