@@ -105,13 +105,18 @@ class PlainTextSink:
         self._dut = DutByteFilter()
 
     def show(self, event: Event) -> None:
-        """Write the bytes that are complete text."""
-        self._output.write(self._commands.feed(self._text.feed(self._dut.of(event))))
+        """Write the bytes that are complete text, and mark those that may be old."""
+        self._write(self._text.feed(self._dut.of(event)))
+        if isinstance(event, Mark) and event.kind is MarkKind.OPENED:
+            self._write(f"\nhil: {event.text}\n")
 
     def close(self) -> None:
         """Write the rest."""
-        rest = self._text.feed(self._dut.rest()) + self._text.finish()
-        self._output.write(self._commands.feed(rest) + self._commands.finish())
+        self._write(self._text.feed(self._dut.rest()) + self._text.finish())
+        self._output.write(self._commands.finish())
+
+    def _write(self, text: str) -> None:
+        self._output.write(self._commands.feed(text))
 
 
 class JsonSink:

@@ -95,13 +95,17 @@ def log_in(console: DutConsole, user: str, password: Secret, timeout_s: float) -
         _answer(console, user, password, said, deadline)
     except BootLoaderError:
         raise
-    except ExpectError as error:
-        raise ExpectError(
-            f"no {missing} came within {deadline.spent_s:.1f} s, to log in as {user}",
-            why=f"{_stage_words(console)}{error.why}",
-            remedy=error.remedy,
-            serial=error.serial,
-        ) from None
+    except ExpectError as timeout:
+        error = timeout
+    else:
+        return
+    _check_boot_prompt(console)  # it explains the timeout better than the last line does
+    raise ExpectError(
+        f"no {missing} came within {deadline.spent_s:.1f} s, to log in as {user}",
+        why=f"{_stage_words(console)}{error.why}",
+        remedy=error.remedy,
+        serial=error.serial,
+    )
 
 
 def _stage_words(console: DutConsole) -> str:

@@ -114,15 +114,16 @@ def test_sinks_show_no_dialog_of_hil_with_the_board(kind: type[TerminalSink | Pl
     assert b"before between after" in shown_by(kind, transcript)
 
 
-def test_terminal_sink_marks_old_bytes() -> None:
+@pytest.mark.parametrize(("kind", "end"), [(TerminalSink, b"\r\n"), (PlainTextSink, b"\n")])
+def test_sinks_mark_old_bytes(kind: type[TerminalSink | PlainTextSink], end: bytes) -> None:
     transcript = Transcript()
     board: Any = SimpleNamespace(console=SimpleNamespace(transcript=transcript, drain=lambda: None))
     transcript.append(b"boot> ")
     console_command._note_old_bytes(board)
     transcript.append(b"new")
 
-    said = shown_by(TerminalSink, transcript)
-    assert b"boot> \r\nhil: the output above came when the console was opened; it may be old\r\nnew" in said
+    mark = b"hil: the output above came when the console was opened; it may be old"
+    assert b"boot> " + end + mark + end + b"new" in shown_by(kind, transcript)
 
 
 def test_console_without_old_bytes_has_no_mark() -> None:

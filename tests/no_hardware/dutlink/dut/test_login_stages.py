@@ -146,6 +146,16 @@ def test_login_at_a_shell_that_printed_a_boot_loader_s_words(prompt: str, is_log
         assert it.console.run("echo $((6 * 7))").output == "42"
 
 
+def test_login_that_times_out_at_the_boot_loader_s_prompt_says_only_that() -> None:
+    with dut("out('U-Boot 2024.04 (Apr 02 2024)\\nDRAM:  1 GiB\\n=> '); ask('')") as it:
+        it.console.expect("=> ", 10)
+
+        with pytest.raises(BootLoaderError, match="U-Boot") as raised:
+            it.console.login("root", "hil", timeout_s=0.2)
+
+    assert "Enter was pressed late" not in str(raised.value)
+
+
 def test_login_after_a_command_of_a_shell_without_printf() -> None:
     with ShellTty([sys.executable, "-u", plain_prompt.__file__, "# "]) as it:
         it.console.run("echo UEFI is supported")
