@@ -7,14 +7,13 @@ import re
 from dataclasses import dataclass, field
 
 from hil.dutlink.usb.request_log import SentRequest  # noqa: TC001 - pydantic reads the annotations
-from hil.evidence.board_label import board_label
 from hil.evidence.measurement import Measurement  # noqa: TC001 - as above
+from hil.evidence.used_board import UsedBoard
 
 __all__ = [
     "UNCOLLECTED",
     "BoardHealth",
     "RecordedAttempt",
-    "RecordedBoard",
     "RecordedPhase",
     "RecordedTest",
     "RunRecord",
@@ -23,30 +22,17 @@ __all__ = [
 ]
 
 
-@dataclass(slots=True)
-class BoardHealth:
+@dataclass(frozen=True, slots=True)
+class BoardHealth(UsedBoard):
     """A board at the end of a run.
 
     Attributes:
-        serial: Serial number.
-        firmware: Firmware version; empty if no test of the run used the board.
-        simulated: Whether it is a simulated board.
         state: State in the board's record: safe, in use, pending; empty if this host has no record.
         events: Actions that made it safe, the newest last.
-        name: Its name, as in `RecordedBoard`.
     """
 
-    serial: str
-    firmware: str = ""
-    simulated: bool = False
     state: str = ""
-    events: list[str] = field(default_factory=list)
-    name: str = ""
-
-    @property
-    def label(self) -> str:
-        """Its name and serial number."""
-        return board_label(self.serial, self.name)
+    events: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -139,30 +125,6 @@ class RecordedAttempt:
 
 
 @dataclass(slots=True)
-class RecordedBoard:
-    """The board that a test had.
-
-    Attributes:
-        serial: Serial number.
-        name: Name in its settings or in the lab file.
-        firmware: Firmware version.
-        simulated: Whether it is a simulated board.
-        role: What a test that uses several boards calls it; empty for the only board.
-    """
-
-    serial: str
-    name: str = ""
-    firmware: str = ""
-    simulated: bool = False
-    role: str = ""
-
-    @property
-    def label(self) -> str:
-        """Its name and serial number."""
-        return board_label(self.serial, self.name)
-
-
-@dataclass(slots=True)
 class RecordedTest:
     """A test of a run.
 
@@ -197,8 +159,8 @@ class RecordedTest:
     ended_s: float | None = None
     wait_s: float = 0.0
     give_back_s: float = 0.0
-    board: RecordedBoard | None = None
-    partners: list[RecordedBoard] = field(default_factory=list)
+    board: UsedBoard | None = None
+    partners: list[UsedBoard] = field(default_factory=list)
     attempts: list[RecordedAttempt] = field(default_factory=list)
     requests: list[SentRequest] = field(default_factory=list)
     unasked: bool = False
@@ -207,7 +169,7 @@ class RecordedTest:
     image: str = ""
 
     @property
-    def boards(self) -> list[RecordedBoard]:
+    def boards(self) -> list[UsedBoard]:
         """All boards that it had, the first board first."""
         return [] if self.board is None else [self.board, *self.partners]
 

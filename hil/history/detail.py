@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from hil.errors import HistoryError
 from hil.history.analysis import analyze
 from hil.history.attribution import Counts
-from hil.history.models import FAILURES, Attempt, AttemptBench, AttemptOutcome
+from hil.history.models import FAILURES, Attempt, AttemptOutcome, read_board
 from hil.history.nights import day_of
 from hil.history.numbers.listing import numbers_of_test
 from hil.history.schema import BENCH, MESSAGE_SIZE, USES
@@ -20,6 +20,7 @@ from hil.history.text_table import section, table
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from hil.evidence.used_board import UsedBoard
     from hil.history.findings import AlwaysSkipped, Analysis, Failing, Flaky, Slower, TiedToBoard
     from hil.history.numbers.drift import Drift
     from hil.history.window import Window
@@ -238,7 +239,7 @@ def _attempt_table(window: Window, attempts: list[tuple[int, Attempt]]) -> list[
             day_of(window.runs[run].began_s),
             one.outcome.name.lower(),
             str(one.number) if one.number > 1 else "",
-            " + ".join(map(str, one.boards)),
+            " + ".join(board.label for board in one.boards),
             f"{one.call_s:.2f} s",
             f"{one.mean_watts:z.2f} W" if one.mean_watts is not None else "",
             one.verdict,
@@ -281,21 +282,20 @@ def _attempts_of(window: Window, test: int, board: str = "") -> list[tuple[int, 
     made: dict[tuple[int, int], Attempt] = {}
     benches = _benches(window)
     for run, bench, name, outcome, number, *rest in rows:
-        at, used = (window.position[run], number), benches[bench]
-        earlier = made.get(at)
-        made[at] = (
-            replace(earlier, partners=(*earlier.partners, used))
-            if earlier
-            else Attempt(name, AttemptOutcome(outcome), number, used, *rest)
-        )
+        at, (used, image) = (window.position[run], number), benches[bench]
+        if one := made.get(at):
+            made[at] = replace(one, partners=(*one.partners, *([used] if used else [])))
+        else:
+            made[at] = replace(Attempt(name, AttemptOutcome(outcome), number, used, *rest), image=image)
     return [(run, made[run, number]) for run, number in sorted(made)]
 
 
-def _benches(window: Window) -> dict[int, AttemptBench]:
-    rows = window.query("SELECT id, board, firmware, place, simulated, image FROM bench")
+def _benches(window: Window) -> dict[int, tuple[UsedBoard | None, str]]:
+    """Return boards and their images, by the number in the database."""
+    rows = window.query("SELECT id, image, board, firmware, place, simulated FROM bench")
     return {
-        number: AttemptBench(board, firmware, place, bool(simulated), image)
-        for number, board, firmware, place, simulated, image in rows
+        number: (read_board(serial, firmware, name, simulated), image)
+        for number, image, serial, firmware, name, simulated in rows
     }
 
 

@@ -6,12 +6,12 @@ import enum
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hil.evidence.board_label import board_label
+from hil.evidence.used_board import UsedBoard
 
 if TYPE_CHECKING:
     from hil.evidence.measurement import Measurement
 
-__all__ = ["FAILURES", "Attempt", "AttemptBench", "AttemptOutcome", "RunFacts"]
+__all__ = ["FAILURES", "Attempt", "AttemptOutcome", "RunFacts", "read_board"]
 
 
 class AttemptOutcome(enum.IntEnum):
@@ -62,28 +62,6 @@ class RunFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class AttemptBench:
-    """The board that an attempt ran on, and its image.
-
-    Attributes:
-        board: Serial number; empty for tests without a board.
-        firmware: Firmware version of the board.
-        place: Name of the board: of its place in the lab file, in its settings, or `sim-1`.
-        simulated: Whether it is a simulated board.
-        image: Image that was flashed to its stick in this run; empty if none was, or it is not known.
-    """
-
-    board: str = ""
-    firmware: str = ""
-    place: str = ""
-    simulated: bool = False
-    image: str = ""
-
-    def __str__(self) -> str:
-        return board_label(self.board, self.place)
-
-
-@dataclass(frozen=True, slots=True)
 class Attempt:
     """One attempt of one test.
 
@@ -91,7 +69,7 @@ class Attempt:
         nodeid: The node id, without what xdist appends.
         outcome: Its outcome.
         number: 1 for the first attempt, higher for reruns.
-        bench: The board that it ran on.
+        board: The board that it ran on; None if it had none.
         verdict: Why its hardware could not be used; empty if it could.
         setup_s: Duration of its set-up in seconds, including the wait for a board.
         call_s: Duration of its body in seconds.
@@ -102,12 +80,13 @@ class Attempt:
         numbers: The numbers that it measured.
         column: The board or kind, and the image, in its node id, if it runs on each or with each; else empty.
         partners: The partners of a test.
+        image: The image on its board, or on its boards; empty if none was flashed in this run.
     """
 
     nodeid: str
     outcome: AttemptOutcome
     number: int = 1
-    bench: AttemptBench = AttemptBench()
+    board: UsedBoard | None = None
     verdict: str = ""
     setup_s: float = 0.0
     call_s: float = 0.0
@@ -116,9 +95,15 @@ class Attempt:
     message: str = ""
     numbers: tuple[Measurement, ...] = ()
     column: str = ""
-    partners: tuple[AttemptBench, ...] = ()
+    partners: tuple[UsedBoard, ...] = ()
+    image: str = ""
 
     @property
-    def boards(self) -> list[AttemptBench]:
+    def boards(self) -> list[UsedBoard]:
         """All its boards, the first one first; none if it had none."""
-        return [one for one in (self.bench, *self.partners) if one.board]
+        return [] if self.board is None else [self.board, *self.partners]
+
+
+def read_board(serial: str, firmware: str, name: str, simulated: int) -> UsedBoard | None:
+    """Return the board of a row of the database; None for tests that had none and asked for none."""
+    return UsedBoard(serial, firmware, name, bool(simulated)) if serial or simulated else None

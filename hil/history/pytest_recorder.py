@@ -16,6 +16,7 @@ import pytest
 
 from hil.boards.address import Where
 from hil.errors import HistoryError, UsageError
+from hil.evidence.used_board import UsedBoard
 from hil.lab.files.trusted_path import refuse_foreign_folder
 from hil.regular_file import check_regular
 from hil.suite.options import is_declared, is_no_run
@@ -139,10 +140,10 @@ class HistoryPlugin:
         """Record a file that could not be collected as a failed test with the file's name."""
         if not report.failed:
             return
-        from hil.history.models import Attempt, AttemptBench, AttemptOutcome  # noqa: PLC0415 - as above
+        from hil.history.models import Attempt, AttemptOutcome  # noqa: PLC0415 - as above
 
-        said, bench = attempt_to_collect(report).message, AttemptBench(simulated=self._simulated)
-        self._unwritten.append(Attempt(report.nodeid, AttemptOutcome.ERROR, bench=bench, message=said))
+        said, board = attempt_to_collect(report).message, UsedBoard(simulated=self._simulated)
+        self._unwritten.append(Attempt(report.nodeid, AttemptOutcome.ERROR, board=board, message=said))
         self._write()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -208,7 +209,7 @@ class HistoryPlugin:
 
     def _attempt(self, phases: list[pytest.TestReport]) -> Attempt:
         """Return the attempt that consists of these phases, as the evidence records it too."""
-        from hil.history.models import Attempt, AttemptBench, AttemptOutcome  # noqa: PLC0415 - as above
+        from hil.history.models import Attempt, AttemptOutcome  # noqa: PLC0415 - as above
 
         nodeid = phases[0].nodeid
         plain = without_group(nodeid) if self._grouped else nodeid
@@ -216,16 +217,13 @@ class HistoryPlugin:
         facts = {name: str(value) for report in phases for name, value in report.user_properties}
         recorded = attempt_of(phases, self._attempts[plain])
         took_s = {phase.name: phase.duration_s for phase in recorded.phases}
-        image = facts.get("hil_image", "")
-        benches = [
-            AttemptBench(one.serial, one.firmware, one.name, one.simulated, image) for one in boards_of(facts)
-        ]
+        boards = boards_of(facts)
         watts = facts.get("hil_mean_watts_on", facts.get("hil_mean_watts", ""))
         return Attempt(
             nodeid=plain,
             outcome=AttemptOutcome[recorded.outcome.upper()],
             number=recorded.number,
-            bench=benches[0] if benches else AttemptBench(image=image),
+            board=boards[0] if boards else None,
             verdict=recorded.verdict,
             setup_s=took_s.get("setup", 0.0),
             call_s=took_s.get("call", 0.0),
@@ -234,5 +232,6 @@ class HistoryPlugin:
             message=recorded.message,
             numbers=tuple(recorded.numbers),
             column=facts.get("hil_column", ""),
-            partners=tuple(benches[1:]),
+            partners=tuple(boards[1:]),
+            image=facts.get("hil_image", ""),
         )

@@ -8,12 +8,13 @@ from __future__ import annotations
 import sqlite3
 from collections import defaultdict
 from contextlib import closing, contextmanager, suppress
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from typing import TYPE_CHECKING, Self
 
 from hil.errors import HistoryError
 from hil.evidence.measurement import Measurement
-from hil.history.models import Attempt, AttemptBench, AttemptOutcome, RunFacts
+from hil.evidence.used_board import UsedBoard
+from hil.history.models import Attempt, AttemptOutcome, RunFacts, read_board
 from hil.history.schema import (
     MESSAGE_SIZE,
     RUN_COLUMNS,
@@ -145,8 +146,8 @@ class History:
     def attempts(self, key: str) -> list[Attempt]:
         """Return the attempts of a run."""
         rows = self.read(
-            "SELECT nodeid, outcome, number, board, firmware, place, simulated, bench.image, verdict, "
-            f"setup_s, call_s, teardown_s, mean_watts, substr(message, 1, {MESSAGE_SIZE}), column_name "
+            "SELECT nodeid, outcome, number, column_name, bench.image, board, firmware, place, simulated, "
+            f"verdict, setup_s, call_s, teardown_s, mean_watts, substr(message, 1, {MESSAGE_SIZE}) "
             "FROM attempt JOIN run ON run.id=run_id "
             "JOIN test ON test.id=test_id JOIN bench ON bench.id=bench_id "
             "WHERE key=? ORDER BY nodeid, number",
@@ -154,32 +155,27 @@ class History:
         )
         numbers, partners = self._numbers_of(key), self._partners_of(key)
         return [
-            Attempt(
-                nodeid,
-                AttemptOutcome(outcome),
-                number,
-                AttemptBench(board, firmware, place, bool(simulated), image),
-                *(
-                    *rest,
-                    tuple(numbers.get((nodeid, number), ())),
-                    column,
-                    tuple(partners.get((nodeid, number), ())),
-                ),
+            replace(
+                Attempt(nodeid, AttemptOutcome(outcome), number, read_board(*rest[:4]), *rest[4:]),
+                numbers=tuple(numbers.get((nodeid, number), ())),
+                column=column,
+                partners=tuple(partners.get((nodeid, number), ())),
+                image=image,
             )
-            for nodeid, outcome, number, board, firmware, place, simulated, image, *rest, column in rows
+            for nodeid, outcome, number, column, image, *rest in rows
         ]
 
-    def _partners_of(self, key: str) -> dict[tuple[str, int], list[AttemptBench]]:
+    def _partners_of(self, key: str) -> dict[tuple[str, int], list[UsedBoard]]:
         """Return the further boards of each attempt of a run, by node id and number of the attempt."""
         rows = self.read(
-            "SELECT nodeid, number, board, firmware, place, simulated, bench.image FROM partner "
+            "SELECT nodeid, number, board, firmware, place, simulated FROM partner "
             "JOIN run ON run.id=run_id JOIN test ON test.id=test_id JOIN bench ON bench.id=bench_id "
             "WHERE key=? ORDER BY place, board",
             (key,),
         )
-        found: dict[tuple[str, int], list[AttemptBench]] = defaultdict(list)
-        for nodeid, number, board, firmware, place, simulated, image in rows:
-            found[nodeid, number].append(AttemptBench(board, firmware, place, bool(simulated), image))
+        found: dict[tuple[str, int], list[UsedBoard]] = defaultdict(list)
+        for nodeid, number, serial, firmware, name, simulated in rows:
+            found[nodeid, number].append(UsedBoard(serial, firmware, name, bool(simulated)))
         return found
 
     def _numbers_of(self, key: str) -> dict[tuple[str, int], list[Measurement]]:
@@ -214,13 +210,13 @@ class History:
     def _insert(self, run: int, attempts: Iterable[Attempt]) -> None:
         execute = self.connection.execute
         for one in attempts:
-            bench = astuple(one.bench)
+            bench = _bench(one.board or UsedBoard(), one.image)
             execute(
                 "INSERT INTO test(nodeid, column_name) VALUES(?, ?) ON CONFLICT(nodeid) DO UPDATE "
                 "SET column_name=excluded.column_name WHERE excluded.column_name NOT IN ('', column_name)",
                 (one.nodeid, one.column),
             )
-            self._insert_bench(one.bench)
+            self._insert_bench(bench)
             execute(
                 "INSERT OR IGNORE INTO attempt SELECT ?, test.id, ?, ?, bench.id, ?, ?, ?, ?, ?, ? "
                 "FROM test, bench "
@@ -233,19 +229,19 @@ class History:
             self._insert_numbers(run, one)
             self._insert_partners(run, one)
 
-    def _insert_bench(self, bench: AttemptBench) -> None:
+    def _insert_bench(self, bench: tuple[object, ...]) -> None:
         self.connection.execute(
-            "INSERT OR IGNORE INTO bench(board, firmware, place, simulated, image) VALUES(?,?,?,?,?)",
-            astuple(bench),
+            "INSERT OR IGNORE INTO bench(board, firmware, place, simulated, image) VALUES(?,?,?,?,?)", bench
         )
 
     def _insert_partners(self, run: int, attempt: Attempt) -> None:
         for partner in attempt.partners:
-            self._insert_bench(partner)
+            bench = _bench(partner, attempt.image)
+            self._insert_bench(bench)
             self.connection.execute(
                 "INSERT OR IGNORE INTO partner SELECT ?, test.id, ?, bench.id FROM test, bench "
                 "WHERE nodeid=? AND board=? AND firmware=? AND place=? AND simulated=? AND bench.image=?",
-                (run, attempt.number, attempt.nodeid, *astuple(partner)),
+                (run, attempt.number, attempt.nodeid, *bench),
             )
 
     def _insert_numbers(self, run: int, attempt: Attempt) -> None:
@@ -359,3 +355,8 @@ class History:
                 why=str(error),
                 remedy="check free space and permissions there, or name another file with --hil-history",
             ) from error
+
+
+def _bench(board: UsedBoard, image: str) -> tuple[object, ...]:
+    """Return the row of a board with an image."""
+    return board.serial, board.firmware, board.name, board.simulated, image

@@ -9,8 +9,8 @@ from functools import cached_property
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
-from hil.evidence.board_label import board_label
 from hil.evidence.column_id import without_column
+from hil.evidence.used_board import board_label
 from hil.history.attribution import Counts, Everywhere, contrast, suspect
 from hil.history.models import FAILURES, AttemptOutcome, RunFacts
 from hil.history.schema import BENCH, PARTNER_USES, USES

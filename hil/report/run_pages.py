@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from hil.evidence.records import RecordedBoard, RecordedTest
+    from hil.evidence.records import RecordedTest
+    from hil.evidence.used_board import UsedBoard
     from hil.report.run_view import BoardView, RunView
     from hil.report.transcript import ConsoleView
 
@@ -177,7 +178,7 @@ def _test_facts(test: RecordedTest) -> list[tuple[str, str]]:
     return [(name, value) for name, value in facts if value]
 
 
-def _board_name(board: RecordedBoard) -> str:
+def _board_name(board: UsedBoard) -> str:
     return f"{board.role}: {board.label}" if board.role else board.label
 
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from hil.evidence.board_label import board_label
 from hil.evidence.records import UNCOLLECTED, BoardHealth, RunRecord
 from hil.evidence.run_folder import EvidenceFolder
 from hil.history.nights import status_words
@@ -29,18 +28,16 @@ class BoardView:
 
     Attributes:
         health: Its record at the end of the run.
-        name: Its name; empty if it has none.
         tests: The tests that used it.
     """
 
     health: BoardHealth
-    name: str
     tests: list[RecordedTest]
 
     @property
     def label(self) -> str:
         """Its name and serial number."""
-        return board_label(self.health.serial, self.name)
+        return self.health.label
 
     @property
     def bad(self) -> list[RecordedTest]:
@@ -132,16 +129,15 @@ class RunView:
     @cached_property
     def boards(self) -> list[BoardView]:
         """Its boards, those with the most failures first."""
-        known = {one.serial: one for one in self.record.boards}
-        tests: dict[str, list[RecordedTest]] = {serial: [] for serial in known}
-        names = {one.serial: one.name for one in self.record.boards}
+        views = {one.serial: BoardView(one, []) for one in self.record.boards}
         for one in self.tests:
-            for board in one.boards:
-                tests.setdefault(board.serial, []).append(one)
-                names[board.serial] = names.get(board.serial) or board.name
-                known.setdefault(board.serial, BoardHealth(board.serial, board.firmware, board.simulated))
-        views = [BoardView(known[serial], names.get(serial, ""), ran) for serial, ran in tests.items()]
-        return sorted(views, key=lambda view: (-len(view.bad), view.label))
+            for used in one.boards:
+                health = BoardHealth(used.serial, used.firmware, used.name, used.simulated)
+                known = views.setdefault(used.serial, BoardView(health, []))
+                known.tests.append(one)
+                if not known.health.name:  # a run of an older hil
+                    views[used.serial] = BoardView(replace(known.health, name=used.name), known.tests)
+        return sorted(views.values(), key=lambda view: (-len(view.bad), view.label))
 
     @cached_property
     def by_boards(self) -> TestsByBoards | None:

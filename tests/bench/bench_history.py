@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hil.evidence.measurement import Measurement
-from hil.history.models import Attempt, AttemptBench, AttemptOutcome, RunFacts
+from hil.evidence.used_board import UsedBoard
+from hil.history.models import Attempt, AttemptOutcome, RunFacts
 from hil.history.store import History
 from tests.support.harness import show, timed
 
@@ -27,7 +28,7 @@ GOAL_S = 1.0
 REPEATS = 5
 SHAPES = {"all of them in 60 nights": (60, 16_667), "in 5,000 nights": (5_000, 200)}
 DAY_S = 86_400.0
-BOARDS = [AttemptBench(f"0df1003{number}", "0.09", f"place-{number}") for number in range(4)]
+BOARDS = [UsedBoard(f"0df1003{number}", "0.09", f"place-{number}") for number in range(4)]
 
 
 def night(tests: int, rng: random.Random) -> Iterator[Attempt]:
@@ -36,7 +37,7 @@ def night(tests: int, rng: random.Random) -> Iterator[Attempt]:
         outcome = AttemptOutcome.SKIPPED if number % 100 == 0 else AttemptOutcome(rng.random() < 0.002)
         name = f"tests/test_{number // 40}.py::test_{number}"
         numbers = (Measurement("boot", rng.gauss(12.0, 0.2), "s", below=20.0),)
-        yield Attempt(name, outcome, bench=rng.choice(BOARDS), call_s=rng.gauss(2.0, 0.1), numbers=numbers)
+        yield Attempt(name, outcome, board=rng.choice(BOARDS), call_s=rng.gauss(2.0, 0.1), numbers=numbers)
 
 
 def fill(path: Path, nights: int, tests: int) -> None:

@@ -8,7 +8,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from hil.history.models import Attempt, AttemptBench, AttemptOutcome, RunFacts
+from hil.evidence.used_board import UsedBoard
+from hil.history.models import Attempt, AttemptOutcome, RunFacts
 from hil.history.store import History
 from tests.support.harness import show, timed
 
@@ -16,7 +17,7 @@ GOAL_S = 10.0
 TESTS = 5_000
 DAY_S = 86_400.0
 BEGAN_S = 1_800_000_000.0
-BOARDS = [AttemptBench(f"0df1{number:04x}", "0.09") for number in range(8)]
+BOARDS = [UsedBoard(f"0df1{number:04x}", "0.09") for number in range(8)]
 
 
 def main() -> int:
@@ -60,7 +61,7 @@ def attempt(name: str, rng: random.Random) -> Attempt:
         if chance < 0.005
         else AttemptOutcome.PASSED
     )
-    return Attempt(name, outcome, bench=rng.choice(BOARDS), call_s=rng.gauss(2.0, 0.1))
+    return Attempt(name, outcome, board=rng.choice(BOARDS), call_s=rng.gauss(2.0, 0.1))
 
 
 if __name__ == "__main__":

@@ -12,14 +12,14 @@ from hil.evidence.measurement import Measurement
 from hil.evidence.records import (
     BoardHealth,
     RecordedAttempt,
-    RecordedBoard,
     RecordedPhase,
     RecordedTest,
     RunRecord,
     file_stem,
 )
 from hil.evidence.run_folder import EvidenceFolder
-from hil.history.models import Attempt, AttemptBench, AttemptOutcome, RunFacts
+from hil.evidence.used_board import UsedBoard
+from hil.history.models import Attempt, AttemptOutcome, RunFacts
 from hil.history.store import History
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def a_test(nodeid: str, *attempts: RecordedAttempt, board: str = BOARD, run: str
         began_monotonic_s=100.0,
         ended_s=BEGAN_S + 3.0,
         wait_s=0.25,
-        board=RecordedBoard(board, "bench 3", "0.09", simulated=True) if board else None,
+        board=UsedBoard(board, "0.09", "bench 3", simulated=True) if board else None,
         attempts=list(attempts) or [attempt()],
         requests=[SentRequest(101.0, BEGAN_S + 1.0, "power", "on", "ok", 0.001)] if board else [],
     )
@@ -123,21 +123,21 @@ def keep_nights(path: Path, tests: list[str], nights: int = 12, *, failing_since
 def _night(tests: list[str], number: int, failing_since: int) -> list[Attempt]:
     attempts = []
     for place, test in enumerate(tests):
-        bench = AttemptBench(f"0df1003{(place + number) % 4}", "0.09")
+        bench = UsedBoard(f"0df1003{(place + number) % 4}", "0.09")
         if place == 0 and number >= failing_since:
             attempts.append(
-                Attempt(test, AttemptOutcome.FAILED, bench=bench, call_s=1.0, message=f"no {HOSTILE}")
+                Attempt(test, AttemptOutcome.FAILED, board=bench, call_s=1.0, message=f"no {HOSTILE}")
             )
         elif place == 1 and number % 4 == 1:
-            attempts.append(Attempt(test, AttemptOutcome.FAILED, bench=bench, call_s=1.0))
-            attempts.append(Attempt(test, AttemptOutcome.PASSED, 2, bench=bench, call_s=1.0))
+            attempts.append(Attempt(test, AttemptOutcome.FAILED, board=bench, call_s=1.0))
+            attempts.append(Attempt(test, AttemptOutcome.PASSED, 2, board=bench, call_s=1.0))
         else:
             outcome = AttemptOutcome.SKIPPED if place == 2 else AttemptOutcome.PASSED
-            attempts.append(Attempt(test, outcome, bench=bench, call_s=1.0))
+            attempts.append(Attempt(test, outcome, board=bench, call_s=1.0))
     return attempts
 
 
-_TWO = [AttemptBench(f"0df1003{number}", "0.09", f"place-{number}") for number in range(2)]
+_TWO = [UsedBoard(f"0df1003{number}", "0.09", f"place-{number}") for number in range(2)]
 
 
 def keep_numbers(path: Path, *, extra: int = 0) -> None:
@@ -151,7 +151,7 @@ def keep_numbers(path: Path, *, extra: int = 0) -> None:
             history.close_run(run.key, run.began_s + 60, 0)
 
 
-def _measured(night: int, board: AttemptBench, extra: int) -> list[Attempt]:
+def _measured(night: int, board: UsedBoard, extra: int) -> list[Attempt]:
     boot = 12.0 + night % 3 / 10 + 4 * (night >= 20)
     more = tuple(Measurement(f"more {at:03}", float(night % 2), "") for at in range(extra))
     facts = {
@@ -159,8 +159,6 @@ def _measured(night: int, board: AttemptBench, extra: int) -> list[Attempt]:
         "t.py::test_idle": (Measurement(f"idle {HOSTILE[:40]}", 2.0 + night % 2 / 100, "W"), *more),
     }
     return [
-        Attempt(
-            f"{test}[{board.place}]", AttemptOutcome.PASSED, 1, board, numbers=numbers, column=board.place
-        )
+        Attempt(f"{test}[{board.name}]", AttemptOutcome.PASSED, 1, board, numbers=numbers, column=board.name)
         for test, numbers in facts.items()
     ]

@@ -9,35 +9,22 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from hil.evidence.board_label import board_label
 from hil.suite.markers import Kind, kind_of
 from hil.suite.outcome.attempts import is_flaky, skip_text
 from hil.suite.outcome.user_properties import CAUGHT, LATE_LOSS, boards_of, facts_of
 from hil.suite.recording.phases import attempt_to_collect
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     import pytest
+
+    from hil.evidence.used_board import UsedBoard
 
 __all__ = ["CRASHED", "Ledger", "LedgerEntry", "LeftBoard"]
 
 CRASHED = "???"
 """xdist's word for the phase in which a worker died."""
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class BoardUsed:
-    """A board that tests ran on."""
-
-    serial: str
-    firmware: str
-    simulated: bool
-    name: str = field(default="", compare=False)
-
-    def __str__(self) -> str:
-        kind = "SIMULATED" if self.simulated else "real"
-        return f"board {board_label(self.serial, self.name)}, firmware {self.firmware}, {kind}"
 
 
 @dataclass(slots=True)
@@ -54,8 +41,7 @@ class LedgerEntry:
         verdict: In which way its hardware could not be used; empty if it could.
         own_reason: Why the test skipped itself, or its marker skipped it; ignored if there is a verdict.
         headline: The beginning of the reason.
-        board: The board that it ran on, or None.
-        partners: Its further boards, if it uses several at once.
+        boards: The boards that it ran on.
         unasked: Whether it passed without a request to its board.
         late_loss: How its board was lost in its tear-down after the test had its outcome; else empty.
         caught: The errors of its board that it caught before it passed; else empty.
@@ -71,23 +57,17 @@ class LedgerEntry:
     verdict: str = ""
     own_reason: str = ""
     headline: str = ""
-    board: BoardUsed | None = None
-    partners: tuple[BoardUsed, ...] = ()
+    boards: Sequence[UsedBoard] = ()
     unasked: bool = False
     late_loss: str = ""
     caught: str = ""
     ended: bool = False
 
     @property
-    def boards(self) -> tuple[BoardUsed, ...]:
-        """All boards that it ran on."""
-        return () if self.board is None else (self.board, *self.partners)
-
-    @property
     def was_tested(self) -> bool:
         """Whether its outcome tells something about a board."""
         excused = self.verdict or self.skipped or self.unasked
-        return self.ran and self.board is not None and not excused
+        return self.ran and bool(self.boards) and not excused
 
     @property
     def was_interrupted(self) -> bool:
@@ -251,26 +231,23 @@ class Ledger:
         record.caught = facts.get(CAUGHT, "")
         record.ended = report.when == "teardown"
         record.late_loss = facts.get(LATE_LOSS, "")
-        if noted := boards_of(facts):
-            record.board, *partners = (BoardUsed(*one[:4]) for one in noted)
-            record.partners = tuple(partners)
+        record.boards = boards_of(facts) or record.boards
 
     def of(self, kind: Kind) -> list[LedgerEntry]:
         """Return the records of one kind."""
         return [record for record in self.records.values() if record.kind is kind]
 
-    def boards(self) -> dict[BoardUsed, int]:
+    def boards(self) -> dict[UsedBoard, int]:
         """Count the tests that ran on each board."""
-        tested = [record for record in self.records.values() if record.board and record.was_tested]
-        used = Counter(board for record in tested for board in record.boards)
-        return dict(sorted(used.items()))
+        return _count(
+            board for record in self.records.values() if record.was_tested for board in record.boards
+        )
 
-    def died_in_setup(self) -> dict[BoardUsed, int]:
+    def died_in_setup(self) -> dict[UsedBoard, int]:
         """Count, for each board on which no test ran, the tests whose set-up failed on it."""
         dead = [record for record in self.records.values() if record.failed and not record.ran]
-        ran = self.boards()
-        boards = (board for record in dead for board in record.boards if board not in ran)
-        return dict(sorted(Counter(boards).items()))
+        ran = self.serials()
+        return _count(board for record in dead for board in record.boards if board.serial not in ran)
 
     def serials(self) -> set[str]:
         """Return the serial numbers of the boards that tests ran on."""
@@ -320,7 +297,7 @@ class Ledger:
         """Count results that most runs do not have, by the words of the summary."""
         told = [record for record in records if record.ran or record.failed or record.skipped]
         interrupted = sum(record.was_interrupted for record in records)
-        boardless = (one.ran and one.board is None and not one.failed and not one.skipped for one in records)
+        boardless = (one.ran and not one.boards and not one.failed and not one.skipped for one in records)
         return {
             "flaky": sum(record.flaky for record in records),
             "never asked their board": sum(record.unasked for record in records),
@@ -328,3 +305,11 @@ class Ledger:
             "interrupted": interrupted,
             "never began": planned - len(told) - interrupted,
         }
+
+
+def _count(boards: Iterable[UsedBoard]) -> dict[UsedBoard, int]:
+    """Count how often each board is there, by its serial number: its name and role may differ."""
+    found: dict[str, list[UsedBoard]] = {}
+    for board in boards:
+        found.setdefault(board.serial, []).append(board)
+    return {same[0]: len(same) for _, same in sorted(found.items())}

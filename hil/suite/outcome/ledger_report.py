@@ -13,6 +13,7 @@ from hil.suite.outcome.ledger import CRASHED
 if TYPE_CHECKING:
     from collections.abc import Generator
 
+    from hil.evidence.used_board import UsedBoard
     from hil.suite.outcome.ledger import Ledger
 
 __all__ = [
@@ -56,11 +57,12 @@ def write_summary(ledger: Ledger, terminal: pytest.TerminalReporter) -> None:
 def summary_lines(ledger: Ledger) -> list[str]:
     """Return boards, counts and reasons; nothing if no test uses a board."""
     lines = [
-        f"{board}: {number} {'test' if number == 1 else 'tests'} ran"
+        f"{_tell(board)}: {number} {'test' if number == 1 else 'tests'} ran"
         for board, number in ledger.boards().items()
     ]
     lines += [
-        f"{board}: no test ran, {number} died in set-up" for board, number in ledger.died_in_setup().items()
+        f"{_tell(board)}: no test ran, {number} died in set-up"
+        for board, number in ledger.died_in_setup().items()
     ]
     for kind in _WITH_BOARD:
         counts = ledger.counts(kind)
@@ -169,7 +171,7 @@ def junit_properties(ledger: Ledger) -> dict[str, str]:
         for kind in _WITH_BOARD
         for what, number in ledger.counts(kind).items()
     }
-    boards = "; ".join(map(str, ledger.boards()))
+    boards = "; ".join(map(_tell, ledger.boards()))
     return properties | {
         "hil_boards": boards,
         "hil_reasons": "; ".join(reason_lines(ledger)),
@@ -181,8 +183,13 @@ def junit_properties(ledger: Ledger) -> dict[str, str]:
     }
 
 
+def _tell(board: UsedBoard) -> str:
+    kind = "SIMULATED" if board.simulated else "real"
+    return f"board {board.label}, firmware {board.firmware}, {kind}"
+
+
 def _their_boards(ledger: Ledger) -> str:
-    boards = [record.board for record in ledger.of(Kind.MIXED) if record.was_tested and record.board]
+    boards = [record.boards[0] for record in ledger.of(Kind.MIXED) if record.was_tested]
     simulated = sum(board.simulated for board in boards)
     if simulated == len(boards):
         return "SIMULATED"

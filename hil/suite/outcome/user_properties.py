@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from hil.evidence.used_board import UsedBoard
 from hil.suite.columns.column import column_of
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 __all__ = [
     "CAUGHT",
     "LATE_LOSS",
-    "NotedBoard",
     "boards_of",
     "describe_board",
     "describe_caught",
@@ -54,17 +54,7 @@ _VERDICT = "hil_verdict"
 _JUDGEMENT = (_VERDICT, "hil_remedy", "hil_headline", "hil_reason")
 
 
-class NotedBoard(NamedTuple):
-    """A board of a test, as its properties have it; the role is empty for the only board."""
-
-    serial: str
-    firmware: str
-    simulated: bool
-    name: str
-    role: str
-
-
-def boards_of(facts: Mapping[str, str]) -> list[NotedBoard]:
+def boards_of(facts: Mapping[str, str]) -> list[UsedBoard]:
     """Return the boards in the properties of a test, the first one first; none if it had no board."""
     if "hil_board" not in facts:
         return []
@@ -74,7 +64,7 @@ def boards_of(facts: Mapping[str, str]) -> list[NotedBoard]:
     roles = [one.partition("=")[0] for one in _words(facts, _ROLES)]
     simulated, blank = facts["hil_board_is"] == "simulated", [""] * len(boards)
     return [
-        NotedBoard(serial, firmware, simulated, name, role)
+        UsedBoard(serial, firmware, name, simulated, role)
         for (serial, firmware), name, role in zip(boards, names + blank, roles + blank, strict=False)
     ]
 

@@ -6,6 +6,7 @@ import shlex
 import sys
 import time
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,6 +22,7 @@ from hil.suite.recording.phases import attempt_to_collect
 
 if TYPE_CHECKING:
     from hil.evidence.run_folder import EvidenceFolder
+    from hil.evidence.used_board import UsedBoard
     from hil.suite.outcome.ledger import Ledger
 
 __all__ = ["RunRecorder"]
@@ -103,10 +105,7 @@ class RunRecorder:
         for record in self._ledger.records.values():  # also boards on which every test failed
             for board in record.boards:
                 used.setdefault(board.serial, board)
-        return [
-            _health(BoardHealth(board.serial, board.firmware, board.simulated, name=board.name))
-            for board in used.values()
-        ]
+        return [_health(board) for board in used.values()]
 
     def _keep(self) -> None:
         try:
@@ -115,10 +114,10 @@ class RunRecorder:
             self._ledger.not_kept.append(f"what the run was cannot be kept: {error}")
 
 
-def _health(board: BoardHealth) -> BoardHealth:
+def _health(board: UsedBoard) -> BoardHealth:
     """Add state and events from the board's record on this machine."""
+    known = BoardHealth(board.serial, board.firmware, board.name, board.simulated)
     with suppress(OSError, UsageError):
         record = read_record(lock_folder(), board.serial)
-        board.state = record.state.value
-        board.events = [str(event) for event in record.events]
-    return board
+        return replace(known, state=record.state.value, events=tuple(map(str, record.events)))
+    return known

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.evidence.records import RecordedBoard, RecordedTest, file_stem
+from hil.evidence.records import RecordedTest, file_stem
 from hil.suite.columns.column import column_of
 from hil.suite.markers import KIND, Kind
 from hil.suite.outcome.user_properties import boards_of
@@ -127,10 +127,8 @@ class ResultRecorder:
         told = {name: str(value) for name, value in item.user_properties}
         facts.unasked = "hil_unasked" in told
         facts.image = told.get("hil_image", "")
-        if noted := boards_of(told):
-            facts.board, *facts.partners = (
-                RecordedBoard(one.serial, one.name, one.firmware, one.simulated, one.role) for one in noted
-            )
+        if boards := boards_of(told):
+            facts.board, *facts.partners = boards
 
     def _keep(self, facts: RecordedTest) -> None:
         try:

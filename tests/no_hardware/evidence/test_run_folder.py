@@ -12,12 +12,12 @@ from hil.dutlink.usb.request_log import SentRequest
 from hil.evidence.records import (
     BoardHealth,
     RecordedAttempt,
-    RecordedBoard,
     RecordedPhase,
     RecordedTest,
     RunRecord,
 )
 from hil.evidence.run_folder import EvidenceFolder
+from hil.evidence.used_board import UsedBoard
 
 OLDER = Path(__file__).parent / "older"
 """Written by hil of November 2026; `RUN` and `FULL` below."""
@@ -28,7 +28,7 @@ FULL = RecordedTest(
     run="k1",
     began_s=5.0,
     ended_s=7.0,
-    board=RecordedBoard("0df10035", "bench 3", "0.09"),
+    board=UsedBoard("0df10035", "0.09", "bench 3"),
     attempts=[
         RecordedAttempt(1, "failed", sections=[("title", "text")], phases=[RecordedPhase("call", 5.0, 1.0)])
     ],

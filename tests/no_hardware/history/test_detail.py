@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hil.errors import HistoryError
+from hil.evidence.used_board import UsedBoard
 from hil.history.analysis import analyze
 from hil.history.attribution import Counts
 from hil.history.detail import of_board, of_test
-from hil.history.models import Attempt, AttemptBench, AttemptOutcome, RunFacts
+from hil.history.models import Attempt, AttemptOutcome, RunFacts
 from hil.history.store import History
 from hil.history.window import Window
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 DAY_S = 86_400.0
-GOOD, BAD = AttemptBench("0df10035", "0.09", "left"), AttemptBench("0df10036", "0.08", "right")
+GOOD, BAD = UsedBoard("0df10035", "0.09", "left"), UsedBoard("0df10036", "0.08", "right")
 
 
 @pytest.fixture
@@ -37,9 +38,9 @@ def path(tmp_path: Path) -> Path:
             bench = BAD if night % 2 else GOOD
             outcome = AttemptOutcome.FAILED if night % 2 else AttemptOutcome.PASSED
             boots = Attempt(
-                "t.py::test_boots", outcome, bench=bench, call_s=2.0, mean_watts=3.5, message="no login"
+                "t.py::test_boots", outcome, board=bench, call_s=2.0, mean_watts=3.5, message="no login"
             )
-            history.add(f"n{night}", [boots, Attempt("t.py::test_reads", AttemptOutcome.PASSED, bench=bench)])
+            history.add(f"n{night}", [boots, Attempt("t.py::test_reads", AttemptOutcome.PASSED, board=bench)])
     return tmp_path / "h.db"
 
 
@@ -66,7 +67,7 @@ def test_of_test_shows_boards_durations_and_power(window: Window) -> None:
 def test_of_test_names_both_boards_of_a_pair_and_counts_the_attempt_for_each(tmp_path: Path) -> None:
     with History(tmp_path / "h.db") as history:
         history.begin_run(RunFacts("one", 1.0))
-        pair = Attempt("t.py::test_link", AttemptOutcome.FAILED, bench=GOOD, partners=(BAD,))
+        pair = Attempt("t.py::test_link", AttemptOutcome.FAILED, board=GOOD, partners=(BAD,))
         history.add("one", [pair])
 
         window = Window(history)
@@ -81,20 +82,20 @@ def test_of_test_names_both_boards_of_a_pair_and_counts_the_attempt_for_each(tmp
 def test_of_test_of_one_board_has_the_attempts_in_which_it_was_the_second(tmp_path: Path) -> None:
     with History(tmp_path / "h.db") as history:
         history.begin_run(RunFacts("one", 1.0))
-        pair = Attempt("t.py::test_link", AttemptOutcome.PASSED, bench=GOOD, partners=(BAD,))
+        pair = Attempt("t.py::test_link", AttemptOutcome.PASSED, board=GOOD, partners=(BAD,))
         history.add("one", [pair])
 
         data, _ = of_test(Window(history), "link", "right")
 
-    assert [one["bench"]["board"] for one in data["attempts"]] == ["0df10035"]
+    assert [one["board"]["serial"] for one in data["attempts"]] == ["0df10035"]
 
 
 @pytest.mark.parametrize(("of_the_run", "known_as"), [("build-7", "build-7"), ("", "os.img (9 bytes)")])
 def test_by_image_prefers_the_runs_image_to_the_file(tmp_path: Path, of_the_run: str, known_as: str) -> None:
-    bench = AttemptBench("0df10035", "0.09", image="os.img (9 bytes)")
+    attempt = Attempt("t.py::test_boots", AttemptOutcome.FAILED, board=GOOD, image="os.img (9 bytes)")
     with History(tmp_path / "h.db") as history:
         history.begin_run(RunFacts("one", 1.0, image=of_the_run))
-        history.add("one", [Attempt("t.py::test_boots", AttemptOutcome.FAILED, bench=bench)])
+        history.add("one", [attempt])
 
         assert list(Window(history).by_image(1)) == [known_as]
 
@@ -161,10 +162,10 @@ def test_hil_history_shows_a_test(path: Path, arguments: tuple[str, ...], said: 
     assert (ran.returncode, said in ran.stdout) == (0, True), ran.stdout + ran.stderr
 
 
-THIRD = AttemptBench("0df10037", "0.09", "middle")
+THIRD = UsedBoard("0df10037", "0.09", "middle")
 
 
-def _quarter_of_pairs(path: Path, pairs: list[tuple[AttemptBench, AttemptBench]]) -> Window:
+def _quarter_of_pairs(path: Path, pairs: list[tuple[UsedBoard, UsedBoard]]) -> Window:
     """Thirty nights of a test with two boards, which fails whenever the right board is one of them."""
     history = History(path)
     for night in range(30):
@@ -172,7 +173,7 @@ def _quarter_of_pairs(path: Path, pairs: list[tuple[AttemptBench, AttemptBench]]
         first, second = pairs[night % len(pairs)]
         fails = BAD in (first, second)
         outcome = AttemptOutcome.FAILED if fails else AttemptOutcome.PASSED
-        history.add(f"n{night}", [Attempt("t.py::test_link", outcome, bench=first, partners=(second,))])
+        history.add(f"n{night}", [Attempt("t.py::test_link", outcome, board=first, partners=(second,))])
     return Window(history)
 
 
@@ -197,8 +198,8 @@ def test_failing_says_that_one_run_is_not_enough_to_blame_board_or_test(tmp_path
     with History(tmp_path / "h.db") as history:
         history.begin_run(RunFacts("one", 1.0, ended_s=2.0, exit_status=1))
         for bench, outcome in ((GOOD, AttemptOutcome.PASSED), (BAD, AttemptOutcome.FAILED)):
-            column = bench.place
-            history.add("one", [Attempt(f"t.py::t[{column}]", outcome, bench=bench, column=column)])
+            column = bench.name
+            history.add("one", [Attempt(f"t.py::t[{column}]", outcome, board=bench, column=column)])
 
         (failing,) = analyze(Window(history)).failing
 
@@ -214,7 +215,7 @@ def test_bad_board_of_a_single_run_is_told_as_seen_once(tmp_path: Path) -> None:
         history.begin_run(RunFacts("one", 1.0, ended_s=2.0, exit_status=1))
         tests = range(10)
         for bench, outcome in ((GOOD, AttemptOutcome.PASSED), (BAD, AttemptOutcome.FAILED)):
-            history.add("one", [Attempt(f"t.py::t{n}[{bench.place}]", outcome, bench=bench) for n in tests])
+            history.add("one", [Attempt(f"t.py::t{n}[{bench.name}]", outcome, board=bench) for n in tests])
 
         (board,) = analyze(Window(history)).boards
 
@@ -228,7 +229,7 @@ def sets(tmp_path: Path) -> Iterator[Window]:
         history.begin_run(RunFacts("one", 1.0, ended_s=2.0, exit_status=1))
         for column in ("left-v2.0", "left-v2.1", "right-v2.0", "right-v2.1"):
             outcome = AttemptOutcome.FAILED if column == "right-v2.1" else AttemptOutcome.PASSED
-            history.add("one", [Attempt(f"t.py::test_version[{column}]", outcome, bench=GOOD, column=column)])
+            history.add("one", [Attempt(f"t.py::test_version[{column}]", outcome, board=GOOD, column=column)])
         history.add("one", [Attempt("t.py::test_versions", AttemptOutcome.PASSED)])
         yield Window(history)
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from hil.evidence.used_board import UsedBoard
 from hil.history.analysis import Analysis, analyze
-from hil.history.models import Attempt, AttemptBench, AttemptOutcome, RunFacts
+from hil.history.models import Attempt, AttemptOutcome, RunFacts
 from hil.history.store import History
 from hil.history.window import Window
 
@@ -37,7 +38,7 @@ def analysis_of(
                     Attempt(
                         f"tests/test_dut.py::test_{test:02}[{place if named else serial}-fast]",
                         AttemptOutcome.FAILED if fails(test, place) else AttemptOutcome.PASSED,
-                        bench=AttemptBench(serial, "0.09", place if named else "stored name"),
+                        board=UsedBoard(serial, "0.09", place if named else "stored name"),
                         column=place if named else serial,
                     )
                     for test in range(tests)

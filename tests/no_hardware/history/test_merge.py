@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from hil.errors import HistoryError
 from hil.evidence.measurement import Measurement
+from hil.evidence.used_board import UsedBoard
 from hil.history.merge import merge_history
-from hil.history.models import Attempt, AttemptBench, AttemptOutcome, RunFacts
+from hil.history.models import Attempt, AttemptOutcome, RunFacts
 from hil.history.store import History
 
 KEYS = ("one", "two", "three")
@@ -26,8 +27,9 @@ ATTEMPTS = [
         f"t.py::test_{test}",
         outcome,
         number,
-        AttemptBench(board, "0.09", "place", True, image),
+        UsedBoard(board, "0.09", "place", simulated=True),
         call_s=test / 8,
+        image=image,
         numbers=tuple(
             Measurement(name, value, "s", below=9.0 if number > 1 else None)
             for name, value in (("boot", test + 0.5), ("boot", 2.0), ("idle", -1e12))[: 3 - test]
@@ -137,7 +139,7 @@ def as_version_3(path: Path) -> Path:
     return path
 
 
-PARTNER = AttemptBench("0df10036", "0.08", "right")
+PARTNER = UsedBoard("0df10036", "0.08", "right")
 
 
 def test_history_of_version_4_keeps_its_attempts_and_learns_partners(tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.history.models import Attempt, AttemptBench, AttemptOutcome, RunFacts
+from hil.evidence.used_board import UsedBoard
+from hil.history.models import Attempt, AttemptOutcome, RunFacts
 from hil.history.nights import missing_nights, problems_of_newest
 from hil.history.store import History
 from hil.history.window import Window
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 DAY_S = 86_400.0
 START_S = 1_756_688_400.0  # 2025-09-01
 MIDNIGHT_S = 1_756_699_200.0  # 2025-09-01 in New York, which has summer time until day 63: November 2
-ON_A_BOARD = Attempt("t.py::t", AttemptOutcome.PASSED, bench=AttemptBench("0df10035", "0.09"))
+ON_A_BOARD = Attempt("t.py::t", AttemptOutcome.PASSED, board=UsedBoard("0df10035", "0.09"))
 NOT_STARTED = "pytest did not start: a wrong option, conftest.py or lab file"
 
 

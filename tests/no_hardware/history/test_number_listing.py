@@ -10,7 +10,8 @@ import pytest
 
 from hil.cli.main import run
 from hil.evidence.measurement import Measurement
-from hil.history.models import Attempt, AttemptBench, AttemptOutcome, RunFacts
+from hil.evidence.used_board import UsedBoard
+from hil.history.models import Attempt, AttemptOutcome, RunFacts
 from hil.history.numbers.drift import find_drifts
 from hil.history.numbers.series import changed_numbers, newest_blocks, read_series
 from hil.history.store import History
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 
 DAY_S = 86_400.0
 NIGHTS = 24
-LEFT = AttemptBench("0df10035", "0.09", "left")
-RIGHT = AttemptBench("0df10036", "0.09", "right")
+LEFT = UsedBoard("0df10035", "0.09", "left")
+RIGHT = UsedBoard("0df10036", "0.09", "right")
 TEST = "t.py::test_boot"
 
 
@@ -48,7 +49,7 @@ def attempts(night: int) -> list[Attempt]:
     return [*made, Attempt("t.py::test_rate", AttemptOutcome.PASSED, numbers=series)]
 
 
-def passed(test: str, bench: AttemptBench, numbers: tuple[Measurement, ...], column: str = "") -> Attempt:
+def passed(test: str, bench: UsedBoard, numbers: tuple[Measurement, ...], column: str = "") -> Attempt:
     return Attempt(test, AttemptOutcome.PASSED, 1, bench, numbers=numbers, column=column)
 
 
@@ -69,7 +70,7 @@ def test_read_series_takes_the_median_of_a_series_in_a_run(kept: Path) -> None:
 
 def test_read_series_leaves_simulated_boards_out_if_the_newest_run_had_real_ones(kept: Path) -> None:
     with History(kept) as history:
-        simulated = AttemptBench("5im00001", simulated=True)
+        simulated = UsedBoard("5im00001", simulated=True)
         history.begin_run(RunFacts("early", -DAY_S))
         history.add(
             "early",
@@ -86,7 +87,7 @@ def test_read_series_joins_tests_that_differ_in_their_board(tmp_path: Path) -> N
         history.begin_run(RunFacts("n", 1.0))
         for bench, test in ((LEFT, "t.py::test_a[left-1]"), (RIGHT, "t.py::test_a[right-1]")):
             numbers = (Measurement("boot", 12.0, "s"),)
-            history.add("n", [passed(test, bench, numbers, bench.place)])
+            history.add("n", [passed(test, bench, numbers, bench.name)])
 
         (joined,) = read_series(Window(history))
 
@@ -110,11 +111,9 @@ def test_read_series_goes_on_with_the_next_image_version(tmp_path: Path) -> None
     with History(tmp_path / "h.db") as history:
         for night, version in enumerate(("v2.1", "v2.2")):
             history.begin_run(RunFacts(f"n{night}", night * DAY_S))
-            bench = replace(LEFT, image=f"os-{version}.img")
             numbers = (Measurement("boot", 12.0, "s"),)
-            history.add(
-                f"n{night}", [passed(f"t.py::test_a[left-{version}]", bench, numbers, f"left-{version}")]
-            )
+            one = passed(f"t.py::test_a[left-{version}]", LEFT, numbers, f"left-{version}")
+            history.add(f"n{night}", [replace(one, image=f"os-{version}.img")])
 
         (joined,) = read_series(Window(history))
 
@@ -125,7 +124,7 @@ def test_read_series_goes_on_with_the_next_image_version(tmp_path: Path) -> None
 def test_read_series_tells_simulated_boards_by_their_place(tmp_path: Path) -> None:
     with History(tmp_path / "h.db") as history:
         for night in range(2):
-            bench = AttemptBench(f"5im0000{night}", "0.09", "sim-1", simulated=True)
+            bench = UsedBoard(f"5im0000{night}", "0.09", "sim-1", simulated=True)
             history.begin_run(RunFacts(f"n{night}", night * DAY_S))
             numbers = (Measurement("boot", 12.0, "s"),)
             history.add(f"n{night}", [Attempt(TEST, AttemptOutcome.PASSED, 1, bench, numbers=numbers)])
@@ -146,8 +145,8 @@ def test_drift_on_one_of_many_numbers_is_compared_with_the_other_boards(
             for bench in (LEFT, RIGHT):
                 value = 12.0 + night % 3 / 10 + (5.0 if bench is LEFT and night > 11 else 0)
                 numbers = (Measurement("boot", value, "s"),)
-                test = f"{TEST}[{bench.place}-1]"
-                history.add(f"n{night}", [passed(test, bench, numbers, bench.place)])
+                test = f"{TEST}[{bench.name}-1]"
+                history.add(f"n{night}", [passed(test, bench, numbers, bench.name)])
 
         (drift,) = find_drifts(Window(history))
 
@@ -245,7 +244,7 @@ def test_hil_history_numbers_of_a_simulated_board_are_found_by_place_and_serial(
     with History(tmp_path / "h.db") as history:
         history.begin_run(RunFacts("n", 1.0))
         for at in (1, 2):
-            bench = AttemptBench(f"5im0000{at}", "0.09", f"sim-{at}", simulated=True)
+            bench = UsedBoard(f"5im0000{at}", "0.09", f"sim-{at}", simulated=True)
             history.add(
                 "n", [passed(f"{TEST}[sim-{at}]", bench, (Measurement("boot", at, "s"),), f"sim-{at}")]
             )

@@ -85,7 +85,7 @@ def test_recorder_stores_the_board_of_a_test(recorded: Path) -> None:
     with History(recorded) as history:
         (attempt,) = [a for a in history.attempts(history.runs()[0].key) if a.nodeid.endswith("board")]
 
-    assert (len(attempt.bench.board), attempt.bench.simulated) == (8, True)
+    assert (len(attempt.board.serial), attempt.board.simulated) == (8, True)
 
 
 def test_recorder_stores_commit_and_exit_status_of_the_run(recorded: Path) -> None:
@@ -193,9 +193,9 @@ def test_recorder_stores_place_image_and_power(tmp_path: Path, workers: str) -> 
         (one,) = history.runs()
         first, second = sorted(history.attempts(one.key), key=lambda a: a.nodeid, reverse=True)
     assert one.boards == 1
-    assert (first.bench.board, first.bench.place) == (serial, "left")
-    assert re.fullmatch(r"os\.img \(1048576 bytes, [0-9a-f]{12}\)", first.bench.image)
-    assert second.bench.image == first.bench.image
+    assert (first.board.serial, first.board.name) == (serial, "left")
+    assert re.fullmatch(r"os\.img \(1048576 bytes, [0-9a-f]{12}\)", first.image)
+    assert second.image == first.image
     assert first.mean_watts is not None
     assert second.mean_watts is not None
 

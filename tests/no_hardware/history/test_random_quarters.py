@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hil.evidence.measurement import Measurement
+from hil.evidence.used_board import UsedBoard
 from hil.history.analysis import Analysis, analyze
-from hil.history.models import Attempt, AttemptBench, AttemptOutcome, RunFacts
+from hil.history.models import Attempt, AttemptOutcome, RunFacts
 from hil.history.store import History
 from hil.history.window import Window
 
@@ -82,19 +83,19 @@ def attempts(truths: Truths, night: int, way: str, rng: random.Random) -> Iterat
         for board in BOARDS if way == "on all boards" else [rng.choice(BOARDS)]:
             column = board if way == "on all boards" else ""
             name = f"t.py::test_{test:02}[{column}]"
-            bench = AttemptBench(board, "0.09")
+            bench = UsedBoard(board, "0.09")
             call_s = rng.gauss(2.0, 0.06) * (1 + truths.drift * night * (test == truths.drifting))
             if test == truths.skipping and night >= SKIPS_SINCE:
-                yield Attempt(name, AttemptOutcome.SKIPPED, bench=bench)
+                yield Attempt(name, AttemptOutcome.SKIPPED, board=bench)
                 continue
             failed = truths.fails(test, board, night, rng)
             numbers = (truths.number(test, board, night),) if test in truths.measuring else ()
             yield Attempt(
-                name, AttemptOutcome(failed), bench=bench, call_s=call_s, numbers=numbers, column=column
+                name, AttemptOutcome(failed), board=bench, call_s=call_s, numbers=numbers, column=column
             )
             if failed and way != "without repeats":
                 again = truths.fails(test, board, night, rng)
-                yield Attempt(name, AttemptOutcome(again), 2, bench=bench, call_s=call_s)
+                yield Attempt(name, AttemptOutcome(again), 2, board=bench, call_s=call_s)
 
 
 def morning_after(path: Path, truths: Truths, way: str, rng: random.Random) -> Analysis:

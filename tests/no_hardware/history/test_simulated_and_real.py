@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from hil.evidence.used_board import UsedBoard
 from hil.history.analysis import analyze
-from hil.history.models import Attempt, AttemptBench, AttemptOutcome, RunFacts
+from hil.history.models import Attempt, AttemptOutcome, RunFacts
 from hil.history.store import History
 from hil.history.window import Window
 from hil.report.highlights import headline
@@ -20,13 +21,13 @@ if TYPE_CHECKING:
     from hil.history.findings import Analysis
 
 TEST = "t.py::t"
-REAL = AttemptBench("0df10035", "0.09")
-SIMULATED = AttemptBench("51000001", "0.09", simulated=True)
+REAL = UsedBoard("0df10035", "0.09")
+SIMULATED = UsedBoard("51000001", "0.09", simulated=True)
 NO_BOARD = Attempt(TEST, AttemptOutcome.ERROR, verdict="absent")
 
 
-def on(bench: AttemptBench, outcome: AttemptOutcome) -> Attempt:
-    return Attempt(TEST, outcome, bench=bench)
+def on(bench: UsedBoard, outcome: AttemptOutcome) -> Attempt:
+    return Attempt(TEST, outcome, board=bench)
 
 
 @pytest.fixture

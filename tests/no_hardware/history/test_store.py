@@ -14,8 +14,9 @@ import pytest
 
 from hil.errors import HistoryError
 from hil.evidence.measurement import Measurement
+from hil.evidence.used_board import UsedBoard
 from hil.history.merge import merge_history
-from hil.history.models import Attempt, AttemptBench, AttemptOutcome, RunFacts
+from hil.history.models import Attempt, AttemptOutcome, RunFacts
 from hil.history.sqlite import connect_read_only, find_damage
 from hil.history.store import History
 from hil.history.window import Window
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-BOARD = AttemptBench("0df10035", "0.09", "bench-1", simulated=True)
+BOARD = UsedBoard("0df10035", "0.09", "bench-1", simulated=True)
 NUMBERS = (
     Measurement("boot", 12.5, "s", 20.0),
     Measurement("boot", 13.0, "s"),

@@ -12,8 +12,9 @@ import pytest
 
 from hil.cli.main import run
 from hil.evidence.records import file_stem
+from hil.evidence.used_board import UsedBoard
 from hil.history.matrix_data import MatrixCell
-from hil.history.models import Attempt, AttemptBench, AttemptOutcome, RunFacts
+from hil.history.models import Attempt, AttemptOutcome, RunFacts
 from hil.history.store import History
 from hil.history.window import Window
 from hil.report.matrix import outcome_letters, sparkline, tally
@@ -107,14 +108,14 @@ def test_wall_page_shows_one_number_and_boards_and_reloads(built: Path) -> None:
 
 
 def test_wall_page_leaves_out_simulated_boards_of_earlier_nights(tmp_path: Path) -> None:
-    old = [AttemptBench("51000001", "0.09", simulated=True), AttemptBench("0df10035", "0.09")]
-    new = [AttemptBench("51000002", "0.09", simulated=True)]
+    old = [UsedBoard("51000001", "0.09", simulated=True), UsedBoard("0df10035", "0.09")]
+    new = [UsedBoard("51000002", "0.09", simulated=True)]
     with History(tmp_path / "history.db") as history:
         for night, benches in enumerate([old, new]):
             run = RunFacts(f"n{night}", BEGAN_S + night * 86_400, kind="nightly")
             history.begin_run(run)
             history.add(
-                run.key, [Attempt(f"t.py::{one.board}", AttemptOutcome.ERROR, bench=one) for one in benches]
+                run.key, [Attempt(f"t.py::{one.serial}", AttemptOutcome.ERROR, board=one) for one in benches]
             )
             history.close_run(run.key, run.began_s + 60, 1)
         build_nights(Window(history), tmp_path)

@@ -9,7 +9,8 @@ import pytest
 
 from hil.evidence.measurement import Measurement
 from hil.evidence.records import RecordedAttempt, file_stem
-from hil.history.models import Attempt, AttemptBench, AttemptOutcome, RunFacts
+from hil.evidence.used_board import UsedBoard
+from hil.history.models import Attempt, AttemptOutcome, RunFacts
 from hil.history.numbers.series import NumberPoint, NumberSeries
 from hil.history.store import History
 from hil.history.window import Window
@@ -123,7 +124,8 @@ def of_two_images(path: Path) -> Path:
                     Attempt(
                         f"{BOOT}[{board}-{image}]",
                         AttemptOutcome.PASSED,
-                        bench=AttemptBench(f"5100000{board[-1]}", "0.09", board, image=image),
+                        board=UsedBoard(f"5100000{board[-1]}", "0.09", board),
+                        image=image,
                         numbers=(Measurement("boot", seconds, "s", 20.0),),
                         column=f"{board}-{image}",
                     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from hil.evidence.records import RecordedBoard
+from hil.evidence.used_board import UsedBoard
 from hil.report.run_pages import build_run
 from hil.report.tests_by_boards import build_tests_by_boards
 from tests.support.made_up import HOSTILE, a_test, attempt, keep_run
@@ -29,7 +29,7 @@ def with_image(image: str, board: str, name: str, outcome: str = "passed") -> Re
 def pair(image: str, outcome: str = "passed") -> RecordedTest:
     """A test that uses both boards; its id has the image alone."""
     test = with_image(image, "", "test_pair", outcome)
-    boards = [RecordedBoard(f"5100000{number}", f"sim-{number}", "0.09", simulated=True) for number in (1, 2)]
+    boards = [UsedBoard(f"5100000{number}", "0.09", f"sim-{number}", simulated=True) for number in (1, 2)]
     return replace(test, board=boards[0], partners=boards[1:])
 
 
