@@ -52,7 +52,7 @@ STAGES = (
             "-rs",
             "tests/kernel",
         ),
-        1600.0,
+        2700.0,
     ),
     Stage("faults", ("--confcutdir=tests/faults", "--timeout=90", "tests/faults"), 300.0),
     Stage(
@@ -106,7 +106,7 @@ def run(stage: Stage, job: dict[str, Any], results: Path) -> int:
     say(f"stage {stage.name}")
     chosen = job["pytest"]
     command = [sys.executable, "-m", "coverage", "run", "-m", "pytest", "-p", "no:cacheprovider", "-q"]
-    command += ["--durations=8", "--tb=short"]
+    command += ["--durations=20", "--tb=short"]
     command += [f"--junit-xml={results / stage.name}.xml", *stage.arguments, *chosen]
     with subprocess.Popen(command, env=environment(job, results)) as tests:
         try:
