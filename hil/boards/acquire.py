@@ -17,7 +17,7 @@ from hil.dutlink.settings import differing_sequences
 from hil.lab.guard.under_guard import under_guard
 from hil.lab.locks.acquire import acquire_all
 from hil.lab.locks.nested_lease import refuse_borrowed
-from hil.lab.safe_state.action import confirm_off
+from hil.lab.safe_state.action import apply_policy, confirm_off
 from hil.lab.safe_state.policy import LEAVE
 from hil.lab.safe_state.record import record_name
 
@@ -159,7 +159,13 @@ def open_leased(
             is_untouched = True
             board.storage.check_unused()
             is_untouched = False
-        acquired = AcquiredBoard(
+        if place.policy != LEAVE:
+            board.make_safe()
+            if terms.measures:
+                confirm_off(board)
+        record_name(lease.folder, board)
+        _tell_differences(board, place, terms.tell)
+        acquired = AcquiredBoard(  # last: from here on tests can open the board
             board,
             lease,
             host,
@@ -169,12 +175,6 @@ def open_leased(
             watch=place.watch,
             on_open=terms.on_open,
         )
-        if acquired.policy != LEAVE:
-            board.make_safe()
-            if terms.measures:
-                confirm_off(board)
-        record_name(lease.folder, board)
-        _tell_differences(board, place, terms.tell)
         undone.pop_all()
     return acquired
 
@@ -190,6 +190,7 @@ def reopen(acquired: AcquiredBoard, limit_s: float = ANSWER_LIMIT_S) -> None:
         HilError: That failed. Every object that used the board before is refused all the same.
     """
     serial, source = acquired.board.serial, acquired.source
+    acquired.replaced = True  # if this fails, the next test opens it again
     acquired.end_use(
         "was lost, and opened again,", "a board that comes back was reset, or its DUT was switched off"
     )
@@ -197,10 +198,13 @@ def reopen(acquired: AcquiredBoard, limit_s: float = ANSWER_LIMIT_S) -> None:
     if acquired.lease is not None:
         acquired.lease.follow_board()
     wiring = source.wiring_of(serial) if source is not None else None
-    with held_boards.any_board():
-        board = open_board(acquired.host, serial, wiring, limit_s=limit_s)
-    acquired.take(board)
-    acquired.make_safe()
+    with ExitStack() as undone:
+        with held_boards.any_board():
+            board = open_board(acquired.host, serial, wiring, limit_s=limit_s)
+        undone.callback(board.close)
+        apply_policy(board, acquired.policy)
+        acquired.take(board)  # last: from here on tests can open the board
+        undone.pop_all()
     acquired.lost = None
 
 

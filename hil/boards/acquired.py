@@ -70,16 +70,16 @@ class AcquiredBoard:
         self.take(self.board)
 
     def take(self, board: Board) -> None:
-        """Use this object for a board that was just opened."""
+        """Use this object for a board that was just opened and made safe; let tests open it."""
         self.board = board
         self.replaced = False
         self.node = usb_node(self.host, board.serial)
+        self.on_open(self)
         held_boards.add(self.host, board.serial)
         if self.lease is not None:
             self.lease.on_guard_lost = _weakly(self._refuse_unguarded)
             if self.lease.guard_error is not None:
                 self._refuse_unguarded(self.lease.guard_error)
-        self.on_open(self)
 
     def _refuse_unguarded(self, error: GuardError) -> None:
         self.end_use("was taken from this run", f"{error.what} ({error.why})")

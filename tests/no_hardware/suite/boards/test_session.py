@@ -15,6 +15,7 @@ from hil.boards.place_info import PlaceInfo
 from hil.boards.requirements import ANY_BOARD, BoardInfo, BoardRequirement
 from hil.boards.search import GLANCE_S, BoardSearch
 from hil.dutlink.discovery import ProbeResult
+from hil.dutlink.held_boards import held_boards
 from hil.dutlink.host import Host
 from hil.errors import (
     BoardAbsentError,
@@ -230,6 +231,20 @@ def test_prepare_reopens_a_board_that_left_the_bus_unnoticed(
     preparation.prepare(Kind.HARDWARE, "later")
 
     assert (session.error, held.board is before, ended) == (None, False, [True])
+
+
+def test_prepare_lets_no_test_open_a_board_that_came_back_and_cannot_be_made_safe(
+    preparation: BoardPreparation, session: BoardSession, held: AcquiredBoard, looks: Looks
+) -> None:
+    held.replaced, looks.error = True, RequestStalledError("force-off was refused")
+
+    preparation.prepare(Kind.HARDWARE, "later")
+
+    held_boards.restrict(held.host.dev)
+    try:
+        assert (session.error is None, held_boards.default_for(held.host)) == (False, None)
+    finally:
+        held_boards.lift(held.host.dev)
 
 
 def test_prepare_reopens_a_board_that_came_back_at_another_address(

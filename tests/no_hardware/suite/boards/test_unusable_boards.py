@@ -58,6 +58,14 @@ def test_any(dutlink, number):
 OWN_TESTS = program(__file__, "unusable_boards_own_tests")
 ONE_COMES_BACK = program(__file__, "unusable_boards_one_comes_back")
 HOLD = "import sys; disk = open(sys.argv[1], 'rb'); print('open', flush=True); sys.stdin.read()"
+OPENS_THE_FAULTY = """
+import hil, os, pytest
+from hil.errors import NotLeasedError
+
+def test_opens_the_faulty_board(dutlink):
+    with pytest.raises(NotLeasedError):
+        hil.open_board(serial=os.environ["BAD"], console=False)
+"""
 READS = "def test_1(power): power.read()\ndef test_2(power): power.read()\n"
 
 RunOnTwo: TypeAlias = "Callable[..., InnerRun]"
@@ -216,6 +224,21 @@ def test_board_whose_dut_stays_on_is_a_fault_in_every_run(
         assert set(inner.results().values()) == {"error"}, inner.text
         assert "FAULTY: " in inner.text
         assert inner.status == Status.TESTS_FAILED
+
+
+def test_test_cannot_open_a_faulty_board_that_its_run_tried_first(
+    run: RunOnTwo, two_boards: SimulatorProcess, bad: str, pytester: pytest.Pytester
+) -> None:
+    with open_board(simulated_host(two_boards.ready), bad, console=False) as board:
+        board.power.force_on()
+        assert until(lambda: board.power.read().amps > OFF_AMPS, 60)
+    two_boards.management.fault(bad, "stays_on")
+    write_record(pytester.path / "locks", bad, BoardRecord(BoardState.SAFE))
+
+    inner = run(OPENS_THE_FAULTY)
+
+    assert bad in inner.suite_properties["hil_faults"]
+    assert inner.results() == {"test_opens_the_faulty_board": "passed"}, inner.text
 
 
 def test_board_whose_relay_sticks_between_two_runs_is_a_fault_of_the_next(
