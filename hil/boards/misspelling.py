@@ -96,6 +96,6 @@ def _unknown(what: str, word: str, known: Iterable[str]) -> UsageError:
     has = "is called" if what == "board" else "has the tag"
     return UsageError(
         f"no board {has} {word}",
-        why=f"known are {', '.join(sorted(known)) or 'none'}",
+        why=f"the {what}s are {', '.join(sorted(known))}" if known else f"no board has a {what}",
         remedy=meant(word, known) or f"correct the {what}, or put it into the lab file",
     )

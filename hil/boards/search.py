@@ -132,7 +132,8 @@ class BoardSearch:
         self._unreadable = [result.error for result in seen if result.error is not None]
         self.words = self.words.and_now(KnownWords.of(told, certain=len(told) == len(seen)))
         lab = self._lab
-        nameless = [BoardInfo(one, lab.name_of(one), lab.tags_of(one)) for one in self._nameless]
+        names = {serial: lab.name_of(serial) or host.name_of(serial) for serial in self._nameless}
+        nameless = [BoardInfo(one, name, lab.tags_of(one)) for one, name in names.items()]
         return sorted([*told, *nameless], key=lambda info: serials.index(info.serial))
 
     def info_of(self, board: Board, source: BoardSource | None = None) -> BoardInfo:
@@ -143,8 +144,10 @@ class BoardSearch:
             source: Where it came from; None: this source. Each board of a Jumpstarter lab has its own.
         """
         settings = board.settings.read()
-        remote = (source or self._source).remote_info_of(board.serial)
-        name = self._lab.name_of(board.serial) or remote.name or settings.name
+        source = source or self._source
+        remote = source.remote_info_of(board.serial)
+        stored = remote.name or settings.name
+        name = self._lab.name_of(board.serial) or stored or source.listed_name(board.serial)
         tags = self._lab.tags_of(board.serial).union(split_tags(settings.tags), remote.tags)
         return BoardInfo(board.serial, name, tags, exporter=remote.exporter)
 

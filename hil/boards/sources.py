@@ -132,11 +132,11 @@ class SimulatedSource(BoardSource):
 
     def list_names(self) -> dict[str, str]:
         """Return the boards as sim-1, sim-2 and so on: their serial numbers differ from run to run."""
-        return {f"sim-{number}": board["serial"] for number, board in enumerate(self.ready()["boards"], 1)}
+        return dict(self.host().names)
 
     def listed_name(self, serial: str) -> str:
         """Return `sim-1` for the first board."""
-        return next((name for name, one in self.list_names().items() if one == serial), "")
+        return self.host().name_of(serial)
 
     def ready(self) -> dict[str, Any]:
         """Return the ready line of the simulator, which is started if need be.
@@ -219,4 +219,5 @@ def simulated_host(ready: dict[str, Any]) -> Host:
         stick_memory=stick_memory,
         slowest_stick_s=simulated.slowest_stick_s,
         recipe={"call": f"{__name__}:{simulated_host.__name__}", "arguments": {"ready": ready}},
+        names={f"sim-{number}": board["serial"] for number, board in enumerate(ready["boards"], 1)},
     )

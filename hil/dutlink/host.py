@@ -57,6 +57,7 @@ class Host:
         slowest_stick_s: The longest time after *host* that a stick needs to come, in seconds. If its socket
             is not known, disks are watched for so long. It is less if simulated time is faster; pauses in
             which other disks may come or go are then shorter in proportion.
+        names: The serial number of each board by the name that the host gives it (`sim-1`); none on USB.
     """
 
     label: str = "this host"
@@ -67,6 +68,11 @@ class Host:
     stick_memory: Callable[[str], StickMemory] | None = field(default=None, compare=False)
     slowest_stick_s: float = SLOWEST_STICK_S
     recipe: Mapping[str, Any] | None = field(default=None, compare=False, repr=False)
+    names: Mapping[str, str] = field(default_factory=dict, compare=False)
+
+    def name_of(self, serial: str) -> str:
+        """Return the name that the host gives to a board, or an empty string."""
+        return next((name for name, one in self.names.items() if one == serial), "")
 
     @property
     def remedy_for_absent(self) -> str:

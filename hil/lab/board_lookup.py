@@ -14,12 +14,12 @@ from hil.lab.locks.lock_dir import lock_folder
 from hil.nearest import meant
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping, Sequence
 
     from hil.dutlink.host import Host
     from hil.lab.config.lab import Lab
 
-__all__ = ["resolve_serial", "with_place"]
+__all__ = ["resolve_serial", "several_boards", "with_place"]
 
 _SERIAL = r"[0-9a-f]{8}"
 _MOST_RECORDS = 100
@@ -32,7 +32,8 @@ def resolve_serial(host: Host, lab: Lab, asked: str | None) -> str:
     Args:
         host: The host of the boards.
         lab: The lab file.
-        asked: A serial number, a place or a stored name; None for the only board of the host.
+        asked: A serial number, a place, a name that the host gives (`sim-1`) or a stored name; None for the
+            only board of the host.
 
     Raises:
         UsageError: There are several boards and `asked` is None; or several boards store that name.
@@ -40,10 +41,12 @@ def resolve_serial(host: Host, lab: Lab, asked: str | None) -> str:
         BoardBusyError: A board that is in use stored that name when it was last read.
     """
     if not asked:
-        return _only(host)
+        return _only(host, lab)
     asked = asked.encode(errors="surrogateescape").decode(errors="surrogateescape")  # typed in the C locale
     if asked in lab.places or re.fullmatch(_SERIAL, asked):
         return lab.serial_of(asked)
+    if asked in host.names:
+        return host.names[asked]
     names, in_use = _stored_names(host)
     named = [serial for serial, name in names.items() if name == asked]
     if len(named) > 1:
@@ -64,14 +67,32 @@ def with_place(error: BoardAbsentError, lab: Lab, serial: str) -> BoardAbsentErr
     return type(error)(error.what, why=why, remedy=error.remedy, errno=error.errno, serial=serial)
 
 
-def _only(host: Host) -> str:
+def several_boards(host: Host, lab: Lab, serials: Sequence[str]) -> UsageError:
+    """Return the error of a command that names none of several boards.
+
+    Args:
+        host: The host of the boards.
+        lab: The lab file.
+        serials: The boards.
+    """
+    names = {serial: lab.name_of(serial) or host.name_of(serial) for serial in serials}
+    first = names[serials[0]] or serials[0]
+    return UsageError(
+        f"there are {len(serials)} boards, and the command names none of them",
+        why=f"the boards are {', '.join(_called(names))}",
+        remedy=f"--board {first}, or HIL_BOARD={first}",
+    )
+
+
+def _called(names: Mapping[str, str]) -> list[str]:
+    """Return how people know boards, whose names are given by serial number."""
+    return [f"{name} ({serial})" if name else serial for serial, name in names.items()]
+
+
+def _only(host: Host, lab: Lab) -> str:
     serials = serials_on(host)
     if len(serials) > 1:
-        raise UsageError(
-            f"{len(serials)} boards found on {host.label}, and none was named",
-            why=f"they are {', '.join(serials)}",
-            remedy=f"--board {serials[0]}, or HIL_BOARD={serials[0]}",
-        )
+        raise several_boards(host, lab, serials)
     if not serials:
         raise BoardAbsentError(
             f"no DUTLink board found on {host.label}",
@@ -125,14 +146,14 @@ def _no_board(
                 remedy=f"--board {serial} waits for it",
                 serial=serial,
             )
-    called = {serial: lab.name_of(serial) or name for serial, name in names.items()}
+    called = {serial: lab.name_of(serial) or name or host.name_of(serial) for serial, name in names.items()}
     unplugged = [name for name, place in lab.places.items() if place.serial not in names]
-    known = [f"{name} ({serial})" if name else serial for serial, name in called.items()] + unplugged
-    words = [*lab.places, *filter(None, names.values()), *names]
+    known = f"the boards are {', '.join(_called(called) + unplugged)}"
+    words = [*lab.places, *filter(None, called.values()), *names]
     if absent := _stored_by_absent(asked, names):
         return BoardAbsentError(
             f"board {absent}, which stores the name {asked}, was not found on {host.label}",
-            why=f"known are {', '.join(known)}" if known else "no board was found",
+            why=known if called or unplugged else "no board was found",
             remedy=host.remedy_for_absent,
             serial=absent,
         )
@@ -144,7 +165,7 @@ def _no_board(
     )
     return BoardAbsentError(
         f"no board on {host.label}, and no place of the lab file, has the name {asked}",
-        why=f"known are {', '.join(known)}{silent}" if known else "no board was found",
+        why=f"{known}{silent}" if called or unplugged else "no board was found",
         remedy=meant(asked, words) or other,
     )
 

@@ -118,6 +118,7 @@ class BoardList:
         if result.serial is not None:
             row.name = self._lab.name_of(result.serial) or None
             self._ask(row, result.serial, result.verdict)
+            row.name = row.name or self._host.name_of(result.serial) or None
         return row
 
     def _ask(self, row: BoardRow, serial: str, verdict: Verdict) -> None:

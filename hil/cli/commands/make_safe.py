@@ -18,7 +18,7 @@ from hil.errors import (
     UsageError,
     Verdict,
 )
-from hil.lab.board_lookup import resolve_serial
+from hil.lab.board_lookup import resolve_serial, several_boards
 from hil.lab.config.lab import Lab
 from hil.lab.locks.acquire import acquire
 from hil.lab.locks.lease import lock_file_problem, lock_path
@@ -149,11 +149,8 @@ class SafeCommand:
     def _only(self) -> str | None:
         serials = serials_on(self._host)
         if len(serials) > 1:
-            raise UsageError(
-                f"there are {len(serials)} boards, and none was named",
-                why=f"they are {', '.join(serials)}",
-                remedy=f"hil safe {serials[0]}, or hil safe --all",
-            )
+            error = several_boards(self._host, self._lab, serials)
+            raise UsageError(error.what, why=error.why, remedy=f"hil safe {serials[0]}, or hil safe --all")
         return serials[0] if serials else None
 
     def _outcome(self, result: ProbeResult) -> dict[str, Any]:

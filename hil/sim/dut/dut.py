@@ -174,7 +174,7 @@ class SimulatedDut:
             case "sag":
                 self._draw.sag(_volts(arguments) if on else None)
             case _:
-                raise ValueError(f"unknown fault {name!r} of a DUT; known are {', '.join(FAULTS)}")
+                raise ValueError(f"unknown fault {name!r} of a DUT; the faults are {', '.join(FAULTS)}")
 
     def state(self) -> dict[str, Any]:
         """Return the DUT's true state; `image` and `uptime_s` are None while no system runs."""

@@ -88,6 +88,14 @@ def test_hil_board_restricts_a_run_to_one_board(run: Any, serial: str) -> None:
     assert serial in inner.text
 
 
+@pytest.mark.thorough
+def test_hil_board_takes_the_name_of_a_simulated_board(run: Any, simulator: SimulatorProcess) -> None:
+    inner = run("def test_reads(dutlink):\n    print(dutlink.serial)\n", "-s", "--hil-board", "sim-1")
+
+    assert inner.outcomes["test_reads"].result == "passed"
+    assert simulator.serials()[0] in inner.text
+
+
 def test_board_info_shows_control_characters_as_text() -> None:
     info = BoardInfo("5a1c0e01", "\x1b]0;evil\x07", frozenset({"\x1b[2Jx"}))
 

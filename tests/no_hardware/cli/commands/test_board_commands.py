@@ -249,6 +249,36 @@ def test_boards_lists_the_name_of_a_board_with_an_open_console(
     assert {row["board"]: row["name"] for row in told(capsys)}[serial] == "rack-7"
 
 
+@pytest.mark.parametrize("typed", ["--json power read --board sim-2", "--json safe sim-2"])
+def test_boards_have_the_names_by_which_commands_take_them(
+    typed: str, simulator: SimulatorProcess, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(["--json", "boards"])
+    names = {row["name"]: row["board"] for row in told(capsys)}
+
+    status = run(typed.split())
+
+    answer = told(capsys)
+    assert (status, names["sim-2"], answer["board"]) == (0, simulator.serials()[1], simulator.serials()[1])
+
+
+def test_a_near_miss_of_a_simulated_board_s_name_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    status = run(["power", "read", "--board", "sim-22"])
+
+    assert (status, "did you mean sim-2?" in capsys.readouterr().err) == (1, True)
+
+
+def test_a_command_that_names_none_of_several_boards_lists_them(
+    simulator: SimulatorProcess, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("HIL_BOARD")
+    status = run(["power", "read"])
+
+    said = capsys.readouterr().err
+    assert (status, f"sim-2 ({simulator.serials()[1]})" in said) == (2, True), said
+    assert "--board sim-1, or HIL_BOARD=sim-1" in said
+
+
 def test_board_option_lists_present_boards_for_an_absent_one(
     simulator: SimulatorProcess, capsys: pytest.CaptureFixture[str]
 ) -> None:
