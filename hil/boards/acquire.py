@@ -187,10 +187,11 @@ def reopen(acquired: AcquiredBoard, limit_s: float = ANSWER_LIMIT_S) -> None:
         limit_s: How long it may be silent, in seconds.
 
     Raises:
-        HilError: That failed. Every object that used the board before is refused all the same.
+        HilError: That failed. Every object that used the board before is refused all the same, and the board
+            counts as replaced, so that it is opened again before its next use.
     """
     serial, source = acquired.board.serial, acquired.source
-    acquired.replaced = True  # if this fails, the next test opens it again
+    acquired.replaced = True
     acquired.end_use(
         "was lost, and opened again,", "a board that comes back was reset, or its DUT was switched off"
     )

@@ -108,18 +108,23 @@ class BoardAcquirer:
         """Open a board that came back, under the same lease, and make it safe; see `acquire.reopen`.
 
         Raises:
-            BoardLostError: The board cannot be opened, or not made safe.
+            BoardLostError: The board cannot be opened, or no longer answers.
+            BoardFaultError: It answers, and cannot be opened or made safe: its DUT may have power.
             BoardBusyError: Another process, with another lock folder, took it when it came back.
+            HilError: This process cannot use it, such as for want of a guard.
         """
         serial = acquired.board.serial
         try:
             reopen(acquired, self.search.patience_s(serial))
         except BoardBusyError:
             raise
-        except HilError as error:
+        except (UnavailableError, BoardFaultError) as error:
+            found = self.search.diagnose(acquired.host, serial, error)
+            if isinstance(found, BoardFaultError):
+                raise
             acquired.lost = BoardLostError(
                 f"board {serial} was lost earlier in this run",
-                why=f"it is back, but cannot be used ({error.what})",
+                why=f"it is back, but cannot be used ({found.what})",
                 remedy="run again",
                 serial=serial,
             )

@@ -22,6 +22,7 @@ from hil.errors import (
     BoardBusyError,
     BoardDeniedError,
     BoardLostError,
+    HilError,
     RequestStalledError,
     TransferError,
     UsageError,
@@ -449,6 +450,20 @@ def test_release_leaves_a_lost_board_to_its_guard(
         session.release()
 
     assert done_to(held.board) == ["closed"]
+    assert done_to(held.lease) == ["left to its guard"]
+
+
+@pytest.mark.parametrize(
+    ("found", "told"), [(PRESENT, RequestStalledError), (SILENT, BoardLostError)], ids=["answers", "silent"]
+)
+def test_release_tells_a_board_that_came_back_faulty_from_one_that_is_lost_again(
+    session: BoardSession, held: AcquiredBoard, looks: Looks, found: ProbeResult, told: type[HilError]
+) -> None:
+    held.replaced, looks.found, looks.error = True, found, RequestStalledError("force-off was refused")
+
+    with pytest.raises(told):
+        session.release()
+
     assert done_to(held.lease) == ["left to its guard"]
 
 

@@ -271,6 +271,15 @@ def test_board_that_its_guard_made_safe_after_its_worker_ended_is_no_trouble(
     assert "the DUT may have power" not in inner.text
 
 
+def test_board_that_comes_back_after_the_last_test_and_is_not_made_safe_makes_the_run_red(
+    run: RunOnTwo, bad: str
+) -> None:
+    inner = run(program(__file__, "unusable_boards_refuses_at_last"), f"--hil-board={bad}")
+
+    assert (set(inner.results().values()), inner.status != Status.GREEN) == ({"passed"}, True), inner.text
+    assert "NOT MADE SAFE" in inner.text
+
+
 @pytest.fixture
 def user_of_the_stick(two_boards: SimulatorProcess, bad: str, run: RunOnTwo) -> Iterator[Popen[bytes]]:
     """A program that has the stick of the bad board open; where the sticks come is known."""
