@@ -72,7 +72,7 @@ class CommandGroup(click.Group):
             if not args[1:]:
                 click.echo(ctx.get_help())
                 ctx.exit()
-            return super().resolve_command(ctx, [*args[1:], "--help"])
+            return self.resolve_command(ctx, [*args[1:], "--help"])
         if ctx.resilient_parsing or name.startswith("-") or self.get_command(ctx, name) is not None:
             return super().resolve_command(ctx, args)
         names = self.list_commands(ctx)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hil.cli.common_options import wants_json
-from hil.cli.result import INTERRUPTED, Answer, InterruptionError
+from hil.cli.result import INTERRUPTED, Answer, InterruptionError, fold, room_of
 from hil.cli.root import Root
 from hil.cli.standard_output import tolerate_closed_output
 from hil.dutlink.console.sanitize import sanitize_line, sanitize_text, without_ci_commands
@@ -57,7 +57,7 @@ def _print(answer: Any, *, as_json: bool) -> int:  # noqa: ANN401 - the result o
     text = (
         json.dumps(result.value)
         if as_json
-        else _as_text(result.value if result.text is None else result.text)
+        else fold(_as_text(result.value if result.text is None else result.text), room_of(sys.stdout))
     )
     if result.value is not None and text:  # an empty list prints no line
         click.echo(text)
@@ -90,7 +90,7 @@ def _row(item: dict[str, Any]) -> str:
 
 def _shown(item: Any) -> str:  # noqa: ANN401 - as above
     """Return a value on one line, without control sequences: any user may have stored a name."""
-    if item is None:
+    if item is None or item == "":
         return "-"
     if isinstance(item, bool):
         return "yes" if item else "no"
@@ -122,7 +122,7 @@ def _complain(error: click.ClickException | HilError, argv: Sequence[str]) -> in
     click.echo(
         json.dumps(reported.parts)
         if as_json
-        else f"hil: {without_ci_commands(sanitize_text(str(reported)))}",
+        else fold(f"hil: {without_ci_commands(sanitize_text(str(reported)))}", room_of(sys.stderr)),
         err=True,
     )
     if isinstance(reported, InterruptionError):

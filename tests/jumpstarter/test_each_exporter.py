@@ -68,7 +68,7 @@ def test_each_exporter_runs_a_test_with_each_image(
         for number in range(2)
         for version in ("v2.0", "v2.1")
     }, text
-    assert "4 put on boards" in text, text
+    assert "4 done" in text, text
     assert controller.active() == []
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import math
-import shutil
 import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from hil.cli.board_options import boards_option
+from hil.cli.result import room_of
 from hil.dutlink.console.sanitize import sanitize_line
 
 if TYPE_CHECKING:
@@ -59,7 +58,7 @@ def boards(ctx: click.Context, boards: str, watch: bool, times: int | None) -> A
     found = BoardList(boards)
     as_json = ctx.find_root().params["as_json"]
     for rows in found.changes(times if watch else 1):
-        click.echo(json.dumps(rows) if as_json else "\n".join(_table(rows, _room())))
+        click.echo(json.dumps(rows) if as_json else "\n".join(_table(rows, room_of(sys.stdout))))
 
 
 def _table(rows: list[dict[str, Any]], room: float) -> Iterator[str]:
@@ -82,11 +81,6 @@ def _table(rows: list[dict[str, Any]], room: float) -> Iterator[str]:
 def _lines(columns: Iterable[Sequence[str]]) -> list[str]:
     padded = [[cell.ljust(max(map(len, column))) for cell in column] for column in columns]
     return ["  ".join(cells).rstrip() for cells in zip(*padded, strict=True)]
-
-
-def _room() -> float:
-    """Return the width of the terminal; infinite if standard output is none."""
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else math.inf
 
 
 def _cell(row: dict[str, Any], column: str) -> str:

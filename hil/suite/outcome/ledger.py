@@ -35,6 +35,7 @@ class LedgerEntry:
         kind: Hardware or mixed.
         ran: Whether its body began.
         failed: Whether a phase failed.
+        error: Whether its set-up or its tear-down failed, which pytest counts as an error.
         flaky: Whether it passed only when it was repeated.
         skipped: Whether a phase was skipped.
         reason: Why its hardware could not be used, as the skip tells it; empty if it could.
@@ -51,6 +52,7 @@ class LedgerEntry:
     kind: Kind
     ran: bool = False
     failed: bool = False
+    error: bool = False
     flaky: bool = False
     skipped: bool = False
     reason: str = ""
@@ -219,6 +221,7 @@ class Ledger:
         record.ran = record.ran or (report.when == "call" and (expected or not report.skipped))
         record.flaky = is_flaky(report) or (record.flaky and report.when != "setup")
         record.failed |= report.failed and not is_flaky(report)
+        record.error |= report.failed and not is_flaky(report) and report.when in {"setup", "teardown"}
         record.skipped = (report.skipped and not expected) or (record.skipped and report.when != "setup")
         if record.failed and report.when == "call":
             record.skipped = False  # a skipped subtest beside a failed subtest

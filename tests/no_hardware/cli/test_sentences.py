@@ -137,6 +137,7 @@ def test_misspelt_board_lists_each_board_once(
         ("on", "try: hil power on\n"),
         ("reboot", "try: hil power cycle\n"),
         ("pins flaot", "hil pins has no command 'flaot'\n  try: hil pins float\n"),
+        ("help flsh", "hil has no command 'flsh'\n  try: hil flash --help\n"),
         ("pwer read --wait 3", "hil has no command 'pwer'\n  try: hil power read --wait 3\n"),
         ("pins xyzzy", "hil pins has no command 'xyzzy': it has float, reset, set\n  try: hil pins --help\n"),
         ("sim fault --control 1 5a1c0e01 hagn", "unknown fault 'hagn'\n  try: did you mean hang?\n"),

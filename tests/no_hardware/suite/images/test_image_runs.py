@@ -295,7 +295,7 @@ def test_image_for_an_unknown_board_is_refused(run_suite: RunSuite, two_images: 
 def test_images_are_counted_in_the_ledger(run_suite: RunSuite, two_images: tuple[str, str]) -> None:
     inner = run_suite(VERSIONS, BOARD, *two_images)
 
-    assert "images: 2 planned, 2 put on boards: 2 written, 0 were on the stick already" in inner.text
+    assert "images: 2 flashes planned, 2 done: 2 written, 0 were on the stick already" in inner.text
 
 
 @pytest.mark.parametrize(("boards", "workers"), [(1, "-n0"), (2, "-n3")])
@@ -313,7 +313,7 @@ def test_images_of_markers_are_flashed_once_each_in_whatever_order_the_tests_sta
     )
 
     assert set(inner.results().values()) == {"passed"}, inner.text
-    assert f"{2 * boards} put on boards" in inner.text, inner.text
+    assert f"{2 * boards} done" in inner.text, inner.text
 
 
 def test_image_is_on_both_boards_of_a_test_and_flashed_once(run_suite: RunSuite, image: Path) -> None:
