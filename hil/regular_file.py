@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["KINDS", "check_folder", "check_regular", "nonblocking_opener", "open_regular", "read_regular"]
+__all__ = [
+    "KINDS",
+    "check_folder",
+    "check_regular",
+    "nonblocking_opener",
+    "open_regular",
+    "own_file_opener",
+    "read_regular",
+]
 
 KINDS: Final = {
     stat.S_IFLNK: "a link",
@@ -96,6 +104,21 @@ def nonblocking_opener(path: str, flags: int) -> int:
     return descriptor
 
 
+def own_file_opener(path: str, flags: int) -> int:
+    """Open a regular file of hil for writing, as the `opener` of `open`; follow no link to another file.
+
+    Raises:
+        OSError: The path is a link or no regular file, or cannot be opened.
+    """
+    descriptor = _opened(path, flags | os.O_CREAT | os.O_NOFOLLOW)
+    try:
+        _check(path, stat.S_IFMT(os.fstat(descriptor).st_mode))
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
 def _check_takes_text(path: str, status: os.stat_result, descriptor: int | None = None) -> None:
     """Refuse devices other than terminals, `/dev/null` and `/dev/full`; opening tells what is a terminal."""
     kind = stat.S_IFMT(status.st_mode)
@@ -115,6 +138,6 @@ def _opened(path: Path | str, flags: int) -> int:
         raise OSError(errno.ENXIO, f"it is {what}, and nothing is at its other end", str(path)) from error
 
 
-def _check(path: Path, kind: int) -> None:
+def _check(path: Path | str, kind: int) -> None:
     if kind != stat.S_IFREG:
         raise OSError(errno.EINVAL, f"it is {KINDS.get(kind, 'no file')}", str(path))

@@ -11,6 +11,7 @@ from hil.dutlink.dut.shown_commands import shown_events
 from hil.errors import HilError
 from hil.evidence.records import file_stem
 from hil.evidence.timestamped_log import TimestampedLog, newest_lines
+from hil.regular_file import own_file_opener
 
 if TYPE_CHECKING:
     import re
@@ -154,7 +155,7 @@ class ConsoleCapture:
         events = _tail(transcript.events_between(self._began, self._ended), _TEXT_BYTES)
         folder.mkdir(parents=True, exist_ok=True)
         path = self.path_in(folder)
-        with path.open(self._text_mode, encoding="utf-8") as file:
+        with open(path, self._text_mode, encoding="utf-8", opener=own_file_opener) as file:
             log = TimestampedLog(file, self._began.monotonic_s)
             log.write_header(f"console of board {self.serial}: {self.nodeid}")
             for chunk in neighbour:
@@ -163,7 +164,7 @@ class ConsoleCapture:
                 log.add(event)
             log.finish()
         if with_bytes:
-            with path.with_suffix(".raw").open(f"{self._text_mode}b") as raw:
+            with open(path.with_suffix(".raw"), f"{self._text_mode}b", opener=own_file_opener) as raw:
                 raw.writelines(event.data for event in (*neighbour, *events) if isinstance(event, Chunk))
 
     def _gap_before(self, events: list[Event]) -> list[Mark]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final, Literal
 
 from hil.dutlink.console.transcript import Chunk, Mark, MarkKind
 from hil.evidence.console_index import BEGINS, ChunkPlace, Opening, index_of, parse, to_line
-from hil.regular_file import open_regular
+from hil.regular_file import open_regular, own_file_opener
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -135,8 +135,8 @@ class ConsoleFile:
         index = index_of(raw)
         mode: Literal["ab", "wb"] = "ab" if _run_of(index) == kept.run else "wb"
         with ExitStack() as files:
-            self._raw: BinaryIO = files.enter_context(raw.open(mode))
-            self._index: BinaryIO = files.enter_context(index.open(mode))
+            self._raw: BinaryIO = files.enter_context(open(raw, mode, opener=own_file_opener))
+            self._index: BinaryIO = files.enter_context(open(index, mode, opener=own_file_opener))
             self._files = files.pop_all()
         opening = Opening(board, kept.run, self._raw.tell())
         self._write_line(opening, before="" if _ends_whole(index) else "\n")

@@ -7,7 +7,6 @@ after it was killed. Damaged files, and files of another run in the same folder,
 from __future__ import annotations
 
 import json
-import os
 from contextlib import suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from hil.evidence.records import RecordedTest, RunRecord, file_stem
+from hil.lab.files.atomic_file import write_below
 from hil.regular_file import read_regular
 
 if TYPE_CHECKING:
@@ -65,17 +65,9 @@ class EvidenceFolder:
         return sorted(kept, key=lambda one: (one.began_s, one.nodeid))
 
     def _write(self, name: str, record: RecordedTest | RunRecord) -> None:
-        path = self.path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(asdict(record), ensure_ascii=False).encode(errors="replace")
-        unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            unfinished.write_bytes(text)
-            unfinished.replace(path)
-        except OSError:
-            with suppress(OSError):
-                unfinished.unlink(missing_ok=True)
-            raise
+        text = json.dumps(asdict(record), ensure_ascii=False).encode(errors="replace").decode()
+        self.path.mkdir(parents=True, exist_ok=True)
+        write_below(self.path, name, text, mode=None)
 
 
 def _read(path: Path, kind: type[Record]) -> Record | None:

@@ -26,6 +26,7 @@ from hil.history.sqlite import find_damage, rename_damaged
 from hil.history.store import History
 from hil.history.window import Window
 from hil.lab.config.lab_file import find_lab
+from hil.lab.files.atomic_file import write_below
 from hil.lab.files.trusted_path import refuse_untrusted
 from hil.nightly.run_folder import NightRecord, explain_status, new_folder
 from hil.nightly.tee_process import run_tee
@@ -170,7 +171,7 @@ def _keep(record: NightRecord, tell: Callable[[str], None]) -> None:
         console = folder / "console.txt"
         if console.is_file():
             shown = console.read_text(encoding="utf-8", errors="replace")
-            (folder / "ledger.txt").write_text(ledger_in(shown), encoding="utf-8")
+            write_below(folder, "ledger.txt", ledger_in(shown), mode=None)
     except OSError as error:
         tell(f"{folder} has no record of the night: {error}")
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
+from hil.lab.files.atomic_file import write_below
 from hil.regular_file import read_regular
 from hil.suite.outcome.exit_status import Status
 
@@ -94,10 +95,7 @@ class NightRecord:
 
     def write(self) -> None:
         """Write the record into its folder, completely or not at all."""
-        path = Path(self.folder) / _RECORD
-        draft = path.with_suffix(".new")
-        draft.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
-        draft.replace(path)
+        write_below(Path(self.folder), _RECORD, json.dumps(asdict(self), indent=2) + "\n", mode=None)
 
 
 def new_folder(parent: Path) -> Path:

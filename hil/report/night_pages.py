@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from hil.evidence.report_folder import refuse_foreign_report
 from hil.history.analysis import analyze
 from hil.history.matrix_data import MatrixQueries
 from hil.report.filters import board_file, when
@@ -71,8 +72,10 @@ def build_nights(
 
     Raises:
         HistoryError: The history cannot be read.
+        UsageError: The folder has files of these names that hil did not write.
         OSError: A page cannot be written.
     """
+    refuse_foreign_report(out)
     trouble: list[str] = []
     analysis = analyze(window)
     title = f"SIMULATED: {headline(analysis)}" if simulated or analysis.simulated else headline(analysis)
@@ -90,7 +93,8 @@ def build_nights(
         queries, matrix, out, newest.keys(), {one.value: str(one) for one in analysis.boards}
     )
     write_page(
-        out / "index.html",
+        out,
+        "index.html",
         "nights.html.j2",
         analysis=analysis,
         headline=title,
@@ -121,7 +125,8 @@ def _write_wall(
     number = len(analysis.failing) + len(analysis.there) + len(analysis.no_board)
     is_calm = not number and not analysis.nights and bool(analysis.runs)
     write_page(
-        out / "wall.html",
+        out,
+        "wall.html",
         "wall.html.j2",
         headline=title,
         number=number if analysis.runs and not analysis.nothing_ran else "-",
@@ -176,7 +181,8 @@ def _write_boards(
         }
         said.append(board)
         write_page(
-            out / "boards" / f"{board_file(serial)}.html",
+            out,
+            f"boards/{board_file(serial)}.html",
             "board_nights.html.j2",
             board=board,
             blamed=blamed.get(serial, ""),

@@ -62,14 +62,15 @@ class NightsOfTest:
         self._queries = queries
         self._runs = runs
         self._kept = kept
-        self._folder = out / "tests"
+        self._out = out
 
     def write(self, test: str) -> str:
         """Write the page of a test, and return the message of its newest failure, with its board."""
         attempts = self._queries.attempts(test)
         rows = [self._row(test, one) for one in reversed(attempts)]
         write_page(
-            self._folder / f"{file_stem(test)}.html",
+            self._out,
+            f"tests/{file_stem(test)}.html",
             "test_nights.html.j2",
             test=test,
             rows=rows,
@@ -86,7 +87,7 @@ class NightsOfTest:
         folder = self._kept.get(run.key)
         page = f"tests/{file_stem(test)}.html"
         is_kept = folder is not None and (folder / page).is_file()
-        link = f"{link_to(folder, self._folder)}/{page}" if folder is not None and is_kept else ""
+        link = f"{link_to(folder, self._out / 'tests')}/{page}" if folder is not None and is_kept else ""
         boards = " + ".join(attempt.boards)
         return _Row(when(run.began_s), run.commit[:10], attempt, attempt.outcome.name.lower(), link, boards)
 

@@ -133,7 +133,7 @@ def write_numbers(page: NumbersPage, out: Path) -> None:
     Raises:
         OSError: The page cannot be written.
     """
-    write_page(out / "numbers.html", "numbers.html.j2", page=page, rows=page.others[:_MOST_ROWS])
+    write_page(out, "numbers.html", "numbers.html.j2", page=page, rows=page.others[:_MOST_ROWS])
 
 
 def _view(series: NumberSeries, window: Window, drifts: Sequence[Drift]) -> NumberView:

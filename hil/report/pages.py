@@ -12,6 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from hil.dutlink.console.sanitize import sanitize_text
+from hil.lab.files.atomic_file import write_below
 from hil.report.filters import FILTERS
 
 if TYPE_CHECKING:
@@ -20,14 +21,14 @@ if TYPE_CHECKING:
 __all__ = ["render", "write_page"]
 
 
-def write_page(path: Path, template: str, **values: object) -> None:
-    """Write one page; its folder is created if missing.
+def write_page(folder: Path, name: str, template: str, **values: object) -> None:
+    """Write one page into a folder of reports, which is created if missing; follow no link there.
 
     Raises:
         OSError: The page cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(render(template, **values), encoding="utf-8")
+    folder.mkdir(parents=True, exist_ok=True)
+    write_below(folder, name, render(template, **values), mode=None)
 
 
 def render(template: str, **values: object) -> str:

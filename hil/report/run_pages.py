@@ -15,6 +15,7 @@ from hil.dutlink.power.trace import PowerTrace
 from hil.evidence.records import file_stem, part_name
 from hil.evidence.run_consoles import RunConsoles
 from hil.evidence.run_folder import EvidenceFolder
+from hil.lab.files.atomic_file import write_below
 from hil.regular_file import read_regular
 from hil.report.filters import KINDS, board_file, seconds, when
 from hil.report.markdown_summary import summary
@@ -54,14 +55,15 @@ def build_run(folder: Path) -> RunView | None:
     for board in run.boards:
         _write_board(folder, board)
     _write_tests_by_boards(folder, run)
-    (folder / "summary.md").write_text(summary(run), encoding="utf-8")
+    write_below(folder, "summary.md", summary(run), mode=None)
     _write_run(folder, run)  # last, because it links to all others
     return run
 
 
 def _write_run(folder: Path, run: RunView) -> None:
     write_page(
-        folder / "index.html",
+        folder,
+        "index.html",
         "run.html.j2",
         run=run,
         lanes=build_timeline(run.tests),
@@ -75,9 +77,9 @@ def _write_run(folder: Path, run: RunView) -> None:
 
 def _write_tests_by_boards(folder: Path, run: RunView) -> None:
     if run.by_boards is not None:
-        page = folder / TESTS_BY_BOARDS
         write_page(
-            page,
+            folder,
+            TESTS_BY_BOARDS,
             "tests_by_boards.html.j2",
             run=run,
             table=run.by_boards,
@@ -118,7 +120,8 @@ def _write_test(folder: Path, test: RecordedTest, consoles: RunConsoles) -> None
                 plots.append((f"{role}: {_power_facts(trace)}", plot))
         transcript = merge_views({test.board.role: transcript, **views})
     write_page(
-        folder / "tests" / f"{file_stem(test.nodeid)}.html",
+        folder,
+        f"tests/{file_stem(test.nodeid)}.html",
         "test.html.j2",
         test=test,
         facts=list(_test_facts(test)),
@@ -130,7 +133,8 @@ def _write_test(folder: Path, test: RecordedTest, consoles: RunConsoles) -> None
 
 def _write_board(folder: Path, board: BoardView) -> None:
     write_page(
-        folder / "boards" / f"{board_file(board.health.serial)}.html",
+        folder,
+        f"boards/{board_file(board.health.serial)}.html",
         "board.html.j2",
         board=board,
         lanes=build_timeline(board.tests),

@@ -253,6 +253,10 @@ def _folder(config: pytest.Config) -> Path | None:
         remedy = "name a folder, or a path where there is nothing yet"
         why = str(error.strerror)
         raise UsageError(f"--hil-report {folder} cannot be a folder", why=why, remedy=remedy) from error
+    if folder.is_dir() and not hasattr(config, "workerinput"):
+        from hil.evidence.report_folder import refuse_foreign_report  # noqa: PLC0415 - only runs that keep evidence pay
+
+        refuse_foreign_report(folder)
     return folder
 
 

@@ -40,8 +40,8 @@ def write_atomically(file: Path, text: str, *, mode: int | None = None) -> None:
         os.close(folder)
 
 
-def write_below(root: Path, name: str, text: str) -> Path:
-    """Write a text file of mode 0644 below `root`, follow no link below it, and return the file's path.
+def write_below(root: Path, name: str, text: str, *, mode: int | None = 0o644) -> Path:
+    """Write a text file below `root`, follow no link below it, and return the file's path.
 
     Missing folders are made.
 
@@ -49,6 +49,7 @@ def write_below(root: Path, name: str, text: str) -> Path:
         root: A folder; it may be a link.
         name: The file's path from there, without `..`.
         text: Its whole content.
+        mode: Its permissions; None for the usual ones, of a file that may be lost with the machine's power.
 
     Raises:
         FileExistsError: A part of the path is a link, or not the folder or file that it should be.
@@ -59,7 +60,7 @@ def write_below(root: Path, name: str, text: str) -> Path:
         with suppress(FileNotFoundError):
             if not stat.S_ISREG(os.lstat(last, dir_fd=folder).st_mode):
                 raise FileExistsError(errno.EEXIST, "it is a link or a folder, not a file", str(root / name))
-        _replace(folder, last, text, 0o644)
+        _replace(folder, last, text, _usual_mode() if mode is None else mode, sync=mode is not None)
     return root / name
 
 
@@ -72,7 +73,7 @@ def has_folder_below(root: Path, name: str) -> bool:
         return False
 
 
-def _replace(folder: int, name: str, text: str, mode: int) -> None:
+def _replace(folder: int, name: str, text: str, mode: int, *, sync: bool = True) -> None:
     """Replace a file in an open folder: write a new one beside it, and rename it."""
     beside = f".{name}.{secrets.token_hex(8)}"
     descriptor = os.open(beside, _NEW, 0o600, dir_fd=folder)
@@ -81,7 +82,8 @@ def _replace(folder: int, name: str, text: str, mode: int) -> None:
             opened.write(text)
             opened.flush()
             os.fchmod(descriptor, mode)
-            os.fsync(descriptor)
+            if sync:
+                os.fsync(descriptor)
         os.rename(beside, name, src_dir_fd=folder, dst_dir_fd=folder)
     except BaseException:
         with suppress(FileNotFoundError):
@@ -92,6 +94,10 @@ def _replace(folder: int, name: str, text: str, mode: int) -> None:
 def _mode_of(file: Path) -> int:
     with suppress(FileNotFoundError):
         return file.stat().st_mode & 0o777
+    return _usual_mode()
+
+
+def _usual_mode() -> int:
     now = os.umask(0)
     os.umask(now)
     return 0o666 & ~now

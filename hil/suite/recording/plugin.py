@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import secrets
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -39,24 +42,42 @@ def keep_evidence(
     if not hasattr(config, "workerinput") and not config.option.collectonly:
         if getattr(config.option, "xmlpath", folder) is None:
             config.option.xmlpath = str(folder.path / "junit.xml")
-            config.pluginmanager.register(_OptionalJunit(ledger.not_kept), "hil-results-beside")
+            config.pluginmanager.register(_OptionalJunit(config, ledger.not_kept), "hil-results-beside")
         recorder = RunRecorder(config, folder, ledger, boards_from)
         config.pluginmanager.register(recorder, "hil-run-recorder")
 
 
 class _OptionalJunit:
-    """A plugin that lets no run fail because a `junit.xml` that was not asked for cannot be written."""
+    """A plugin that writes a `junit.xml` that was not asked for: through no link, and without failing a run.
 
-    def __init__(self, not_kept: list[str]) -> None:
+    Args:
+        config: The run.
+        not_kept: Takes the error.
+    """
+
+    def __init__(self, config: pytest.Config, not_kept: list[str]) -> None:
+        self._config = config
         self._not_kept = not_kept
 
     @pytest.hookimpl(wrapper=True, trylast=True)  # inside the hook that chooses the exit status
     def pytest_sessionfinish(self) -> Iterator[None]:
-        """Note the error with the evidence that is not kept."""
+        """Let pytest write a new file, and rename it; note an error with the evidence that is not kept."""
+        plugins = self._config.pluginmanager.get_plugins()
+        files = [one for one in plugins if callable(getattr(one, "add_global_property", None))]
+        path = Path(self._config.option.xmlpath)
+        beside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+        for file in files:
+            file.logfile = str(beside)
         try:
             yield
+            beside.replace(path)
         except OSError as error:
             self._not_kept.append(f"the results cannot be kept as JUnit: {error}")
+            with suppress(OSError):
+                beside.unlink(missing_ok=True)
+        finally:
+            for file in files:
+                file.logfile = str(path)
 
 
 class Evidence:
@@ -88,5 +109,5 @@ class Evidence:
         register = session.config.pluginmanager.register
         not_kept = self._ledger.not_kept
         if any(kind_of(item) is not Kind.NO_HARDWARE for item in session.items):
-            register(PowerEvidence(self._boards, self._folder.path / "power", not_kept), "hil-power-evidence")
+            register(PowerEvidence(self._boards, self._folder.path, not_kept), "hil-power-evidence")
         register(ResultRecorder(self._config, self._boards, self._folder, not_kept), "hil-test-recorder")

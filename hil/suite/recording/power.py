@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from hil.dutlink.power.plot import to_svg
 from hil.dutlink.usb.request_log import uncounted
 from hil.evidence.records import file_stem
+from hil.lab.files.atomic_file import write_below
 from hil.suite.hook_errors import contained, told
 from hil.suite.markers import Kind, kind_of
 from hil.suite.outcome.reruns import attempts_of
@@ -32,7 +34,7 @@ class PowerEvidence:
 
     Args:
         boards: This process's board.
-        folder: The folder for traces; it is made with the first one.
+        folder: The folder of the run's evidence; traces are in its folder `power`.
         not_kept: Takes traces that cannot be kept; a full disk fails no test.
     """
 
@@ -73,9 +75,9 @@ class PowerEvidence:
 
     def _keep(self, trace: PowerTrace, item: pytest.Item, serial: str, name: str) -> None:
         """Write the trace; the last attempt of a repeated test gets the name without a number."""
-        self._folder.mkdir(parents=True, exist_ok=True)
         attempts = attempts_of(item)
         stem = file_stem(name) + (f"-attempt-{attempts.number}" if attempts.again else "")
         data = {"test": item.nodeid, "board": serial, **trace.to_data()}
-        (self._folder / f"{stem}.json").write_text(json.dumps(data), encoding="utf-8")
-        trace.plot(self._folder / f"{stem}.svg")
+        self._folder.mkdir(parents=True, exist_ok=True)
+        write_below(self._folder, f"power/{stem}.json", json.dumps(data), mode=None)
+        write_below(self._folder, f"power/{stem}.svg", to_svg(trace), mode=None)

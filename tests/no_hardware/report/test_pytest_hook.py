@@ -60,13 +60,20 @@ def test_report_plugin_reports_a_step_summary_that_cannot_be_written(tmp_path: P
     assert (ran.returncode, "NO REPORT: its pages cannot be written" in ran.stdout) == (0, True)
 
 
-def test_report_plugin_reports_a_full_disk(tmp_path: Path) -> None:
-    if not os.access("/dev/full", os.W_OK):
-        pytest.skip("this system has no /dev/full")
-    (tmp_path / "report").mkdir()
-    (tmp_path / "report" / "index.html").symlink_to("/dev/full")
+FULL_DISK = """
+import errno, hil.report.pages
 
-    ran = run(tmp_path, "-k", "passes")
+def write_below(*_arguments, **_options):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+hil.report.pages.write_below = write_below
+"""
+
+
+def test_report_plugin_reports_a_full_disk(tmp_path: Path) -> None:
+    (tmp_path / "full_disk.py").write_text(FULL_DISK)
+
+    ran = run(tmp_path, "-p", "full_disk", "-k", "passes", PYTHONPATH=f"{REPOSITORY}:{tmp_path}")
 
     assert (ran.returncode, "No space left on device" in ran.stdout) == (0, True)
 

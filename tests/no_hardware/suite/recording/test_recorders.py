@@ -14,6 +14,7 @@ import pytest
 
 import hil
 from hil.dutlink.timing import until
+from hil.evidence.records import file_stem
 from hil.evidence.run_folder import EvidenceFolder
 from hil.sim.process import SimulatorProcess
 from tests.support.programs import program
@@ -115,6 +116,67 @@ def test_results_as_junit_are_beside_it_unless_they_go_elsewhere(
 
     run_suite("def test_other(): pass", "--hil-report=report")  # it says --junitxml=inner.xml
     assert 'name="test_plain"' in (pytester.path / "report" / "junit.xml").read_text()
+
+
+def test_a_folder_with_a_strangers_files_is_refused_before_the_first_test(
+    run_suite: RunSuite, pytester: pytest.Pytester
+) -> None:
+    site = pytester.mkdir("site")
+    (site / "index.html").write_text("my site")
+
+    inner = run_suite("def test_one(): open('ran', 'w').close()", "--hil-report=site")
+
+    assert inner.status == pytest.ExitCode.USAGE_ERROR, inner.text
+    assert "is not a folder of reports: it has index.html" in inner.text
+    assert [each.name for each in site.iterdir()] == ["index.html"]
+    assert not (pytester.path / "ran").exists()
+
+
+def test_a_folder_with_results_of_a_run_without_hil_is_taken(
+    run_suite: RunSuite, pytester: pytest.Pytester
+) -> None:
+    pytester.mkdir("report").joinpath("junit.xml").write_text("<testsuites/>")
+    for _ in range(2):  # the second run finds both
+        inner = run_suite("def test_one(): pass", "--junitxml=report/junit.xml", "--hil-report=report")
+
+    assert (inner.status, list(kept(pytester.path / "report"))) == (0, ["test_one"]), inner.text
+
+
+LINKS = """
+import os, pathlib
+
+def test_links(power):
+    pathlib.Path("mine").write_text("mine")
+    pathlib.Path("report/power").mkdir()
+    name = os.environ["INNER_LINK"]
+    pathlib.Path(name).unlink(missing_ok=True)
+    pathlib.Path(name).symlink_to(pathlib.Path("mine").absolute())
+    power.read()
+"""
+
+
+@pytest.mark.parametrize(
+    "name", ["junit.xml", "run.json", "index.html", "summary.md", "power/STEM.json", "power/STEM.svg"]
+)
+@pytest.mark.usefixtures("run_suite")
+def test_a_file_of_the_report_is_written_through_no_link(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    stem = file_stem("test_inner.py::test_links")
+    monkeypatch.setenv("INNER_LINK", f"report/{name.replace('STEM', stem)}")
+    pytester.makepyfile(test_inner=LINKS)
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-p",
+        "no:asyncio",
+        "--hil-report=report",
+        "--hil-boards=sim:1",
+    ]
+    subprocess.run(command, cwd=pytester.path, check=False, timeout=60, capture_output=True)
+
+    assert (pytester.path / "mine").read_text() == "mine"
 
 
 def test_a_second_run_into_the_same_folder_leaves_the_first_ones_tests_out(
