@@ -137,6 +137,19 @@ def test_each_of_the_ten_tests_passes_on_a_simulated_board(tmp_path: Path) -> No
     assert len(re.findall(r"^## \d+\. ", text(WRITING), flags=re.MULTILINE)) == 10
 
 
+@pytest.mark.thorough
+@pytest.mark.timeout(600)
+def test_the_tests_of_two_simulated_boards_pass_as_they_stand(tmp_path: Path) -> None:
+    first, _with_tags, on_a_wire = blocks(ROOT / "docs" / "two-boards.md", "python")
+    shutil.copy(ROOT / "conftest.py", tmp_path)
+    tmp_path.joinpath("test_first.py").write_text(first, encoding="utf-8")
+    tmp_path.joinpath("test_wire.py").write_text(on_a_wire, encoding="utf-8")
+
+    output = run("pytest", "-p", "no:cacheprovider", "--hil-boards", "sim:2", folder=tmp_path)
+
+    assert "2 passed" in output, output
+
+
 def test_the_first_test_passes_on_a_simulated_board(tmp_path: Path) -> None:
     shutil.copy(ROOT / "conftest.py", tmp_path)
     tmp_path.joinpath("test_first.py").write_text(blocks(README, "python")[0], encoding="utf-8")

@@ -91,7 +91,6 @@ jobs:
 _GITIGNORE = """\
 __pycache__/
 /.nox/
-/hil-console/
 /nightly/
 /report/
 """
