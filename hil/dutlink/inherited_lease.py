@@ -132,7 +132,7 @@ class InheritedLease:
             return ""
         try:
             content = os.pread(lock, CONTENT_BYTES, 0)
-            lives = token_hash_in(content) == self._hash and _is_locked(lock)
+            lives = token_hash_in(content) == self._hash and _is_leased(lock)
             return _word_in(content, OF_BOARD) if lives else ""
         finally:
             os.close(lock)
@@ -170,7 +170,7 @@ class InheritedLease:
             fcntl.fcntl(lock, fcntl.F_OFD_SETLKW, FLOCK.pack(fcntl.F_RDLCK, os.SEEK_SET, 0, 0, 0))
         content = os.pread(lock, CONTENT_BYTES, 0)
         leased = _word_in(content, OF_BOARD)
-        if token_hash_in(content) == self._hash and _is_locked(lock) and leased in {serial, ""}:
+        if token_hash_in(content) == self._hash and _is_leased(lock) and leased in {serial, ""}:
             return lock
         os.close(lock)
         if leased not in {serial, ""}:
@@ -188,7 +188,7 @@ class InheritedLease:
         )
 
 
-def _is_locked(lock: int) -> bool:
+def _is_leased(lock: int) -> bool:
     """Return True if a process holds the lease of a lock file; otherwise its token is out of date."""
     try:
         fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)

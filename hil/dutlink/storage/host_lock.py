@@ -60,7 +60,7 @@ class HostLock:
             StorageError: Another board holds the lock for too long.
         """
         self.release()
-        descriptor = _opened(self._path)
+        descriptor = _open_folder(self._path)
         folder = OwnDescriptors(descriptor)
         try:
             _lock(descriptor, self._path, self._purpose)
@@ -101,7 +101,7 @@ class HostLock:
                 self.release()
 
 
-def _opened(path: Path) -> int:
+def _open_folder(path: Path) -> int:
     try:
         return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:

@@ -9,7 +9,6 @@ Later processes leave the boards that it waits for, so it is served when the las
 from __future__ import annotations
 
 import logging
-import os
 import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, NamedTuple
@@ -18,8 +17,9 @@ from hil.dutlink.standard_streams import keep_standard_streams
 from hil.errors import BoardBusyError, SpoiltFileError, UsageError
 from hil.lab.backoff import Backoff
 from hil.lab.locks.choice import choose
+from hil.lab.locks.first_in_line import Line
 from hil.lab.locks.holder import Holder
-from hil.lab.locks.inotify import FileWatch
+from hil.lab.locks.inotify import ChangeWatch
 from hil.lab.locks.lease import Lease, lock_file_problem, lock_path
 from hil.lab.locks.lock_dir import lock_folder
 from hil.lab.locks.lock_file import LockFile
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hil.dutlink.host import Host
-    from hil.lab.locks.tickets import Ticket
 
 __all__ = ["WaitStatus", "acquire", "acquire_all"]
 
@@ -42,9 +41,6 @@ DECIDE_S = 0.1
 
 GUARDS_EVERY_S = 5.0
 """How often a waiting process looks for stopped guards of dead holders."""
-
-SKIP_AFTER_S = 3.0
-"""Skip an earlier waiter that was stopped for this time, or has not taken a free board within it."""
 
 LOOK_AGAIN_S = 1.0
 """Seconds for which to wait again if `waits_on` says so."""
@@ -68,13 +64,21 @@ class WaitStatus(NamedTuple):
     elsewhere: tuple[tuple[str, str], ...] = ()
 
     def __str__(self) -> str:
+        boards = "; ".join(f"board {serial} is {use}" for serial, use in self._uses().items())
+        return boards + self._line()
+
+    @property
+    def why_busy(self) -> str:
+        """How the boards are in use, for an error that has named the board already if it is a single one."""
+        uses = self._uses()
+        return next(iter(uses.values())) + self._line() if len(uses) == 1 else str(self)
+
+    def _uses(self) -> dict[str, str]:
         elsewhere = dict(self.elsewhere)
-        boards = "; ".join(
-            f"board {serial} is {holder or elsewhere.get(serial) or 'in use'}"
-            for serial, holder in self.holders
-        )
-        first = f"; {len(self.ahead)} ahead in line, first {self.ahead[0].name}" if self.ahead else ""
-        return boards + first
+        return {serial: str(holder or elsewhere.get(serial) or "in use") for serial, holder in self.holders}
+
+    def _line(self) -> str:
+        return f"; {len(self.ahead)} ahead in line, first {self.ahead[0].name}" if self.ahead else ""
 
 
 def acquire(  # noqa: PLR0913 - by keyword, and most are left out
@@ -144,7 +148,7 @@ def acquire_all(  # noqa: PLR0913 - by keyword, and most are left out
         BoardBusyError: Boards stayed in use; the error names their holders.
         UsageError: The folder of the lock files cannot be used, or there are fewer boards than choices.
     """
-    if choose(choices, {serial for serials in choices for serial in serials}) is None or not choices:
+    if not _is_possible(choices):
         raise UsageError("no board to acquire", why="there are fewer serial numbers than boards to acquire")
     keep_standard_streams()
     wait = _Wait(folder or lock_folder(), choices, Holder.here(test), host)
@@ -159,6 +163,12 @@ def acquire_all(  # noqa: PLR0913 - by keyword, and most are left out
         undone.pop_all()
     wait.close()
     return leases
+
+
+def _is_possible(choices: Sequence[Sequence[str]]) -> bool:
+    """Return True if there is a board for each choice, of boards that are all free."""
+    free = {serial for serials in choices for serial in serials}
+    return bool(choices) and choose(choices, free) is not None
 
 
 def _join_queue(folder: Path, serials: Sequence[str], holder: Holder, needs: int) -> QueueEntry | NoQueue:
@@ -182,14 +192,10 @@ class _Wait:
         self._host = host
         self._choices = choices
         self._not_free: set[str] = set()  # at the last attempt
-        self._watch: FileWatch | None = None
-        self._watched: dict[int, int] = {}  # the inode of each watched descriptor
-        self._ahead: list[Ticket] = []
-        self._quiet_since: dict[int, float] = {}
-        self._stopped_since: dict[int, float] = {}  # by the number of the ticket
-        self._skipped: set[int] = set()  # numbers of tickets
+        self._watch = ChangeWatch()
         self._look_for_guards_at = 0.0
         self._queue = _join_queue(folder, serials, holder, len(choices))
+        self._line = Line(self._queue, self._watch)
         try:
             self._open_locks(folder, serials)
         except BaseException:
@@ -214,8 +220,7 @@ class _Wait:
     def close(self) -> None:
         """Leave the queue, and close the locks of the boards that were not taken."""
         for opened in (self._watch, *self.locks.values(), self._queue):
-            if opened is not None:
-                opened.close()
+            opened.close()
 
     def take(
         self,
@@ -229,7 +234,8 @@ class _Wait:
         backoff, told = Backoff(FIRST_PAUSE_S, LONGEST_PAUSE_S), None
         while (serials := self._try()) is None:
             self._queue.show_alive()
-            left_s = began + max(wait_s, DECIDE_S if self._is_any_promised() else 0.0) - time.monotonic()
+            is_first = all(self._line.is_first_for(serial) for serial in self.locks)
+            left_s = began + max(wait_s, 0.0 if is_first else DECIDE_S) - time.monotonic()
             if self._kill_stopped_guards(last=left_s <= 0):
                 continue
             if left_s <= 0:
@@ -266,22 +272,9 @@ class _Wait:
         return found
 
     def _wait_for_change(self, limit_s: float) -> bool:
-        """Sleep until a lock file or the queue changes, and return True if one did.
-
-        Returns True at once when the files are watched for the first time, or were opened again: earlier
-        changes were not reported.
-        """
-        descriptors = [self._queue.descriptor, *(lock.descriptor for lock in self.locks.values())]
-        watched = {descriptor: os.fstat(descriptor).st_ino for descriptor in descriptors if descriptor >= 0}
-        if self._watch is None or watched != self._watched:
-            if self._watch is not None:
-                self._watch.close()
-            self._watch, self._watched = FileWatch(watched), watched
-            self._quiet_since.clear()
-            return True
-        changed = self._watch.wait(limit_s)
-        self._quiet_since.update(dict.fromkeys(changed, time.monotonic()))
-        return bool(changed)
+        """Sleep until a lock file or the queue changes, and return True if one did; see `ChangeWatch`."""
+        locks = (lock.descriptor for lock in self.locks.values())
+        return self._watch.wait([self._queue.descriptor, *locks], limit_s)
 
     def _try(self) -> list[str] | None:
         """Lock a board for each choice and return their serial numbers, or lock none and return None.
@@ -289,13 +282,12 @@ class _Wait:
         The boards that were not free at the last attempt are tried first, so a process that cannot get all
         its boards locks none: each unlock would wake the other waiters.
         """
-        self._ahead = self._running(self._queue.ahead())
+        self._line.update()
         usable, locked = set(self.locks), list[str]()
         for serial in sorted(self.locks, key=lambda one: one not in self._not_free):
             if choose(self._choices, usable) is None:
                 break
-            lock = self.locks[serial]
-            if self._try_overdue(serial, lock) if self._is_promised(serial) else lock.try_lock():
+            if self._lock(serial):
                 self._not_free.discard(serial)
                 locked.append(serial)
             else:
@@ -307,61 +299,16 @@ class _Wait:
         self._unlock(locked)
         return None
 
-    def _running(self, ahead: list[Ticket]) -> list[Ticket]:
-        """Return the earlier waiters, without those whose process has been stopped for `SKIP_AFTER_S`.
-
-        The others keep their order, and the line goes on although lock files change all the time.
-        """
-        if not ahead:
-            return ahead
-        from hil.lab.locks.stopped_guards import is_stopped  # noqa: PLC0415 - for processes that wait
-
-        now = time.monotonic()
-        stopped = (ticket.number for ticket in ahead if is_stopped(ticket.holder.pid))
-        self._stopped_since = {number: self._stopped_since.get(number, now) for number in stopped}
-        self._skipped = {
-            number for number, since in self._stopped_since.items() if now - since >= SKIP_AFTER_S
-        }
-        return [ticket for ticket in ahead if ticket.number not in self._skipped]
+    def _lock(self, serial: str) -> bool:
+        """Lock a board for which this process is first in line, or for which those ahead were too slow."""
+        lock = self.locks[serial]
+        if self._line.is_first_for(serial):
+            return lock.try_lock()
+        return self._line.lock_overdue(serial, lock)
 
     def _unlock(self, serials: Iterable[str]) -> None:
         for serial in serials:
             self.locks[serial].unlock()
-
-    def _is_promised(self, serial: str) -> bool:
-        return any(serial in ticket.serials for ticket in self._ahead)
-
-    def _is_any_promised(self) -> bool:
-        return any(self._is_promised(serial) for serial in self.locks)
-
-    def _waits_for_several(self, serial: str) -> bool:
-        """Return True if an earlier waiter that runs needs a board together with others.
-
-        It does not take the board while they are in use.
-        """
-        recent_ns = time.monotonic_ns() - int(SKIP_AFTER_S * 1e9)
-        several = (ticket for ticket in self._ahead if ticket.needs > 1 and ticket.alive_ns > recent_ns)
-        return any(serial in ticket.serials for ticket in several)
-
-    def _try_overdue(self, serial: str, lock: LockFile) -> bool:
-        """Lock a board that is promised to earlier waiters, if it has been free for `SKIP_AFTER_S` for each.
-
-        So a waiter is skipped that does not run but is not seen to be stopped, such as one that is frozen or
-        in another container. Every release of a lock changes its file, so an unchanged file proves that the
-        board was free all the time.
-        """
-        if self._watch is None or self._watch.is_polling:
-            return False
-        now = time.monotonic()
-        quiet_s = now - self._quiet_since.setdefault(lock.descriptor, now)
-        waiters = len(self._skipped) + sum(serial in ticket.serials for ticket in self._ahead)
-        if quiet_s < SKIP_AFTER_S * waiters or self._waits_for_several(serial) or not lock.try_lock():
-            return False
-        if lock.descriptor not in self._watch.wait(0):
-            return True
-        self._quiet_since[lock.descriptor] = now
-        lock.unlock()
-        return False
 
     def _status(self) -> WaitStatus:
         holders = tuple(
@@ -369,7 +316,9 @@ class _Wait:
             for serial, lock in self.locks.items()
             if serial in self._not_free
         )
-        ahead = (ticket.holder for ticket in self._ahead if not self.locks.keys().isdisjoint(ticket.serials))
+        ahead = (
+            ticket.holder for ticket in self._line.ahead if not self.locks.keys().isdisjoint(ticket.serials)
+        )
         taken = ((serial, lock.node.taken) for serial, lock in self.locks.items() if lock.node)
         elsewhere = [
             (serial, f"held at {what}, without a lock file in {self._folder}: give both one HIL_LOCK_DIR")
@@ -397,7 +346,7 @@ class _Wait:
             what += f", and {len(self._choices)} boards are needed at once"
         return BoardBusyError(
             what,
-            why=f"{str(status).removeprefix(f'board {serials} is ')}; waited {round(wait_s, 2):g} s",
+            why=f"{status.why_busy}; waited {round(wait_s, 2):g} s",
             remedy=f"wait longer ({wait_option} SECONDS), or ask them to end that run",
             serial=status.holders[0][0],
         )

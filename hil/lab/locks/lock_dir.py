@@ -50,11 +50,12 @@ def lock_folder(environ: Mapping[str, str] = os.environ) -> Path:
         folder = Path(named)
         make_folder(folder)
         return check_folder(folder)
-    first, *others = map(Path, SYSTEM_FOLDERS)
-    for folder in (first, *others):
-        if _is_world_writable(folder):
-            return _refuse_private(folder)
-    return _refuse_private(others[-1])
+    folders = [Path(name) for name in SYSTEM_FOLDERS]
+    # If none is open to all users, /tmp all the same, because the choice must not depend on the user; the
+    # error for the first file that cannot be made there says why.
+    folder = next(filter(_is_world_writable, folders), folders[-1])
+    _refuse_private(folder)
+    return folder
 
 
 def check_folder(folder: Path) -> Path:
@@ -92,16 +93,16 @@ def is_unmapped_owner(uid: int) -> bool:
         return False
 
 
-def _refuse_private(folder: Path) -> Path:
-    """Return a system folder.
+def _refuse_private(folder: Path) -> None:
+    """Refuse a system folder that systemd made for one unit alone (PrivateTmp=).
 
     Raises:
-        UsageError: systemd made the folder for one unit alone (PrivateTmp=).
+        UsageError: The folder is such a folder.
     """
     try:
         mounts = [line.split() for line in _MOUNTS.read_text(errors="replace").splitlines()]
     except OSError:
-        return folder
+        return
     # proc(5): field 3 is the root of the mount, field 4 its mount point.
     if any(fields[4] == str(folder) and _PRIVATE in fields[3] for fields in mounts):
         raise UsageError(
@@ -109,7 +110,6 @@ def _refuse_private(folder: Path) -> Path:
             why=f"PrivateTmp= made it for this unit alone, and {SYSTEM_FOLDERS[0]} is not open to all users",
             remedy=f"PrivateTmp=no in the unit; or sudo chmod 1777 {SYSTEM_FOLDERS[0]}; or {ELSEWHERE}",
         )
-    return folder
 
 
 def unusable_error(path: Path, why: str) -> UsageError:

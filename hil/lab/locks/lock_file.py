@@ -1,8 +1,9 @@
 """One lock file, which the kernel locks for one process at a time.
 
 The lock (`flock`) belongs to the open file instead of the process: it ends when the last process that shares
-the open file has closed it, however that process ends. So a guard can share its holder's lock. The file is
-never removed: otherwise two processes could lock two files of one name.
+the open file has closed it, however that process ends. So a guard can share its holder's lock. The file
+stays when the lock ends: if it were removed, two processes could lock two files of one name. Only `cleanup`
+and cleaners of old files remove it, so `try_lock` checks afterwards whether it locked the file of that name.
 """
 
 from __future__ import annotations

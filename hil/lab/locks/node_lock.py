@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["NodeLock"]
 
-_OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY | os.O_NOFOLLOW
+_OPEN_NODE = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY | os.O_NOFOLLOW
 
 
 class NodeLock:
@@ -60,7 +60,7 @@ class NodeLock:
         if self._host is None:
             return self._descriptor < 0 or _locked(self._descriptor)
         node = usb_node(self._host, self._serial)
-        descriptor = _opened(node)
+        descriptor = _open_node(node)
         if node is None or descriptor < 0:
             return True
         if self._is_open(descriptor):
@@ -90,9 +90,9 @@ class NodeLock:
         return self._descriptor >= 0 and os.path.samestat(os.fstat(descriptor), os.fstat(self._descriptor))
 
 
-def _opened(node: Path | None) -> int:
+def _open_node(node: Path | None) -> int:
     try:
-        return -1 if node is None else os.open(node, _OPEN)
+        return -1 if node is None else os.open(node, _OPEN_NODE)
     except OSError:  # unplugged, or forbidden: then this user cannot reach the board either
         return -1
 

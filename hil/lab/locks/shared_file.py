@@ -23,7 +23,7 @@ _NO_TMPFILE: Final = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, er
 
 _RENAME_NOREPLACE: Final = 1  # linux/fs.h
 _AT_FDCWD: Final = -100  # linux/fcntl.h
-_OPEN: Final = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+_OPEN_SHARED: Final = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 
 
 def open_shared(path: Path, content: bytes = b"") -> int:
@@ -41,7 +41,7 @@ def open_shared(path: Path, content: bytes = b"") -> int:
     """
     while True:
         try:
-            descriptor = os.open(path, os.O_RDWR | _OPEN)
+            descriptor = os.open(path, os.O_RDWR | _OPEN_SHARED)
         except FileNotFoundError:
             _create(path, content)
             continue
@@ -68,7 +68,7 @@ def read_shared(path: Path, most_bytes: int) -> bytes:
         SpoiltFileError: The file cannot be read.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | _OPEN)
+        descriptor = os.open(path, os.O_RDONLY | _OPEN_SHARED)
     except FileNotFoundError:
         raise
     except OSError as error:

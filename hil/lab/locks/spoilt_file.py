@@ -37,6 +37,7 @@ def spoilt_error(path: Path, error: OSError | None = None, because: str = "") ->
     facts = None
     with suppress(OSError):
         facts = path.lstat()
+    could_not_be_made = bool(because and error)
     number = error.errno if error else None
     if number in _NO_ROOM:
         remedy = f"make room in {path.parent} (df -hi {path.parent}), or {ELSEWHERE}"
@@ -44,7 +45,7 @@ def spoilt_error(path: Path, error: OSError | None = None, because: str = "") ->
     elif facts is None and number == errno.EACCES and (group := _group_of(path.parent)):
         why = f"{path.parent} is for the group {group}"
         remedy = f"sudo usermod --append --groups {group} USER    (then log in again; or: {ELSEWHERE})"
-    elif facts is None or (because and error):
+    elif facts is None or could_not_be_made:
         why, remedy = because or str(error.strerror if error else "it is gone"), ELSEWHERE
     else:
         kind = because or KINDS.get(stat.S_IFMT(facts.st_mode), "")

@@ -163,12 +163,12 @@ def _shares_lock(pid: int, file: os.stat_result) -> bool:
     with suppress(OSError):  # the process has ended, or is another user's
         for entry in Path(f"/proc/{pid}/fd").iterdir():
             with suppress(OSError):
-                if os.path.samestat(entry.stat(), file) and _is_locked(pid, entry.name):
+                if os.path.samestat(entry.stat(), file) and _has_flock(pid, entry.name):
                     return True
     return False
 
 
-def _is_locked(pid: int, number: str) -> bool:
+def _has_flock(pid: int, number: str) -> bool:
     """Return True if an open file has a lock of its own (proc(5), `fdinfo`)."""
     return b"FLOCK" in Path(f"/proc/{pid}/fdinfo/{number}").read_bytes()
 

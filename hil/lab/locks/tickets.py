@@ -1,5 +1,7 @@
 """The file of the queue for boards: all processes that wait, in the order in which they came.
 
+Which of them is first in line for a board is worked out in `first_in_line.py`.
+
 The queue is one file, `hil-queue`, divided into slots. A waiting process locks a slot (an open file
 description lock on one byte, which other processes can query without changing it) and writes a ticket into
 it. A ticket counts while its slot is locked. The kernel unlocks the slot of a process that ends, however it
@@ -193,13 +195,13 @@ def _write(descriptor: int, path: Path, slot: int, record: bytes) -> None:
 def _tickets(descriptor: int) -> Iterator[tuple[int, Ticket]]:
     slots = min(MOST_SLOTS, -(-os.fstat(descriptor).st_size // SLOT_BYTES))
     for slot in range(slots):
-        if _is_locked(descriptor, slot):
+        if _is_slot_locked(descriptor, slot):
             ticket = Ticket.from_json(os.pread(descriptor, SLOT_BYTES, slot * SLOT_BYTES))
             if ticket is not None:
                 yield slot, ticket
 
 
-def _is_locked(descriptor: int, slot: int) -> bool:
+def _is_slot_locked(descriptor: int, slot: int) -> bool:
     """Return True if another process has locked the slot."""
     asked = FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, slot, 1, 0)
     answer = FLOCK.unpack(fcntl.fcntl(descriptor, fcntl.F_OFD_GETLK, asked))

@@ -163,7 +163,7 @@ def wait_until_free_for_long(later: _Wait) -> None:
 def test_acquire_all_is_not_overtaken_while_one_of_its_boards_is_free(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hil.lab.locks.acquire.SKIP_AFTER_S", 0.2)
+    monkeypatch.setattr("hil.lab.locks.first_in_line.SKIP_AFTER_S", 0.2)
     monkeypatch.setattr(tickets, "SHOW_ALIVE_NS", 0)
     held = acquire(TWO, folder=folder)
     with both_and_later(folder) as (both, later):
@@ -178,7 +178,7 @@ def test_acquire_all_is_not_overtaken_while_one_of_its_boards_is_free(
 
 
 def test_acquire_all_is_skipped_if_it_was_stopped(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hil.lab.locks.acquire.SKIP_AFTER_S", 0.2)
+    monkeypatch.setattr("hil.lab.locks.first_in_line.SKIP_AFTER_S", 0.2)
     with acquire(TWO, folder=folder):
         stopped = _Wait(folder, [[ONE], [TWO]], Holder.here(), None)
 
@@ -189,7 +189,7 @@ def test_acquire_all_is_skipped_if_it_was_stopped(folder: Path, monkeypatch: pyt
 def test_acquire_all_is_skipped_as_soon_as_it_shows_no_life_if_its_board_was_free_before(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hil.lab.locks.acquire.SKIP_AFTER_S", 0.2)
+    monkeypatch.setattr("hil.lab.locks.first_in_line.SKIP_AFTER_S", 0.2)
     with both_and_later(folder) as (_both, later):
         tries = [later._try()]
         wait_until_free_for_long(later)

@@ -140,7 +140,7 @@ def test_acquire_serves_the_first_waiter_after_a_killed_holder(line: Callable[..
 def test_acquire_skips_a_stopped_waiter_after_a_while(
     folder: Path, line: Callable[..., Waiter], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hil.lab.locks.acquire.SKIP_AFTER_S", 0.3)
+    monkeypatch.setattr("hil.lab.locks.first_in_line.SKIP_AFTER_S", 0.3)
     first = acquire(ONE, folder=folder)
     stopped = line("stopped")
     stopped.process.send_signal(signal.SIGSTOP)
@@ -154,7 +154,7 @@ def test_acquire_skips_a_stopped_waiter_after_a_while(
 def test_acquire_skips_a_stopped_waiter_although_the_lock_file_never_rests(
     folder: Path, line: Callable[..., Waiter], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hil.lab.locks.acquire.SKIP_AFTER_S", 0.5)
+    monkeypatch.setattr("hil.lab.locks.first_in_line.SKIP_AFTER_S", 0.5)
     first = acquire(ONE, folder=folder)
     line("stopped").process.send_signal(signal.SIGSTOP)
     first.release()
@@ -177,7 +177,7 @@ def test_acquire_skips_a_stopped_waiter_although_the_lock_file_never_rests(
 def test_stopped_waiter_that_is_skipped_leaves_the_others_in_their_order(
     folder: Path, line: Callable[..., Waiter], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hil.lab.locks.acquire.SKIP_AFTER_S", 0.2)
+    monkeypatch.setattr("hil.lab.locks.first_in_line.SKIP_AFTER_S", 0.2)
     first = acquire(ONE, folder=folder)
     stopped = line("stopped").process
     stopped.send_signal(signal.SIGSTOP)
@@ -188,7 +188,7 @@ def test_stopped_waiter_that_is_skipped_leaves_the_others_in_their_order(
         for wait in (second, third):
             wait._wait_for_change(0)
             assert wait._try() is None
-        assert len(third._ahead) == 2
+        assert len(third._line.ahead) == 2
         while third._wait_for_change(0.25):  # until ONE was free for longer than SKIP_AFTER_S
             pass
 

@@ -13,10 +13,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from hil.errors import BoardBusyError
-from hil.lab.locks import acquire
+from hil.lab.locks import acquire, first_in_line
 
 folder, boards, chance = Path(sys.argv[2]), sys.argv[3].split(","), random.Random(sys.argv[4])  # noqa: S311 - no secret
-acquire.SKIP_AFTER_S = 0.5
+first_in_line.SKIP_AFTER_S = 0.5
 log = os.open(folder / "log", os.O_CREAT | os.O_APPEND | os.O_WRONLY)
 ended, stopped = {"ended": 0, "failed": 0, "killed": 0, "stopped": 0}, {}
 
