@@ -16,7 +16,7 @@ from hil.dutlink.held_boards import held_boards
 from hil.dutlink.settings import differing_sequences
 from hil.lab.guard.under_guard import under_guard
 from hil.lab.locks.acquire import acquire_all
-from hil.lab.locks.nested_lease import refuse_borrowed
+from hil.lab.locks.lending import refuse_borrowed
 from hil.lab.safe_state.action import apply_policy, confirm_off
 from hil.lab.safe_state.policy import LEAVE
 from hil.lab.safe_state.record import record_name

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from hil.boards.acquire import Terms, lease_boards, open_leased, reopen
-from hil.boards.passed_token import pass_token
+from hil.boards.lent_token import lend_token
 from hil.boards.requirements import ANY_BOARD
 from hil.boards.run_peers import OwnRun
 from hil.errors import (
@@ -143,7 +143,7 @@ class BoardAcquirer:
             controller=self.controller,
             faulty=faults,
             measures=not self.source.is_remote,  # the exporter reads the meter of a remote board
-            on_open=lambda acquired: _pass_to_tests(acquired, self.source.address()),
+            on_open=lambda acquired: _lend_to_tests(acquired, self.source.address()),
         )
 
     def note_in_use(self, serials: Sequence[str], error: BoardBusyError) -> HilError:
@@ -212,11 +212,11 @@ def gravest(errors: Sequence[HilError]) -> HilError:
     return next((error for error in errors if not isinstance(error, UnavailableError)), errors[-1])
 
 
-def _pass_to_tests(acquired: AcquiredBoard, boards: str) -> None:
+def _lend_to_tests(acquired: AcquiredBoard, boards: str) -> None:
     """Show the progress of flashes in the test's output; let programs that tests start use the board."""
     acquired.board.storage.progress = ProgressLines(_into_captured_output)
     if acquired.lease is not None:
-        pass_token(acquired.lease.lend(ends_borrowers=False), boards)
+        lend_token(acquired.lease.lend(ends_borrowers=False), boards)
 
 
 def _into_captured_output(line: str) -> None:

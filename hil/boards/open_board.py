@@ -13,19 +13,19 @@ from typing import TYPE_CHECKING
 
 from hil.boards.acquire import Terms, lease_boards, open_leased
 from hil.boards.address import Where, parse_boards
-from hil.boards.passed_token import inherited_token, pass_token, withdraw_token
+from hil.boards.lent_token import borrowed_token, lend_token, withdraw_token
 from hil.boards.requirements import ANY_BOARD
 from hil.boards.search import BoardSearch
 from hil.boards.sources import HostSource, source_of
 from hil.dutlink.board import open_board as open_driver
+from hil.dutlink.borrowed_lease import BorrowedLease
 from hil.dutlink.discovery import ANSWER_LIMIT_S, serials_on
 from hil.dutlink.held_boards import held_boards
-from hil.dutlink.inherited_lease import InheritedLease
 from hil.dutlink.usb.access import Access
 from hil.errors import BoardBusyError, HilError, UsageError
 from hil.lab.board_lookup import resolve_serial
 from hil.lab.config.lab_file import find_lab
-from hil.lab.locks.nested_lease import LEASED, is_borrowed, refuse_ended_lease
+from hil.lab.locks.lending import LEASED, is_borrowed, refuse_ended_lease
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -92,7 +92,7 @@ def open_board(  # noqa: PLR0913 - most are left out
         return open_driver(host, serial, wiring, limit_s=limit_s, console=console)
     lab = find_lab(None, Path.cwd())
     source = HostSource(host, lab, wiring)
-    environ = {LEASED: inherited_token()}
+    environ = {LEASED: borrowed_token()}
     if serial is not None:
         serials = [resolve_serial(host, lab, serial)]
     else:
@@ -101,7 +101,7 @@ def open_board(  # noqa: PLR0913 - most are left out
     if is_borrowed(serials[0], environ):
         wiring = source.wiring_of(serials[0])
         board = open_driver(host, serials[0], wiring, limit_s=limit_s, console=console)
-        board.access.lease = InheritedLease(environ[LEASED])
+        board.access.lease = BorrowedLease(environ[LEASED])
         return board
     refuse_ended_lease(environ)
     terms = Terms(use="", tell=_tell, wait_s=wait_s, wait_option="wait_s", silence_s=limit_s, console=console)
@@ -166,7 +166,7 @@ def _handed_out(acquired: AcquiredBoard, lease: GuardedLease) -> Board:
         acquired.release_safe()
 
     lease.keep_lock()
-    pass_token(token)
+    lend_token(token)
     board.close_with(release)
     _opened.add(board)
     return board

@@ -26,8 +26,8 @@ from hil.lab.board_lookup import resolve_serial, with_place
 from hil.lab.config.lab_file import find_lab
 from hil.lab.locks.acquire import acquire
 from hil.lab.locks.lease import last_used_s, note_use
+from hil.lab.locks.lending import is_borrowed, refuse_ended_lease
 from hil.lab.locks.lock_dir import lock_folder
-from hil.lab.locks.nested_lease import is_borrowed, refuse_ended_lease
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

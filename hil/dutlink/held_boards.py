@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
-from hil.dutlink.inherited_lease import INHERITED
+from hil.dutlink.borrowed_lease import BORROWED
 from hil.errors import NotLeasedError
 from hil.forked_child import forget_on_fork
 
@@ -107,7 +107,7 @@ class HeldBoards:
         return next((serial for dev, serial in sorted(self._held) if dev == host.dev), None)
 
     def admit(self, host: Host, access: Access) -> None:
-        """Record that a board was opened; if this process does not hold it, the inherited lease counts.
+        """Record that a board was opened; if this process does not hold it, the borrowed lease counts.
 
         Raises:
             NotLeasedError: This process belongs to a run, and does not hold the board.
@@ -124,7 +124,7 @@ class HeldBoards:
                     serial=access.serial,
                 )
             if key not in self._held and not self._depth:
-                access.lease = INHERITED
+                access.lease = BORROWED
             self._opened.setdefault(key, WeakSet()).add(access)
 
     def is_restricted(self, host: Host) -> bool:

@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Any
 
 from hil.cli.commands.console_sinks import PlainTextSink
 from hil.cli.commands.terminal_modes import TerminalModes
+from hil.dutlink.borrowed_lease import token_hash_in
 from hil.dutlink.console.sanitize import CiCommandFilter, SanitizingDecoder, sanitize_line
 from hil.dutlink.console.transcript import Chunk
-from hil.dutlink.inherited_lease import token_hash_in
 from hil.dutlink.power.reading import PowerReading
 from hil.dutlink.power.sequence import PowerSequence
 from hil.dutlink.settings import BoardSettings, Settings, encode

@@ -12,8 +12,8 @@ from hil.dutlink.usb.firmware import OLDEST, FirmwareVersion
 from hil.dutlink.usb.protocol import ReadKey, Request
 from hil.errors import BoardBusyError, Verdict
 from hil.lab.locks.acquire import acquire
-from hil.lab.locks.lease import lock_path
 from hil.lab.locks.lock_dir import lock_folder
+from hil.lab.locks.lock_file import lock_path
 
 if TYPE_CHECKING:
     from hil.dutlink.board import Board

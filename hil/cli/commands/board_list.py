@@ -12,8 +12,9 @@ from hil.dutlink.held_boards import held_boards
 from hil.dutlink.timing import sleep
 from hil.errors import BoardBusyError, HilError, SpoiltFileError, Verdict
 from hil.lab.locks.acquire import acquire
-from hil.lab.locks.lease import holder_of, last_used_s, lock_file_problem
+from hil.lab.locks.lease import holder_of, last_used_s
 from hil.lab.locks.lock_dir import lock_folder
+from hil.lab.locks.lock_file import lock_file_problem
 from hil.lab.safe_state.record import BoardState, read_record, record_name
 
 if TYPE_CHECKING:

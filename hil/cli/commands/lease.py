@@ -111,7 +111,7 @@ def _environment(
     selection: BoardSelection, board: Board, held: GuardedLease, stick: Path | None
 ) -> dict[str, str]:
     from hil.cli.board_context import current_lab  # noqa: PLC0415 - as above
-    from hil.dutlink.inherited_lease import LEASED  # noqa: PLC0415 - as above
+    from hil.dutlink.borrowed_lease import LEASED  # noqa: PLC0415 - as above
 
     sys.stdout.flush()
     name = current_lab().name_of(board.serial) or board.settings.read().name

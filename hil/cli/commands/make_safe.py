@@ -21,8 +21,8 @@ from hil.errors import (
 from hil.lab.board_lookup import resolve_serial, several_boards
 from hil.lab.config.lab import Lab
 from hil.lab.locks.acquire import acquire
-from hil.lab.locks.lease import lock_file_problem, lock_path
 from hil.lab.locks.lock_dir import lock_folder
+from hil.lab.locks.lock_file import lock_file_problem, lock_path
 from hil.lab.safe_state.attempt import make_safe_and_record
 from hil.lab.safe_state.policy import STICK_TAKEN
 from hil.lab.safe_state.record import BoardState, known_boards, read_record

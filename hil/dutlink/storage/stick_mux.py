@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from hil.dutlink.inherited_lease import INHERITED
+from hil.dutlink.borrowed_lease import BORROWED
 from hil.dutlink.storage.mux_follower import MuxTurns
 from hil.dutlink.storage.stick_node import APPEARS_WITHIN_S, GOES_WITHIN_S
 from hil.dutlink.timing import until
@@ -172,8 +172,8 @@ class StickMux:
 
     def _note_change(self) -> None:
         _CHANGES[self._key] += 1
-        if INHERITED is not None:
-            INHERITED.note_turn()
+        if BORROWED is not None:
+            BORROWED.note_turn()
 
     def set_position(
         self,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
-    from hil.dutlink.inherited_lease import InheritedLease
+    from hil.dutlink.borrowed_lease import BorrowedLease
 
 __all__ = ["Access"]
 
@@ -42,7 +42,7 @@ class Access:
 
     def __init__(self, serial: str) -> None:
         self.raise_if_blocked: Callable[[], None] | None = None
-        self.lease: InheritedLease | None = None
+        self.lease: BorrowedLease | None = None
         self.serial = serial
         self._shared: list[int] = []
         self._owner = os.getpid()
@@ -52,7 +52,7 @@ class Access:
         self._closer = 0
 
     @property
-    def is_inherited(self) -> bool:
+    def is_fork(self) -> bool:
         """Whether this process is a fork of the process that opened the board, and still uses it."""
         return os.getpid() != self._owner
 
@@ -67,7 +67,7 @@ class Access:
             os.close(self.lease.share(self.serial))
 
     def _check_own(self) -> None:
-        if self.is_inherited:
+        if self.is_fork:
             raise LeaseEndedError(
                 f"board {self.serial} was opened by process {self._owner}, of which this one is a fork",
                 why="a forked process inherits neither the lease of a board nor its console",
@@ -95,7 +95,7 @@ class Access:
         after = f", after {after}" if after else ""
         self._closer = threading.get_ident()
         self._ended = (f"board {self.serial} {how} at {time.strftime('%H:%M:%S')}{after}", why)
-        if self.is_inherited:
+        if self.is_fork:
             return  # one of the parent's threads may have held the lock, and a fork does not have that thread
         deadline = Deadline(_DRAIN_LIMIT_S)
         with self._changed:

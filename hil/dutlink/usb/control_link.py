@@ -231,7 +231,7 @@ class ControlLink:
         """Close the board; every later request raises `LeaseEndedError`."""
         self.access.end()
         self.access.finish()
-        if not self.access.is_inherited:
+        if not self.access.is_fork:
             release(self._device)
 
     def _version(self, deadline: Deadline) -> bytes:

@@ -18,8 +18,9 @@ from hil.lab.doctor.checks.usb_access import group_membership, libusb, udev_rule
 from hil.lab.doctor.context import BoardCheck, BoardContext
 from hil.lab.doctor.finding import problem, problem_of, skipped
 from hil.lab.locks.acquire import acquire
-from hil.lab.locks.lease import last_used_s, lock_file_problem
+from hil.lab.locks.lease import last_used_s
 from hil.lab.locks.lock_dir import lock_folder
+from hil.lab.locks.lock_file import lock_file_problem
 from hil.lab.safe_state.meter_settling import wait_until_settled
 from hil.lab.safe_state.record import read_record
 

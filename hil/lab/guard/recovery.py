@@ -21,13 +21,13 @@ import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from hil.dutlink.inherited_lease import wait_for_requests
+from hil.dutlink.borrowed_lease import wait_for_requests
 from hil.errors import BoardBusyError, HilError, SpoiltFileError
 from hil.lab.backoff import Backoff
 from hil.lab.guard.task import GuardTask
 from hil.lab.locks.acquire import acquire
-from hil.lab.locks.borrowers import end_borrowers
 from hil.lab.locks.holder import Holder
+from hil.lab.locks.lending import end_borrowers
 from hil.lab.locks.lock_file import LockFile
 from hil.lab.locks.node_lock import NodeLock
 from hil.lab.locks.relock import recreate_folder, relock_file

@@ -17,12 +17,12 @@ from hil.dutlink.standard_streams import keep_standard_streams
 from hil.errors import BoardBusyError, SpoiltFileError, UsageError
 from hil.lab.backoff import Backoff
 from hil.lab.locks.choice import choose
-from hil.lab.locks.first_in_line import Line
+from hil.lab.locks.first_in_line import WaitLine
 from hil.lab.locks.holder import Holder
 from hil.lab.locks.inotify import ChangeWatch
-from hil.lab.locks.lease import Lease, lock_file_problem, lock_path
+from hil.lab.locks.lease import Lease
 from hil.lab.locks.lock_dir import lock_folder
-from hil.lab.locks.lock_file import LockFile
+from hil.lab.locks.lock_file import LockFile, lock_file_problem, lock_path
 from hil.lab.locks.node_lock import NodeLock
 from hil.lab.locks.tickets import NoQueue, QueueEntry
 
@@ -195,7 +195,7 @@ class _Wait:
         self._watch = ChangeWatch()
         self._look_for_guards_at = 0.0
         self._queue = _join_queue(folder, serials, holder, len(choices))
-        self._line = Line(self._queue, self._watch)
+        self._line = WaitLine(self._queue, self._watch)
         try:
             self._open_locks(folder, serials)
         except BaseException:

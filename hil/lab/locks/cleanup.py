@@ -9,9 +9,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from hil.errors import HilError
-from hil.lab.locks.lease import lock_path
 from hil.lab.locks.lock_dir import lock_folder
-from hil.lab.locks.lock_file import LockFile
+from hil.lab.locks.lock_file import LockFile, lock_path
 from hil.lab.safe_state.record import record_path
 from hil.lab.stick_sockets import forget_sockets
 

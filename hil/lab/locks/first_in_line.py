@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from hil.lab.locks.lock_file import LockFile
     from hil.lab.locks.tickets import NoQueue, QueueEntry, Ticket
 
-__all__ = ["Line"]
+__all__ = ["WaitLine"]
 
 SKIP_AFTER_S = 3.0
 """Skip an earlier waiter that was stopped for this time, or has not taken a free board within it."""
 
 
-class Line:
+class WaitLine:
     """The processes ahead of one that waits.
 
     Args:

@@ -6,7 +6,6 @@ serial number; `hil.lab.locks.acquire` takes it.
 
 from __future__ import annotations
 
-import itertools
 import json
 import math
 import os
@@ -14,7 +13,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
-from hil.dutlink.inherited_lease import (
+from hil.dutlink.borrowed_lease import (
     CONTENT_BYTES,
     LENT,
     OF_BOARD,
@@ -24,11 +23,11 @@ from hil.dutlink.inherited_lease import (
     wait_for_requests,
 )
 from hil.errors import SpoiltFileError
-from hil.lab.locks.borrowers import ENDS, end_borrowers
 from hil.lab.locks.holder import Holder
+from hil.lab.locks.lending import ENDS, end_borrowers
 from hil.lab.locks.lock_dir import lock_folder
+from hil.lab.locks.lock_file import lock_path
 from hil.lab.locks.shared_file import read_shared
-from hil.lab.locks.spoilt_file import shared_file_problem
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,30 +36,7 @@ if TYPE_CHECKING:
     from hil.lab.locks.lock_file import LockFile
     from hil.lab.safe_state.record import BoardRecord
 
-__all__ = ["Lease", "holder_of", "last_used_s", "lock_file_problem", "lock_path", "note_use"]
-
-LOCK_FILES = "hil-board-*.lock"
-"""A `glob` pattern for the lock files of all boards."""
-
-SPARE_NAMES = 3
-"""How many spare names a lock file has, for a first name that another user has taken."""
-
-
-def lock_path(folder: Path, serial: str) -> Path:
-    """Return the path of a board's lock file: the first of its names that nothing else has taken."""
-    first = _lock_name(folder, serial)
-    others = (_lock_name(folder, serial, f".{number}") for number in range(2, 2 + SPARE_NAMES))
-    names = itertools.chain((first,), others)
-    return next((path for path in names if shared_file_problem(path) is None), first)
-
-
-def lock_file_problem(folder: Path, serial: str) -> SpoiltFileError | None:
-    """Return what is wrong with the file that has the name of a board's lock file; None if nothing is."""
-    return shared_file_problem(_lock_name(folder, serial))
-
-
-def _lock_name(folder: Path, serial: str, spare: str = "") -> Path:
-    return folder / f"hil-board-{serial}{spare}.lock"
+__all__ = ["Lease", "holder_of", "last_used_s", "note_use"]
 
 
 def holder_of(folder: Path, serial: str) -> Holder | None:

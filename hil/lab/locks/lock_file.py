@@ -9,21 +9,47 @@ and cleaners of old files remove it, so `try_lock` checks afterwards whether it 
 from __future__ import annotations
 
 import fcntl
+import itertools
 import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from hil.dutlink.inherited_lease import CONTENT_BYTES
+from hil.dutlink.borrowed_lease import CONTENT_BYTES
 from hil.forked_child import forget_on_fork
 from hil.lab.locks.lock_dir import unusable_error
 from hil.lab.locks.shared_file import open_shared
+from hil.lab.locks.spoilt_file import shared_file_problem
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from hil.errors import SpoiltFileError
     from hil.lab.locks.node_lock import NodeLock
 
-__all__ = ["LockFile"]
+__all__ = ["LOCK_FILES", "LockFile", "lock_file_problem", "lock_path"]
+
+LOCK_FILES = "hil-board-*.lock"
+"""A `glob` pattern for the lock files of all boards."""
+
+SPARE_NAMES = 3
+"""How many spare names a lock file has, for a first name that another user has taken."""
+
+
+def lock_path(folder: Path, serial: str) -> Path:
+    """Return the path of a board's lock file: the first of its names that nothing else has taken."""
+    first = _lock_name(folder, serial)
+    others = (_lock_name(folder, serial, f".{number}") for number in range(2, 2 + SPARE_NAMES))
+    names = itertools.chain((first,), others)
+    return next((path for path in names if shared_file_problem(path) is None), first)
+
+
+def lock_file_problem(folder: Path, serial: str) -> SpoiltFileError | None:
+    """Return what is wrong with the file that has the name of a board's lock file; None if nothing is."""
+    return shared_file_problem(_lock_name(folder, serial))
+
+
+def _lock_name(folder: Path, serial: str, spare: str = "") -> Path:
+    return folder / f"hil-board-{serial}{spare}.lock"
 
 
 class LockFile:

@@ -18,7 +18,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from hil.dutlink.inherited_lease import FLOCK
+from hil.dutlink.borrowed_lease import FLOCK
 from hil.errors import SpoiltFileError, UsageError
 from hil.forked_child import forget_on_fork
 from hil.lab.locks.holder import Holder

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 from hil.boards.acquire import acquire_simulated
 from hil.boards.acquire_usable import BoardAcquirer
+from hil.boards.lent_token import borrowed_token
 from hil.boards.partners import acquire_partners
-from hil.boards.passed_token import inherited_token
 from hil.boards.requirements import ANY_BOARD
 from hil.dutlink.usb.device_node import serials_by_address
 from hil.errors import UnavailableError, UsageError, Verdict
-from hil.lab.locks.nested_lease import LEASED, refuse_other_boards
+from hil.lab.locks.lending import LEASED, refuse_other_boards
 from hil.suite.boards.session import BoardSession
 from hil.suite.hook_errors import contained
 from hil.suite.markers import Kind
@@ -116,7 +116,7 @@ class BoardPreparation:
         Raises:
             UsageError: Programs that tests start might use the other board.
         """
-        token, source = inherited_token(), self._of_run.source
+        token, source = borrowed_token(), self._of_run.source
         if token and not source.is_remote:
             with suppress(UnavailableError):
                 boards = serials_by_address(source.host()).values()

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hil.boards.passed_token import remove_token
+from hil.boards.lent_token import remove_token
 from hil.dutlink.held_boards import held_boards
 
 if TYPE_CHECKING:
@@ -58,5 +58,5 @@ class BoardRestriction:
             held_boards.lift(self._folders.pop())
 
     def remove_token(self) -> None:
-        """Remove the token of the run's leases from the environment; see `passed_token`."""
+        """Remove the token of the run's leases from the environment; see `lent_token`."""
         remove_token(self._threads_before)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hil.dutlink.inherited_lease import lent_turns
+from hil.dutlink.borrowed_lease import lent_turns
 from hil.dutlink.storage.storage import Position
 from hil.errors import BoardLostError, FlashError, HilError, UsageError
 from hil.lab.safe_state.policy import LEAVE

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from hil.dutlink.inherited_lease import LEASED, token_hash, token_hash_in
+from hil.dutlink.borrowed_lease import LEASED, token_hash, token_hash_in
 from hil.dutlink.timing import until
 from hil.lab.locks.acquire import acquire
-from hil.lab.locks.lease import lock_path
-from hil.lab.locks.nested_lease import is_borrowed
+from hil.lab.locks.lending import is_borrowed
+from hil.lab.locks.lock_file import lock_path
 from hil.lab.safe_state.record import BoardState, read_record
 from hil.sim.process import SimulatorProcess
 from tests.support.other_user import MALLORY, as_user, folder_for_everybody, only_root

@@ -22,7 +22,7 @@ from hil.dutlink.discovery import ProbeResult
 from hil.errors import BoardDeniedError, Verdict
 from hil.lab.locks.acquire import acquire
 from hil.lab.locks.holder import Holder
-from hil.lab.locks.lease import lock_path
+from hil.lab.locks.lock_file import lock_path
 from hil.lab.locks.tickets import QUEUE_NAME
 from hil.lab.safe_state.policy import Safety
 from hil.lab.safe_state.record import BoardRecord, read_record, record_path, write_record

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hil.errors import BoardBusyError, UsageError
-from hil.lab.locks import lease, tickets
+from hil.lab.locks import lock_file, tickets
 from hil.lab.locks.acquire import _Wait, acquire, acquire_all
 from hil.lab.locks.choice import choose
 from hil.lab.locks.holder import Holder
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 ONE, TWO, THREE = BOARDS = "5a1c0e01", "5a1c0e02", "5a1c0e03"
 SOON_S = 60.0
-HIL = Path(lease.__file__).parents[2]
+HIL = Path(lock_file.__file__).parents[2]
 MOST_USERS = 6
 STEPS = 60
 
@@ -45,7 +45,7 @@ def folder() -> Iterator[Path]:
 
 
 def is_free(folder: Path, serial: str) -> bool:
-    lock = LockFile(lease.lock_path(folder, serial))
+    lock = LockFile(lock_file.lock_path(folder, serial))
     try:
         return lock.try_lock()
     finally:
@@ -130,7 +130,7 @@ def test_acquire_all_releases_the_first_board_if_the_second_lease_fails(
         if len(calls) == 2:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(lease, "end_borrowers", fail_second)
+    monkeypatch.setattr("hil.lab.locks.lease.end_borrowers", fail_second)
     with pytest.raises(KeyboardInterrupt):
         acquire_all([[ONE], [TWO]], folder=folder)
 

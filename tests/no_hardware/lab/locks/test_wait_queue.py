@@ -16,7 +16,7 @@ import pytest
 
 from hil.dutlink.timing import until
 from hil.errors import BoardBusyError, SpoiltFileError, UsageError
-from hil.lab.locks import inotify, lease, tickets
+from hil.lab.locks import inotify, lock_file, tickets
 from hil.lab.locks.acquire import WaitStatus, _Wait, acquire
 from hil.lab.locks.holder import Holder
 from hil.lab.locks.lease import holder_of
@@ -27,7 +27,7 @@ from tests.support.programs import program
 
 ONE, TWO = "5a1c0e01", "5a1c0e02"
 SOON_S = 60.0
-HIL = Path(lease.__file__).parents[2]
+HIL = Path(lock_file.__file__).parents[2]
 
 WAITER = program(__file__, "wait_queue_waiter")
 
@@ -162,7 +162,7 @@ def test_acquire_skips_a_stopped_waiter_although_the_lock_file_never_rests(
 
     def come_and_go() -> None:
         while not served.wait(0.05):
-            lease.lock_path(folder, ONE).open("r+").close()
+            lock_file.lock_path(folder, ONE).open("r+").close()
 
     guests = threading.Thread(target=come_and_go)
     guests.start()
@@ -336,7 +336,7 @@ def test_queue_reads_only_the_first_of_10000_slots(folder: Path) -> None:
 def test_acquire_refuses_a_board_whose_lock_names_are_all_pipes(folder: Path) -> None:
     os.mkfifo(folder / f"hil-board-{ONE}.lock")
 
-    for number in range(2, 2 + lease.SPARE_NAMES):
+    for number in range(2, 2 + lock_file.SPARE_NAMES):
         os.mkfifo(folder / f"hil-board-{ONE}.{number}.lock")
 
     with pytest.raises(SpoiltFileError, match="a named pipe"):
@@ -356,7 +356,7 @@ def test_acquire_uses_a_spare_name_for_a_spoilt_lock_file_and_logs_it(
 
 
 def test_acquire_loses_only_the_board_whose_lock_file_is_spoilt(folder: Path) -> None:
-    for name in (f"hil-board-{ONE}", *(f"hil-board-{ONE}.{2 + n}" for n in range(lease.SPARE_NAMES))):
+    for name in (f"hil-board-{ONE}", *(f"hil-board-{ONE}.{2 + n}" for n in range(lock_file.SPARE_NAMES))):
         os.mkfifo(folder / f"{name}.lock")
 
     with acquire(ONE, TWO, folder=folder) as mine:
@@ -410,7 +410,7 @@ def test_lease_that_is_interrupted_leaves_its_board_free(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(lease, "end_borrowers", interrupted)
+        patched.setattr("hil.lab.locks.lease.end_borrowers", interrupted)
         with pytest.raises(KeyboardInterrupt):
             acquire(ONE, folder=folder)
 

@@ -10,7 +10,8 @@ import pytest
 
 from hil.dutlink.power.reading import SETTLE_S
 from hil.lab.locks.acquire import acquire
-from hil.lab.locks.lease import last_used_s, lock_path, note_use
+from hil.lab.locks.lease import last_used_s, note_use
+from hil.lab.locks.lock_file import lock_path
 from hil.lab.safe_state import meter_settling
 from hil.lab.safe_state.meter_settling import wait_until_settled
 

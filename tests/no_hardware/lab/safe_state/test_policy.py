@@ -18,7 +18,7 @@ from hil.lab.guard.recovery import recover
 from hil.lab.guard.task import GuardTask
 from hil.lab.locks.acquire import acquire
 from hil.lab.locks.holder import Holder
-from hil.lab.locks.lease import lock_path
+from hil.lab.locks.lock_file import lock_path
 from hil.lab.safe_state.attempt import try_make_safe
 from hil.lab.safe_state.policy import Safety, resolve
 from hil.lab.safe_state.record import read_record

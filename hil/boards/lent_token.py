@@ -1,4 +1,4 @@
-"""What this process's environment tells its programs: the token of a lease, and where boards are."""
+"""Lend this process's boards to its programs, by its environment: a lease's token, and where boards are."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import os
 import threading
 from typing import Final
 
-from hil.dutlink.inherited_lease import LEASED
+from hil.dutlink.borrowed_lease import LEASED
 
-__all__ = ["inherited_token", "pass_token", "remove_token", "withdraw_token"]
+__all__ = ["borrowed_token", "lend_token", "remove_token", "withdraw_token"]
 
 _own_tokens: list[str] = []
-_inherited = ""
+_borrowed = ""
 """The token with which this process was started, while one of its own has its place; empty: none."""
 
 _BOARDS: Final = "HIL_BOARDS"
@@ -19,13 +19,13 @@ _boards_before: list[str | None] = []
 """The value of `HIL_BOARDS` before the first lease of a run; empty before that."""
 
 
-def inherited_token() -> str:
+def borrowed_token() -> str:
     """Return the token of the lease under which this process was started; empty if there is none."""
     token = os.environ.get(LEASED, "")
-    return _inherited if token in _own_tokens else token
+    return _borrowed if token in _own_tokens else token
 
 
-def pass_token(token: str, boards: str = "") -> None:
+def lend_token(token: str, boards: str = "") -> None:
     """Put the token of this process's lease into its environment, in place of any other.
 
     The token stays there after the lease has ended, unless it is withdrawn, so that hil refuses programs that
@@ -35,8 +35,8 @@ def pass_token(token: str, boards: str = "") -> None:
         token: The token.
         boards: A value of `HIL_BOARDS` by which these programs find the board; empty: leave the variable.
     """
-    global _inherited  # noqa: PLW0603 - the environment is one, too
-    _inherited = inherited_token()
+    global _borrowed  # noqa: PLW0603 - the environment is one, too
+    _borrowed = borrowed_token()
     _own_tokens.append(token)
     os.environ[LEASED] = token
     if boards:
@@ -46,12 +46,12 @@ def pass_token(token: str, boards: str = "") -> None:
 
 
 def withdraw_token(token: str) -> None:
-    """Remove the token of a lease that has ended; an earlier one, or the inherited one, takes its place."""
+    """Remove the token of a lease that has ended; an earlier one, or the borrowed one, takes its place."""
     if token in _own_tokens:
         passed = os.environ.get(LEASED) in _own_tokens
         _own_tokens.remove(token)
         if passed:
-            _set(_own_tokens[-1] if _own_tokens else _inherited)
+            _set(_own_tokens[-1] if _own_tokens else _borrowed)
 
 
 def remove_token(before: frozenset[threading.Thread]) -> None:
@@ -64,7 +64,7 @@ def remove_token(before: frozenset[threading.Thread]) -> None:
     """
     if before.issuperset(threading.enumerate()) and os.environ.get(LEASED) in _own_tokens:
         _own_tokens.clear()
-        _set(_inherited)
+        _set(_borrowed)
         while _boards_before:
             _set(_boards_before.pop() or "", _BOARDS)
 

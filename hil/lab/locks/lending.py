@@ -1,21 +1,44 @@
-"""Let commands that a test or `hil lease` starts use its board, as long as its lease lasts."""
+"""Lending: a test or `hil lease` lets the commands that it starts use its board, as long as its lease lasts.
+
+The holder lends by a token (`Lease.lend`); the commands borrow by that token, which is in their environment.
+The driver's part is `hil.dutlink.borrowed_lease`. Here is who borrows, what a borrower must not do, and the
+end of borrowers that outlive a killed `hil lease`; those of a test run are not killed.
+"""
 
 from __future__ import annotations
 
+import json
 import os
+import time
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hil.dutlink.inherited_lease import LEASED, InheritedLease, token_hash, token_hash_in
+from hil.dutlink.borrowed_lease import LEASED, BorrowedLease, token_hash, token_hash_in
 from hil.errors import BoardBusyError, LeaseEndedError, SpoiltFileError, UsageError
-from hil.lab.locks.lease import LOCK_FILES, lock_path
 from hil.lab.locks.lock_dir import lock_folder
-from hil.lab.locks.lock_file import LockFile
+from hil.lab.locks.lock_file import LOCK_FILES, LockFile, lock_path
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
-    from pathlib import Path
 
-__all__ = ["LEASED", "is_borrowed", "refuse_borrowed", "refuse_ended_lease", "refuse_other_boards"]
+__all__ = [
+    "ENDS",
+    "LEASED",
+    "end_borrowers",
+    "is_borrowed",
+    "refuse_borrowed",
+    "refuse_ended_lease",
+    "refuse_other_boards",
+]
+
+ENDS = "ends_borrowers"
+"""The key of a lock file which says that the processes with its token end with the lease."""
+
+_END_S = 2.0
+"""How long killed processes may take to end; a process that hangs in the kernel takes longer."""
+
+_LOOK_EVERY_S = 0.02
 
 
 def is_borrowed(serial: str, environ: Mapping[str, str] = os.environ) -> bool:
@@ -83,7 +106,7 @@ def refuse_other_boards(serials: Collection[str], environ: Mapping[str, str] = o
         UsageError: This process was started under such a lease, and that lease lasts.
     """
     token = environ.get(LEASED, "")
-    leased = InheritedLease(token).board() if token else ""
+    leased = BorrowedLease(token).board() if token else ""
     if leased in serials and len(serials) > 1:
         raise UsageError(
             f"this run was started under a lease of board {leased}",
@@ -107,3 +130,48 @@ def refuse_borrowed(serials: Sequence[str]) -> None:
             remedy="run it without hil lease, and outside of the test",
             serial=serials[0],
         )
+
+
+def end_borrowers(content: bytes) -> None:
+    """Kill the processes that have the token of a lock file, if they were to end with its lease.
+
+    Call this only when the lease's holder is dead: the process that would have ended the descendants of
+    COMMAND has died with it. Processes that this user may not inspect, and processes that cleared their
+    environment, are not found.
+
+    Args:
+        content: The content of the lock file.
+    """
+    lent = token_hash_in(content)
+    if not lent or not json.loads(content).get(ENDS):
+        return
+    from signal import SIGKILL  # noqa: PLC0415 - only after a `hil lease` was killed
+
+    deadline = time.monotonic() + _END_S
+    while (left := _borrowers(lent)) and time.monotonic() < deadline:
+        for pid in left:
+            with suppress(OSError):
+                os.kill(pid, SIGKILL)
+        time.sleep(_LOOK_EVERY_S)
+
+
+def _borrowers(lent: str) -> list[int]:
+    return [
+        int(entry.name)
+        for entry in Path("/proc").iterdir()
+        if entry.name.isdecimal() and int(entry.name) != os.getpid() and lent in _hashes_of(entry)
+    ]
+
+
+def _hashes_of(process: Path) -> list[str]:
+    """Return the hashes of the tokens in a process's environment; an empty list if it has ended."""
+    name = f"{LEASED}=".encode()
+    try:
+        variables = (process / "environ").read_bytes().split(b"\0")
+    except OSError:
+        return []
+    return [
+        token_hash(os.fsdecode(variable.removeprefix(name)))
+        for variable in variables
+        if variable.startswith(name)
+    ]

@@ -1,4 +1,4 @@
-"""The lease of another process, under which a test or `hil lease` started this process.
+"""The lease that this process borrows: a test or `hil lease` holds it, and started this process.
 
 The holder passes a random token in the environment, together with the path of its lock file. While the lease
 lasts, the lock file, which every user may read, has the SHA-256 of the token. A process id would prove
@@ -24,13 +24,13 @@ from hil.dutlink.timing import until
 from hil.errors import LeaseEndedError, NotLeasedError
 
 __all__ = [
+    "BORROWED",
     "CONTENT_BYTES",
     "FLOCK",
-    "INHERITED",
     "LEASED",
     "LENT",
     "OF_BOARD",
-    "InheritedLease",
+    "BorrowedLease",
     "lent_turns",
     "new_token",
     "token_hash",
@@ -113,7 +113,7 @@ def _is_shared(lock: int) -> bool:
     return bool(FLOCK.unpack(fcntl.fcntl(lock, fcntl.F_OFD_GETLK, wanted))[0] != fcntl.F_UNLCK)
 
 
-class InheritedLease:
+class BorrowedLease:
     """A lease that another process holds, and that may end at any time.
 
     Args:
@@ -197,5 +197,5 @@ def _is_leased(lock: int) -> bool:
     return False
 
 
-INHERITED: Final = InheritedLease(os.environ[LEASED]) if os.environ.get(LEASED) else None
+BORROWED: Final = BorrowedLease(os.environ[LEASED]) if os.environ.get(LEASED) else None
 """The lease under which this process was started, or None; a lease that it takes itself does not count."""

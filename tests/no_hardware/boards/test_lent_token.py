@@ -5,11 +5,11 @@ import threading
 
 import pytest
 
-from hil.boards.passed_token import pass_token, remove_token
+from hil.boards.lent_token import lend_token, remove_token
 
 
 @pytest.mark.parametrize("before", [None, "none"])
-def test_passed_boards_are_in_the_environment_until_the_run_ends(
+def test_lent_boards_are_in_the_environment_until_the_run_ends(
     before: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HIL_LEASE", "")
@@ -17,8 +17,8 @@ def test_passed_boards_are_in_the_environment_until_the_run_ends(
     if before is None:
         monkeypatch.delenv("HIL_BOARDS")
 
-    pass_token("one", "sim@40001")
-    pass_token("two", "sim@40001")
+    lend_token("one", "sim@40001")
+    lend_token("two", "sim@40001")
     meanwhile = os.environ["HIL_BOARDS"]
     remove_token(frozenset(threading.enumerate()))
 
@@ -26,11 +26,11 @@ def test_passed_boards_are_in_the_environment_until_the_run_ends(
     assert os.environ.get("HIL_BOARDS") == before
 
 
-def test_passed_token_without_boards_leaves_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lent_token_without_boards_leaves_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HIL_LEASE", "")
     monkeypatch.setenv("HIL_BOARDS", "usb")
 
-    pass_token("one")
+    lend_token("one")
     remove_token(frozenset(threading.enumerate()))
 
     assert os.environ["HIL_BOARDS"] == "usb"
