@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from hil.dutlink.storage.usb_sockets import StickMemory
+    from hil.dutlink.storage.stick_memory import StickMemory
     from hil.flash.formats.image import Image
     from hil.flash.progress import Progress
     from hil.flash.results import Flashed, ReadBack

@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from hil.dutlink.console.sanitize import sanitize_line
-from hil.dutlink.storage.usb_sockets import LearnedSocket, OwnMemory, StickNames, is_usb_place
+from hil.dutlink.storage.stick_memory import LearnedSocket, OwnMemory
+from hil.dutlink.storage.usb_sockets import StickNames, is_usb_place
 from hil.errors import HilError
 from hil.lab.files.atomic_file import write_atomically
 from hil.lab.locks.lock_dir import lock_folder

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from hil.dutlink.host import Host
 
 if TYPE_CHECKING:
-    from hil.dutlink.storage.usb_sockets import StickMemory
+    from hil.dutlink.storage.stick_memory import StickMemory
 
 __all__ = ["stick_memory", "this_host"]
 

@@ -66,7 +66,13 @@ def flash(  # noqa: PLR0913 - what to write, how, and what to ask of the storage
         check_board: Raises the error of a board that does not answer.
     """
     write = partial(
-        flash_image, stick, image, progress, force=force, earlier=earlier, mark_unverified=mark_unverified
+        flash_image,
+        stick.reattach,
+        image,
+        progress,
+        force=force,
+        earlier=earlier,
+        mark_unverified=mark_unverified,
     )
     with _then_off(stick, check_board):
         try:
@@ -97,7 +103,7 @@ def read(
     check_board: Callable[[], None],
 ) -> ReadBack:
     """Read the stick into a file, then turn the storage off; see `Storage.read`."""
-    with _then_off(stick, check_board), stick() as disk:
+    with _then_off(stick, check_board), stick.reattach() as disk:
         began = time.monotonic()
         wanted = disk.size_bytes if size_bytes is None else size_bytes
         if not 0 < wanted <= disk.size_bytes:
@@ -160,7 +166,7 @@ class SameStick:
         except HilError:
             pass  # the first error is reported
 
-    def __call__(self) -> Disk:
+    def reattach(self) -> Disk:
         """Detach the stick, attach it again and claim it; the first time, the caller may have done that.
 
         The disk is held open until it is detached, even after it is closed, so that no other program gets it.

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hil.dutlink.storage.usb_sockets import LearnedSocket, UsbDisk, board_is_at, disks_by_socket
+from hil.dutlink.storage.stick_memory import LearnedSocket
+from hil.dutlink.storage.usb_sockets import UsbDisk, board_is_at, disks_by_socket
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from hil.dutlink.storage.mux_timing import Arrival
-    from hil.dutlink.storage.usb_sockets import StickMemory
+    from hil.dutlink.storage.stick_memory import StickMemory
 
 __all__ = ["LearnedSticks"]
 

@@ -77,7 +77,7 @@ class MuxWatch:
 
     Attributes:
         only: The argument.
-        ignored: The argument, without `only`.
+        ignored: The argument, without `only`; nothing after `ignore_nothing`.
         slowest_s: The argument.
     """
 
@@ -102,6 +102,10 @@ class MuxWatch:
         self._before: dict[str, UsbDisk] = {}
         self._devices: dict[str, str] = {}
         self._host = Deadline(0.0)
+
+    def ignore_nothing(self) -> None:
+        """Watch the sockets of other boards' sticks, too."""
+        self.ignored = frozenset()
 
     def begin(self) -> None:
         """Note the disks, and the USB devices that may become disks, that are there before the mux turns."""
@@ -207,16 +211,20 @@ class MuxWatch:
         self, seen: dict[str, Arrival], gone: _Departures, came: dict[str, Arrival]
     ) -> Arrival | None:
         """Return the only disk that went and came as a stick does, or None if there may be several."""
+        # Disks that came in the round before, left soon after *off*, and came again, at the times of a mux.
         follow = [
             came[socket]
             for socket in gone.soon & seen.keys() & came.keys()
             if came[socket].rounds_after(seen[socket])
         ]
+        # A disk at the socket of another board's stick counts only if no other disk follows.
         mine = [one for one in follow if one.disk.socket not in self.ignored] or follow
         if len(mine) != 1:
             return None
         socket = mine[0].disk.socket
+        # Disks that left soon and came at the same time after *host*, whatever their names: it may be any.
         rivals = {other for other in gone.soon & came.keys() if came[other].came_about(mine[0].after_s)}
+        # Disks that came or went at any time of the round, without other boards' sticks: a stick goes alone.
         moved = self.watched({*gone.left, *gone.came, *came})
         return mine[0] if rivals <= {socket} and moved <= {socket} else None
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from hil.errors import FlashError, StickAmbiguousError, StickMissingError, StickMovedError, StickStayedError
 
 if TYPE_CHECKING:
-    from hil.dutlink.storage.usb_sockets import LearnedSocket, UsbDisk
+    from hil.dutlink.storage.stick_memory import LearnedSocket
+    from hil.dutlink.storage.usb_sockets import UsbDisk
 
 __all__ = ["stick_missing", "stick_moved", "stick_stayed", "two_media", "unverified_image"]
 

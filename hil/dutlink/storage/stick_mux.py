@@ -13,12 +13,11 @@ import time
 from collections import Counter
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from hil.dutlink.borrowed_lease import BORROWED
 from hil.dutlink.storage.mux_follower import MuxTurns
-from hil.dutlink.storage.stick_node import APPEARS_WITHIN_S, GOES_WITHIN_S
+from hil.dutlink.storage.stick_finder import APPEARS_WITHIN_S, GOES_WITHIN_S
 from hil.dutlink.timing import until
 from hil.dutlink.usb.protocol import Request, StorageAction
 from hil.errors import StickInUseError, StickLostError
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from hil.dutlink.storage.stick_node import StickNode
+    from hil.dutlink.storage.stick_finder import StickFinder
     from hil.dutlink.storage.usb_sockets import UsbDisk
     from hil.dutlink.usb.control_link import ControlLink
 
@@ -129,7 +128,7 @@ class StickMux:
 
     Args:
         link: The control link to the board.
-        node: The stick's node, which is told before and after the stick may come.
+        finder: Finds the stick; it is told before and after the stick may come.
         dev: The host's device folder.
         sys: The folder of the host's kernel for disks.
         before_turn: Called before each turn, so that a caller can record the position as unknown.
@@ -143,7 +142,7 @@ class StickMux:
     def __init__(  # noqa: PLR0913, PLR0917 - what the mux of a board is
         self,
         link: ControlLink,
-        node: StickNode,
+        finder: StickFinder,
         dev: Path,
         sys: Path,
         before_turn: Callable[[], None],
@@ -152,7 +151,7 @@ class StickMux:
         self.position: Position | None = None
         self.taken_from = ""
         self._link = link
-        self._node = node
+        self._finder = finder
         self._dev = dev
         self._sys = sys
         self._before_turn = before_turn
@@ -214,7 +213,7 @@ class StickMux:
             try:
                 self._link.control_out(Request.STORAGE, StorageAction[position.name])
             except BaseException:
-                self._node.end_watch()
+                self._finder.end_watch()
                 raise
             self.position = position
             self._turned_at_s = time.monotonic()
@@ -222,10 +221,10 @@ class StickMux:
 
     def attach(self, reason: DetachReason) -> None:
         """Turn the mux to the host while the stick is watched for; take the stick away first if necessary."""
-        self._node.expect(lambda: self._detached_s(reason))
-        self._node.note_before()
+        self._finder.begin_watch(lambda: self._detached_s(reason))
+        self._finder.note_before()
         self.set_position(Position.HOST)
-        self._node.turned()
+        self._finder.turned()
 
     def wait_for_stick(self, timeout_s: float, reason: DetachReason = DetachReason.UNUSED) -> UsbDisk:
         """Wait until the stick is there and proven.
@@ -238,17 +237,17 @@ class StickMux:
             StickMissingError: The stick did not come in time.
             BoardLostError, BoardTimeoutError: Neither did the stick come, nor does the board answer.
         """
-        disk = self._node.wait(timeout_s, self._watched_turns(reason))
+        disk = self._finder.wait(timeout_s, self._watched_turns(reason))
         if disk is None:
             self._link.wait_ready()
-            raise self._node.missing(timeout_s)
+            raise self._finder.missing(timeout_s)
         return disk
 
     def use(self) -> DiskUse | None:
         """Return a use of the stick, or of a disk that may be it, on this host; None if none is seen."""
         if self._is_detached:
             return None
-        disks, is_certain = self._node.candidates()
+        disks, is_certain = self._finder.candidates()
         uses = (user_of(medium, self._sys, self._dev) for disk in disks for medium in disk.media)
         why = next(filter(None, uses), "")
         return DiskUse(why, is_certain) if why else None
@@ -262,7 +261,7 @@ class StickMux:
     def turned_remotely(self) -> Iterator[None]:
         """Note that the storage is off after a block in which another machine turns it."""
         self._link.access.check()
-        self._node.end_watch()
+        self._finder.end_watch()
         self.position = None
         try:
             yield
@@ -289,8 +288,8 @@ class StickMux:
             last = self.set_position(position, reason, after=last)
 
         def attach() -> None:
-            self._node.note_before()
+            self._finder.note_before()
             turn(Position.HOST)
-            self._node.turned()
+            self._finder.turned()
 
         return MuxTurns(partial(turn, Position.OFF), attach, APPEARS_WITHIN_S, GOES_WITHIN_S)

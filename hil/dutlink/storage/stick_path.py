@@ -21,6 +21,9 @@ __all__ = ["StickPath", "by_id_name", "by_path_name", "size_bytes", "usb_disks"]
 _PARTITION = re.compile(r".*-part[0-9]+")
 _SECTOR_BYTES = 512
 
+_NAMED_WITHIN_S = 2.0
+"""Seconds within which udev makes its names for a new disk."""
+
 
 def usb_disks(dev: Path) -> frozenset[Path]:
     """Return the whole disks on USB, as paths below `dev/disk/by-id` whose device node exists."""
@@ -53,8 +56,8 @@ def _names(folder: Path) -> list[Path]:
 def size_bytes(node: Path, sys: Path = Path("/sys")) -> int:
     """Return the size of a disk; 0 if it is gone, still starts, or has no medium.
 
-    A block device's size is read from sysfs, which needs no permission, and does not open the disk, which
-    would disturb udev.
+    A block device's size is read from sysfs, which needs no permission. The disk is opened, which disturbs
+    udev, only if sysfs lacks it.
     """
     try:
         status = node.stat()
@@ -74,9 +77,6 @@ def _block_size_bytes(node: Path, listed: Path, number: int) -> int:
         return os.lseek(descriptor, 0, os.SEEK_END)
     finally:
         os.close(descriptor)
-
-
-_NAMED_WITHIN_S = 2.0
 
 
 class StickPath:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from hil.dutlink.noun import Noun
 from hil.dutlink.storage.mux_timing import SLOWEST_S
 from hil.dutlink.storage.stick_errors import unverified_image
+from hil.dutlink.storage.stick_finder import APPEARS_WITHIN_S, GOES_WITHIN_S, StickFinder
+from hil.dutlink.storage.stick_memory import OwnMemory
 from hil.dutlink.storage.stick_mux import DetachReason, Position, StickMux, check_detach
-from hil.dutlink.storage.stick_node import APPEARS_WITHIN_S, GOES_WITHIN_S, StickNode
 from hil.dutlink.storage.stick_path import usb_disks
-from hil.dutlink.storage.usb_sockets import OwnMemory
 from hil.dutlink.timing import until
 from hil.errors import StickStayedError, UsageError
 from hil.flash.disk.open_verified import NOTHING_WRITTEN, ExpectedDisk, open_verified, wrong_disk_error
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hil.dutlink.host import RemoteStorage
-    from hil.dutlink.storage.usb_sockets import StickMemory, UsbDisk
+    from hil.dutlink.storage.stick_memory import StickMemory
+    from hil.dutlink.storage.usb_sockets import UsbDisk
     from hil.dutlink.usb.control_link import ControlLink
     from hil.flash.disk.disk import Disk
     from hil.flash.fingerprint import ImageFileState
@@ -75,7 +76,7 @@ class Storage(Noun):
         self._dev = dev
         self._sys = sys
         self._memory = memory if memory is not None and link.usb_port else OwnMemory()
-        self._stick = StickNode(
+        self._stick = StickFinder(
             link.serial, link.usb_port, dev, sys, stick, link.access, self._memory, slowest_s
         )
         self._mux = StickMux(link, self._stick, dev, sys, before_turn, remote is not None)

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 import hil.dutlink.storage.mux_follower
+import hil.dutlink.storage.stick_finder
 import hil.dutlink.storage.stick_mux
-import hil.dutlink.storage.stick_node
 import hil.dutlink.storage.stick_path
 import hil.dutlink.storage.storage
 import hil.flash.disk.disk
@@ -75,7 +75,7 @@ def stations(
     monkeypatch.setattr(hil.flash.disk.disk, "_LEAVES_WITHIN_S", 0.05)  # these simulated hosts are fast
     monkeypatch.setattr(hil.dutlink.storage.storage, "APPEARS_WITHIN_S", 3.0)
     monkeypatch.setattr(hil.dutlink.storage.stick_mux, "APPEARS_WITHIN_S", 3.0)
-    monkeypatch.setattr(hil.dutlink.storage.stick_node, "until", partial(until, every_s=0.005))
+    monkeypatch.setattr(hil.dutlink.storage.stick_finder, "until", partial(until, every_s=0.005))
     monkeypatch.setattr(hil.dutlink.storage.stick_path, "until", partial(until, every_s=0.005))
     monkeypatch.setattr(hil.dutlink.storage.mux_follower, "until", partial(until, every_s=0.005))
     monkeypatch.setattr(hil.dutlink.storage.mux_follower, "_SETTLE_S", 0.02)

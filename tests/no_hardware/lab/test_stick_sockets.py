@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.dutlink.storage.usb_sockets import LearnedSocket, StickNames, board_is_at
+from hil.dutlink.storage.stick_memory import LearnedSocket
+from hil.dutlink.storage.usb_sockets import StickNames, board_is_at
 from hil.lab.stick_sockets import StickSockets, forget_sockets
 
 if TYPE_CHECKING:

@@ -53,8 +53,8 @@ def test_same_stick_names_the_disk_that_was_written_if_another_one_was_claimed_s
     storage: Any = FakeStorage(FakeDisk(Path("/dev/sda"), 512), FakeDisk(Path("/dev/sdb"), 0))
     stick = SameStick(storage.claim, storage.off, NoProgress())
 
-    stick()
-    stick()
+    stick.reattach()
+    stick.reattach()
 
     assert stick.written == "up to 512 bytes were written to sda before that"
 

@@ -9,7 +9,8 @@ import pytest
 
 from hil import errors
 from hil.dutlink.storage.mux_timing import Arrival
-from hil.dutlink.storage.usb_sockets import LearnedSocket, StickNames, UsbDisk, connected_s
+from hil.dutlink.storage.stick_memory import LearnedSocket
+from hil.dutlink.storage.usb_sockets import StickNames, UsbDisk, connected_s
 from hil.flash.progress import NoProgress
 from hil.sim.dut.image import build_image
 from hil.sim.stick.usb_disk import usb_names_of

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.dutlink.storage.usb_sockets import LearnedSocket, StickNames
+from hil.dutlink.storage.stick_memory import LearnedSocket
+from hil.dutlink.storage.usb_sockets import StickNames
 from hil.dutlink.timing import until
 from hil.lab.locks.acquire import acquire
 from hil.lab.locks.cleanup import forget_boards

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.dutlink.storage.usb_sockets import LearnedSocket, StickNames
+from hil.dutlink.storage.stick_memory import LearnedSocket
+from hil.dutlink.storage.usb_sockets import StickNames
 from hil.lab.stick_sockets import StickSockets
 from hil.lab.udev.rule import install_rule, is_this_version, known_sticks, rule_text, unopened_sticks
 

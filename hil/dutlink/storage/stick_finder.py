@@ -1,4 +1,15 @@
-"""Find the board's stick on this host: by watching the mux, or at the socket that was learned earlier."""
+"""Find the board's stick on this host: by watching the mux, or at the socket that was learned earlier.
+
+What a `StickFinder` says of the stick:
+
+    the stick                  here                           path                       is_awaited
+    was not looked for         None                           wired, or None             False
+    is watched for             None                           wired, or found earlier    True
+    was proven by `wait`       the disk                       wired, or found now        False
+    is turned away, unplugged  the disk, until it has left    wired, or found earlier    False
+
+It has left 0.1 to 0.5 s after the mux turned; only the mux's position says at once that it goes.
+"""
 
 from __future__ import annotations
 
@@ -23,11 +34,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hil.dutlink.storage.mux_follower import MuxTurns
-    from hil.dutlink.storage.usb_sockets import StickMemory
+    from hil.dutlink.storage.stick_memory import StickMemory
     from hil.dutlink.usb.access import Access
     from hil.errors import StickMissingError
 
-__all__ = ["APPEARS_WITHIN_S", "GOES_WITHIN_S", "StickNode"]
+__all__ = ["APPEARS_WITHIN_S", "GOES_WITHIN_S", "StickFinder"]
 
 APPEARS_WITHIN_S = 15.0
 """Seconds within which the stick's node must appear after *host*; 3.4 to 3.7 were measured."""
@@ -39,7 +50,7 @@ _APART_S = 1.5
 """Seconds between two boards' turns to the host, so that arrival times tell their sticks apart."""
 
 
-class StickNode:
+class StickFinder:
     """The stick's disk and node, and the locks that keep other boards apart while they are found.
 
     Args:
@@ -94,7 +105,7 @@ class StickNode:
 
     @property
     def here(self) -> UsbDisk | None:
-        """The disk that is proven to be the stick, or None if it is not there."""
+        """The disk that is proven to be the stick, or None; once it has left, it must be proven again."""
         disk = self._here
         if disk is not None:
             now = disks_by_socket(self._sys).get(disk.socket)
@@ -107,8 +118,8 @@ class StickNode:
         """Whether the disks were noted before the mux turned, so that a new disk can be recognized."""
         return self._watch is not None and (self._watch.only is not None or self._learning_lock.is_held)
 
-    def expect(self, detach: Callable[[], float]) -> None:
-        """Begin to watch for the stick, before the mux is turned to the host.
+    def begin_watch(self, detach: Callable[[], float]) -> None:
+        """Have the stick detached, and watch for it from then on; the caller turns the mux to the host next.
 
         If other processes cannot know its socket, this acquires the lock for learning, so that no other board
         learns now.
@@ -204,7 +215,7 @@ class StickNode:
             arrivals = watch.wait_for_learned(timeout_s, known.came_after_s)
         self._arrival_lock.release()
         if arrivals and self.learned.is_relearning and not watch.watched(arrivals):
-            watch.ignored = frozenset()  # cables were swapped: what is known of other boards is out of date
+            watch.ignore_nothing()  # cables were swapped: what is known of other boards is out of date
         may_include_stick = watch.only in arrivals if watch.only else watch.watched(arrivals)
         return arrivals if may_include_stick else {}
 
