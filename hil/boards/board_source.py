@@ -115,7 +115,7 @@ class BoardSource:
         return self
 
     @contextmanager
-    def turn(
+    def line(
         self,
         needs: Sequence[BoardRequirement],  # noqa: ARG002 - of remote sources
         wait_s: float,  # noqa: ARG002 - as above

@@ -169,12 +169,12 @@ def _acquire_of_lab(
     deadline, pause_s = Deadline(acquirer.wait_s), FIRST_LAB_PAUSE_S
     with ExitStack() as line:
         if not given:
-            reserve = line.enter_context(acquirer.source.turn(needs, acquirer.wait_s))
+            reserve = line.enter_context(acquirer.source.line(needs, acquirer.wait_s))
         while True:
             try:
                 if not given:
                     reserve(deadline.left_s)
-                return _acquire_in_turn(acquirer, test, needs, given)
+                return _acquire_one_by_one(acquirer, test, needs, given)
             except BoardBusyError:
                 if deadline.passed:
                     raise
@@ -183,7 +183,7 @@ def _acquire_of_lab(
             pause_s = min(2 * pause_s, LONGEST_LAB_PAUSE_S)
 
 
-def _acquire_in_turn(
+def _acquire_one_by_one(
     acquirer: BoardAcquirer, test: str, needs: Sequence[BoardRequirement], given: Sequence[str]
 ) -> list[AcquiredBoard]:
     """Lease one board after the other; if one cannot be used, give all back."""

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from hil.dutlink.wiring import Wiring
     from hil.jumpstarter.client.connection import ExporterConnection
     from hil.jumpstarter.client.fleet import Fleet
-    from hil.jumpstarter.client.lab_turn import LabTurn
     from hil.jumpstarter.client.remote_board import RemoteBoard
+    from hil.jumpstarter.client.waiter_for_several import WaiterForSeveral
 
 __all__ = [
     "JumpstarterBoard",
@@ -43,7 +43,7 @@ __all__ = [
     "lease_boards",
     "list_exporters",
     "require_extra",
-    "take_turn",
+    "stand_in_line",
 ]
 
 _NEEDED = ("jumpstarter", "jumpstarter_protocol", "grpc", "anyio")
@@ -94,7 +94,7 @@ def connect_board(  # noqa: PLR0913 - each is an independent option of the run
     *,
     requirement: BoardRequirement = ANY_BOARD,
     lab: Lab | None = None,
-    turn: LabTurn | None = None,
+    waiter: WaiterForSeveral | None = None,
 ) -> JumpstarterBoard:
     """Connect to a board of a Jumpstarter lab; lease an exporter first, if `text` is a selector.
 
@@ -105,7 +105,7 @@ def connect_board(  # noqa: PLR0913 - each is an independent option of the run
         tell: Shows the user a line.
         requirement: What the board must be, if there is a choice.
         lab: This machine's lab file, which may add names and tags of boards.
-        turn: Has leased the exporters of a test that uses several: the board is that of the next one.
+        waiter: Has leased the exporters of a test that uses several: the board is that of the next one.
 
     Raises:
         UnavailableError: The lab has no board for this run.
@@ -115,10 +115,10 @@ def connect_board(  # noqa: PLR0913 - each is an independent option of the run
     from hil.jumpstarter.client.remote_board import RemoteBoard  # noqa: PLC0415 - half a second
 
     lab, deadline = lab or Lab(), Deadline(wait_s)
-    if turn is None:
+    if waiter is None:
         connection = _connect(parse_target(text, client), lab, wait_s, tell, requirement)
     else:
-        connection = turn.take()
+        connection = waiter.take()
 
     def on_wait(holder: str) -> None:
         tell(f"hil: waiting for the board of {connection.label}: {holder}")
@@ -165,7 +165,7 @@ def lease_boards(  # noqa: PLR0913 - as above
     return Fleet([board.info])
 
 
-def take_turn(  # noqa: PLR0913 - as above
+def stand_in_line(  # noqa: PLR0913 - as above
     text: str,
     client: str,
     needs: Sequence[BoardRequirement],
@@ -173,8 +173,8 @@ def take_turn(  # noqa: PLR0913 - as above
     tell: Callable[[str], None],
     *,
     lab: Lab,
-) -> LabTurn | None:
-    """Return a place in the lab's line for a test that uses several boards; the caller closes it.
+) -> WaiterForSeveral | None:
+    """Let a test that uses several boards wait in the lab's line; the caller closes what is returned.
 
     Returns None if `text` names one board: without a selector there is no line.
 
@@ -193,9 +193,9 @@ def take_turn(  # noqa: PLR0913 - as above
     if not isinstance(target, SelectorTarget):
         return None
     require_extra()
-    from hil.jumpstarter.client.lab_turn import LabTurn  # noqa: PLC0415 - half a second
+    from hil.jumpstarter.client.waiter_for_several import WaiterForSeveral  # noqa: PLC0415 - half a second
 
-    return LabTurn(target, needs, wait_s, tell, lab=lab)
+    return WaiterForSeveral(target, needs, wait_s, tell, lab=lab)
 
 
 def list_exporters(text: str, client: str) -> list[str]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from hil.boards.requirements import BoardInfo, BoardRequirement
     from hil.dutlink.host import Host
     from hil.dutlink.wiring import Wiring
-    from hil.jumpstarter.client.lab_turn import LabTurn
+    from hil.jumpstarter.client.waiter_for_several import WaiterForSeveral
     from hil.lab.config.lab import Lab
 
 __all__ = ["RemoteSource"]
@@ -62,7 +62,7 @@ class RemoteSource(BoardSource):
         self._board: provider.JumpstarterBoard | None = None
         self._refused: dict[BoardRequirement, UnavailableError | UsageError] = {}
         self._is_extra = False
-        self._turn: LabTurn | None = None
+        self._waiter: WaiterForSeveral | None = None
 
     @property
     def is_extra(self) -> bool:
@@ -83,27 +83,27 @@ class RemoteSource(BoardSource):
             self._text,
             self._client,
             lab=self._lab,
-            wait_s=self._wait_s if self._turn else 0.0,
+            wait_s=self._wait_s if self._waiter else 0.0,
             tell=self._tell,
             leases=self._leases,
         )
-        another._turn = self._turn
+        another._waiter = self._waiter
         return another
 
     @contextmanager
-    def turn(self, needs: Sequence[BoardRequirement], wait_s: float) -> Iterator[Callable[[float], None]]:
-        """Stand in the lab's line for several boards; see `BoardSource.turn`."""
-        turn = provider.take_turn(self._text, self._client, needs, wait_s, self._tell, lab=self._lab)
-        if turn is None:
+    def line(self, needs: Sequence[BoardRequirement], wait_s: float) -> Iterator[Callable[[float], None]]:
+        """Stand in the lab's line for several boards; see `BoardSource.line`."""
+        waiter = provider.stand_in_line(self._text, self._client, needs, wait_s, self._tell, lab=self._lab)
+        if waiter is None:
             yield lambda _left_s: None
             return
-        self._turn = turn
+        self._waiter = waiter
         try:
-            yield turn.lease_all
+            yield waiter.lease_all
         finally:
-            self._turn = None
-            turn.give_back()
-            turn.close()
+            self._waiter = None
+            waiter.give_back()
+            waiter.close()
 
     def look_again(self) -> None:
         """Forget which requirements the lab could not meet before."""
@@ -176,7 +176,7 @@ class RemoteSource(BoardSource):
                 self._tell,
                 requirement=requirement,
                 lab=self._lab,
-                turn=None if serial else self._turn,
+                waiter=None if serial else self._waiter,
             )
         except (UnavailableError, UsageError) as error:
             if serial is None and not isinstance(error, BoardLostError):

@@ -1,4 +1,4 @@
-"""The turn of a test that uses several boards of a lab: it holds no exporter before, then leases all."""
+"""Wait in a lab's line for several boards at once: hold no exporter before, then lease all."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from hil.jumpstarter.client.target import SelectorTarget
     from hil.lab.config.lab import Lab
 
-__all__ = ["LabTurn"]
+__all__ = ["WaiterForSeveral"]
 
 
-class LabTurn(LeaseConnection):
-    """A place in the line of a lab, until it is closed.
+class WaiterForSeveral(LeaseConnection):
+    """A test that waits in the line of a lab for several boards, until it is closed.
 
     Args:
         target: The labels of suitable exporters.
@@ -66,7 +66,7 @@ class LabTurn(LeaseConnection):
         self._marked: Deadline | None = None
 
     def lease_all(self, left_s: float) -> None:
-        """Wait until it is this test's turn and enough exporters are free; then lease those that suit.
+        """Wait until this test is first in line and enough exporters are free; then lease those that suit.
 
         Args:
             left_s: How long to wait, in seconds.
