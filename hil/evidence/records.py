@@ -35,19 +35,20 @@ class BoardHealth(UsedBoard):
     events: tuple[str, ...] = ()
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class RunRecord:
-    """A run.
+    """A run. The history keeps it up to its exit status.
 
     Attributes:
-        key: Unique key of the run, also in the history.
+        key: Unique among the runs of all hosts.
         began_s: Start, in seconds since 1970.
-        ended_s: End; None if the run was killed, or goes on.
-        exit_status: pytest's exit status; None if the run was killed, or goes on.
         host: Name of the machine.
         kind: `nightly`, or empty.
-        commit: Git commit of the tests, or the value of `HIL_COMMIT`; empty if unknown.
-        image: Value of `HIL_IMAGE`.
+        commit: Value of `HIL_COMMIT`, else the git commit of the tests; empty if unknown.
+        image: Value of `HIL_IMAGE`: the image of the whole run; empty if not set.
+        expected_boards: Number of boards that should run tests, by the lab file; 0 if that does not say.
+        ended_s: End; None if the run was killed, or goes on.
+        exit_status: pytest's exit status; None if the run was killed, or goes on.
         command: The command line.
         boards_from: Where its boards are.
         boards: The boards that it used.
@@ -61,12 +62,13 @@ class RunRecord:
 
     key: str
     began_s: float
-    ended_s: float | None = None
-    exit_status: int | None = None
     host: str = ""
     kind: str = ""
     commit: str = ""
     image: str = ""
+    expected_boards: int = 0
+    ended_s: float | None = None
+    exit_status: int | None = None
     command: str = ""
     boards_from: str = ""
     boards: list[BoardHealth] = field(default_factory=list)

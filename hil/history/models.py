@@ -11,7 +11,7 @@ from hil.evidence.used_board import UsedBoard
 if TYPE_CHECKING:
     from hil.evidence.measurement import Measurement
 
-__all__ = ["FAILURES", "Attempt", "AttemptOutcome", "RunFacts", "read_board"]
+__all__ = ["FAILURES", "Attempt", "AttemptOutcome", "read_board"]
 
 
 class AttemptOutcome(enum.IntEnum):
@@ -32,33 +32,6 @@ class AttemptOutcome(enum.IntEnum):
 
 FAILURES = f"({AttemptOutcome.FAILED:d},{AttemptOutcome.ERROR:d})"
 """SQL list of the outcomes that are failures."""
-
-
-@dataclass(frozen=True, slots=True)
-class RunFacts:
-    """A run.
-
-    Attributes:
-        key: Key that is unique over all runs and hosts.
-        began_s: Start, in seconds since 1970.
-        host: Name of the machine.
-        kind: `nightly`, or empty.
-        commit: Git commit of what was tested; empty if unknown.
-        image: Image of the whole run by `HIL_IMAGE`; empty if not set.
-        boards: Number of boards that should run tests, by the lab file; 0 if that does not say.
-        ended_s: End; None while it runs, or if it was killed.
-        exit_status: pytest's exit status; None while it runs, or if it was killed.
-    """
-
-    key: str
-    began_s: float
-    host: str = ""
-    kind: str = ""
-    commit: str = ""
-    image: str = ""
-    boards: int = 0
-    ended_s: float | None = None
-    exit_status: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

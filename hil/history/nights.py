@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from hil.history.models import RunFacts
+    from hil.evidence.records import RunRecord
     from hil.history.window import Window
 
 __all__ = [
@@ -53,7 +53,7 @@ _STATUSES = {
 _FIRST_OF_SIGNALS = 128
 
 
-def missing_nights(runs: Sequence[RunFacts], now_s: float | None = None) -> list[str]:
+def missing_nights(runs: Sequence[RunRecord], now_s: float | None = None) -> list[str]:
     """Return a line for each missing night, between nights that ran and since the last one, for each host.
 
     Args:
@@ -98,8 +98,8 @@ def problems_of_newest(window: Window) -> list[str]:
     if newest.ended_s is None:
         problems.append("the newest run was cut short, or goes on")
     used = window.boards_used_last()
-    if used < newest.boards:
-        problems.append(f"{used} of {newest.boards} boards were used")
+    if used < newest.expected_boards:
+        problems.append(f"{used} of {newest.expected_boards} boards were used")
     if nothing := why_nothing_ran(window):
         problems.append(nothing)
     if newest.exit_status == 1 and not {"failed", "error"} & window.last_counts().keys():

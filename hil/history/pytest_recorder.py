@@ -23,7 +23,7 @@ from hil.suite.options import is_declared, is_no_run
 from hil.suite.outcome.attempts import BETWEEN
 from hil.suite.outcome.user_properties import boards_of
 from hil.suite.plugin import is_configured, run_of
-from hil.suite.recording.identity import identity_of
+from hil.suite.recording.identity import run_record_of
 from hil.suite.recording.phases import attempt_of, attempt_to_collect
 from hil.suite.xdist.costs import without_group
 
@@ -102,19 +102,9 @@ class HistoryPlugin:
     """
 
     def __init__(self, config: pytest.Config, path: Path) -> None:
-        from hil.history.models import RunFacts  # noqa: PLC0415 - only runs that keep a history pay
-
-        who = identity_of(config)
         self._path = path
         self._grouped = getattr(config.option, "dist", "no") == "loadgroup"
-        self._run = RunFacts(
-            key=who.key,
-            began_s=time.time(),
-            host=who.host,
-            kind=who.kind,
-            commit=who.commit,
-            image=who.image,
-        )
+        self._run = run_record_of(config)
         self._phases: dict[str, list[pytest.TestReport]] = {}
         self._attempts: dict[str, int] = {}
         self._unwritten: list[Attempt] = []
@@ -128,7 +118,7 @@ class HistoryPlugin:
 
         if is_configured(session.config):
             asked = run_of(session.config).options
-            self._run = replace(self._run, boards=len(asked.lab.places))
+            self._run = replace(self._run, expected_boards=len(asked.lab.places))
             self._simulated = asked.boards.where in {Where.STARTED, Where.RUNNING}
         try:
             self._history = History(self._path)
@@ -163,7 +153,7 @@ class HistoryPlugin:
         """Record the remaining attempts and the run's end."""
         result = yield
         status = session.config.pluginmanager.get_plugin("hil-run-status")
-        listed = self._run.boards
+        listed = self._run.expected_boards
         self._finish(int(session.exitstatus), status.count_boards(listed) if status is not None else listed)
         return result
 
@@ -173,7 +163,7 @@ class HistoryPlugin:
         self._trouble = None if self._history else self._trouble
         self._write()
         if self._history is not None and self._trouble is None:
-            ended = replace(self._run, ended_s=time.time(), exit_status=exitstatus, boards=boards)
+            ended = replace(self._run, ended_s=time.time(), exit_status=exitstatus, expected_boards=boards)
             try:
                 self._history.end_run(ended)
             except HistoryError as error:

@@ -191,6 +191,7 @@ USES = f"(SELECT {', '.join(_ATTEMPT)} FROM attempt UNION ALL {_OF_PARTNERS}) AS
 """The attempts, for a query: once for each of their boards."""
 
 RUN_COLUMNS = "key, began_s, host, kind, commit_id, image, boards, ended_s, exit_status"
+"""The first fields of a `RunRecord`, in their order."""
 
 _ON_CONFLICT = """ON CONFLICT(key) DO UPDATE SET
   commit_id=CASE WHEN excluded.commit_id='' THEN commit_id ELSE excluded.commit_id END,

@@ -8,13 +8,15 @@ from __future__ import annotations
 import sqlite3
 from collections import defaultdict
 from contextlib import closing, contextmanager, suppress
-from dataclasses import astuple, replace
+from dataclasses import fields, replace
+from operator import attrgetter
 from typing import TYPE_CHECKING, Self
 
 from hil.errors import HistoryError
 from hil.evidence.measurement import Measurement
+from hil.evidence.records import RunRecord
 from hil.evidence.used_board import UsedBoard
-from hil.history.models import Attempt, AttemptOutcome, RunFacts, read_board
+from hil.history.models import Attempt, AttemptOutcome, read_board
 from hil.history.schema import (
     MESSAGE_SIZE,
     RUN_COLUMNS,
@@ -87,14 +89,14 @@ class History:
         """Close the database."""
         self.connection.close()
 
-    def begin_run(self, run: RunFacts) -> None:
+    def begin_run(self, run: RunRecord) -> None:
         """Insert a run, or update it with what is new.
 
         Raises:
             HistoryError: The history cannot be written: the disk is full, or another writer does not end.
         """
         with self.writing():
-            self.connection.execute(UPSERT_RUN, astuple(run))
+            self.connection.execute(UPSERT_RUN, _row(run))
 
     end_run = begin_run
 
@@ -135,13 +137,13 @@ class History:
         with self.translating_errors():
             return self.connection.execute(sql, tuple(values)).fetchall()
 
-    def runs(self, newest: int | None = None) -> list[RunFacts]:
+    def runs(self, newest: int | None = None) -> list[RunRecord]:
         """Return the newest runs, or all if `newest` is None, oldest first."""
         rows = self.read(
             f"SELECT {RUN_COLUMNS} FROM run ORDER BY began_s DESC LIMIT ?",
             (-1 if newest is None else newest,),
         )
-        return [RunFacts(*row) for row in reversed(rows)]
+        return [RunRecord(*row) for row in reversed(rows)]
 
     def attempts(self, key: str) -> list[Attempt]:
         """Return the attempts of a run."""
@@ -355,6 +357,10 @@ class History:
                 why=str(error),
                 remedy="check free space and permissions there, or name another file with --hil-history",
             ) from error
+
+
+_row = attrgetter(*[one.name for one in fields(RunRecord)][: RUN_COLUMNS.count(",") + 1])
+"""Returns the row of a run."""
 
 
 def _bench(board: UsedBoard, image: str) -> tuple[object, ...]:

@@ -10,10 +10,11 @@ from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from hil.evidence.column_id import without_column
+from hil.evidence.records import RunRecord
 from hil.evidence.used_board import board_label
 from hil.history.attribution import Counts, Everywhere, contrast, suspect
-from hil.history.models import FAILURES, AttemptOutcome, RunFacts
-from hil.history.schema import BENCH, PARTNER_USES, USES
+from hil.history.models import FAILURES, AttemptOutcome
+from hil.history.schema import BENCH, PARTNER_USES, RUN_COLUMNS, USES
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -32,13 +33,12 @@ _RECENT_RUNS = 14
 """A test that failed once within this many runs may be a new failure, or just fixed."""
 
 _BY_RUN = attrgetter("run")
-_RUN = "key, began_s, host, kind, commit_id, image, boards, ended_s, exit_status"
 
 _RUNS_OF_NEWEST_NIGHTS = f"""
   WITH dated AS (
-    SELECT id, {_RUN}, date(began_s, 'unixepoch', 'localtime', '-12 hours') AS night
+    SELECT id, {RUN_COLUMNS}, date(began_s, 'unixepoch', 'localtime', '-12 hours') AS night
     FROM run WHERE (?1 = '' OR kind = ?1) AND began_s <= ?3)
-  SELECT id, {_RUN} FROM dated
+  SELECT id, {RUN_COLUMNS} FROM dated
   WHERE night IN (SELECT DISTINCT night FROM dated ORDER BY night DESC LIMIT ?2) ORDER BY began_s"""
 """A night lasts from noon to noon of this host's time, so runs before and after midnight are of one night."""
 
@@ -95,9 +95,9 @@ class Window:
     now_s: float | None = None
 
     @cached_property
-    def runs(self) -> list[RunFacts]:
+    def runs(self) -> list[RunRecord]:
         """The runs, oldest first."""
-        return [RunFacts(*row[1:]) for row in self._rows]
+        return [RunRecord(*row[1:]) for row in self._rows]
 
     @cached_property
     def _rows(self) -> list[tuple]:  # type: ignore[type-arg]  # SQLite's
@@ -108,13 +108,13 @@ class Window:
         return math.inf if self.now_s is None else self.now_s + AHEAD_S
 
     @cached_property
-    def ahead(self) -> list[RunFacts]:
+    def ahead(self) -> list[RunRecord]:
         """Runs that a fast clock dated in the future, oldest first."""
         rows = self.query(
-            f"SELECT {_RUN} FROM run WHERE (?1 = '' OR kind = ?1) AND began_s > ?2 ORDER BY began_s",
+            f"SELECT {RUN_COLUMNS} FROM run WHERE (?1 = '' OR kind = ?1) AND began_s > ?2 ORDER BY began_s",
             (self.kind, self._latest_s),
         )
-        return [RunFacts(*row) for row in rows]
+        return [RunRecord(*row) for row in rows]
 
     @cached_property
     def numbers(self) -> list[int]:

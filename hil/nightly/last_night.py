@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from hil.errors import HistoryError
-from hil.history.models import RunFacts
+from hil.evidence.records import RunRecord
 from hil.history.nights import NIGHTLY
 from hil.history.sqlite import list_damaged
 from hil.history.store import History
@@ -58,7 +58,7 @@ def describe_last_night(
     return told, _CUT_SHORT if last.exit_status is None else last.exit_status
 
 
-def _late(last: RunFacts, now_s: float, due_s: float | None) -> str:
+def _late(last: RunRecord, now_s: float, due_s: float | None) -> str:
     """Return a sentence about the night that did not start; empty if none is missing."""
     if due_s is not None:
         if now_s > due_s + _BEGINS_WITHIN_S and last.began_s < due_s - _EARLY_S:
@@ -70,7 +70,7 @@ def _late(last: RunFacts, now_s: float, due_s: float | None) -> str:
     return ""
 
 
-def _last(parent: Path, now_s: float) -> tuple[dict[str, Any], RunFacts | None]:
+def _last(parent: Path, now_s: float) -> tuple[dict[str, Any], RunRecord | None]:
     """Return facts about the history, and its last night."""
     path = parent / "history.db"
     told: dict[str, Any] = {}
@@ -94,21 +94,21 @@ def _last(parent: Path, now_s: float) -> tuple[dict[str, Any], RunFacts | None]:
     return told, runs[-1] if runs else None
 
 
-def _recorded(parent: Path, now_s: float) -> RunFacts | None:
+def _recorded(parent: Path, now_s: float) -> RunRecord | None:
     """Return the last night by the record in its folder, or None if there is none."""
     record = newest_record(parent, now_s)
     if record is None:
         return None
     began_s = datetime.fromisoformat(record.began).timestamp()
     ended_s = datetime.fromisoformat(record.ended).timestamp() if record.ended else None
-    return RunFacts(record.folder, began_s, kind=NIGHTLY, ended_s=ended_s, exit_status=record.status)
+    return RunRecord(record.folder, began_s, kind=NIGHTLY, ended_s=ended_s, exit_status=record.status)
 
 
 def _utc(time_s: float) -> str:
     return datetime.fromtimestamp(time_s, UTC).isoformat(timespec="seconds")
 
 
-def _meaning(run: RunFacts) -> str:
+def _meaning(run: RunRecord) -> str:
     return (
         "red: it was cut short, or still runs" if run.exit_status is None else explain_status(run.exit_status)
     )

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from hil.errors import HilError, UsageError
-from hil.history.models import RunFacts
+from hil.evidence.records import RunRecord
 from hil.history.nights import NIGHTLY
 from hil.history.sqlite import find_damage, rename_damaged
 from hil.history.store import History
@@ -197,7 +197,7 @@ def _enter(folder: Path, key: str, tell: Callable[[str], None]) -> None:
     with suppress(HilError):  # pytest reports errors of the lab file
         boards = len(find_lab(None, Path.cwd()).places)
     commit = os.environ.get("HIL_COMMIT") or commit_of(Path.cwd())
-    run = RunFacts(key, time.time(), socket.gethostname(), NIGHTLY, commit, boards=boards)
+    run = RunRecord(key, time.time(), socket.gethostname(), NIGHTLY, commit, expected_boards=boards)
     try:
         with History(folder.parent / "history.db") as history:
             history.begin_run(run)

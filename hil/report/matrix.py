@@ -14,8 +14,8 @@ from hil.report.filters import OUTCOMES, night
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from hil.evidence.records import RunRecord
     from hil.history.matrix_data import MatrixCell
-    from hil.history.models import RunFacts
 
 __all__ = [
     "CODES",
@@ -160,7 +160,7 @@ class Night:
         folder: The link to its pages; empty if it has none.
     """
 
-    run: RunFacts
+    run: RunRecord
     when: str
     text: str
     parts: list[tuple[str, float, float]]
@@ -196,7 +196,7 @@ class Matrix:
 
 def build_matrix(
     cells: Mapping[str, Mapping[int, MatrixCell]],
-    runs: Sequence[RunFacts],
+    runs: Sequence[RunRecord],
     benches: Mapping[int, str],
     folders: Mapping[str, str],
 ) -> Matrix:
@@ -239,7 +239,7 @@ def _sections(rows: Sequence[Row]) -> Iterator[Section]:
             yield Section(file, tests[first : first + _ROWS_AT_ONCE])
 
 
-def _nights(rows: Sequence[Row], runs: Sequence[RunFacts], folders: Mapping[str, str]) -> Iterator[Night]:
+def _nights(rows: Sequence[Row], runs: Sequence[RunRecord], folders: Mapping[str, str]) -> Iterator[Night]:
     columns = ["".join(column) for column in zip(*(row.letters for row in rows), strict=True)]
     columns = columns or ["" for _ in runs]
     most = max((len(column.replace(".", "")) for column in columns), default=0) or 1

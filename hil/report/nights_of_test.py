@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from hil.evidence.records import RunRecord
     from hil.history.matrix_data import AttemptInRun, MatrixQueries
-    from hil.history.models import RunFacts
     from hil.report.numbers import NumbersPage
 
 __all__ = ["NightsOfTest"]
@@ -53,7 +53,7 @@ class NightsOfTest:
     def __init__(
         self,
         queries: MatrixQueries,
-        runs: Sequence[RunFacts],
+        runs: Sequence[RunRecord],
         kept: Mapping[str, Path],
         out: Path,
         numbers: NumbersPage,
@@ -92,7 +92,7 @@ class NightsOfTest:
         return _Row(when(run.began_s), run.commit[:10], attempt, attempt.outcome.name.lower(), link, boards)
 
 
-def _chart(attempts: Sequence[AttemptInRun], runs: Sequence[RunFacts]) -> Markup | None:
+def _chart(attempts: Sequence[AttemptInRun], runs: Sequence[RunRecord]) -> Markup | None:
     """Return a chart of the durations with a dot for each attempt that ran, or None if fewer than two did."""
     ran = [one for one in attempts if one.outcome is not AttemptOutcome.SKIPPED]
     most_s = max((one.took_s for one in ran), default=0.0)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from hil.history.models import RunFacts
+    from hil.evidence.records import RunRecord
     from hil.history.numbers.drift import Drift
     from hil.history.numbers.listing import NewestNumber
     from hil.history.numbers.series import LineValues, NumberLine, NumberPoint, NumberSeries
@@ -173,7 +173,7 @@ def _colour(at: int) -> str:
 
 def draw_numbers(
     series: NumberSeries,
-    runs: Sequence[RunFacts],
+    runs: Sequence[RunRecord],
     drifts: Sequence[Drift],
     labels: Mapping[str, str] = MappingProxyType({}),
 ) -> Markup:
@@ -207,11 +207,11 @@ def draw_numbers(
     )
 
 
-def _x(run: float, runs: Sequence[RunFacts]) -> float:
+def _x(run: float, runs: Sequence[RunRecord]) -> float:
     return round(_LEFT + 8 + run / max(1, len(runs) - 1) * (_WIDTH - _RIGHT - _LEFT - 16), 1)
 
 
-def _grid(unit: str, runs: Sequence[RunFacts], up: PlotAxis) -> Iterator[str]:
+def _grid(unit: str, runs: Sequence[RunRecord], up: PlotAxis) -> Iterator[str]:
     for value in up.ticks():
         y = up.at(value)
         yield f'<path class="grid" d="M{_LEFT} {y}H{_WIDTH - _RIGHT}"/>'
@@ -225,7 +225,7 @@ def _grid(unit: str, runs: Sequence[RunFacts], up: PlotAxis) -> Iterator[str]:
             yield f'<text x="{x}" y="{_HEIGHT - 8}" text-anchor="middle">{day_of(facts.began_s)}</text>'
 
 
-def _commits(runs: Sequence[RunFacts]) -> Iterator[str]:
+def _commits(runs: Sequence[RunRecord]) -> Iterator[str]:
     """Yield a tick under the plot for each new commit or image, with a label where there is room."""
     bottom, taken = _HEIGHT - _BOTTOM, 0.0
     for run, (before, after) in enumerate(pairwise(runs), 1):
@@ -249,7 +249,7 @@ def _commits(runs: Sequence[RunFacts]) -> Iterator[str]:
 
 
 def _limits(
-    series: NumberSeries, runs: Sequence[RunFacts], up: PlotAxis, near: Sequence[float]
+    series: NumberSeries, runs: Sequence[RunRecord], up: PlotAxis, near: Sequence[float]
 ) -> Iterator[str]:
     """Yield the limits as lines that follow their changes."""
     for name in ("below", "above"):
@@ -266,7 +266,7 @@ def _limits(
 
 
 def _lines(
-    series: NumberSeries, runs: Sequence[RunFacts], up: PlotAxis, labels: Mapping[str, str]
+    series: NumberSeries, runs: Sequence[RunRecord], up: PlotAxis, labels: Mapping[str, str]
 ) -> Iterator[str]:
     for at, line in enumerate(series.lines):
         spots = " ".join(f"{_x(point.run, runs)},{up.at(point.value)}" for point in line.points)
@@ -277,7 +277,7 @@ def _lines(
         yield "</g>"
 
 
-def _spot(series: NumberSeries, runs: Sequence[RunFacts], up: PlotAxis, point: NumberPoint) -> str:
+def _spot(series: NumberSeries, runs: Sequence[RunRecord], up: PlotAxis, point: NumberPoint) -> str:
     run = runs[point.run]
     said = ", ".join(
         filter(
@@ -297,7 +297,7 @@ def _spot(series: NumberSeries, runs: Sequence[RunFacts], up: PlotAxis, point: N
     return f"<circle{style} {spot}><title>{_shown(said)}</title></circle>"
 
 
-def _drifts(runs: Sequence[RunFacts], drifts: Sequence[Drift]) -> Iterator[str]:
+def _drifts(runs: Sequence[RunRecord], drifts: Sequence[Drift]) -> Iterator[str]:
     for at, drift in enumerate(drifts):
         run = next(number for number, facts in enumerate(runs) if facts.began_s >= drift.since_s)
         x = _x(run - 0.5 * drift.is_step, runs)

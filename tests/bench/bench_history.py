@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hil.evidence.measurement import Measurement
+from hil.evidence.records import RunRecord
 from hil.evidence.used_board import UsedBoard
-from hil.history.models import Attempt, AttemptOutcome, RunFacts
+from hil.history.models import Attempt, AttemptOutcome
 from hil.history.store import History
 from tests.support.harness import show, timed
 
@@ -45,7 +46,7 @@ def fill(path: Path, nights: int, tests: int) -> None:
     rng = random.Random(1)  # noqa: S311 - the same history each time
     with History(path) as history:
         for number in range(nights):
-            run = RunFacts(f"n{number}", number * DAY_S, kind="nightly", boards=4)
+            run = RunRecord(f"n{number}", number * DAY_S, kind="nightly", expected_boards=4)
             history.begin_run(run)
             history.add(run.key, night(tests, rng))
             history.close_run(run.key, number * DAY_S + 1, 1)

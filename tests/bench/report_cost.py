@@ -8,8 +8,9 @@ import sys
 import tempfile
 from pathlib import Path
 
+from hil.evidence.records import RunRecord
 from hil.evidence.used_board import UsedBoard
-from hil.history.models import Attempt, AttemptOutcome, RunFacts
+from hil.history.models import Attempt, AttemptOutcome
 from hil.history.store import History
 from tests.support.harness import show, timed
 
@@ -45,10 +46,10 @@ def fill(path: Path, nights: int) -> None:
     names = [f"tests/area_{n % 40}/test_part.py::test_the_dut_does_{n}[{n % 7}]" for n in range(TESTS)]
     with History(path) as history:
         for number in range(nights):
-            run = RunFacts(f"n{number}", BEGAN_S + number * DAY_S, "lab", "nightly", "c" * 40)
+            run = RunRecord(f"n{number}", BEGAN_S + number * DAY_S, "lab", "nightly", "c" * 40)
             history.begin_run(run)
             history.add(run.key, [attempt(name, rng) for name in names])
-            history.end_run(RunFacts(run.key, run.began_s, ended_s=run.began_s + 60, exit_status=1))
+            history.end_run(RunRecord(run.key, run.began_s, ended_s=run.began_s + 60, exit_status=1))
 
 
 def attempt(name: str, rng: random.Random) -> Attempt:

@@ -19,7 +19,7 @@ from hil.evidence.records import (
 )
 from hil.evidence.run_folder import EvidenceFolder
 from hil.evidence.used_board import UsedBoard
-from hil.history.models import Attempt, AttemptOutcome, RunFacts
+from hil.history.models import Attempt, AttemptOutcome
 from hil.history.store import History
 
 if TYPE_CHECKING:
@@ -73,7 +73,9 @@ def keep_run(
 ) -> Path:
     evidence = EvidenceFolder(folder)
     board = BoardHealth(BOARD, "0.09", simulated=True, state="safe", events=["made safe by guard"])
-    evidence.write_run(RunRecord(key, BEGAN_S, ended_s, 1, "lab", boards=[board], command="pytest"))
+    evidence.write_run(
+        RunRecord(key, BEGAN_S, "lab", ended_s=ended_s, exit_status=1, boards=[board], command="pytest")
+    )
     for one in tests:
         evidence.write_test(one)
     return folder
@@ -114,10 +116,10 @@ def keep_nights(path: Path, tests: list[str], nights: int = 12, *, failing_since
     with History(path) as history:
         for number in range(nights):
             began_s = BEGAN_S + number * DAY_S
-            run = RunFacts(f"n{number}", began_s, "lab", "nightly", f"{number // failing_since:040x}")
+            run = RunRecord(f"n{number}", began_s, "lab", "nightly", f"{number // failing_since:040x}")
             history.begin_run(run)
             history.add(run.key, list(_night(tests, number, failing_since)))
-            history.end_run(RunFacts(run.key, began_s, ended_s=began_s + 60, exit_status=1))
+            history.end_run(RunRecord(run.key, began_s, ended_s=began_s + 60, exit_status=1))
 
 
 def _night(tests: list[str], number: int, failing_since: int) -> list[Attempt]:
@@ -145,7 +147,7 @@ def keep_numbers(path: Path, *, extra: int = 0) -> None:
     with History(path) as history:
         for night in range(30):
             commit = ("b" if night >= 20 else "a") * 40
-            run = RunFacts(f"n{night}", BEGAN_S + night * DAY_S, "lab", "nightly", commit)
+            run = RunRecord(f"n{night}", BEGAN_S + night * DAY_S, "lab", "nightly", commit)
             history.begin_run(run)
             history.add(run.key, [one for board in _TWO for one in _measured(night, board, extra)])
             history.close_run(run.key, run.began_s + 60, 0)

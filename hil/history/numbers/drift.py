@@ -24,7 +24,7 @@ from hil.history.numbers.series import (
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from hil.history.models import RunFacts
+    from hil.evidence.records import RunRecord
     from hil.history.numbers.series import NumberBlock, NumberPoint, NumberSeries
     from hil.history.window import Window
 
@@ -144,7 +144,7 @@ def find_drifts(
     return sorted(found, key=lambda one: (-one.since_s, one.test, one.name))
 
 
-def drifts_of(series: NumberSeries, runs: Sequence[RunFacts], numbers: int = 1) -> list[Drift]:
+def drifts_of(series: NumberSeries, runs: Sequence[RunRecord], numbers: int = 1) -> list[Drift]:
     """Return how one number drifted, the clearest change first.
 
     Args:
@@ -220,7 +220,7 @@ def _groups(points: list[NumberPoint]) -> list[_Group]:
 
 
 def _clearest(
-    everywhere: _Group, levels: list[_Group], runs: Sequence[RunFacts], compared: int
+    everywhere: _Group, levels: list[_Group], runs: Sequence[RunRecord], compared: int
 ) -> tuple[_Group, _Fit] | None:
     """Return the clearest change: one that all boards share, else one of a single board or image."""
     whole = _fit(everywhere.points, runs, compared)
@@ -253,7 +253,7 @@ def _is_shared(whole: _Fit, everywhere: _Group, group: _Group) -> bool:
     return same.p < _SHARED_P and same.shift * whole.shift >= whole.shift * whole.shift / 2
 
 
-def _fit(points: list[NumberPoint], runs: Sequence[RunFacts], compared: int) -> _Fit | None:
+def _fit(points: list[NumberPoint], runs: Sequence[RunRecord], compared: int) -> _Fit | None:
     """Fit a change to points, whose boards and alternating images have levels of their own."""
     by_run = _by_run(points)
     order = list(by_run)
@@ -296,7 +296,7 @@ def _values(
     ]
 
 
-def _tell(series: NumberSeries, group: _Group, fit: _Fit, runs: Sequence[RunFacts]) -> Drift:
+def _tell(series: NumberSeries, group: _Group, fit: _Fit, runs: Sequence[RunRecord]) -> Drift:
     change = fit.change
     points = [point for point in series.points if group.has(point)]
     at = fit.runs.index(int(change.begin))

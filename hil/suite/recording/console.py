@@ -23,7 +23,7 @@ from hil.suite.hook_errors import contained, told
 from hil.suite.markers import TROUBLE_MARKER, Kind, kind_of
 from hil.suite.recording.console_report import CONSOLE_FOLDER, SECTION
 from hil.suite.recording.evidence_names import evidence_names
-from hil.suite.recording.identity import identity_of
+from hil.suite.recording.identity import run_record_of
 from hil.suite.recording.sanitize import make_plain
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ _SHELL_BYTES: Final = 64 * 1024
 def keep_consoles(config: pytest.Config, boards: BoardLifecycle, options: RunOptions, ledger: Ledger) -> None:
     """Register the plugin that keeps and watches the consoles of tests."""
     folder = options.report / CONSOLE_FOLDER if options.report is not None else None
-    kept_in = ConsoleFolder(folder, identity_of(config).key) if folder is not None else None
+    kept_in = ConsoleFolder(folder, run_record_of(config).key) if folder is not None else None
     kept = KeptWhere(kept_in, getattr(config, "cache", None))  # no cache with -p no:cacheprovider
     config.pluginmanager.register(ConsoleEvidence(boards, kept, ledger), "hil-console-evidence")
 

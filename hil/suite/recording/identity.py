@@ -1,13 +1,13 @@
-"""The identity of a run, which evidence and history share: its key, and what was tested where."""
+"""The record of a run that begins, which evidence and history share: its key, and what is tested where."""
 
 from __future__ import annotations
 
 import os
 import socket
 import subprocess
+import time
 import uuid
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,7 +15,9 @@ import pytest
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["RUN_KEY", "RunIdentity", "commit_of", "identity_of"]
+    from hil.evidence.records import RunRecord
+
+__all__ = ["RUN_KEY", "commit_of", "run_record_of"]
 
 RUN_KEY = "hil_run"
 """The name under which the controller sends the key to a worker."""
@@ -23,40 +25,24 @@ RUN_KEY = "hil_run"
 _GIT_LIMIT_S = 5.0
 
 
-@dataclass(frozen=True, slots=True)
-class RunIdentity:
-    """The identity of a run.
-
-    Attributes:
-        key: Unique among the runs of all hosts.
-        host: Name of the machine.
-        kind: `nightly`, or empty.
-        commit: `HIL_COMMIT`, else the git commit of the tests; empty if unknown.
-        image: `HIL_IMAGE`: the flashed image; empty if there is none.
-    """
-
-    key: str
-    host: str
-    kind: str
-    commit: str
-    image: str
+_RECORD = pytest.StashKey["RunRecord"]()
 
 
-_IDENTITY = pytest.StashKey[RunIdentity]()
+def run_record_of(config: pytest.Config) -> RunRecord:
+    """Return the record of a run that begins; it is made in the first call."""
+    from hil.evidence.records import RunRecord  # noqa: PLC0415 - only runs that are recorded pay
 
-
-def identity_of(config: pytest.Config) -> RunIdentity:
-    """Return the identity of a run; it is made in the first call."""
-    if _IDENTITY not in config.stash:
+    if _RECORD not in config.stash:
         given: str | None = getattr(config, "workerinput", {}).get(RUN_KEY)
-        config.stash[_IDENTITY] = RunIdentity(
+        config.stash[_RECORD] = RunRecord(
             key=given or config.getoption("hil_history_key", "") or uuid.uuid4().hex,
+            began_s=time.time(),
             host=socket.gethostname(),
             kind=config.getoption("hil_history_kind", ""),
             commit=os.environ.get("HIL_COMMIT") or ("" if given else commit_of(config.rootpath)),
             image=os.environ.get("HIL_IMAGE", ""),
         )
-    return config.stash[_IDENTITY]
+    return config.stash[_RECORD]
 
 
 def commit_of(folder: Path) -> str:

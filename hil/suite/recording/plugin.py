@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hil.suite.markers import Kind, kind_of
-from hil.suite.recording.identity import RUN_KEY, identity_of
+from hil.suite.recording.identity import RUN_KEY, run_record_of
 from hil.suite.recording.power import PowerEvidence
 from hil.suite.recording.run import RunRecorder
 from hil.suite.recording.test import ResultRecorder
@@ -101,7 +101,7 @@ class Evidence:
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:  # noqa: ANN401 - xdist's worker controller
         """Tell each worker the key of the run."""
-        node.workerinput[RUN_KEY] = identity_of(self._config).key
+        node.workerinput[RUN_KEY] = run_record_of(self._config).key
 
     @pytest.hookimpl(trylast=True)  # so that the record of a test includes the time until it has a board
     def pytest_collection_finish(self, session: pytest.Session) -> None:

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hil.errors import UsageError
-from hil.evidence.records import UNCOLLECTED, BoardHealth, RecordedAttempt, RecordedTest, RunRecord, file_stem
+from hil.evidence.records import UNCOLLECTED, BoardHealth, RecordedAttempt, RecordedTest, file_stem
 from hil.lab.locks.lock_dir import lock_folder
 from hil.lab.safe_state.record import read_record
 from hil.suite.outcome.ledger import CRASHED
 from hil.suite.outcome.ledger_report import loud_line, summary_lines
-from hil.suite.recording.identity import identity_of
+from hil.suite.recording.identity import run_record_of
 from hil.suite.recording.phases import attempt_to_collect
 
 if TYPE_CHECKING:
@@ -41,19 +41,10 @@ class RunRecorder:
     def __init__(
         self, config: pytest.Config, folder: EvidenceFolder, ledger: Ledger, boards_from: str
     ) -> None:
-        who = identity_of(config)
         self._folder = folder
         self._ledger = ledger
-        self._run = RunRecord(
-            key=who.key,
-            began_s=time.time(),
-            host=who.host,
-            kind=who.kind,
-            commit=who.commit,
-            image=who.image,
-            command=shlex.join(["pytest", *sys.argv[1:]]),
-            boards_from=boards_from,
-        )
+        command = shlex.join(["pytest", *sys.argv[1:]])
+        self._run = replace(run_record_of(config), command=command, boards_from=boards_from)
 
     def pytest_sessionstart(self) -> None:
         """Write the record of the beginning: it stays if the run is killed."""
@@ -89,15 +80,19 @@ class RunRecorder:
     @pytest.hookimpl(trylast=True)  # after the last board was released
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Write the record of the end."""
-        run, ledger = self._run, self._ledger
-        run.ended_s = time.time()
-        run.exit_status = int(session.exitstatus)
-        run.ledger, run.loud = summary_lines(ledger), loud_line(ledger) if ledger.records else ""
-        run.planned = {kind.value: number for kind, number in ledger.planned.items()}
-        run.vanished = len(ledger.vanished)
-        run.dropped = len(ledger.dropped)
-        run.trouble = [*ledger.trouble, *ledger.safe_since, *ledger.not_kept]
-        run.boards = list(self._boards())
+        ledger = self._ledger
+        self._run = replace(
+            self._run,
+            ended_s=time.time(),
+            exit_status=int(session.exitstatus),
+            boards=self._boards(),
+            ledger=summary_lines(ledger),
+            loud=loud_line(ledger) if ledger.records else "",
+            planned={kind.value: number for kind, number in ledger.planned.items()},
+            vanished=len(ledger.vanished),
+            dropped=len(ledger.dropped),
+            trouble=[*ledger.trouble, *ledger.safe_since, *ledger.not_kept],
+        )
         self._keep()
 
     def _boards(self) -> list[BoardHealth]:

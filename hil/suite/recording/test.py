@@ -14,7 +14,7 @@ from hil.evidence.records import RecordedTest, file_stem
 from hil.suite.columns.column import column_of
 from hil.suite.markers import KIND, Kind
 from hil.suite.outcome.user_properties import boards_of
-from hil.suite.recording.identity import identity_of
+from hil.suite.recording.identity import run_record_of
 from hil.suite.recording.phases import attempt_of
 from hil.suite.xdist.costs import without_group
 
@@ -43,7 +43,7 @@ class ResultRecorder:
     ) -> None:
         self._boards = boards
         self._folder = folder
-        self._run = identity_of(config).key
+        self._run = run_record_of(config).key
         self._worker: str = getattr(config, "workerinput", {}).get("workerid", "")
         self._grouped = getattr(config.option, "loadgroup", False)  # xdist appends groups to node ids
         self._not_kept = not_kept

@@ -21,7 +21,7 @@ from hil.cli.common_options import commands_below, complete_board
 from hil.cli.help_texts import EXAMPLES
 from hil.cli.main import cli, run
 from hil.dutlink.settings import Settings
-from hil.history.models import RunFacts
+from hil.evidence.records import RunRecord
 from hil.history.store import History
 from hil.lab.safe_state.record import BoardRecord, write_record
 
@@ -145,7 +145,7 @@ def test_history_refuses_an_unknown_kind_of_runs(
 ) -> None:
     monkeypatch.setenv("HIL_HISTORY", str(tmp_path / "h.db"))
     with History(tmp_path / "h.db") as history:
-        history.begin_run(RunFacts("one", 1.0, kind="nightly"))
+        history.begin_run(RunRecord("one", 1.0, kind="nightly"))
 
     status = run([command[0], "--kind", "nigthly", *command[1:]])
 
@@ -156,7 +156,7 @@ def test_history_refuses_an_unknown_kind_of_runs(
 def test_report_goes_beside_its_history_by_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HIL_HISTORY", str(tmp_path / "h.db"))
     with History(tmp_path / "h.db") as history:
-        history.begin_run(RunFacts("one", 1.0))
+        history.begin_run(RunRecord("one", 1.0))
 
     assert (run(["report"]), (tmp_path / "report" / "index.html").is_file()) == (0, True)
 

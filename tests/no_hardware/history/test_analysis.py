@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from hil.evidence.records import RunRecord
 from hil.evidence.used_board import UsedBoard
 from hil.history.analysis import Analysis, analyze
-from hil.history.models import Attempt, AttemptOutcome, RunFacts
+from hil.history.models import Attempt, AttemptOutcome
 from hil.history.store import History
 from hil.history.window import Window
 from hil.report.night_pages import build_nights
@@ -63,10 +64,10 @@ def quarter(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 continue
             commit = "b" * 40 if number >= REGRESSION_NIGHT else "a" * 40
             began_s = START_S + number * DAY_S + rng.uniform(0, 600)
-            run = RunFacts(f"night-{number}", began_s, kind="nightly", commit=commit, boards=4)
+            run = RunRecord(f"night-{number}", began_s, kind="nightly", commit=commit, expected_boards=4)
             history.begin_run(run)
             history.add(run.key, night(number, rng))
-            history.end_run(RunFacts(run.key, began_s, ended_s=began_s + 600, exit_status=1))
+            history.end_run(RunRecord(run.key, began_s, ended_s=began_s + 600, exit_status=1))
     return path
 
 
@@ -138,7 +139,7 @@ def test_analysis_tells_with_which_image_a_test_broke(tmp_path: Path) -> None:
         for number, (image, outcome) in enumerate(
             [("v2.0.img", AttemptOutcome.PASSED)] * 5 + [("v2.1.img", AttemptOutcome.FAILED)] * 2
         ):
-            run = RunFacts(f"night-{number}", START_S + number * DAY_S, kind="nightly")
+            run = RunRecord(f"night-{number}", START_S + number * DAY_S, kind="nightly")
             history.begin_run(run)
             history.add(
                 run.key,

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hil.errors import HistoryError
+from hil.evidence.records import RunRecord
 from hil.evidence.used_board import UsedBoard
 from hil.history.analysis import analyze
 from hil.history.attribution import Counts
 from hil.history.detail import of_board, of_test
-from hil.history.models import Attempt, AttemptOutcome, RunFacts
+from hil.history.models import Attempt, AttemptOutcome
 from hil.history.store import History
 from hil.history.window import Window
 
@@ -33,7 +34,7 @@ def path(tmp_path: Path) -> Path:
         for night in range(20):
             began_s = 1_756_688_400.0 + night * DAY_S
             history.begin_run(
-                RunFacts(f"n{night}", began_s, commit="c0ffee", ended_s=began_s + 1, exit_status=1)
+                RunRecord(f"n{night}", began_s, commit="c0ffee", ended_s=began_s + 1, exit_status=1)
             )
             bench = BAD if night % 2 else GOOD
             outcome = AttemptOutcome.FAILED if night % 2 else AttemptOutcome.PASSED
@@ -66,7 +67,7 @@ def test_of_test_shows_boards_durations_and_power(window: Window) -> None:
 
 def test_of_test_names_both_boards_of_a_pair_and_counts_the_attempt_for_each(tmp_path: Path) -> None:
     with History(tmp_path / "h.db") as history:
-        history.begin_run(RunFacts("one", 1.0))
+        history.begin_run(RunRecord("one", 1.0))
         pair = Attempt("t.py::test_link", AttemptOutcome.FAILED, board=GOOD, partners=(BAD,))
         history.add("one", [pair])
 
@@ -81,7 +82,7 @@ def test_of_test_names_both_boards_of_a_pair_and_counts_the_attempt_for_each(tmp
 
 def test_of_test_of_one_board_has_the_attempts_in_which_it_was_the_second(tmp_path: Path) -> None:
     with History(tmp_path / "h.db") as history:
-        history.begin_run(RunFacts("one", 1.0))
+        history.begin_run(RunRecord("one", 1.0))
         pair = Attempt("t.py::test_link", AttemptOutcome.PASSED, board=GOOD, partners=(BAD,))
         history.add("one", [pair])
 
@@ -94,7 +95,7 @@ def test_of_test_of_one_board_has_the_attempts_in_which_it_was_the_second(tmp_pa
 def test_by_image_prefers_the_runs_image_to_the_file(tmp_path: Path, of_the_run: str, known_as: str) -> None:
     attempt = Attempt("t.py::test_boots", AttemptOutcome.FAILED, board=GOOD, image="os.img (9 bytes)")
     with History(tmp_path / "h.db") as history:
-        history.begin_run(RunFacts("one", 1.0, image=of_the_run))
+        history.begin_run(RunRecord("one", 1.0, image=of_the_run))
         history.add("one", [attempt])
 
         assert list(Window(history).by_image(1)) == [known_as]
@@ -169,7 +170,7 @@ def _quarter_of_pairs(path: Path, pairs: list[tuple[UsedBoard, UsedBoard]]) -> W
     """Thirty nights of a test with two boards, which fails whenever the right board is one of them."""
     history = History(path)
     for night in range(30):
-        history.begin_run(RunFacts(f"n{night}", night * DAY_S, ended_s=night * DAY_S + 1))
+        history.begin_run(RunRecord(f"n{night}", night * DAY_S, ended_s=night * DAY_S + 1))
         first, second = pairs[night % len(pairs)]
         fails = BAD in (first, second)
         outcome = AttemptOutcome.FAILED if fails else AttemptOutcome.PASSED
@@ -196,7 +197,7 @@ def test_suspect_of_blames_neither_of_two_boards_that_are_always_together(tmp_pa
 
 def test_failing_says_that_one_run_is_not_enough_to_blame_board_or_test(tmp_path: Path) -> None:
     with History(tmp_path / "h.db") as history:
-        history.begin_run(RunFacts("one", 1.0, ended_s=2.0, exit_status=1))
+        history.begin_run(RunRecord("one", 1.0, ended_s=2.0, exit_status=1))
         for bench, outcome in ((GOOD, AttemptOutcome.PASSED), (BAD, AttemptOutcome.FAILED)):
             column = bench.name
             history.add("one", [Attempt(f"t.py::t[{column}]", outcome, board=bench, column=column)])
@@ -212,7 +213,7 @@ def test_failing_says_that_one_run_is_not_enough_to_blame_board_or_test(tmp_path
 
 def test_bad_board_of_a_single_run_is_told_as_seen_once(tmp_path: Path) -> None:
     with History(tmp_path / "h.db") as history:
-        history.begin_run(RunFacts("one", 1.0, ended_s=2.0, exit_status=1))
+        history.begin_run(RunRecord("one", 1.0, ended_s=2.0, exit_status=1))
         tests = range(10)
         for bench, outcome in ((GOOD, AttemptOutcome.PASSED), (BAD, AttemptOutcome.FAILED)):
             history.add("one", [Attempt(f"t.py::t{n}[{bench.name}]", outcome, board=bench) for n in tests])
@@ -226,7 +227,7 @@ def test_bad_board_of_a_single_run_is_told_as_seen_once(tmp_path: Path) -> None:
 def sets(tmp_path: Path) -> Iterator[Window]:
     """A run of `test_version` with four sets of parameters, one of which fails, and of `test_versions`."""
     with History(tmp_path / "sets.db") as history:
-        history.begin_run(RunFacts("one", 1.0, ended_s=2.0, exit_status=1))
+        history.begin_run(RunRecord("one", 1.0, ended_s=2.0, exit_status=1))
         for column in ("left-v2.0", "left-v2.1", "right-v2.0", "right-v2.1"):
             outcome = AttemptOutcome.FAILED if column == "right-v2.1" else AttemptOutcome.PASSED
             history.add("one", [Attempt(f"t.py::test_version[{column}]", outcome, board=GOOD, column=column)])

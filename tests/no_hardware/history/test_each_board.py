@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from hil.evidence.records import RunRecord
 from hil.evidence.used_board import UsedBoard
 from hil.history.analysis import Analysis, analyze
-from hil.history.models import Attempt, AttemptOutcome, RunFacts
+from hil.history.models import Attempt, AttemptOutcome
 from hil.history.store import History
 from hil.history.window import Window
 
@@ -28,8 +29,8 @@ def analysis_of(
     """The analysis of nights of 20 tests on four boards, each of which fails where `fails` says."""
     with History(path / "history.db") as history:
         for night in range(nights):
-            run = RunFacts(
-                f"night-{night}", START_S + night * DAY_S, kind="nightly", ended_s=START_S, boards=4
+            run = RunRecord(
+                f"night-{night}", START_S + night * DAY_S, kind="nightly", ended_s=START_S, expected_boards=4
             )
             history.begin_run(run)
             history.add(

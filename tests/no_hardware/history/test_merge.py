@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 
 from hil.errors import HistoryError
 from hil.evidence.measurement import Measurement
+from hil.evidence.records import RunRecord
 from hil.evidence.used_board import UsedBoard
 from hil.history.merge import merge_history
-from hil.history.models import Attempt, AttemptOutcome, RunFacts
+from hil.history.models import Attempt, AttemptOutcome
 from hil.history.store import History
 
 KEYS = ("one", "two", "three")
@@ -49,11 +50,11 @@ def filled(path: Path, content: dict[str, tuple[set[int], bool]]) -> Path:
     """A history with some attempts of some runs, some of which have ended."""
     with History(path) as history:
         for key, (attempts, ended) in content.items():
-            run = RunFacts(key, float(KEYS.index(key)), "host", commit="abc" if ended else "", boards=3)
+            run = RunRecord(key, float(KEYS.index(key)), "host", commit="abc" * ended, expected_boards=3)
             history.begin_run(run)
             history.add(key, [ATTEMPTS[at] for at in sorted(attempts)])
             if ended:
-                history.end_run(replace(run, ended_s=9.0, exit_status=1, boards=2))
+                history.end_run(replace(run, ended_s=9.0, exit_status=1, expected_boards=2))
     return path
 
 
@@ -85,7 +86,7 @@ def test_merge_history_gives_the_union_in_any_order(
                 had = [content[run.key] for content in contents if run.key in content]
                 union = sorted(set().union(*(attempts for attempts, _ in had)))
                 assert a.attempts(run.key) == [ATTEMPTS[at] for at in union]
-                assert (run.exit_status == 1, run.boards) == (
+                assert (run.exit_status == 1, run.expected_boards) == (
                     (True, 2) if any(e for _, e in had) else (False, 3)
                 )
 

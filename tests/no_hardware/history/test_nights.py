@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from hil.evidence.records import RunRecord
 from hil.evidence.used_board import UsedBoard
-from hil.history.models import Attempt, AttemptOutcome, RunFacts
+from hil.history.models import Attempt, AttemptOutcome
 from hil.history.nights import missing_nights, problems_of_newest
 from hil.history.store import History
 from hil.history.window import Window
@@ -24,8 +25,8 @@ ON_A_BOARD = Attempt("t.py::t", AttemptOutcome.PASSED, board=UsedBoard("0df10035
 NOT_STARTED = "pytest did not start: a wrong option, conftest.py or lab file"
 
 
-def nights(*numbers: float, host: str = "", kind: str = "nightly") -> list[RunFacts]:
-    return [RunFacts(f"{host}{n}", START_S + n * DAY_S, host, kind) for n in numbers]
+def nights(*numbers: float, host: str = "", kind: str = "nightly") -> list[RunRecord]:
+    return [RunRecord(f"{host}{n}", START_S + n * DAY_S, host, kind) for n in numbers]
 
 
 def test_missing_nights_names_gaps() -> None:
@@ -74,14 +75,14 @@ def test_missing_nights_finds_gaps_in_frequent_runs() -> None:
 @pytest.mark.parametrize(
     ("run", "attempts", "said"),
     [
-        (RunFacts("k", START_S), [ON_A_BOARD], ["the newest run was cut short, or goes on"]),
+        (RunRecord("k", START_S), [ON_A_BOARD], ["the newest run was cut short, or goes on"]),
         (
-            RunFacts("k", START_S, boards=2, ended_s=1, exit_status=0),
+            RunRecord("k", START_S, expected_boards=2, ended_s=1, exit_status=0),
             [ON_A_BOARD],
             ["1 of 2 boards were used"],
         ),
         (
-            RunFacts("k", START_S, ended_s=1, exit_status=4),
+            RunRecord("k", START_S, ended_s=1, exit_status=4),
             [],
             [
                 f"no test ran, {NOT_STARTED}",
@@ -89,26 +90,26 @@ def test_missing_nights_finds_gaps_in_frequent_runs() -> None:
             ],
         ),
         (
-            RunFacts("k", START_S, ended_s=1, exit_status=137),
+            RunRecord("k", START_S, ended_s=1, exit_status=137),
             [ON_A_BOARD],
             ["the newest run ended with status 137, killed by signal 9"],
         ),
         (
-            RunFacts("k", START_S, ended_s=1, exit_status=16),
+            RunRecord("k", START_S, ended_s=1, exit_status=16),
             [ON_A_BOARD],
             ["the newest run ended with status 16, the bench was not ready"],
         ),
         (
-            RunFacts("k", START_S, ended_s=1, exit_status=1),
+            RunRecord("k", START_S, ended_s=1, exit_status=1),
             [ON_A_BOARD],
             ["the newest run failed, although no test did: see what it printed"],
         ),
-        (RunFacts("k", START_S, boards=1, ended_s=1, exit_status=0), [ON_A_BOARD], []),
+        (RunRecord("k", START_S, expected_boards=1, ended_s=1, exit_status=0), [ON_A_BOARD], []),
     ],
     ids=["cut short", "one board", "no pytest", "killed", "bench", "no test failed", "fine"],
 )
 def test_problems_of_newest_names_each_problem(
-    run: RunFacts, attempts: list[Attempt], said: list[str], tmp_path: Path
+    run: RunRecord, attempts: list[Attempt], said: list[str], tmp_path: Path
 ) -> None:
     with History(tmp_path / "h.db") as history:
         history.begin_run(run)
@@ -135,7 +136,7 @@ def at(day: int, hour: float) -> float:
 def runs_seen(path: Path, began_s: dict[str, float], nights: int, kind: str = "") -> list[str]:
     with History(path) as history:
         for key, one in began_s.items():
-            history.begin_run(RunFacts(key, one, kind="" if key.startswith("hand") else "nightly"))
+            history.begin_run(RunRecord(key, one, kind="" if key.startswith("hand") else "nightly"))
         return [run.key for run in Window(history, nights, kind).runs]
 
 

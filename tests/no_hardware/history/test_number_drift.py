@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hil.history.models import RunFacts
+from hil.evidence.records import RunRecord
 from hil.history.numbers.drift import Drift, drifts_of
 from hil.history.numbers.series import NumberPoint, NumberSeries
 from hil.report.numbers import draw_numbers
@@ -23,9 +23,9 @@ NIGHTS = 90
 BOARDS = [f"0df1003{number}" for number in range(4)]
 
 
-def runs(since: int = NIGHTS, image_since: int = NIGHTS) -> list[RunFacts]:
+def runs(since: int = NIGHTS, image_since: int = NIGHTS) -> list[RunRecord]:
     return [
-        RunFacts(
+        RunRecord(
             f"n{night}",
             night * DAY_S,
             commit="b" * 40 if night >= since else "a" * 40,

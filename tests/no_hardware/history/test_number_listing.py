@@ -10,8 +10,9 @@ import pytest
 
 from hil.cli.main import run
 from hil.evidence.measurement import Measurement
+from hil.evidence.records import RunRecord
 from hil.evidence.used_board import UsedBoard
-from hil.history.models import Attempt, AttemptOutcome, RunFacts
+from hil.history.models import Attempt, AttemptOutcome
 from hil.history.numbers.drift import find_drifts
 from hil.history.numbers.series import changed_numbers, newest_blocks, read_series
 from hil.history.store import History
@@ -33,7 +34,7 @@ def kept(tmp_path: Path) -> Path:
     path = tmp_path / "h.db"
     with History(path) as history:
         for night in range(NIGHTS):
-            run_facts = RunFacts(f"n{night}", night * DAY_S, commit="b" * 40 if night > 15 else "a" * 40)
+            run_facts = RunRecord(f"n{night}", night * DAY_S, commit="b" * 40 if night > 15 else "a" * 40)
             history.begin_run(run_facts)
             history.add(run_facts.key, list(attempts(night)))
     return path
@@ -71,7 +72,7 @@ def test_read_series_takes_the_median_of_a_series_in_a_run(kept: Path) -> None:
 def test_read_series_leaves_simulated_boards_out_if_the_newest_run_had_real_ones(kept: Path) -> None:
     with History(kept) as history:
         simulated = UsedBoard("5im00001", simulated=True)
-        history.begin_run(RunFacts("early", -DAY_S))
+        history.begin_run(RunRecord("early", -DAY_S))
         history.add(
             "early",
             [Attempt(TEST, AttemptOutcome.PASSED, 1, simulated, numbers=(Measurement("boot", 1.0, "s"),))],
@@ -84,7 +85,7 @@ def test_read_series_leaves_simulated_boards_out_if_the_newest_run_had_real_ones
 
 def test_read_series_joins_tests_that_differ_in_their_board(tmp_path: Path) -> None:
     with History(tmp_path / "h.db") as history:
-        history.begin_run(RunFacts("n", 1.0))
+        history.begin_run(RunRecord("n", 1.0))
         for bench, test in ((LEFT, "t.py::test_a[left-1]"), (RIGHT, "t.py::test_a[right-1]")):
             numbers = (Measurement("boot", 12.0, "s"),)
             history.add("n", [passed(test, bench, numbers, bench.name)])
@@ -97,7 +98,7 @@ def test_read_series_joins_tests_that_differ_in_their_board(tmp_path: Path) -> N
 
 def test_read_series_keeps_a_parameter_that_is_called_like_the_board(tmp_path: Path) -> None:
     with History(tmp_path / "h.db") as history:
-        history.begin_run(RunFacts("n", 1.0))
+        history.begin_run(RunRecord("n", 1.0))
         for bench, test in ((LEFT, "t.py::test_a[left]"), (RIGHT, "t.py::test_a[right]")):
             history.add("n", [passed(test, bench, (Measurement("boot", 12.0, "s"),))])
 
@@ -110,7 +111,7 @@ def test_read_series_keeps_a_parameter_that_is_called_like_the_board(tmp_path: P
 def test_read_series_goes_on_with_the_next_image_version(tmp_path: Path) -> None:
     with History(tmp_path / "h.db") as history:
         for night, version in enumerate(("v2.1", "v2.2")):
-            history.begin_run(RunFacts(f"n{night}", night * DAY_S))
+            history.begin_run(RunRecord(f"n{night}", night * DAY_S))
             numbers = (Measurement("boot", 12.0, "s"),)
             one = passed(f"t.py::test_a[left-{version}]", LEFT, numbers, f"left-{version}")
             history.add(f"n{night}", [replace(one, image=f"os-{version}.img")])
@@ -125,7 +126,7 @@ def test_read_series_tells_simulated_boards_by_their_place(tmp_path: Path) -> No
     with History(tmp_path / "h.db") as history:
         for night in range(2):
             bench = UsedBoard(f"5im0000{night}", "0.09", "sim-1", simulated=True)
-            history.begin_run(RunFacts(f"n{night}", night * DAY_S))
+            history.begin_run(RunRecord(f"n{night}", night * DAY_S))
             numbers = (Measurement("boot", 12.0, "s"),)
             history.add(f"n{night}", [Attempt(TEST, AttemptOutcome.PASSED, 1, bench, numbers=numbers)])
 
@@ -141,7 +142,7 @@ def test_drift_on_one_of_many_numbers_is_compared_with_the_other_boards(
     monkeypatch.setattr("hil.history.numbers.drift._EXAMINED_ALL", 0)
     with History(tmp_path / "h.db") as history:
         for night in range(NIGHTS):
-            history.begin_run(RunFacts(f"n{night}", night * DAY_S))
+            history.begin_run(RunRecord(f"n{night}", night * DAY_S))
             for bench in (LEFT, RIGHT):
                 value = 12.0 + night % 3 / 10 + (5.0 if bench is LEFT and night > 11 else 0)
                 numbers = (Measurement("boot", value, "s"),)
@@ -156,7 +157,7 @@ def test_drift_on_one_of_many_numbers_is_compared_with_the_other_boards(
 def test_number_whose_unit_changed_is_two_series(tmp_path: Path) -> None:
     with History(tmp_path / "h.db") as history:
         for night, unit in enumerate(("s", "ms")):
-            history.begin_run(RunFacts(f"n{night}", night * DAY_S))
+            history.begin_run(RunRecord(f"n{night}", night * DAY_S))
             numbers = (Measurement("boot", 12.0, unit),)
             history.add(f"n{night}", [Attempt(TEST, AttemptOutcome.PASSED, numbers=numbers)])
 
@@ -242,7 +243,7 @@ def test_hil_history_numbers_of_a_simulated_board_are_found_by_place_and_serial(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], board: str, words: tuple[str, ...]
 ) -> None:
     with History(tmp_path / "h.db") as history:
-        history.begin_run(RunFacts("n", 1.0))
+        history.begin_run(RunRecord("n", 1.0))
         for at in (1, 2):
             bench = UsedBoard(f"5im0000{at}", "0.09", f"sim-{at}", simulated=True)
             history.add(
@@ -267,7 +268,7 @@ def test_hil_history_numbers_without_any_names_the_fixture(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with History(tmp_path / "h.db") as history:
-        history.begin_run(RunFacts("n", 1.0))
+        history.begin_run(RunRecord("n", 1.0))
 
     status, said = hil(capsys, tmp_path / "h.db", "numbers")
 

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 import hil
-from hil.history.models import Attempt, AttemptOutcome, RunFacts
+from hil.evidence.records import RunRecord
+from hil.history.models import Attempt, AttemptOutcome
 from hil.history.store import History
 from hil.history.window import Window
 from hil.sim.process import SimulatorProcess
@@ -192,7 +193,7 @@ def test_recorder_stores_place_image_and_power(tmp_path: Path, workers: str) -> 
     with History(folder / "h.db") as history:
         (one,) = history.runs()
         first, second = sorted(history.attempts(one.key), key=lambda a: a.nodeid, reverse=True)
-    assert one.boards == 1
+    assert one.expected_boards == 1
     assert (first.board.serial, first.board.name) == (serial, "left")
     assert re.fullmatch(r"os\.img \(1048576 bytes, [0-9a-f]{12}\)", first.image)
     assert second.image == first.image
@@ -205,7 +206,7 @@ def test_measured_durations_reach_the_scheduler(tmp_path: Path) -> None:
     folder = lay_out(tmp_path)
     with History(folder / "h.db") as history:
         for key, call_s in (("one", 3.0), ("two", 5.0)):
-            history.begin_run(RunFacts(key, call_s))
+            history.begin_run(RunRecord(key, call_s))
             history.add(
                 key, [Attempt("test_inner.py::test_slow", AttemptOutcome.PASSED, call_s=call_s, setup_s=1.0)]
             )

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hil.evidence.measurement import Measurement
+from hil.evidence.records import RunRecord
 from hil.evidence.used_board import UsedBoard
 from hil.history.analysis import Analysis, analyze
-from hil.history.models import Attempt, AttemptOutcome, RunFacts
+from hil.history.models import Attempt, AttemptOutcome
 from hil.history.store import History
 from hil.history.window import Window
 
@@ -103,7 +104,7 @@ def morning_after(path: Path, truths: Truths, way: str, rng: random.Random) -> A
         for night in set(range(NIGHTS)) - set(truths.missed):
             began_s = START_S + night * DAY_S + rng.uniform(0, 600)
             commit = "after" if night >= truths.since else "before"
-            run = RunFacts(f"n{night}", began_s, kind="nightly", commit=commit, boards=4)
+            run = RunRecord(f"n{night}", began_s, kind="nightly", commit=commit, expected_boards=4)
             history.begin_run(run)
             history.add(run.key, attempts(truths, night, way, rng))
             history.close_run(run.key, began_s + 600, 1)

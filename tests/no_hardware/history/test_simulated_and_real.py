@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from hil.evidence.records import RunRecord
 from hil.evidence.used_board import UsedBoard
 from hil.history.analysis import analyze
-from hil.history.models import Attempt, AttemptOutcome, RunFacts
+from hil.history.models import Attempt, AttemptOutcome
 from hil.history.store import History
 from hil.history.window import Window
 from hil.report.highlights import headline
@@ -38,7 +39,7 @@ def after(tmp_path: Path) -> Iterator[Callable[..., Analysis]]:
         def after(*attempts: Attempt) -> Analysis:
             for night, attempt in enumerate(attempts):
                 began_s = time.time() - (len(attempts) - night) * 86_400
-                run = RunFacts(str(night), began_s, ended_s=began_s + 1, exit_status=0)
+                run = RunRecord(str(night), began_s, ended_s=began_s + 1, exit_status=0)
                 history.begin_run(run)
                 history.add(run.key, [attempt])
                 history.close_run(run.key, run.ended_s or 0.0, 0)

@@ -14,9 +14,10 @@ import pytest
 
 from hil.errors import HistoryError
 from hil.evidence.measurement import Measurement
+from hil.evidence.records import RunRecord
 from hil.evidence.used_board import UsedBoard
 from hil.history.merge import merge_history
-from hil.history.models import Attempt, AttemptOutcome, RunFacts
+from hil.history.models import Attempt, AttemptOutcome
 from hil.history.sqlite import connect_read_only, find_damage
 from hil.history.store import History
 from hil.history.window import Window
@@ -44,7 +45,7 @@ WRITER = program(__file__, "store_writer")
 def filled(path: Path, *keys: str) -> Path:
     with History(path) as history:
         for at, key in enumerate(keys):
-            history.begin_run(RunFacts(key, float(at)))
+            history.begin_run(RunRecord(key, float(at)))
             history.add(key, ATTEMPTS)
     return path
 
@@ -63,10 +64,10 @@ def test_history_stores_an_attempt_once(tmp_path: Path) -> None:
 
 def test_history_end_run_keeps_the_start(tmp_path: Path) -> None:
     with History(tmp_path / "h.db") as history:
-        history.begin_run(RunFacts("one", 1.0, commit="abc"))
-        history.end_run(RunFacts("one", 1.0, ended_s=2.0, exit_status=0))
+        history.begin_run(RunRecord("one", 1.0, commit="abc"))
+        history.end_run(RunRecord("one", 1.0, ended_s=2.0, exit_status=0))
 
-        assert history.runs() == [RunFacts("one", 1.0, commit="abc", ended_s=2.0, exit_status=0)]
+        assert history.runs() == [RunRecord("one", 1.0, commit="abc", ended_s=2.0, exit_status=0)]
 
 
 def test_merge_history_loses_and_doubles_nothing(tmp_path: Path) -> None:
@@ -302,7 +303,7 @@ def test_history_read_only_sees_all_data_during_a_write(tmp_path: Path) -> None:
         assert alone.execute("SELECT count(*) FROM attempt").fetchone() == (len(ATTEMPTS),)
 
     with History(path) as writer:
-        writer.begin_run(RunFacts("two", 2.0))
+        writer.begin_run(RunRecord("two", 2.0))
         writer.add("two", ATTEMPTS)
         with closing(connect_read_only(path)) as beside:
             assert beside.execute("SELECT count(*) FROM attempt").fetchone() == (2 * len(ATTEMPTS),)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hil.errors import HistoryError
-from hil.history.models import RunFacts
+from hil.evidence.records import RunRecord
 from hil.history.sqlite import find_damage, list_damaged, rename_damaged
 from hil.history.store import History
 from hil.nightly.last_night import describe_last_night
@@ -35,7 +35,7 @@ def filled(path: Path) -> Path:
     with History(path) as history:
         for number in range(400):
             history.connection.execute("INSERT INTO test(nodeid) VALUES(?)", (f"t.py::test_{number}",))
-        history.begin_run(RunFacts("k", time.time(), kind="nightly"))
+        history.begin_run(RunRecord("k", time.time(), kind="nightly"))
         history.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     return path
 

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hil.dutlink.timing import sleep, until
-from hil.history.models import Attempt, AttemptOutcome, RunFacts
+from hil.history.models import Attempt, AttemptOutcome
 from hil.history.store import History
 from tests.support.programs import has_ended, parent_of
 
 if TYPE_CHECKING:
+    from hil.evidence.records import RunRecord
     from hil.sim.process import SimulatorProcess
 
 
@@ -90,7 +91,7 @@ def check_history(path: Path, before: dict[str, list[Attempt]]) -> dict[str, lis
     return now
 
 
-def newest(path: Path) -> tuple[RunFacts, list[Attempt]]:
+def newest(path: Path) -> tuple[RunRecord, list[Attempt]]:
     with History(path) as history:
         run = history.runs()[-1]
         return run, history.attempts(run.key)

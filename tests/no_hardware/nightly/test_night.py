@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hil.dutlink.timing import until
-from hil.history.models import RunFacts
+from hil.evidence.records import RunRecord
 from hil.history.store import History
 from hil.nightly.last_night import describe_last_night
 from hil.nightly.night import ledger_in, simulated_boards
@@ -66,7 +66,7 @@ def run_night(clone: Path, source: str, *more: str) -> subprocess.CompletedProce
     return run_hil(clone, "nightly", "run", "--", "-n0", "--hil-boards=sim:1", *more)
 
 
-def runs_of(clone: Path) -> list[RunFacts]:
+def runs_of(clone: Path) -> list[RunRecord]:
     with History(clone / "nightly" / "history.db") as history:
         return history.runs()
 
@@ -193,7 +193,7 @@ def test_run_night_on_too_few_boards_is_red(clone: Path, monkeypatch: pytest.Mon
 
     assert ran.returncode == Status.BENCH_NOT_READY, ran.stdout
     assert "NOT THE WHOLE LAB: place left, board 0df1ffff" in ran.stdout
-    assert runs_of(clone)[0].boards == 2  # that of the lab file, and the one that ran the test
+    assert runs_of(clone)[0].expected_boards == 2  # that of the lab file, and the one that ran the test
     assert "1 of 2 boards were used" in told.stdout
 
 
@@ -288,7 +288,7 @@ def test_last_night_is_described_with_its_status(
     with History(tmp_path / "history.db") as history:
         began_s = now_s - days_ago * 86_400
         ended_s = None if exit_status is None else began_s + 1
-        history.begin_run(RunFacts("k", began_s, kind="nightly", ended_s=ended_s, exit_status=exit_status))
+        history.begin_run(RunRecord("k", began_s, kind="nightly", ended_s=ended_s, exit_status=exit_status))
 
     assert describe_last_night(tmp_path, now_s)[1] == told
 
@@ -379,7 +379,7 @@ def test_run_night_on_simulated_boards_by_environment_is_red_unless_asked(
     assert re.search(
         r"^The last night, of \d{4}-.*: SIMULATED boards, .*; it is kept in ", told.stdout, re.MULTILINE
     )
-    assert runs_of(clone)[0].boards == 0  # no lab file lists one
+    assert runs_of(clone)[0].expected_boards == 0  # no lab file lists one
     night = clone / "nightly" / "newest" / "report"
     pages = [clone / "nightly" / "report" / "index.html", night / "index.html"]
     assert all("<title>SIMULATED: " in page.read_text("utf-8") for page in pages)

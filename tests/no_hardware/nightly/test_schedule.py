@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.history.models import RunFacts
+from hil.evidence.records import RunRecord
 from hil.history.store import History
 from hil.nightly.last_night import describe_last_night
 from hil.nightly.run_folder import LATE
@@ -145,7 +145,7 @@ def test_units_time_of_day_reads_the_installed_timer(tmp_path: Path) -> None:
 def ran(folder: Path, *began_s: float) -> None:
     with History(folder / "history.db") as history:
         for number, at in enumerate(began_s):
-            run = RunFacts(f"k{number}", at, kind="nightly", ended_s=at + 3600, exit_status=0)
+            run = RunRecord(f"k{number}", at, kind="nightly", ended_s=at + 3600, exit_status=0)
             history.begin_run(run)
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def of(*tests: RecordedTest, **facts: object) -> str:
-    return summary(RunView(RunRecord("k", BEGAN_S, BEGAN_S + 5, **facts), list(tests)))  # type: ignore[arg-type]
+    return summary(RunView(RunRecord("k", BEGAN_S, ended_s=BEGAN_S + 5, **facts), list(tests)))  # type: ignore[arg-type]
 
 
 def test_summary_begins_with_verdict_and_counts() -> None:

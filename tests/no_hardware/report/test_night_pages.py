@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from hil.cli.main import run
-from hil.evidence.records import file_stem
+from hil.evidence.records import RunRecord, file_stem
 from hil.evidence.used_board import UsedBoard
 from hil.history.matrix_data import MatrixCell
-from hil.history.models import Attempt, AttemptOutcome, RunFacts
+from hil.history.models import Attempt, AttemptOutcome
 from hil.history.store import History
 from hil.history.window import Window
 from hil.report.matrix import outcome_letters, sparkline, tally
@@ -112,7 +112,7 @@ def test_wall_page_leaves_out_simulated_boards_of_earlier_nights(tmp_path: Path)
     new = [UsedBoard("51000002", "0.09", simulated=True)]
     with History(tmp_path / "history.db") as history:
         for night, benches in enumerate([old, new]):
-            run = RunFacts(f"n{night}", BEGAN_S + night * 86_400, kind="nightly")
+            run = RunRecord(f"n{night}", BEGAN_S + night * 86_400, kind="nightly")
             history.begin_run(run)
             history.add(
                 run.key, [Attempt(f"t.py::{one.serial}", AttemptOutcome.ERROR, board=one) for one in benches]
@@ -162,7 +162,7 @@ def test_night_page_says_first_that_no_test_ran(
     with History(tmp_path / "history.db") as history:
         began_s = BEGAN_S + 30 * 86_400.0
         ended_s = None if status is None else began_s + 5
-        history.begin_run(RunFacts("last", began_s, "lab", "nightly", ended_s=ended_s, exit_status=status))
+        history.begin_run(RunRecord("last", began_s, "lab", "nightly", ended_s=ended_s, exit_status=status))
         history.add("last", attempts)
 
         built = build_nights(Window(history), tmp_path / "report")

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hil.evidence.measurement import Measurement
-from hil.evidence.records import RecordedAttempt, file_stem
+from hil.evidence.records import RecordedAttempt, RunRecord, file_stem
 from hil.evidence.used_board import UsedBoard
-from hil.history.models import Attempt, AttemptOutcome, RunFacts
+from hil.history.models import Attempt, AttemptOutcome
 from hil.history.numbers.series import NumberPoint, NumberSeries
 from hil.history.store import History
 from hil.history.window import Window
@@ -117,7 +117,7 @@ def of_two_images(path: Path) -> Path:
     """The pages of nights in which a test measures on two boards, with two images on each."""
     with History(path / "h.db") as history:
         for night in range(3):
-            history.begin_run(RunFacts(f"n{night}", BEGAN_S + night * DAY_S))
+            history.begin_run(RunRecord(f"n{night}", BEGAN_S + night * DAY_S))
             history.add(
                 f"n{night}",
                 [
@@ -157,7 +157,7 @@ def test_plot_with_a_limit_has_a_legend_for_it(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("value", [0.0, 1e-9, -5.0, 1e12])
 def test_draw_numbers_of_a_constant_draws_a_line(value: float) -> None:
-    runs = [RunFacts(f"n{night}", BEGAN_S + night * DAY_S) for night in range(3)]
+    runs = [RunRecord(f"n{night}", BEGAN_S + night * DAY_S) for night in range(3)]
     points = [NumberPoint(night, value) for night in range(3)]
 
     drawn = numbers.draw_numbers(NumberSeries(BOOT, "n", "s", points), runs, [])

@@ -4,7 +4,8 @@ import sys
 from pathlib import Path
 
 from hil.errors import HistoryError
-from hil.history.models import Attempt, AttemptOutcome, RunFacts
+from hil.evidence.records import RunRecord
+from hil.history.models import Attempt, AttemptOutcome
 from hil.history.store import History
 
 limit = int(sys.argv[2])
@@ -14,7 +15,7 @@ if limit:  # no file may grow beyond: writes fail as on a full disk
 written = 0
 try:
     with History(Path(sys.argv[1])) as history:
-        history.begin_run(RunFacts("run", 1.0))
+        history.begin_run(RunRecord("run", 1.0))
         for number in range(100_000):
             history.add("run", [Attempt(f"test_{number}", AttemptOutcome.PASSED, message="x" * 200)])
             written += 1
