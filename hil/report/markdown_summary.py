@@ -40,12 +40,22 @@ def _lines(run: RunView) -> Iterator[str]:
         yield "| " + " | ".join(run.counts) + " |"
         yield "| " + " | ".join("---:" for _ in run.counts) + " |"
         yield "| " + " | ".join(map(str, run.counts.values())) + " |\n"
+    yield from _list("What failures follow", _followed(run))
     yield from _tests("Look at these first", run.bad)
     yield from _tests("Passed only when repeated", run.flaky)
     yield from _tests("Never asked their board for anything", run.unasked)
     yield from _list("Hardware that could not be used", _unused(run))
     yield from _list("Trouble", map(_code, record.trouble))
     yield from _boards(run)
+
+
+def _followed(run: RunView) -> Iterator[str]:
+    """Yield what failures follow, or may follow, in a run on each board or with each image."""
+    if run.by_boards is not None:
+        for one in run.by_boards.suspicions[:_MOST]:
+            yield f"{_code(one.value)}: {_words(str(one))}"
+        for test, words in run.by_boards.hints[:_MOST]:
+            yield f"{_code(test)}: {_words(words)}"
 
 
 def _tests(title: str, tests: list[RecordedTest]) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -25,7 +26,7 @@ from hil.report.timeline import build_timeline
 from hil.report.transcript import merge_views, read_console_view
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from hil.evidence.records import RecordedTest
@@ -113,12 +114,13 @@ def _write_test(folder: Path, test: RecordedTest, consoles: RunConsoles) -> None
     if test.board and test.partners:
         stems = {one.role: file_stem(part_name(test.nodeid, one.role)) for one in test.partners}
         views = {role: read_console_view(consoles, part) for role, part in stems.items()}
-        plots = [(f"{test.board.role}: {said}", plot) for said, plot in plots]
-        for role, part in stems.items():
-            for trace in read_traces(folder / "power", part, began_s):
-                plot = draw_trace(trace, views[role], origin_s)
-                plots.append((f"{role}: {_power_facts(trace)}", plot))
-        transcript = merge_views({test.board.role: transcript, **views})
+        views = {test.board.role: transcript, **views}
+        of_boards = [(test.board, trace) for trace in traces]
+        for one in test.partners:
+            found = read_traces(folder / "power", stems[one.role], began_s)
+            of_boards += [(one, trace) for trace in found]
+        plots = _plots_on_one_axis(of_boards, views, origin_s)
+        transcript = merge_views(views)
     write_page(
         folder,
         f"tests/{file_stem(test.nodeid)}.html",
@@ -127,8 +129,32 @@ def _write_test(folder: Path, test: RecordedTest, consoles: RunConsoles) -> None
         facts=list(_test_facts(test)),
         transcript=transcript,
         plots=plots,
+        readings=list(_readings(test)),
         origin_s=origin_s,
     )
+
+
+def _readings(test: RecordedTest) -> Iterator[tuple[str, str]]:
+    """Yield the words and the file of the readings of each board."""
+    stem = test.stem or file_stem(test.nodeid)
+    yield f"The readings{f' of {test.board.role}' if test.board and test.partners else ''}", f"{stem}.json"
+    for one in test.partners:
+        yield f"of {one.role}", f"{file_stem(part_name(test.nodeid, one.role))}.json"
+
+
+def _plots_on_one_axis(
+    traces: Sequence[tuple[UsedBoard, PowerTrace]], views: Mapping[str, ConsoleView | None], origin_s: float
+) -> list[tuple[str, Markup]]:
+    """Return a text and a plot for each trace of a test with several boards; all plots show the same time."""
+    begin_s = min((trace.began_s for _, trace in traces), default=0.0)
+    end_s = max((trace.ended_s or trace.began_s + trace.measured_s for _, trace in traces), default=0.0)
+    return [
+        (
+            f"{_board_name(board)}. {_power_facts(trace)}",
+            draw_trace(replace(trace, began_s=begin_s, ended_s=end_s), views[board.role], origin_s),
+        )
+        for board, trace in traces
+    ]
 
 
 def _write_board(folder: Path, board: BoardView) -> None:
@@ -168,12 +194,12 @@ def _run_facts(run: RunView) -> list[tuple[str, str]]:
 
 
 def _test_facts(test: RecordedTest) -> list[tuple[str, str]]:
-    board = test.board
+    board, boards = test.board, "boards" if test.partners else "board"
     facts = [
         ("began", when(test.began_s)),
         ("took", seconds(test.took_s)),
-        ("waited for its board", seconds(test.wait_s) if board else ""),
-        ("board", " and ".join(map(_board_name, test.boards))),
+        (f"waited for its {boards}", seconds(test.wait_s) if board else ""),
+        (boards, " and ".join(map(_board_name, test.boards))),
         ("firmware", " and ".join(dict.fromkeys(one.firmware for one in test.boards))),
         ("image", test.image),
         ("kind", test.kind),

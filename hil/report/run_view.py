@@ -151,8 +151,8 @@ class RunView:
 
     @property
     def headline(self) -> str:
-        """The run in a few words; for a night it begins with SIMULATED if its boards were simulated."""
-        return f"SIMULATED: {self._verdict}" if self.record.kind and self.is_simulated else self._verdict
+        """The run in a few words; it begins with SIMULATED if its boards were simulated."""
+        return f"SIMULATED: {self._verdict}" if self.is_simulated else self._verdict
 
     @property
     def _verdict(self) -> str:

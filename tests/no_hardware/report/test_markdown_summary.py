@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hypothesis import given
@@ -23,13 +24,13 @@ def of(*tests: RecordedTest, **facts: object) -> str:
 def test_summary_begins_with_verdict_and_counts() -> None:
     text = of(a_test("t::a"), a_test("t::b", attempt("failed", "one is not two")))
 
-    assert text.startswith("## hil: 1 of 2 tests need a look\n")
+    assert text.startswith("## hil: SIMULATED: 1 of 2 tests need a look\n")
     assert "| failed | passed |\n| ---: | ---: |\n| 1 | 1 |" in text
     assert "- **failed** `t::b` on board `bench 3 (0df10035)`: `one is not two`" in text
 
 
 def test_summary_of_a_failed_run_without_failures_shows_the_status() -> None:
-    assert of(a_test("t::a"), exit_status=1).startswith("## hil: no test failed, but the exit status is 1\n")
+    assert of(a_test("t::a"), exit_status=1).startswith("## hil: SIMULATED: no test failed")
 
 
 def test_summary_keeps_foreign_markup_in_code() -> None:
@@ -40,6 +41,17 @@ def test_summary_keeps_foreign_markup_in_code() -> None:
     assert "\x1b" not in line
     assert "\u202e" not in line
     assert line.count("`` `</script>") == 1
+
+
+def test_summary_lists_what_failures_follow() -> None:
+    tests = [
+        replace(a_test(f"t::a[{name}]", attempt("failed"), board=f"0df1003{at}"), column=name)
+        for at, name in enumerate(("left", "right"))
+    ]
+
+    text = of(*tests)
+
+    assert "### What failures follow\n\n- `t::a`: fails on both boards" in text
 
 
 @given(st.text(max_size=80))

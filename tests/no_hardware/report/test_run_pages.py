@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hil.evidence.records import file_stem
+from hil.evidence.records import file_stem, part_name
+from hil.evidence.used_board import UsedBoard
 from hil.report.run_pages import build_run
 from tests.support.made_up import (
     BEGAN_S,
@@ -284,6 +285,24 @@ def test_test_page_has_a_power_plot_for_each_attempt(tmp_path: Path) -> None:
 
     assert text.count('class="power"') == 2
     assert "Attempt 2. Mean" in text
+
+
+def test_page_of_a_test_with_two_boards_names_both_and_draws_them_on_one_axis(tmp_path: Path) -> None:
+    partner = UsedBoard("0df10036", "0.09", "bench 4", role="client", simulated=True)
+    server = replace(a_test(NAME).board, role="server")  # type: ignore[type-var]
+    keep_run(tmp_path, replace(a_test(NAME), board=server, partners=[partner]))
+    keep_power(tmp_path, NAME)
+    keep_power(tmp_path, part_name(NAME, "client"))
+    later = tmp_path / "power" / f"{file_stem(part_name(NAME, 'client'))}.json"
+    later.write_text(later.read_text().replace('"began_s": 100.25', '"began_s": 101.0'))
+
+    text = build(tmp_path)[f"tests/{file_stem(NAME)}.html"]
+
+    begins, ends = (re.findall(rf'data-{end}="([^"]*)"', text) for end in ("begin", "end"))
+    assert (begins[0], ends[0]) == (begins[1], ends[1])
+    assert f"{NAME} on bench 3 and bench 4</title>" in text
+    assert "The boards were simulated ones." in text
+    assert "client: bench 4 (0df10036). Mean" in text
 
 
 def test_timeline_shows_waits_bodies_and_stick_on_host(tmp_path: Path) -> None:
