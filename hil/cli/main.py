@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["cli", "main", "run"]
 
 _MISUSE = 2
+_EMPTY: Final[tuple[object, ...]] = ({}, "")
 _NO_THREAD = "can't start new thread"
 """Python's message if no thread can be started; it has no exception of its own for this."""
 
@@ -79,7 +80,7 @@ def _line(key: str, item: Any, indent: str) -> str:  # noqa: ANN401 - as above
         return f"{indent}{key}:\n{_as_text(item, indent + '  ')}"
     if isinstance(item, list):
         return f"{indent}{key}: {', '.join(map(_shown, item)) or '-'}"
-    return f"{indent}{key}: {_shown(item) if item != {} else '-'}"
+    return f"{indent}{key}: {'-' if item in _EMPTY else _shown(item)}"
 
 
 def _row(item: dict[str, Any]) -> str:
@@ -90,7 +91,7 @@ def _row(item: dict[str, Any]) -> str:
 
 def _shown(item: Any) -> str:  # noqa: ANN401 - as above
     """Return a value on one line, without control sequences: any user may have stored a name."""
-    if item is None or item == "":
+    if item is None:
         return "-"
     if isinstance(item, bool):
         return "yes" if item else "no"

@@ -15,7 +15,7 @@ from hil.dutlink.power.plot import PlotAxis
 from hil.evidence.measurement import format_quantity
 from hil.evidence.records import file_stem
 from hil.history.nights import day_of
-from hil.history.numbers.listing import newest_numbers
+from hil.history.numbers.listing import HEADS, newest_numbers
 from hil.history.numbers.series import newest_blocks, on_all_boards, read_series
 from hil.report.pages import write_page
 
@@ -133,7 +133,7 @@ def write_numbers(page: NumbersPage, out: Path) -> None:
     Raises:
         OSError: The page cannot be written.
     """
-    write_page(out, "numbers.html", "numbers.html.j2", page=page, rows=page.others[:_MOST_ROWS])
+    write_page(out, "numbers.html", "numbers.html.j2", page=page, rows=page.others[:_MOST_ROWS], heads=HEADS)
 
 
 def _view(series: NumberSeries, window: Window, drifts: Sequence[Drift]) -> NumberView:

@@ -54,6 +54,7 @@ class Drift:
         unit: Its unit.
         factor: `board` or `image` if it drifted on one of several alone; else empty.
         value: That board or image; the only board, if there is one; else empty.
+        label: How people know that board or image: `left (0df10035)`.
         boards: On how many boards it was measured.
         is_step: Whether it changed at once; else it has been drifting since.
         since_s: Start of the first run after the step, or of the last one before the drift.
@@ -81,6 +82,7 @@ class Drift:
     image: str = ""
     image_before: str = ""
     p: float = 0.0
+    label: str = ""
 
     @property
     def change(self) -> str:
@@ -93,12 +95,12 @@ class Drift:
     def where(self) -> str:
         """Where it changed, in words; empty if the test has no board."""
         if self.factor == _IMAGE:
-            return "not with other images" if self.image else f"with image {self.value} alone"
+            return "not with other images" if self.image else f"with image {self.label} alone"
         if self.factor == _BOARD:
-            return f"on board {self.value} alone of {self.boards}"
+            return f"on board {self.label} alone of {self.boards}"
         if self.boards > 1:
             return "on both boards" if self.boards == 2 else f"on all {self.boards} boards"  # noqa: PLR2004 - both
-        return f"on board {self.value}" if self.value else ""
+        return f"on board {self.label}" if self.label else ""
 
     def __str__(self) -> str:
         day = day_of(self.since_s)
@@ -306,12 +308,14 @@ def _tell(series: NumberSeries, group: _Group, fit: _Fit, runs: Sequence[RunReco
     images = [{point.image for point in points if point.run == run} for run in fit.runs[at - 1 : at + 1]]
     boards = [board for board in series.boards if board]
     tests = {point.test for point in points}
+    value = group.value or (boards[0] if len(boards) == 1 else "")
     drift = Drift(
         test=tests.pop() if len(tests) == 1 else series.test,
         name=series.name,
         unit=series.unit,
         factor=group.factor,
-        value=group.value or (boards[0] if len(boards) == 1 else ""),
+        value=value,
+        label=series.label_of(value),
         boards=len(boards),
         is_step=change.is_step,
         since_s=first.began_s,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from hil.errors import HistoryError
@@ -11,6 +12,7 @@ from hil.history.nights import day_of
 from hil.history.numbers.change import LEAST_VALUES
 from hil.history.numbers.drift import drifts_of, find_drifts
 from hil.history.numbers.series import count_numbers, name_benches, newest_blocks, read_series
+from hil.history.text_table import section, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -19,10 +21,19 @@ if TYPE_CHECKING:
     from hil.history.numbers.series import NumberBlock, NumberPoint, NumberSeries
     from hil.history.window import Window
 
-__all__ = ["NewestNumber", "NumberList", "list_numbers", "newest_numbers", "numbers_like", "numbers_of_test"]
+__all__ = [
+    "HEADS",
+    "NewestNumber",
+    "NumberList",
+    "list_numbers",
+    "newest_numbers",
+    "numbers_like",
+    "numbers_of_test",
+]
 
 _MOST_SERIES = 20
 _SHOWN_POINTS = 20
+HEADS = ("number", "newest>", "must be", "mean, newest 8 runs>", "values>", "board")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +46,7 @@ class NewestNumber:
         name: Its name.
         unit: Its unit.
         board: The board of the newest value, as a point names it; empty if the test had none.
+        label: How people know that board.
         block: The values of the newest eight runs.
     """
 
@@ -43,6 +55,7 @@ class NewestNumber:
     name: str
     unit: str
     board: str
+    label: str
     block: NumberBlock
 
     @property
@@ -55,11 +68,18 @@ class NewestNumber:
         few = {"test": self.test, "board": self.board, "mean": self.block.mean, "values": self.block.count}
         return {**asdict(self.newest), **few}
 
-    def __str__(self) -> str:
+    @property
+    def cells(self) -> list[str]:
+        """Its row of the table for people."""
         newest, block = self.newest, self.block
-        mean = f", mean {format_quantity(block.mean, self.unit)} of {block.count}" if block.count > 1 else ""
-        board = f" on {self.board}" if self.board else ""
-        return f"{self.test}: {newest}{mean}{board}{'  BROKEN' if newest.is_broken else ''}"
+        return [
+            self.name,
+            format_quantity(block.newest, self.unit),
+            f"{newest.limits}{': BROKEN' if newest.is_broken else ''}",
+            format_quantity(block.mean, self.unit),
+            str(block.count),
+            self.label,
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +103,15 @@ class NumberList:
 
     def lines(self) -> list[str]:
         """Return them as lines for people."""
-        lines = [*map(str, self.drifted), *map(str, self.newest)]
+        lines = list(map(str, self.drifted))
+        for test, numbers in groupby(self.newest, key=lambda one: one.test):
+            lines += section(test, table(HEADS, [one.cells for one in numbers]))
         if self.older:
             lines.append(
                 f"{self.older} more {'was' if self.older == 1 else 'were'} measured in older runs alone"
             )
-        return lines or ["no test has measured a number: see the fixture measure in docs/numbers.md"]
+        lines = lines or ["no test has measured a number: see the fixture measure in docs/numbers.md"]
+        return lines if lines[0] else lines[1:]
 
 
 def list_numbers(window: Window, board: str = "") -> NumberList:
@@ -110,15 +133,16 @@ def newest_numbers(window: Window, blocks: Mapping[int, NumberBlock]) -> list[Ne
         window: The runs.
         blocks: The numbers of its newest runs.
     """
-    boards = name_benches(window)
+    boards, labels = name_benches(window), window.labels
     rows = window.query(
         "SELECT measure.id, nodeid, name, unit FROM measure JOIN test ON test.id=test_id "
         "ORDER BY nodeid, name, unit"
     )
     return [
-        NewestNumber(number, test, name, unit, boards[blocks[number].bench], blocks[number])
+        NewestNumber(number, test, name, unit, board, labels.get(board, board), blocks[number])
         for number, test, name, unit in rows
         if number in blocks
+        for board in (boards[blocks[number].bench],)
     ]
 
 
@@ -192,28 +216,29 @@ def _lines(window: Window, series: NumberSeries) -> Iterator[str]:
     few = "no drift can be told from so few runs" if nights < LEAST_VALUES else "it did not drift"
     yield from drifted or [few]
     yield from _by_line(series)
-    for point in series.points[-_SHOWN_POINTS:]:
-        yield _line(window, series, point)
+    heads = ("night", "value>", "must be", "board", "image", "commit")
+    yield from section(
+        f"Values of {series.name}, the newest last",
+        table(heads, [_cells(window, series, point) for point in series.points[-_SHOWN_POINTS:]]),
+    )
 
 
-def _line(window: Window, series: NumberSeries, point: NumberPoint) -> str:
+def _cells(window: Window, series: NumberSeries, point: NumberPoint) -> list[str]:
     run = window.runs[point.run]
     made = series.measurement(point)
-    words = (
+    return [
         day_of(run.began_s),
         format_quantity(point.value, series.unit),
-        f"(must be {made.limits})" if made.limits else "",
-        "BROKEN" if made.is_broken else "",
-        point.board,
+        f"{made.limits}{': BROKEN' if made.is_broken else ''}",
+        series.label_of(point.board),
         point.image,
         run.commit[:10],
-    )
-    return "  ".join(filter(None, words))
+    ]
 
 
 def _by_line(series: NumberSeries) -> Iterator[str]:
     for line in series.lines:
         made = line.values(series.unit)
-        where = f"on {line.board}" if line.board else "without a board"
+        where = f"on {series.label_of(line.board)}" if line.board else "without a board"
         where += f" with image {line.image}" if line.image else ""
         yield f"{where}: {made.low} to {made.high}, median {made.median}, of {made.count}"

@@ -118,12 +118,18 @@ class NumberSeries:
         name: The number's name.
         unit: Its unit.
         points: Its points, by run.
+        labels: How people know the boards of the points.
     """
 
     test: str
     name: str
     unit: str
     points: list[NumberPoint] = field(default_factory=list)
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    def label_of(self, board: str) -> str:
+        """Return how people know a board."""
+        return self.labels.get(board, board)
 
     @property
     def tests(self) -> list[str]:
@@ -220,7 +226,7 @@ def _grouped(
     for (measure, run, bench), made in values.items():
         nodeid, column, name, unit = measures[measure]
         key = without_column(nodeid, column), name, unit
-        series = found.get(key) or found.setdefault(key, NumberSeries(*key))
+        series = found.get(key) or found.setdefault(key, NumberSeries(*key, labels=window.labels))
         position = window.position[run]
         value, (_, below, above) = statistics.median(one[0] for one in made), made[-1]
         image = window.runs[position].image or images[bench]

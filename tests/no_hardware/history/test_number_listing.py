@@ -192,8 +192,14 @@ def test_hil_history_numbers_tells_drifts_then_newest_values(
         0,
         [
             f"{TEST}: boot rose since 1970-01-17, 12.6 s became 21.12 s (+67.6%), on both boards, {commits}",
-            f"{TEST}: boot is 21.7 s, must be below 20 s, mean 21.11 s of 16 on 0df10036  BROKEN",
-            "t.py::test_rate: rate is 45 MB/s, must be above 1 MB/s, mean 28.5 MB/s of 24",
+            "",
+            TEST,
+            "  number  newest  must be             mean, newest 8 runs  values  board",
+            "  boot    21.7 s  below 20 s: BROKEN              21.11 s      16  right (0df10036)",
+            "",
+            "t.py::test_rate",
+            "  number   newest  must be       mean, newest 8 runs  values",
+            "  rate    45 MB/s  above 1 MB/s            28.5 MB/s      24",
         ],
     )
 
@@ -214,8 +220,10 @@ def test_hil_history_numbers_of_one_shows_boards_and_nights(
     lines = said.splitlines()
     assert (status, lines[0]) == (0, f"{TEST}: boot, in 24 of 24 runs")
     assert lines[1].startswith("boot rose since 1970-01-17")
-    assert "on 0df10035: 12 s to 20.7 s, median 12.2 s, of 24" in lines
-    assert lines[-1] == "1970-01-24  21.7 s  (must be below 20 s)  BROKEN  0df10036  bbbbbbbbbb"
+    assert "on left (0df10035): 12 s to 20.7 s, median 12.2 s, of 24" in lines
+    assert lines[-1].split("  ")[1:] == [
+        *("1970-01-24", "21.7 s", "below 20 s: BROKEN", "right (0df10036)", "bbbbbbbbbb")
+    ]
 
 
 def test_hil_history_numbers_of_one_board_shows_no_other(
@@ -231,10 +239,10 @@ def test_hil_history_numbers_lists_those_of_a_board(kept: Path, capsys: pytest.C
     status = run(["history", "--history", str(kept), "--board", "left", "numbers"])
     said = capsys.readouterr().out.splitlines()
 
-    assert (status, len(said)) == (0, 2)
+    assert (status, len(said)) == (0, 5)
     assert said[0].startswith(f"{TEST}: boot rose since 1970-01-17, 12.1 s became")
-    assert ", on board 0df10035, at commit" in said[0]
-    assert said[1] == f"{TEST}: boot is 20.7 s, must be below 20 s, mean 20.61 s of 8 on 0df10035  BROKEN"
+    assert ", on board left (0df10035), at commit" in said[0]
+    assert " ".join(said[-1].split()) == "boot 20.7 s below 20 s: BROKEN 20.61 s 8 left (0df10035)"
 
 
 @pytest.mark.parametrize("board", ["sim-1", "5im00001"])
@@ -253,7 +261,7 @@ def test_hil_history_numbers_of_a_simulated_board_are_found_by_place_and_serial(
     status = run(["history", "--history", str(tmp_path / "h.db"), "--board", board, *words])
 
     said = capsys.readouterr().out
-    assert (status, "on sim-1" in said, "sim-2" in said) == (0, True, False), said
+    assert (status, "sim-1" in said, "sim-2" in said) == (0, True, False), said
 
 
 def test_hil_history_numbers_of_none_names_those_there_are(
@@ -279,4 +287,4 @@ def test_hil_history_of_a_test_tells_its_drift(kept: Path, capsys: pytest.Captur
     status, said = hil(capsys, kept, "test_boot")
 
     assert (status, "boot rose since 1970-01-17" in said) == (0, True)
-    assert "boot, on 0df10035: 12 s to 20.7 s, median 12.2 s, of 24" in said.splitlines()
+    assert "boot, on left (0df10035): 12 s to 20.7 s, median 12.2 s, of 24" in said.splitlines()
