@@ -245,7 +245,7 @@ class StickMux:
 
     def use(self) -> DiskUse | None:
         """Return a use of the stick, or of a disk that may be it, on this host; None if none is seen."""
-        if self._is_detached:
+        if self.is_detached:
             return None
         disks, is_certain = self._finder.candidates()
         uses = (user_of(medium, self._sys, self._dev) for disk in disks for medium in disk.media)
@@ -269,13 +269,13 @@ class StickMux:
             self.position = Position.OFF
 
     @property
-    def _is_detached(self) -> bool:
+    def is_detached(self) -> bool:
         """Whether the stick is certainly not on the host."""
         return self.position in (Position.OFF, Position.DUT)
 
     def _detached_s(self, reason: DetachReason) -> float:
         """Make sure that the stick is not on the host; return for how many seconds it has not been there."""
-        if not self._is_detached:
+        if not self.is_detached:
             self.set_position(Position.OFF, reason)
         return time.monotonic() - self._turned_at_s
 

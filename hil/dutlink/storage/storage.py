@@ -124,8 +124,11 @@ class Storage(Noun):
 
     @property
     def verified_node(self) -> Path | None:
-        """The stick's device node, or None if no disk is there that is proven to be the stick."""
-        return self.node if self._stick.here is not None else None
+        """The stick's device node, or None if no disk is there that is proven to be the stick.
+
+        A stick that was turned away from the host is on its bus for a moment longer; it does not count.
+        """
+        return self.node if not self._mux.is_detached and self._stick.here is not None else None
 
     @property
     def is_awaited(self) -> bool:
@@ -255,7 +258,8 @@ class Storage(Noun):
         """
         if self._remote is not None:
             return self._wait_for_remote_node(timeout_s)
-        if self._stick.here is None and not self._stick.is_awaited:
+        is_here = self._stick.here is not None or self._stick.is_awaited
+        if self.position is not Position.HOST or not is_here:
             self.host()
         try:
             disk = self._mux.wait_for_stick(timeout_s)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hil.dutlink.board import Board
+    from hil.dutlink.storage.storage import Storage
     from tests.no_hardware.dutlink.storage.mux_bench import MuxBench
     from tests.support.fake_bus import FakeBoard
 
@@ -45,6 +46,45 @@ def test_wait_for_node_turns_the_storage_to_the_host(bench: MuxBench) -> None:
     storage = bench.storage()
 
     assert storage.wait_for_node().resolve() == bench.sticks[0]._node.path
+    assert bench.links[0].sent[-1] == "host"
+
+
+@pytest.fixture
+def leaving_late(bench: MuxBench, monkeypatch: pytest.MonkeyPatch) -> Storage:
+    """The storage of a board whose stick is at the host, and follows each turn of the mux 0.4 s later."""
+    move = bench.sticks[0].move
+    monkeypatch.setattr(bench.sticks[0], "move", lambda position: bench.after(0.4, move, position))
+    storage = bench.storage()
+    storage.wait_for_node()
+    return storage
+
+
+@pytest.mark.parametrize("turn", ["off", "dut"])
+def test_wait_for_node_turns_a_stick_that_is_about_to_leave_to_the_host_again(
+    leaving_late: Storage, bench: MuxBench, turn: str
+) -> None:
+    getattr(leaving_late, turn)()
+
+    leaving_late.wait_for_node()
+
+    assert (bench.links[0].sent[-2:], leaving_late.position) == ([turn, "host"], "host")
+
+
+@pytest.mark.parametrize("turn", ["off", "dut"])
+def test_verified_node_is_none_for_a_stick_that_is_about_to_leave(leaving_late: Storage, turn: str) -> None:
+    getattr(leaving_late, turn)()
+
+    assert leaving_late.verified_node is None
+
+
+def test_wait_for_node_turns_a_stick_to_the_host_that_another_program_has_turned(
+    leaving_late: Storage, bench: MuxBench
+) -> None:
+    bench.links[0].control_out(2, 2)
+    leaving_late.forget()
+
+    leaving_late.wait_for_node()
+
     assert bench.links[0].sent[-1] == "host"
 
 
