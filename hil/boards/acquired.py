@@ -77,6 +77,7 @@ class AcquiredBoard:
         self.on_open(self)
         held_boards.add(self.host, board.serial)
         if self.lease is not None:
+            board.access.count_lent_turns = self.lease.lent_turns
             self.lease.on_guard_lost = _weakly(self._refuse_unguarded)
             if self.lease.guard_error is not None:
                 self._refuse_unguarded(self.lease.guard_error)

@@ -21,7 +21,7 @@ from contextlib import suppress
 from typing import Final
 
 from hil.dutlink.timing import until
-from hil.errors import LeaseEndedError, NotLeasedError
+from hil.errors import LeaseEndedError, NotLeasedError, StorageError
 
 __all__ = [
     "BORROWED",
@@ -31,11 +31,10 @@ __all__ = [
     "LENT",
     "OF_BOARD",
     "BorrowedLease",
-    "lent_turns",
     "new_token",
     "token_hash",
     "token_hash_in",
-    "turns_file",
+    "turns_in",
     "wait_for_requests",
 ]
 
@@ -85,17 +84,13 @@ def _word_in(content: bytes, key: str) -> str:
         return ""
 
 
-def turns_file(lock_file: str) -> str:
-    """Return the file to which programs under a lease append a byte for each turn of the mux."""
-    return f"{lock_file}.turns"
+def turns_in(lock: int) -> int:
+    """Return how often programs under a lease have turned the mux: each turn adds a byte to the lock file.
 
-
-def lent_turns(lock_file: str) -> int:
-    """Return how often programs under a lease have turned the mux; the holder removes the file in the end."""
-    try:
-        return os.lstat(turns_file(lock_file)).st_size
-    except OSError:
-        return 0
+    Args:
+        lock: The open lock file.
+    """
+    return max(0, os.fstat(lock).st_size - CONTENT_BYTES)
 
 
 def wait_for_requests(lock: int) -> None:
@@ -137,15 +132,42 @@ class BorrowedLease:
         finally:
             os.close(lock)
 
-    def note_turn(self) -> None:
-        """Count, for the holder, that this process turns the mux: the stick may be another one afterwards."""
-        with suppress(OSError):  # a read-only lock folder
-            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-            turns = os.open(turns_file(self._path), flags, 0o644)
+    def turns(self) -> int:
+        """Return how often programs under this lease, this one too, have turned the mux."""
+        try:
+            return max(0, os.lstat(self._path).st_size - CONTENT_BYTES)
+        except OSError:
+            return 0
+
+    def note_turn(self, serial: str) -> None:
+        """Count, for the holder, that this process turns the mux: the stick may be another one afterwards.
+
+        Args:
+            serial: The board whose mux turns.
+
+        Raises:
+            NotLeasedError, LeaseEndedError: As `share`.
+            StorageError: The lock file cannot be written, so the mux must not be turned.
+        """
+        shared = self.share(serial)
+        try:
+            lock = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW)
             try:
-                os.write(turns, b".")
+                os.write(lock, b".")
             finally:
-                os.close(turns)
+                os.close(lock)
+        except OSError as error:
+            raise StorageError(
+                f"board {serial}: the mux was not turned",
+                why=f"the test or `hil lease` that started this program could not know it: {self._path} "
+                f"cannot be written ({error.strerror})",
+                remedy="run this program as the user who holds the board, and do not mount the lock folder "
+                "read-only",
+                errno=error.errno,
+                serial=serial,
+            ) from error
+        finally:
+            os.close(shared)
 
     def share(self, serial: str) -> int:
         """Share the lock for the time of a request, and return its descriptor.

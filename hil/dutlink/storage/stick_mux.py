@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from hil.dutlink.borrowed_lease import BORROWED
 from hil.dutlink.storage.mux_follower import MuxTurns
 from hil.dutlink.storage.stick_finder import APPEARS_WITHIN_S, GOES_WITHIN_S
 from hil.dutlink.timing import until
@@ -114,6 +113,9 @@ def _in_use(serial: str, use: DiskUse) -> StickInUseError:
 _CHANGES: Final[Counter[tuple[Path, str]]] = Counter()
 """How often a stick may have been changed, by device folder and board: a process may open a board twice."""
 
+_TURNS: Final[Counter[tuple[Path, str]]] = Counter()
+"""How often this process has turned a mux, by device folder and board."""
+
 
 class Position(enum.StrEnum):
     """Where the mux connects the stick."""
@@ -135,7 +137,6 @@ class StickMux:
         is_remote: Whether the stick is on another machine, where its users are checked.
 
     Attributes:
-        position: The position that this object set last; None before that, and if setting it failed.
         taken_from: The program from which the stick was last taken by force; empty if none was seen.
     """
 
@@ -148,7 +149,6 @@ class StickMux:
         before_turn: Callable[[], None],
         is_remote: bool,
     ) -> None:
-        self.position: Position | None = None
         self.taken_from = ""
         self._link = link
         self._finder = finder
@@ -158,21 +158,40 @@ class StickMux:
         self._is_remote = is_remote
         self._turned_at_s = time.monotonic()
         self._turns = 0
+        self._set: tuple[Position | None, int] = (None, 0)  # with `_all_turns` at that time
         self._turning = threading.RLock()
 
     @property
+    def position(self) -> Position | None:
+        """The position that this object set last; None before that, and after any other turn of the mux."""
+        position, turns = self._set
+        return position if turns == self._all_turns else None
+
+    @property
     def changes(self) -> int:
-        """A number that grows each time that this process may change the stick through the mux."""
-        return _CHANGES[self._key]
+        """A number that grows each time that the stick may be changed through the mux."""
+        return _CHANGES[self._key] + self._link.access.lent_turns()
+
+    @property
+    def _all_turns(self) -> int:
+        """How often this process, and programs under its lease, have turned the mux."""
+        return _TURNS[self._key] + self._link.access.lent_turns()
 
     @property
     def _key(self) -> tuple[Path, str]:
         return self._dev, self._link.serial
 
-    def _note_change(self) -> None:
-        _CHANGES[self._key] += 1
-        if BORROWED is not None:
-            BORROWED.note_turn()
+    def _note_turn(self, position: Position) -> int:
+        """Count a turn before it is requested: a board may turn the mux and not answer.
+
+        Return `_all_turns`, by which other turns show from now on.
+        """
+        if self._link.access.lease is not None:
+            self._link.access.lease.note_turn(self._link.serial)
+        if position is not Position.OFF:
+            _CHANGES[self._key] += 1
+        _TURNS[self._key] += 1
+        return self._all_turns
 
     def set_position(
         self,
@@ -207,15 +226,13 @@ class StickMux:
                     self.taken_from = check_detach(self._link.serial, reason, self.use)
             self._before_turn()
             self._turns += 1
-            self.position = None
-            if position is not Position.OFF:  # before the request: a board may turn the mux and not answer
-                self._note_change()
+            turns = self._note_turn(position)
             try:
                 self._link.control_out(Request.STORAGE, StorageAction[position.name])
             except BaseException:
                 self._finder.end_watch()
                 raise
-            self.position = position
+            self._set = (position, turns)
             self._turned_at_s = time.monotonic()
             return self._turns
 
@@ -254,19 +271,19 @@ class StickMux:
 
     def forget(self) -> None:
         """Forget the position, because the mux may be turned by other means."""
-        self.position = None
-        self._note_change()
+        self._set = (None, 0)
+        _CHANGES[self._key] += 1
 
     @contextmanager
     def turned_remotely(self) -> Iterator[None]:
         """Note that the storage is off after a block in which another machine turns it."""
         self._link.access.check()
         self._finder.end_watch()
-        self.position = None
+        self._set = (None, 0)
         try:
             yield
         finally:
-            self.position = Position.OFF
+            self._set = (Position.OFF, self._all_turns)
 
     @property
     def is_detached(self) -> bool:

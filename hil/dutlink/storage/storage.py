@@ -104,7 +104,11 @@ class Storage(Noun):
 
     @property
     def position(self) -> Position | None:
-        """The position that this object set last; None before that, and if setting it failed."""
+        """The position that this object set last, or None if the stick may be elsewhere.
+
+        That is so before this object has set one, if setting it failed, and after another object, or a
+        program under this process's lease, has turned the mux.
+        """
         return self._mux.position
 
     @property
@@ -114,7 +118,10 @@ class Storage(Noun):
 
     @property
     def changes(self) -> int:
-        """A number that grows each time that the stick may be changed through the mux."""
+        """A number that grows each time that the stick may be changed through the mux.
+
+        Programs under this process's lease count, too.
+        """
         return self._mux.changes
 
     @property

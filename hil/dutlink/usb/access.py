@@ -38,11 +38,13 @@ class Access:
         serial: The argument.
         raise_if_blocked: Called by each check; raises an error if the board must not be used at present.
         lease: The lease of another process under which this process uses the board; None: it has its own.
+        count_lent_turns: Returns how often programs under this process's own lease have turned the mux.
     """
 
     def __init__(self, serial: str) -> None:
         self.raise_if_blocked: Callable[[], None] | None = None
         self.lease: BorrowedLease | None = None
+        self.count_lent_turns: Callable[[], int] = lambda: 0
         self.serial = serial
         self._shared: list[int] = []
         self._owner = os.getpid()
@@ -79,6 +81,10 @@ class Access:
             raise LeaseEndedError(what, why=why, remedy=_AGAIN, serial=self.serial)
         if self.raise_if_blocked is not None:
             self.raise_if_blocked()
+
+    def lent_turns(self) -> int:
+        """Return how often programs under the lease of another program have turned the mux of the board."""
+        return self.lease.turns() if self.lease is not None else self.count_lent_turns()
 
     def end(self, how: str = "was closed", *, after: str = "", why: str = "") -> None:
         """End the permission of all threads except the calling one, which makes the board safe and closes it.

@@ -201,6 +201,10 @@ class GuardedLease:
         """Stop other processes from using the board; see `Lease.end_lending`."""
         self._lease.end_lending()
 
+    def lent_turns(self) -> int:
+        """Return how often programs under this lease have turned the mux; see `Lease.lent_turns`."""
+        return self._lease.lent_turns()
+
     def _lock_again(self) -> None:
         """Lock the file that other processes find; otherwise they would take the board for free.
 
@@ -212,7 +216,7 @@ class GuardedLease:
             self.mark_in_use(read_record(self._folder, self.serial))
         if old.is_current():
             return
-        self._lease.lock = relock_file(old, self.serial)
+        self._lease.move_to(relock_file(old, self.serial))
         self._lease.set_test(self.holder.test)
         self._replace_guard()
         old.close()

@@ -19,7 +19,6 @@ from hil.dutlink.borrowed_lease import (
     OF_BOARD,
     new_token,
     token_hash,
-    turns_file,
     wait_for_requests,
 )
 from hil.errors import SpoiltFileError
@@ -88,6 +87,7 @@ class Lease:
         self.holder = holder
         self.lock = lock
         self._lent: dict[str, object] = {}
+        self._earlier_turns = -lock.turns()  # a killed holder's programs have noted some, too
         self.killed_guards: tuple[int, ...] = ()
         self._is_untouched = False
         self._found = content = lock.read()
@@ -143,6 +143,15 @@ class Lease:
             self._write()
             wait_for_requests(self.lock.descriptor)
 
+    def lent_turns(self) -> int:
+        """Return a number that grows each time that a program under this lease turns the mux."""
+        return self._earlier_turns + self.lock.turns()
+
+    def move_to(self, lock: LockFile) -> None:
+        """Use the file that took the place of the lock file; that may hide a turn, so it counts as one."""
+        self._earlier_turns = self.lent_turns() + 1 - lock.turns()
+        self.lock = lock
+
     def _write(self) -> None:
         self.lock.write(json.dumps({**self.holder.to_data(), **self._lent}).encode())
 
@@ -152,8 +161,6 @@ class Lease:
             self.lock.write(self._found)
             self.lock.unlock()
             self.lock.close()
-        with suppress(OSError):
-            os.unlink(turns_file(str(self.lock.path)))  # noqa: PTH108 - no pathlib on the way of a command
         self.lock.release()
 
     def release_untouched(self) -> None:

@@ -14,7 +14,7 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from hil.dutlink.borrowed_lease import CONTENT_BYTES
+from hil.dutlink.borrowed_lease import CONTENT_BYTES, turns_in
 from hil.forked_child import forget_on_fork
 from hil.lab.locks.lock_dir import unusable_error
 from hil.lab.locks.shared_file import open_shared
@@ -130,6 +130,12 @@ class LockFile:
     def keep_modified(self, when_ns: int) -> None:
         """Have `unlock` set this time of the last change, because this use of the board does not count."""
         self._kept_ns = when_ns
+
+    def turns(self) -> int:
+        """Return how many turns of the mux programs under a lease have noted; 0 if the file is closed."""
+        with suppress(OSError):
+            return turns_in(self._descriptor)
+        return 0
 
     def read(self) -> bytes:
         """Return the content, which the holder wrote."""

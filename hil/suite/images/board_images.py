@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hil.dutlink.borrowed_lease import lent_turns
 from hil.dutlink.storage.storage import Position
 from hil.errors import BoardLostError, FlashError, HilError, UsageError
 from hil.lab.safe_state.policy import LEAVE
@@ -53,14 +52,14 @@ class _OnBoard:
         image: The image.
         flashed: The result of the flash.
         file: The image's file.
-        turns: How often this process and programs under its lease had turned the mux at that time.
+        changes: `Storage.changes` at that time.
     """
 
     board: Board
     image: ImageSource
     flashed: Flashed
     file: Path
-    turns: int
+    changes: int
 
 
 class BoardImages:
@@ -153,7 +152,7 @@ class BoardImages:
             now is not None
             and now.image == wanted
             and storage.position is Position.DUT
-            and _turns(held) == now.turns
+            and storage.changes == now.changes
         )
 
     def _flash(self, held: AcquiredBoard, image: ImageSource) -> None:
@@ -169,7 +168,7 @@ class BoardImages:
         board.storage.wait_until_gone()
         self._flashes["done"] += 1
         self._flashes["written"] += flashed.was_written
-        self._now[board.serial] = _OnBoard(board, image, flashed, file, _turns(held))
+        self._now[board.serial] = _OnBoard(board, image, flashed, file, board.storage.changes)
         how = "flashed and verified" if flashed.was_written else "was on the stick already"
         self._tell(f"hil: image {flashed.image} {how}: {where}")
 
@@ -200,9 +199,3 @@ class BoardImages:
             return download(image, cache_folder(), progress)
         check_unchanged(image, self._planned)
         return image.path
-
-
-def _turns(held: AcquiredBoard) -> int:
-    """Return how often this process, and programs under its lease, have turned the mux of a board."""
-    lent = lent_turns(str(held.lease.lock_file)) if held.lease is not None else 0
-    return held.board.storage.changes + lent

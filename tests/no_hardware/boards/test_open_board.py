@@ -22,6 +22,7 @@ from hil.errors import BoardBusyError, LeaseEndedError, NotLeasedError, StickInU
 from hil.lab.locks.acquire import acquire
 from hil.lab.safe_state.record import BoardState, read_record
 from hil.sim.process import SimulatorProcess
+from tests.support.programs import program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,9 +61,9 @@ def state_of(serial: str) -> BoardState:
     return read_record(Path(os.environ["HIL_LOCK_DIR"]), serial).state
 
 
-def run(program: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+def run(source: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", program, *arguments],
+        [sys.executable, "-c", source, *arguments],
         env={**os.environ, **variables},
         capture_output=True,
         text=True,
@@ -122,6 +123,21 @@ def test_open_board_gives_a_board_that_is_forgotten_to_its_guard(
 def test_open_board_takes_another_free_board_if_none_is_named(host: Host) -> None:
     with hil.open_board(host) as first, hil.open_board(host) as second:
         assert first.serial != second.serial
+
+
+def test_flash_reads_all_of_a_stick_that_a_program_under_the_lease_has_changed(
+    host: Host, serial: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hil.flash.fingerprint._SETTLED_S", 0.0)
+    image = tmp_path / "dut.img"
+    image.write_bytes(os.urandom(510) + b"\x55\xaa" + os.urandom((1 << 21) - 512))
+    with hil.open_board(host, serial) as board:
+        board.storage.flash(image)
+
+        changed = run(program(__file__, "open_board_changes_the_stick"))
+
+        assert (changed.returncode, board.storage.position) == (0, None), changed.stderr
+        assert board.storage.flash(image).was_written
 
 
 def test_open_board_twice_says_that_the_program_has_the_board(host: Host, serial: str) -> None:

@@ -4,6 +4,7 @@ import errno
 import fcntl
 import os
 import re
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -40,6 +41,40 @@ def test_position_is_none_after_a_failed_request(board: Board, fake: FakeBoard) 
         board.storage.dut()
 
     assert board.storage.position is None
+
+
+def test_position_is_none_after_a_program_under_the_lease_turned_the_mux(bench: MuxBench) -> None:
+    storage, turns = bench.storage(), 0
+    bench.links[0].access.count_lent_turns = lambda: turns
+    storage.dut()
+    before = storage.position, storage.changes
+
+    turns = 1
+
+    assert (before[0], storage.position, storage.changes > before[1]) == ("dut", None, True)
+
+
+def test_position_is_none_after_another_object_turned_the_mux(bench: MuxBench) -> None:
+    first, second = bench.storage(), bench.storage()
+    first.dut()
+
+    second.off()
+
+    assert (first.position, second.position) == (None, "off")
+
+
+def test_mux_stays_if_a_program_under_a_lease_cannot_tell_its_holder_of_the_turn(bench: MuxBench) -> None:
+    def refuse(serial: str) -> None:
+        raise errors.StorageError("not noted", serial=serial)
+
+    lease: Any = SimpleNamespace(note_turn=refuse, turns=lambda: 0)
+    storage = bench.storage()
+    bench.links[0].access.lease = lease
+
+    with pytest.raises(errors.StorageError, match="not noted"):
+        storage.dut()
+
+    assert bench.links[0].sent == []
 
 
 def test_wait_for_node_turns_the_storage_to_the_host(bench: MuxBench) -> None:

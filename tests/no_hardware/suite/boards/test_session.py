@@ -103,6 +103,10 @@ class FakeLease:
     def end_lending(self) -> None:
         """The same."""
 
+    def lent_turns(self) -> int:
+        """No program turned the mux."""
+        return 0
+
     def release(self, position: str = "off") -> None:
         assert position == "off"
         self.done.append("released")
