@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
@@ -152,14 +152,15 @@ def _of_parameter_sets(
         counts = Counts(sum(outcome.is_failure for outcome in ran), len(ran))
         sets.append({"test": name, "says": _findings_about(analysis, name), **asdict(counts)})
     rows = [_row(one["test"].removeprefix(base), Counts(one["failed"], one["ran"])) for one in sets]
+    findings: dict[str, list[str]] = defaultdict(list)  # those of several sets once
+    for one in sets:
+        for said in one["says"]:
+            findings[said].append(one["test"].removeprefix(base))
     lines = [
         base,
         f"It has {len(sets)} sets of parameters; `hil history '{sets[0]['test']}'` shows all about one.",
         *section("First attempts", table(("parameters", "failed>", "ran>"), rows)),
-        *section(
-            "Findings",
-            [f"  {one['test'].removeprefix(base)}: {said}" for one in sets for said in one["says"]],
-        ),
+        *section("Findings", [f"  {', '.join(those)}: {said}" for said, those in findings.items()]),
     ]
     return {"test": base, "parameter_sets": sets}, lines
 

@@ -248,3 +248,16 @@ def test_of_test_without_parameters_shows_the_counts_of_each_set(sets: Window, t
 def test_of_test_refuses_a_part_that_two_tests_have(sets: Window) -> None:
     with pytest.raises(HistoryError, match="5 tests have '_version' in their names"):
         of_test(sets, "_version")
+
+
+def test_finding_about_several_sets_of_parameters_is_told_once(tmp_path: Path) -> None:
+    with History(tmp_path / "h.db") as history:
+        history.begin_run(RunRecord("one", 1.0, ended_s=2.0, exit_status=1))
+        for bench in (GOOD, BAD):
+            name, column = f"t.py::t[{bench.name}]", bench.name
+            history.add("one", [Attempt(name, AttemptOutcome.FAILED, board=bench, column=column)])
+
+        _, lines = of_test(Window(history), "t.py::t")
+
+    (finding,) = [line for line in lines if "fails on both boards" in line]
+    assert finding.startswith(f"  [{GOOD.name}], [{BAD.name}]: fails, new;")
