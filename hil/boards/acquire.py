@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hil.boards.acquired import AcquiredBoard
+from hil.boards.lent_token import borrowed_token
 from hil.dutlink.board import open_board
 from hil.dutlink.discovery import ANSWER_LIMIT_S
 from hil.dutlink.held_boards import held_boards
 from hil.dutlink.settings import differing_sequences
 from hil.lab.guard.under_guard import under_guard
 from hil.lab.locks.acquire import acquire_all
-from hil.lab.locks.lending import refuse_borrowed
+from hil.lab.locks.lending import LEASED, refuse_borrowed
 from hil.lab.safe_state.action import apply_policy, confirm_off
 from hil.lab.safe_state.policy import LEAVE
 from hil.lab.safe_state.record import record_name
@@ -82,7 +83,7 @@ def lease_boards(source: BoardSource, choices: Sequence[Sequence[str]], terms: T
         UsageError: The lock folder, or a file in it, cannot be used.
     """
     for serials in choices:
-        refuse_borrowed(serials)
+        refuse_borrowed(serials, {LEASED: borrowed_token()})
     folder = source.lock_folder()
     leases = acquire_all(
         choices,

@@ -75,7 +75,8 @@ class AcquiredBoard:
         self.replaced = False
         self.node = usb_node(self.host, board.serial)
         self.on_open(self)
-        held_boards.add(self.host, board.serial)
+        lease = self.lease
+        held_boards.add(self.host, board.serial, None if lease is None else lease.raise_if_lost)
         if self.lease is not None:
             board.access.count_lent_turns = self.lease.lent_turns
             self.lease.on_guard_lost = _weakly(self._refuse_unguarded)
@@ -119,7 +120,8 @@ class AcquiredBoard:
     @property
     def can_be_kept(self) -> bool:
         """Whether the next test can use the board as it is: it is as it was opened, and its guard lives."""
-        return self.is_as_opened and self.lease is not None and self.lease.guard_error is None
+        lease = self.lease
+        return lease is not None and lease.guard_error is None and not lease.loss() and self.is_as_opened
 
     def probe(self, silence_s: float) -> ProbeResult:
         """Probe the board; verdicts rest on this.

@@ -17,7 +17,7 @@ from hil.errors import NotLeasedError
 from hil.forked_child import forget_on_fork
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from hil.dutlink.host import Host
@@ -31,7 +31,7 @@ class HeldBoards:
 
     def __init__(self) -> None:
         self._restricted: dict[Path, int] = {}
-        self._held: set[tuple[Path, str]] = set()
+        self._held: dict[tuple[Path, str], Callable[[], None] | None] = {}
         self._opened: dict[tuple[Path, str], WeakSet[Access]] = {}
         self._lock = threading.RLock()
         self._of_thread = threading.local()
@@ -75,10 +75,19 @@ class HeldBoards:
             if not self._restricted[dev]:
                 del self._restricted[dev]
 
-    def add(self, host: Host, serial: str) -> None:
-        """Let this process open a board whose lease has begun."""
+    def add(self, host: Host, serial: str, raise_if_lost: Callable[[], None] | None = None) -> None:
+        """Let this process open a board whose lease has begun.
+
+        Args:
+            host: Where the board is plugged in.
+            serial: The board.
+            raise_if_lost: Called before each request to the board; raises an error if its lease was lost.
+        """
+        key = (host.dev, serial)
         with self._lock:
-            self._held.add((host.dev, serial))
+            self._held[key] = raise_if_lost
+            for access in self._opened.get(key, ()):
+                access.raise_if_lost = raise_if_lost
 
     def end(self, host: Host, own: Access, how: str, *, after: str = "", why: str = "") -> None:
         """End every object of a board that was opened in this process, and let no new one be opened.
@@ -92,7 +101,7 @@ class HeldBoards:
         """
         key = (host.dev, own.serial)
         with self._lock:
-            self._held.discard(key)
+            self._held.pop(key, None)
             opened = list(self._opened.pop(key, ()))
         own.end(how, after=after, why=why)
         for access in opened:  # without the lock: `end` waits for transfers of other threads
@@ -125,6 +134,7 @@ class HeldBoards:
                 )
             if key not in self._held and not self._depth:
                 access.lease = BORROWED
+            access.raise_if_lost = self._held.get(key)
             self._opened.setdefault(key, WeakSet()).add(access)
 
     def is_restricted(self, host: Host) -> bool:

@@ -37,12 +37,14 @@ class Access:
     Attributes:
         serial: The argument.
         raise_if_blocked: Called by each check; raises an error if the board must not be used at present.
+        raise_if_lost: Called by each check; raises an error if this process has lost its lease.
         lease: The lease of another process under which this process uses the board; None: it has its own.
         count_lent_turns: Returns how often programs under this process's own lease have turned the mux.
     """
 
     def __init__(self, serial: str) -> None:
         self.raise_if_blocked: Callable[[], None] | None = None
+        self.raise_if_lost: Callable[[], None] | None = None
         self.lease: BorrowedLease | None = None
         self.count_lent_turns: Callable[[], int] = lambda: 0
         self.serial = serial
@@ -76,6 +78,8 @@ class Access:
                 remedy="use the board in the process that opened it",
                 serial=self.serial,
             )
+        if self.raise_if_lost is not None:
+            self.raise_if_lost()
         if self._ended is not None and threading.get_ident() != self._closer:
             what, why = self._ended
             raise LeaseEndedError(what, why=why, remedy=_AGAIN, serial=self.serial)

@@ -14,6 +14,7 @@ from enum import Enum, auto
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hil.checked_descriptor import CheckedDescriptor
 from hil.distribution import PACKAGE
 from hil.lab.guard.process import BROKEN, READY, TAKEN
 from hil.lab.locks.stopped_guards import guard_title, is_stopped
@@ -65,6 +66,7 @@ class GuardStage(Enum):
     STARTED = auto()
     READY = auto()
     TAKEN = auto()
+    CUT_OFF = auto()  # other code of the holder closed the socket: the guard takes over by itself
 
 
 class GuardChild:
@@ -89,10 +91,12 @@ class GuardChild:
         # What to kill: the process that forks the guard, or the guard's pidfd once it is ready.
         self._victim: subprocess.Popen[bytes] | int | None = None
         self.socket, theirs = socket.socketpair()
+        self._line = CheckedDescriptor(self.socket.fileno())
         self.socket.settimeout(READY_S)
         watched: list[int] = []
         before = signal.pthread_sigmask(signal.SIG_BLOCK, BLOCKED_SIGNALS)
         try:
+            os.fstat(lock)  # other code may have closed it
             with theirs:
                 ends = (watch_process(os.getpid()), watch_process(controller))
                 watched += (descriptor for descriptor in ends if descriptor >= 0)
@@ -107,8 +111,22 @@ class GuardChild:
             for descriptor in watched:
                 os.close(descriptor)
 
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether other code of this process closed the socket, by which the guard knows that it lives."""
+        return self.stage is GuardStage.CUT_OFF or self._line.was_closed_by_others
+
+    def disconnect(self) -> None:
+        """Close the socket, unless other code did; harmless when repeated."""
+        if self.is_cut_off:
+            self.socket.detach()
+        self._line = CheckedDescriptor()
+        self.socket.close()
+
     def hang_up(self) -> None:
         """Let the guard see the end of its holder, but still receive what it answers."""
+        if self.is_cut_off:
+            return
         with suppress(OSError):  # the guard is dead: `listen` finds out
             self.socket.shutdown(socket.SHUT_WR)
 
@@ -122,18 +140,27 @@ class GuardChild:
             self.problem = f"it did not start within {READY_S:.0f} s"
         except OSError:
             pass
-        self.end(kill=self.stage is not GuardStage.TAKEN)
+        if self.is_cut_off:
+            self._forget()
+        else:
+            self.end(kill=self.stage is not GuardStage.TAKEN)
+
+    def _forget(self) -> None:
+        """Leave a guard alone that takes over; close nothing that may be another file now."""
+        with self._turn:
+            self._victim, self.pid, self.stage = None, 0, GuardStage.CUT_OFF
+        self.socket.detach()
 
     def _receive(self) -> bytes:
         """Return what the guard says next; empty if it has ended, or was stopped and must be replaced."""
         seen_stopped = False
-        while self.pid and not _is_readable(self.socket.fileno(), LOOK_EVERY_S):
+        while self.pid and not self.is_cut_off and not _is_readable(self.socket.fileno(), LOOK_EVERY_S):
             stopped = is_stopped(self.pid)
             if stopped and seen_stopped:
                 self.problem = "it was stopped"
                 return b""
             seen_stopped = stopped
-        return self.socket.recv(512)
+        return b"" if self.is_cut_off else self.socket.recv(512)
 
     def _handle(self, message: bytes, on_ready: Callable[[], None]) -> None:
         word, _, rest = message.partition(b" ")
@@ -175,7 +202,7 @@ class GuardChild:
 
     def close(self) -> None:
         """Close this process's copies of the socket and the pidfd."""
-        self.socket.close()
+        self.disconnect()
         victim, self._victim = self._victim, None  # without the lock, which a forked child may never get
         if isinstance(victim, int) and victim >= 0:
             os.close(victim)

@@ -6,7 +6,6 @@ import threading
 import time
 from contextlib import suppress
 from enum import Enum, auto
-from functools import partial
 from typing import TYPE_CHECKING
 
 from hil.dutlink.standard_streams import keep_standard_streams
@@ -49,7 +48,7 @@ class Guard:
 
     Args:
         task: What the guard has to do then.
-        lock_descriptor: The board's lock, held by this process; the guard shares it.
+        lock: Returns the descriptor of the board's lock, held by this process; the guard shares it.
         controller: The pid of the process that this one works for (an xdist controller): when it has ended,
             the guard ends this process. 0 for none.
         on_loss: Called in a thread of its own when a guard that ran cannot be replaced.
@@ -61,13 +60,13 @@ class Guard:
     def __init__(
         self,
         task: GuardTask,
-        lock_descriptor: int,
+        lock: Callable[[], int],
         controller: int = 0,
         on_loss: Callable[[GuardError], None] = lambda _error: None,
     ) -> None:
         keep_standard_streams()
-        kept = (task.node, task.drivers)
-        self._start = partial(GuardChild, task.to_json(), lock_descriptor, controller, kept)
+        text, kept = task.to_json(), (task.node, task.drivers)
+        self._start: Callable[[], GuardChild] = lambda: GuardChild(text, lock(), controller, kept)
         self._on_loss = on_loss
         self._serial = task.serial
         self._changed = threading.Condition()
@@ -101,7 +100,8 @@ class Guard:
         """Tell the guard that the board is safe and released; the guard ends."""
         with self._changed, suppress(OSError):  # a guard that died first will not act
             self._state = _State.OVER
-            self._process.socket.sendall(RELEASED)
+            if not self._process.is_cut_off:
+                self._process.socket.sendall(RELEASED)
 
     def abandon(self) -> None:
         """Leave the board to the guard, which makes it safe and unlocks it; return once it has taken over.
@@ -112,13 +112,15 @@ class Guard:
         with self._changed:
             self._state = _State.OVER
             self._process.hang_up()
+        if self.is_cut_off:
+            return
         self._watcher.join(TAKE_S)
         if self._process.stage is not GuardStage.TAKEN:
             self._process.end(kill=True)  # it is stopped, or hangs: it must not act when it continues
             self._watcher.join(END_S)
         for _attempt in range(ATTEMPTS):
             if self._process.stage is not GuardStage.TAKEN:
-                self._process.socket.close()
+                self._process.disconnect()
                 self._process = self._start()
                 self._process.hang_up()
                 self._process.listen()
@@ -129,7 +131,12 @@ class Guard:
         """Wait until a released guard has ended, a second at most."""
         self._watcher.join(END_S)
         if not self._watcher.is_alive():
-            self._process.socket.close()
+            self._process.disconnect()
+
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether other code of this process closed the socket: the guard then makes the board safe."""
+        return self._process.is_cut_off
 
     def close(self) -> None:
         """Close this process's copies of the socket and the pidfd; send nothing."""
@@ -149,9 +156,9 @@ class Guard:
                 self._give_up(process)
                 return
             with self._changed:
-                if self._state is _State.OVER:
+                if self._state is _State.OVER or process.is_cut_off:
                     return
-                process.socket.close()
+                process.disconnect()
                 self._process = self._start()
             time.sleep(backoff.next())
 

@@ -15,7 +15,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Self
 
-from hil.errors import GuardError, HilError
+from hil.errors import GuardError, HilError, LeaseEndedError
 from hil.forked_child import forget_on_fork
 from hil.lab.guard.child import BLOCKED_SIGNALS
 from hil.lab.guard.guard import Guard
@@ -134,7 +134,7 @@ class GuardedLease:
             lock.node_descriptor,
             self._drivers,
         )
-        return Guard(task, lock.descriptor, controller, partial(self.handle_guard_loss, safety))
+        return Guard(task, lambda: lock.descriptor, controller, partial(self.handle_guard_loss, safety))
 
     def _use_guard(self, guard: Guard, safety: Safety) -> None:
         """Use this guard from now on, and wait until it runs.
@@ -162,7 +162,27 @@ class GuardedLease:
                 if not self._over.is_set():
                     self._lock_again_if_removed()
 
+    def loss(self) -> LeaseEndedError | None:
+        """Return the error of a lease that ended because other code closed its files; None if it lasts."""
+        guard = self._guard
+        closed = self._lease.lock.was_closed_by_others or (guard is not None and guard.is_cut_off)
+        if self._over.is_set() or not closed:
+            return None
+        return LeaseEndedError(
+            f"the lease of board {self.serial} was lost",
+            why="code of this process closed files of hil, as os.closerange does; the board's lock ended "
+            "with them, and its guard makes it safe",
+            remedy="close only files that the test opened",
+            serial=self.serial,
+        )
+
+    def raise_if_lost(self) -> None:
+        """Raise the error that `loss` returns."""
+        if (lost := self.loss()) is not None:
+            raise lost
+
     def _lock_again_if_removed(self) -> None:
+        self.raise_if_lost()
         has_record = self._guard is None or record_path(self._folder, self.serial).exists()
         if not has_record or not self._lease.lock.is_current():
             self._lock_again()
@@ -172,6 +192,7 @@ class GuardedLease:
 
         Raises:
             BoardBusyError: The lock file was removed or replaced, and another process holds the board now.
+            LeaseEndedError: Other code of this process closed the files of the lease.
             SpoiltFileError: The lock file was replaced by something that cannot be locked.
             GuardError: The lock file was made again, and no guard can run that shares its lock.
         """
@@ -269,6 +290,9 @@ class GuardedLease:
         self._end(lambda _record: record)
 
     def _end(self, change: Callable[[BoardRecord], BoardRecord]) -> None:
+        if self.loss() is not None:
+            self.abandon()
+            return
         self._over.set()
         with self._ending:
             guard, self._guard = self._guard, None
@@ -291,6 +315,7 @@ class GuardedLease:
         when the guard has taken over: at once, unless the guard was stopped or killed and another one has to
         be started. If none can be started, this process makes the board safe first.
         """
+        is_lost = self.loss() is not None
         self._over.set()
         with self._ending:
             guard, self._guard = self._guard, None
@@ -302,7 +327,7 @@ class GuardedLease:
                 guard.abandon()
         except GuardError as error:
             self._guard_error = error
-        if self._guard_error is None:
+        if self._guard_error is None or is_lost:  # without its lock, this process sends no request
             self._lease.lock.close()
         else:
             self._make_safe_without_guard(self._guard_error)
@@ -313,6 +338,8 @@ class GuardedLease:
         """Call `on_guard_lost`, then make the board safe in this process."""
         self._safety, self._guard_error = safety, error
         self.on_guard_lost(error)
+        if self.loss() is not None:
+            return
         with self._ending:  # the holder releases the board before or after this, so never in between
             if self._guard is not None:
                 self._make_safe_without_guard(error)

@@ -141,7 +141,8 @@ class Lease:
         if self._lent:
             self._lent = {}
             self._write()
-            wait_for_requests(self.lock.descriptor)
+            if self.lock.descriptor >= 0:
+                wait_for_requests(self.lock.descriptor)
 
     def lent_turns(self) -> int:
         """Return a number that grows each time that a program under this lease turns the mux."""

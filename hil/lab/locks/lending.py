@@ -117,13 +117,17 @@ def refuse_other_boards(serials: Collection[str], environ: Mapping[str, str] = o
         )
 
 
-def refuse_borrowed(serials: Sequence[str]) -> None:
+def refuse_borrowed(serials: Sequence[str], environ: Mapping[str, str] = os.environ) -> None:
     """Refuse boards that a parent process holds while it waits for this process.
+
+    Args:
+        serials: The boards.
+        environ: The environment; not with a token that this process lent itself.
 
     Raises:
         BoardBusyError: A parent process holds all of these boards.
     """
-    if serials and all(is_borrowed(serial) for serial in serials):
+    if serials and all(is_borrowed(serial, environ) for serial in serials):
         raise BoardBusyError(
             f"board {', '.join(serials)} is held by the test or the `hil lease` that runs this",
             why="a test run acquires its own lease, and would wait for ever",

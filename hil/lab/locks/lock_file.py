@@ -14,6 +14,7 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from hil.checked_descriptor import CheckedDescriptor
 from hil.dutlink.borrowed_lease import CONTENT_BYTES, turns_in
 from hil.forked_child import forget_on_fork
 from hil.lab.locks.lock_dir import unusable_error
@@ -64,14 +65,19 @@ class LockFile:
     def __init__(self, path: Path, descriptor: int | None = None, node: NodeLock | None = None) -> None:
         self.path = path
         self.node = node
-        self._descriptor = open_shared(path) if descriptor is None else descriptor
+        self._file = CheckedDescriptor(open_shared(path) if descriptor is None else descriptor)
         self._kept_ns: int | None = None
         forget_on_fork(self)
 
     @property
     def descriptor(self) -> int:
         """The open file, for a `FileWatch`, or for a guard that shares its lock; -1 if it is closed."""
-        return self._descriptor
+        return self._file.number
+
+    @property
+    def was_closed_by_others(self) -> bool:
+        """Whether other code of this process closed file or node: it may hold their locks no more."""
+        return self._file.was_closed_by_others or (self.node is not None and self.node.was_closed_by_others)
 
     @property
     def node_descriptor(self) -> int:
@@ -89,9 +95,8 @@ class LockFile:
         if not self._lock():
             return False
         while not self.is_current():  # a cleaner of old files removed the opened file
-            os.close(self._descriptor)
-            self._descriptor = -1
-            self._descriptor = open_shared(self.path)
+            self._file.close()
+            self._file = CheckedDescriptor(open_shared(self.path))
             if not self._lock():
                 return False
         return self._lock_node()
@@ -104,9 +109,9 @@ class LockFile:
         touched after the unlocking: a watcher that tries after that event succeeds.
         """
         try:
-            if self._descriptor >= 0:
+            if self.descriptor >= 0:
                 with suppress(OSError):
-                    os.ftruncate(self._descriptor, 0)
+                    os.ftruncate(self.descriptor, 0)
                 self.unlock()
         finally:
             self.close()
@@ -115,17 +120,17 @@ class LockFile:
         """Unlock file and node, and keep the file open."""
         if self.node is not None:
             self.node.unlock()
-        fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+        fcntl.flock(self.descriptor, fcntl.LOCK_UN)
         if self._kept_ns is not None:
             with suppress(OSError):
-                os.utime(self._descriptor, ns=(self._kept_ns, self._kept_ns))
+                os.utime(self.descriptor, ns=(self._kept_ns, self._kept_ns))
                 return
         with suppress(OSError):  # also the file of another user, whose time can only be set to now
-            os.utime(self._descriptor)
+            os.utime(self.descriptor)
 
     def modified_ns(self) -> int:
         """Return when the file was changed last, which is when the board was released last, in ns."""
-        return os.fstat(self._descriptor).st_mtime_ns
+        return os.fstat(self.descriptor).st_mtime_ns
 
     def keep_modified(self, when_ns: int) -> None:
         """Have `unlock` set this time of the last change, because this use of the board does not count."""
@@ -134,12 +139,12 @@ class LockFile:
     def turns(self) -> int:
         """Return how many turns of the mux programs under a lease have noted; 0 if the file is closed."""
         with suppress(OSError):
-            return turns_in(self._descriptor)
+            return turns_in(self.descriptor)
         return 0
 
     def read(self) -> bytes:
         """Return the content, which the holder wrote."""
-        return os.pread(self._descriptor, CONTENT_BYTES, 0)
+        return os.pread(self.descriptor, CONTENT_BYTES, 0)
 
     def write(self, content: bytes) -> None:
         """Replace the content; only for the holder.
@@ -147,7 +152,7 @@ class LockFile:
         The content only describes the holder: the lock works without it, on a full disk.
         """
         with suppress(OSError):
-            os.pwrite(self._descriptor, content.ljust(CONTENT_BYTES), 0)
+            os.pwrite(self.descriptor, content.ljust(CONTENT_BYTES), 0)
 
     def close(self) -> None:
         """Close this process's copy; may be repeated.
@@ -156,20 +161,18 @@ class LockFile:
         """
         if self.node is not None:
             self.node.close()
-        descriptor, self._descriptor = self._descriptor, -1
-        if descriptor >= 0:
-            os.close(descriptor)
+        self._file.close()
 
     def _lock_node(self) -> bool:
         """Lock the node after the file; if another process has the node, unlock the file again."""
         if self.node is None or self.node.try_lock():
             return True
-        fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+        fcntl.flock(self.descriptor, fcntl.LOCK_UN)
         return False
 
     def _lock(self) -> bool:
         try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
         except OSError as error:
@@ -189,4 +192,4 @@ class LockFile:
             named = self.path.lstat()
         except FileNotFoundError:
             return False
-        return os.path.samestat(named, os.fstat(self._descriptor))
+        return os.path.samestat(named, os.fstat(self.descriptor))

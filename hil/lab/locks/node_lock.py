@@ -13,6 +13,7 @@ import fcntl
 import os
 from typing import TYPE_CHECKING
 
+from hil.checked_descriptor import CheckedDescriptor
 from hil.dutlink.usb.device_node import usb_node
 from hil.forked_child import forget_on_fork
 
@@ -42,13 +43,18 @@ class NodeLock:
         self.taken = ""
         self._host = host
         self._serial = serial
-        self._descriptor = descriptor
+        self._file = CheckedDescriptor(descriptor)
         forget_on_fork(self)
 
     @property
     def descriptor(self) -> int:
         """The open node; -1 if there is none."""
-        return self._descriptor
+        return self._file.number
+
+    @property
+    def was_closed_by_others(self) -> bool:
+        """Whether other code of this process closed the node."""
+        return self._file.was_closed_by_others
 
     def set_host(self, host: Host | None) -> None:
         """Set where the board is plugged in; None if that is still not known."""
@@ -58,36 +64,34 @@ class NodeLock:
         """Lock the node that the board has now; return False if another process has it. Never waits."""
         self.taken = ""
         if self._host is None:
-            return self._descriptor < 0 or _locked(self._descriptor)
+            return self.descriptor < 0 or _locked(self.descriptor)
         node = usb_node(self._host, self._serial)
         descriptor = _open_node(node)
         if node is None or descriptor < 0:
             return True
         if self._is_open(descriptor):
             os.close(descriptor)
-            return _locked(self._descriptor)
+            return _locked(self.descriptor)
         if not _locked(descriptor):
             self.taken = f"{node}, locked by {_holder_of(descriptor)}"
             os.close(descriptor)
             return False
         self.close()
-        self._descriptor = descriptor
+        self._file = CheckedDescriptor(descriptor)
         return True
 
     def unlock(self) -> None:
         """Unlock the node, also for processes that share it, and close it; may be repeated."""
-        if self._descriptor >= 0:
-            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+        if self.descriptor >= 0:
+            fcntl.flock(self.descriptor, fcntl.LOCK_UN)
         self.close()
 
     def close(self) -> None:
         """Close this process's copy; may be repeated."""
-        descriptor, self._descriptor = self._descriptor, -1
-        if descriptor >= 0:
-            os.close(descriptor)
+        self._file.close()
 
     def _is_open(self, descriptor: int) -> bool:
-        return self._descriptor >= 0 and os.path.samestat(os.fstat(descriptor), os.fstat(self._descriptor))
+        return self.descriptor >= 0 and os.path.samestat(os.fstat(descriptor), os.fstat(self.descriptor))
 
 
 def _open_node(node: Path | None) -> int:

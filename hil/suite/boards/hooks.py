@@ -145,13 +145,17 @@ class BoardHooks:
     def pytest_runtest_teardown(
         self, item: pytest.Item, nextitem: pytest.Item | None
     ) -> Generator[None, object, object]:
-        """End the fixtures of the board in the tear-down of the last test on it, which gets their errors."""
+        """End the fixtures of the board in the tear-down of the last test on it, which gets their errors.
+
+        So does a test that closed the files of a lease.
+        """
         errors: list[BaseException] = []
         result = None
         with contained(errors.append):
             result = yield
         with self._block.lifted():
             errors += self._boards.end_fixtures(item, nextitem, failed=errors)
+            errors += self._boards.end_lost_leases()
         raise_together(errors, f"errors in the tear-down of {item.nodeid}")
         return result
 

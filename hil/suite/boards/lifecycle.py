@@ -227,6 +227,14 @@ class BoardLifecycle:
             return self._fixtures.end()
         return []
 
+    def end_lost_leases(self) -> list[BaseException]:
+        """Release all boards if a lease was lost; return the errors of lost leases, for the present test."""
+        leases = [one.lease for one in self.release.all_held if one.lease is not None]
+        lost: list[BaseException] = [error for lease in leases if (error := lease.loss()) is not None]
+        if lost:
+            self.release.all("its lease was lost")
+        return lost
+
     def lost(self) -> None:
         """Tell the controller, if it assigns boards, that this process's board cannot be used."""
         self._assigned.report_lost(self.release.all_held, self.session.error)
@@ -262,6 +270,8 @@ class BoardLifecycle:
 
     def _why_release(self, item: pytest.Item, requirement: BoardRequirement) -> str:
         """Return why the acquired board is released before a test; empty if it is not."""
+        if any(one.lease is not None and one.lease.loss() for one in self.session.all_held):
+            return "its lease was lost"
         session, serial = self.session, self._assigned.serial
         if requirement.partners or session.partners:
             return ""  # those that will do are kept

@@ -148,6 +148,7 @@ class BoardSession:
 
         Raises:
             BoardLostError: The board is lost, and was left as it is.
+            LeaseEndedError: Its lease was lost; its guard makes it safe.
             HilError: The board could not be made safe; its DUT may have power.
         """
         held = which or self.held
@@ -155,6 +156,8 @@ class BoardSession:
             return
         safe = False
         try:
+            if held.lease is not None:
+                held.lease.raise_if_lost()
             if held.lost is not None and held.probe(self._options.silence_s).verdict is not Verdict.PRESENT:
                 raise held.lost
             if held.is_as_opened:

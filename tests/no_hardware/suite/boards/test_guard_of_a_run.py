@@ -25,6 +25,7 @@ def test_powered(dutlink):
 def test_powered_again(power):
     power.force_on()
 """
+CLOSES = program(__file__, "guard_of_a_run_closes")
 REPLACED = program(__file__, "guard_of_a_run_replaced")
 
 
@@ -59,5 +60,25 @@ def test_guard_that_cannot_be_replaced_ends_the_use_of_the_board(
     assert run.status == 1
     assert "no guard runs" in run.outcomes["test_first"].message
     assert "no guard runs" in run.outcomes["test_second"].message
+    assert until(lambda: not simulator.management.state(serial)["supply"], SOON_S)
+    assert read_record(Path(pytester.path / "locks"), serial).state is BoardState.SAFE
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("kind", ["lock", "socket", "both"])
+def test_lease_whose_files_a_test_closes_is_lost_in_that_test(
+    run_on_simulator: RunSuite,
+    serial: str,
+    simulator: SimulatorProcess,
+    pytester: pytest.Pytester,
+    kind: str,
+) -> None:
+    run = run_on_simulator(f"KIND = {kind!r}\n{CLOSES}")
+
+    assert run.results() == {"test_closes": "error", "test_next": "passed"}, run.text
+    assert run.status == 1
+    assert f"the lease of board {serial} was lost" in run.outcomes["test_closes"].message
+    assert (pytester.path / "told").read_text().split() == ["LeaseEndedError"] * 2
+    assert [each.stat().st_size for each in pytester.path.glob("mine*")] == [0] * 6
     assert until(lambda: not simulator.management.state(serial)["supply"], SOON_S)
     assert read_record(Path(pytester.path / "locks"), serial).state is BoardState.SAFE

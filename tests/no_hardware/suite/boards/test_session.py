@@ -95,6 +95,11 @@ class FakeLease:
     def follow_board(self) -> None:
         """No lock to take again."""
 
+    def loss(self) -> None:
+        """No files that other code could close."""
+
+    raise_if_lost = loss
+
     def lend(self, *, ends_borrowers: bool) -> str:
         """No programs to lend it to."""
         assert not ends_borrowers
@@ -651,7 +656,7 @@ def test_prepare_keeps_a_board_that_works_but_of_a_lab_only_the_first(
     kept: int | None,
 ) -> None:
     lost, works = (
-        SimpleNamespace(is_as_opened=is_as_opened, lease=SimpleNamespace(guard_error=None))
+        SimpleNamespace(is_as_opened=is_as_opened, lease=SimpleNamespace(guard_error=None, loss=lambda: None))
         for is_as_opened in (False, True)
     )
     for one in (lost, works):
