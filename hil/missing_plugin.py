@@ -1,14 +1,18 @@
 """A pytest plugin that names the line that a repository's conftest.py lacks for fixtures and options of hil.
 
 The entry point `pytest11` loads this module into every pytest run of an environment that has hil, also into
-runs that do not use it. So it imports nothing of hil and adds no option, fixture or marker.
+runs that do not use it. So it adds no option, fixture or marker, and imports of hil only what makes further
+imports of it cheaper.
 """
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
+
+from hil.plain_imports import PlainImports
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -19,6 +23,8 @@ FIXTURES: Final = ("dutlink", "dutlinks", "power", "storage", "image", "console"
 """The fixtures of `hil.plugin`."""
 
 _HINT: Final = '{what}; put pytest_plugins = ["hil.plugin"] into {conftest}'
+
+sys.meta_path.insert(0, PlainImports())
 
 
 @pytest.hookimpl(wrapper=True)

@@ -9,6 +9,7 @@ Each run is a pytest process of its own; runs with and without take turns, so th
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import sys
 import tempfile
@@ -85,7 +86,9 @@ def _write_tests(folder: Path, count: int, fixture: str = "") -> None:
 def _run(folder: Path, *arguments: str) -> Cost:
     """Run pytest once in `folder`; raises CalledProcessError."""
     options = ("-qq", "-p", "no:cacheprovider", "-p", "no:asyncio")
-    return timed([sys.executable, "-m", "pytest", *options, *arguments], folder)
+    environ = dict(os.environ)
+    environ.pop("PYTHONDONTWRITEBYTECODE", None)  # the first run writes the byte code, the others load it
+    return timed([sys.executable, "-m", "pytest", *options, *arguments], folder, environ)
 
 
 if __name__ == "__main__":

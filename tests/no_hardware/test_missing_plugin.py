@@ -109,4 +109,13 @@ def test_importing_the_module_imports_nothing_but_the_names_of_hil(pytester: pyt
 
     result = pytester.run(sys.executable, "-c", code)
 
-    assert result.outlines == ["['hil', 'hil.missing_plugin', 'hil.old_paths']"]
+    assert result.outlines == ["['hil', 'hil.missing_plugin', 'hil.old_paths', 'hil.plain_imports']"]
+
+
+def test_modules_of_hil_are_not_rewritten_as_tests_are(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest('pytest_plugins = ["hil.plugin"]')
+    pytester.makepyfile("import hil.errors\ndef test_it(): print(type(hil.errors.__loader__).__name__)")
+
+    result = run(pytester, "--hil-boards=none", "-s")
+
+    result.stdout.fnmatch_lines(["*SourceFileLoader*"])
