@@ -39,9 +39,9 @@ class DroppedTests:
         Args:
             kept: The tests that are to run. One of the same name may stand for a test that is gone.
         """
-        names = {item.nodeid for item in kept}
         gone = self._collected.keys() - set(map(id, kept))
-        found = [item for number, item in self._collected.items() if number in gone]
+        found = [item for number, item in self._collected.items() if number in gone] if gone else []
         self._collected.clear()
+        names = {item.nodeid for item in kept} if found else set()
         kinds = {item.nodeid: kind_of(item) for item in found if item.nodeid not in names}
         return {nodeid: kind.value for nodeid, kind in kinds.items() if kind is not Kind.NO_HARDWARE}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import re
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -32,6 +32,7 @@ __all__ = [
     "Kind",
     "boards_of",
     "kind_of",
+    "marks_of",
     "refuse",
     "register_markers",
     "requirement_of",
@@ -50,6 +51,8 @@ class Kind(enum.StrEnum):
     HARDWARE = "hardware"
     MIXED = "mixed"
     NO_HARDWARE = "no_hardware"
+
+    __hash__ = str.__hash__  # that of enum is no function of C, and each test is counted by its kind
 
 
 TROUBLE_MARKER = "expects_on_console"
@@ -95,7 +98,7 @@ def kind_of(item: pytest.Item) -> Kind:
     known = item.stash.get(KIND, None)
     if known is not None:
         return known
-    every = list(item.iter_markers())
+    every = marks_of(item)
     marks = [mark for mark in every if mark.name in _MARKERS]
     try:
         kind = _decide(item, [mark.name for mark in marks])
@@ -107,9 +110,20 @@ def kind_of(item: pytest.Item) -> Kind:
     except UsageError as error:
         kind = refuse(item, error)
     item.stash[KIND] = kind
-    if not marks:
-        item.add_marker(_DECORATORS[kind])
+    if not marks:  # as `add_marker` does, which imports for each call
+        item.keywords[kind.value] = mark = _DECORATORS[kind].mark
+        item.own_markers.append(mark)
     return kind
+
+
+def marks_of(item: pytest.Item) -> list[pytest.Mark]:
+    """Return the marks of a test, the nearest first; `iter_markers` does the same by three generators."""
+    marks: list[pytest.Mark] = []
+    node: pytest.Item | pytest.Collector | Any | None = item
+    while node is not None:
+        marks += node.own_markers
+        node = node.parent
+    return marks
 
 
 def refuse(item: pytest.Item, error: UsageError) -> Kind:
@@ -126,7 +140,7 @@ def unchecked_kind(item: pytest.Item) -> Kind:
     known = item.stash.get(KIND, None)
     if known is not None:
         return known
-    marked = {mark.name for mark in item.iter_markers() if mark.name in _MARKERS}
+    marked = {mark.name for mark in marks_of(item) if mark.name in _MARKERS}
     if len(marked) == 1:
         return _MARKERS[marked.pop()]
     return Kind.HARDWARE if not marked and uses_board(item) else Kind.NO_HARDWARE

@@ -20,11 +20,12 @@ from hil.suite.attempt_hooks import AttemptHooks
 from hil.suite.boards.dependent_fixtures import DependentFixtures
 from hil.suite.boards.hooks import JUDGED, NOT_EXCUSED, PASSED, BoardHooks, ReturnedTests, has_failed
 from hil.suite.boards.lifecycle import BoardLifecycle
+from hil.suite.columns.column import column_of
 from hil.suite.columns.plugin import ColumnPlugin
 from hil.suite.dropped_tests import DroppedTests
 from hil.suite.hook_errors import contained, told
 from hil.suite.marker_errors import MarkerErrors
-from hil.suite.markers import MARKER_ERROR, Kind, kind_of, sort_tests
+from hil.suite.markers import MARKER_ERROR, Kind, kind_of
 from hil.suite.options import is_no_run, read_options
 from hil.suite.outcome.caught_errors import CaughtErrors
 from hil.suite.outcome.early_exit import EarlyExit
@@ -93,8 +94,8 @@ def begin(config: pytest.Config) -> Run:
         early_exit = EarlyExit(run.boards.show, is_worker=run.processes.is_worker)
         register(early_exit, "hil-early-exit")
         if not run.processes.is_worker:  # its hooks are outside those of the line above
-            status = RunStatus(run.ledger, run.missing, required=run.options.require)
-            register(status, "hil-run-status")
+            run.status = RunStatus(run.ledger, run.missing, required=run.options.require)
+            register(run.status, "hil-run-status")
     if run.options.report is not None and not is_no_run(config):
         from hil.evidence.run_folder import EvidenceFolder  # noqa: PLC0415 - only runs that keep evidence pay
         from hil.suite.recording.plugin import keep_evidence  # noqa: PLC0415 - the same
@@ -133,7 +134,10 @@ class Run:
         caught_errors: Errors of hil that the present test may have caught.
         numbers: The numbers that the present test measures.
         columns: Runs tests on each board, and with each image.
+        status: Decides the exit status, in the controller.
     """
+
+    status: RunStatus | None = None
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
@@ -301,10 +305,15 @@ class Run:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> Generator[None, object, object]:
-        """Decide the kind of tests that plugins added; register what fails tests with errors in markers."""
+        """Decide the kind of tests that plugins added; register what fails tests with errors in markers.
+
+        Of the tests that use boards, those with the same board and image are then put together.
+        """
         result = yield
-        sort_tests(items)
-        self.columns.refuse_other_columns(items)
+        may_use_boards = [one for one in items if kind_of(one) is not Kind.NO_HARDWARE or column_of(one)]
+        if may_use_boards:
+            self.columns.refuse_other_columns(may_use_boards)
+            self.columns.put_in_order(items)
         if any(MARKER_ERROR in item.stash for item in items):
             self._config.pluginmanager.register(MarkerErrors(), "hil-marker-errors")
         return result
@@ -344,7 +353,9 @@ class Run:
         self.ledger.add_collected(report)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Add a phase of a test to the ledger, and its numbers to the summary."""
+        """Add a phase of a test to the ledger and to the counts, and its numbers to the summary."""
+        if self.status is not None:
+            self.status.add(report)
         self.ledger.add(report)
         self.numbers.add(report)
 

@@ -10,7 +10,7 @@ import pytest
 from hil.errors import UsageError
 from hil.images.source import image_labels
 from hil.suite.columns.column import PARAMETER, Column, column_of, split_by_board, split_by_image
-from hil.suite.markers import MARKER_ERROR, Kind, boards_of, refuse, tags_of, unchecked_kind
+from hil.suite.markers import MARKER_ERROR, Kind, boards_of, marks_of, refuse, tags_of, unchecked_kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -55,8 +55,7 @@ class ColumnPlugin:
             names = [column.name for column in columns]
             metafunc.parametrize(PARAMETER, columns, indirect=True, ids=names, scope="session")
 
-    @pytest.hookimpl(trylast=True)  # after others have put the tests in order
-    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+    def put_in_order(self, items: list[pytest.Item]) -> None:
         """Put the tests of a board together, and of these the tests with one image; keep all other places.
 
         So a board is acquired once, and each of its images is flashed once. If other tests run with an image
@@ -95,7 +94,7 @@ class ColumnPlugin:
             column, asked = column_of(item), self._columns_for(item)
             if column is None and asked:
                 refuse(item, _no_parameters(item))
-            elif column is not None and not any(column.is_like(one) for one in asked):
+            elif column is not None and not any(one is column or column.is_like(one) for one in asked):
                 refuse(item, _other_columns(item, column))
 
     def _columns_for(self, item: pytest.Item) -> Sequence[Column]:
@@ -103,9 +102,11 @@ class ColumnPlugin:
         kind = unchecked_kind(item)  # of a collected test it is known, and no marker is looked at
         if kind is Kind.NO_HARDWARE:
             return ()
-        asks = self._each != "any" or self._images or any("each" in one.kwargs for one in item.iter_markers())
-        if not asks:
+        told = [mark.kwargs for mark in marks_of(item) if mark.kwargs]
+        if self._each == "any" and not self._images and not any("each" in one for one in told):
             return ()
+        if not told and kind is Kind.HARDWARE:
+            return self._columns(self._each, frozenset(), False)
         each = self._each_of(item) if kind is Kind.HARDWARE else "any"
         has_image = any("image" in mark.kwargs for mark in item.iter_markers(kind.value))
         return self._columns(each, frozenset() if each == "any" else tags_of(item), has_image)

@@ -68,7 +68,7 @@ class RunStatus:
         self._chosen = 0
         self._exit: SystemExit | None = None  # raised by a hook
 
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+    def add(self, report: pytest.TestReport) -> None:
         """Count tests that began, and failures by their cause."""
         if report.passed and report.when != "setup":
             return
