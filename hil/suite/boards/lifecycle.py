@@ -188,12 +188,20 @@ class BoardLifecycle:
         self._ledger.begin(item.nodeid, kind_of(item))
         if getattr(item, "execution_count", 1) > 1:  # pytest-rerunfailures runs it again within one protocol
             with self._fixtures.limit.stopped_then_reset():
+                self._recover_for_rerun(item)
                 self._put_image(item)
         raise_together(self.release.take_late_errors(), "errors in fixtures of the board before")
         if self.session.error is None:
             return
         if uses_board(item) or self._options.require or not self.session.may_run_without:
             raise self.session.error
+
+    def _recover_for_rerun(self, item: pytest.Item) -> None:
+        """Open the boards again that an earlier attempt lost, as before each test, or keep the error."""
+        if self.session.error is None:
+            with contained(self.session.fail):
+                if self._prepared.recover_all():
+                    self._hand_out(item, self.session.all_held)
 
     def record_result(self, item: pytest.Item) -> None:
         """Note which image each board of a test had, before its last report is made; raise nothing."""

@@ -189,6 +189,17 @@ class BoardPreparation:
             serial=serial,
         )
 
+    def recover_all(self) -> bool:
+        """Open the acquired boards again that were lost or left the bus; return True if there were any.
+
+        Raises:
+            BoardLostError: A board does not answer.
+        """
+        gone = [held for held in self.session.all_held if not held.is_fallback and not held.is_as_opened]
+        for held in gone:
+            self._recover(held)
+        return bool(gone)
+
     def _recover(self, held: AcquiredBoard) -> None:
         """Open a board again that was lost or left the bus, if it answers at once.
 

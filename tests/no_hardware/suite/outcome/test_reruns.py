@@ -130,18 +130,24 @@ def test_captured_output_is_kept_with_the_attempt_that_printed_it(
     assert printed == ["printed by 1\n", "printed by 2\n"]
 
 
-CRASHES = """
-import os, pathlib, pytest
+REPLUGGED = HEAD + program(__file__, "reruns_replugged")
 
-def die(phase):
-    if phase != PHASE or pathlib.Path("mark").exists() and not ALWAYS: return
-    pathlib.Path("mark").touch()
-    os._exit(1)
 
-@pytest.fixture
-def it(): yield; die("teardown")
-def test_it(it): die("call")
-"""
+@pytest.mark.parametrize("more", ["-n0", "-n1", "--hil-report=report", "--hil-require"])
+def test_rerun_uses_a_board_that_was_plugged_in_again_in_the_attempt_before(run: RunSuite, more: str) -> None:
+    inner = run(REPLUGGED + "PLUGGED = True", "--reruns=1", more)
+
+    assert (inner.results(), inner.status) == ({"test_it": "passed", "test_next": "passed"}, 0), inner.text
+
+
+def test_rerun_without_its_board_keeps_the_failure_of_the_attempt_before(run: RunSuite) -> None:
+    inner = run(REPLUGGED + "PLUGGED = False", "--reruns=1")
+
+    assert inner.results() == {"test_it": "error", "test_next": "skipped"}, inner.text
+    assert "a real failure" in inner.outcomes["test_it"].message
+
+
+CRASHES = program(__file__, "reruns_crashes")
 
 
 @pytest.mark.parametrize("phase", ["call", "teardown"])
