@@ -9,7 +9,6 @@ and cleaners of old files remove it, so `try_lock` checks afterwards whether it 
 from __future__ import annotations
 
 import fcntl
-import itertools
 import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -38,19 +37,35 @@ SPARE_NAMES = 3
 
 def lock_path(folder: Path, serial: str) -> Path:
     """Return the path of a board's lock file: the first of its names that nothing else has taken."""
-    first = _lock_name(folder, serial)
-    others = (_lock_name(folder, serial, f".{number}") for number in range(2, 2 + SPARE_NAMES))
-    names = itertools.chain((first,), others)
-    return next((path for path in names if shared_file_problem(path) is None), first)
+    names = _lock_names(folder, serial)
+    return next((path for path in names if shared_file_problem(path) is None), names[0])
 
 
 def lock_file_problem(folder: Path, serial: str) -> SpoiltFileError | None:
     """Return what is wrong with the file that has the name of a board's lock file; None if nothing is."""
-    return shared_file_problem(_lock_name(folder, serial))
+    return shared_file_problem(_lock_names(folder, serial)[0])
 
 
-def _lock_name(folder: Path, serial: str, spare: str = "") -> Path:
-    return folder / f"hil-board-{serial}{spare}.lock"
+def _lock_names(folder: Path, serial: str) -> list[Path]:
+    spares = (f".{number}" for number in range(2, 2 + SPARE_NAMES))
+    return [folder / f"hil-board-{serial}{spare}.lock" for spare in ("", *spares)]
+
+
+def _is_locked(path: Path) -> bool:
+    """Return True if a process has locked a file; False if there is none that this user may read."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return False
 
 
 class LockFile:
@@ -99,7 +114,19 @@ class LockFile:
             self._file = CheckedDescriptor(open_shared(self.path))
             if not self._lock():
                 return False
+        if self._is_held_by_another_name():
+            fcntl.flock(self._file.number, fcntl.LOCK_UN)
+            return False
         return self._lock_node()
+
+    def _is_held_by_another_name(self) -> bool:
+        """Return True if a process has locked another name of the board's lock file.
+
+        The file of a name may be spoilt, mended or removed while a holder has locked another one. Each
+        process first locks its file and then looks at the others, so one of two processes sees the other.
+        """
+        serial = self.path.name.removeprefix("hil-board-").split(".")[0]
+        return any(_is_locked(path) for path in _lock_names(self.path.parent, serial) if path != self.path)
 
     def release(self) -> None:
         """Clear the content, unlock, also for processes that share the file, and close; may be repeated.

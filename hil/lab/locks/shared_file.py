@@ -108,7 +108,7 @@ def _check(path: Path, descriptor: int) -> os.stat_result:
     wanted = mode_of_files_in(path.parent.stat())
     is_shared = facts.st_mode & wanted == wanted
     if facts.st_nlink > 1 and not is_shared:  # other users may not write to its owner's file
-        raise spoilt_error(path, because="a second name of a file")
+        raise spoilt_error(path)
     if not is_shared and os.geteuid() in {0, facts.st_uid}:
         os.fchmod(descriptor, wanted)
     return facts

@@ -49,6 +49,8 @@ def spoilt_error(path: Path, error: OSError | None = None, because: str = "") ->
         why, remedy = because or str(error.strerror if error else "it is gone"), ELSEWHERE
     else:
         kind = because or KINDS.get(stat.S_IFMT(facts.st_mode), "")
+        if not kind and facts.st_nlink > 1:
+            kind = "a second name of a file"
         what = kind or f"a file of mode {stat.S_IMODE(facts.st_mode):04o}"
         closed = f" that may not be opened ({error.strerror})" if error and not kind else ""
         why = f"it is {what} of {owner_name(facts.st_uid)}{closed}"
@@ -59,13 +61,14 @@ def spoilt_error(path: Path, error: OSError | None = None, because: str = "") ->
 def shared_file_problem(path: Path) -> SpoiltFileError | None:
     """Return what is wrong with a file, or None if all users can share it, or if there is no such file.
 
-    The answer depends on the file, not on the user who asks: all users must get the same answer.
+    The answer depends on the file, not on the user who asks: all users must get the same answer. So it is
+    the same for the file's owner and for root, whom a mode does not hinder.
     """
     try:
         facts = path.lstat()
         if stat.S_ISREG(facts.st_mode):
             wanted = mode_of_files_in(path.parent.stat())
-            if facts.st_mode & wanted == wanted or os.geteuid() in {0, facts.st_uid}:
+            if facts.st_mode & wanted == wanted:
                 return None
     except OSError:
         return None
@@ -105,4 +108,4 @@ def _command_for(path: Path, facts: os.stat_result, kind: str) -> str:
     name = quote(str(path))
     if stat.S_ISDIR(facts.st_mode):
         return f"sudo rm -r {name}"
-    return f"sudo rm {name}" if kind else f"sudo chmod 666 {name}"
+    return f"sudo rm {name}" if kind else f"sudo chmod {mode_of_files_in(path.parent.stat()):o} {name}"

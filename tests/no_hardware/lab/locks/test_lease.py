@@ -152,13 +152,16 @@ def test_acquire_follows_no_link(tmp_path: Path) -> None:
     assert not (tmp_path / "precious").exists()
 
 
-def test_acquire_refuses_a_hard_link(tmp_path: Path) -> None:
+def test_acquire_uses_no_hard_link_and_tells_to_remove_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     (tmp_path / "precious").write_text("mine")
     os.link(tmp_path / "precious", tmp_path / "hil-board-5a1c0e01.lock")
 
-    with pytest.raises(UsageError, match="second name"):
-        acquire("5a1c0e01", folder=tmp_path)
+    acquire("5a1c0e01", folder=tmp_path).release()
+
     assert (tmp_path / "precious").read_text() == "mine"
+    assert f"sudo rm {tmp_path / 'hil-board-5a1c0e01.lock'}" in caplog.text
 
 
 def test_lock_folder_makes_a_named_folder_with_the_sticky_bit(tmp_path: Path) -> None:

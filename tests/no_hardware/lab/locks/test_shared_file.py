@@ -180,6 +180,20 @@ def test_replace_shared_refuses_another_users_file(folder: Path) -> None:
 
 
 @only_root
+def test_open_shared_tells_the_mode_that_files_of_a_group_folder_have(folder: Path) -> None:
+    os.chown(folder, 0, 60_009)
+    folder.chmod(0o3770)
+    (folder / "a").touch()
+    os.chown(folder / "a", MALLORY, 60_009)
+    (folder / "a").chmod(0o640)
+
+    with pytest.raises(SpoiltFileError) as caught:
+        as_user(VICTIM, lambda: closed(open_shared(folder / "a")), gid=60_009)
+
+    assert f"sudo chmod 660 {folder / 'a'}" in caught.value.remedy
+
+
+@only_root
 def test_open_shared_makes_files_of_a_group_folder_for_the_group(folder: Path) -> None:
     lab = 60_009
     os.chown(folder, 0, lab)

@@ -23,6 +23,7 @@ from hil.lab.locks.lease import holder_of
 from hil.lab.locks.lock_file import LockFile
 from hil.lab.locks.stopped_guards import is_stopped
 from hil.lab.locks.tickets import QUEUE_NAME, SLOT_BYTES, QueueEntry, waiting_tickets
+from tests.support.other_user import MALLORY, VICTIM, as_user, folder_for_everybody, only_root
 from tests.support.programs import program
 
 ONE, TWO = "5a1c0e01", "5a1c0e02"
@@ -353,6 +354,34 @@ def test_acquire_uses_a_spare_name_for_a_spoilt_lock_file_and_logs_it(
         acquire(ONE, folder=folder)
     assert f"{folder / f'hil-board-{ONE}.lock'} cannot be used" in caplog.text
     assert not (folder / "precious").exists()
+
+
+def test_acquire_refuses_a_board_that_is_held_by_a_spare_name_after_the_first_was_mended(
+    folder: Path,
+) -> None:
+    first = folder / f"hil-board-{ONE}.lock"
+    os.mkfifo(first)
+
+    with acquire(ONE, folder=folder) as held:
+        first.unlink()
+        with pytest.raises(BoardBusyError):
+            acquire(ONE, folder=folder)
+
+    assert held.lock.path != first
+    acquire(ONE, folder=folder).release()
+
+
+@only_root
+@pytest.mark.parametrize("mode", [0o644, 0o600, 0o666])
+def test_lock_path_is_one_name_whoever_asks(mode: int) -> None:
+    with folder_for_everybody() as folder:
+        first = folder / f"hil-board-{ONE}.lock"
+        as_user(MALLORY, lambda: first.touch() or first.chmod(mode))
+
+        asked = [as_user(uid, lambda: lock_file.lock_path(folder, ONE)) for uid in (MALLORY, VICTIM)]
+
+        assert {*asked, lock_file.lock_path(folder, ONE)} == {asked[0]}
+        assert (asked[0] == first) == (mode == 0o666)
 
 
 def test_acquire_loses_only_the_board_whose_lock_file_is_spoilt(folder: Path) -> None:
