@@ -41,7 +41,8 @@ class AttemptHooks:
     def pytest_runtest_setup(self) -> None:
         """Begin an attempt."""
         self._caught_errors.noted.clear()
-        self._numbers.begin()
+        if self._numbers.are_wanted:
+            self._numbers.begin()
 
     @pytest.hookimpl(wrapper=True)  # around xfail, inside of what decides on repetitions
     def pytest_runtest_makereport(

@@ -151,7 +151,7 @@ class Run:
         self.time_limit = TimeLimit()
         self.short_failures = ShortFailures(config)
         self.caught_errors = CaughtErrors(self._judge_caught)
-        self.numbers = NumberRecorder()
+        self.numbers = NumberRecorder(config.pluginmanager)
         self._fixtures = DependentFixtures(self._block, self.time_limit)
         self.boards = BoardLifecycle(config, self.options, self.ledger, self.processes, self._fixtures)
         self.columns = ColumnPlugin(
@@ -327,6 +327,7 @@ class Run:
             channel.send_collected(self.ledger.collected())
         if is_no_run(session.config):
             return
+        self.numbers.plan(session.items)
         if self.ledger.planned.keys() == {Kind.NO_HARDWARE}:
             self._block.active = True
             for name in ("hil-console-report", "hil-teardown-skips"):  # they wait for reports of boards

@@ -17,7 +17,7 @@ from hil.suite.outcome.user_properties import overrule_judgement
 from hil.suite.recording.phases import NUMBERS, numbers_of
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Iterable
 
     from hil.evidence.measurement import Measurement
 
@@ -30,52 +30,68 @@ _TITLE = "broken limits"
 class NumberRecorder:
     """The plugin, in the process that runs the tests.
 
+    Args:
+        plugins: Those of the run. The hooks around a test are there if a test asks for `measure`.
+
     Attributes:
-        measure: The value of the fixture.
         present: The numbers of the present attempt.
+        in_body: Whether the body of a test runs.
+        are_wanted: Whether a test asks for `measure`, or has asked for it while it ran.
     """
 
-    def __init__(self) -> None:
-        self.measure = Measure()
+    def __init__(self, plugins: pytest.PytestPluginManager) -> None:
+        self._plugins = plugins
+        self._measure = Measure()
+        self.are_wanted = False
+        self._is_late = False
         self._measured: dict[str, list[Measurement]] = {}
         self.present: list[Measurement] = []
         self._told = 0
         self._raised: list[Measurement] = []
-        self._in_body = False
+        self.in_body = False
 
-    def begin(self) -> None:
-        """Begin an attempt."""
-        self.present = self.measure.begin()
+    def plan(self, items: Iterable[pytest.Item]) -> None:
+        """Register the hooks if a test asks for `measure` by name, or may do so in the text of a doctest."""
+        if any("measure" in getattr(one, "fixturenames", ()) or hasattr(one, "dtest") for one in items):
+            self._want()
+
+    def _want(self) -> None:
+        if not self.are_wanted:
+            self.are_wanted = True
+            self._plugins.register(_NumberHooks(self), "hil-number-hooks")
+
+    @property
+    def measure(self) -> Measure:
+        """The value of the fixture; a test may ask for it by `getfixturevalue` alone, while it runs."""
+        if not self.are_wanted:
+            self._want()
+            self.begin(late=True)
+        return self._measure
+
+    def begin(self, *, late: bool = False) -> None:
+        """Begin an attempt.
+
+        Args:
+            late: It has begun before: the hook around its body may not have been there.
+        """
+        self.present = self._measure.begin(late=late)
+        self._is_late = late
         self._told = 0
         self._raised = []
 
-    @pytest.hookimpl(wrapper=True)  # inside the time limit and the capture
-    def pytest_runtest_call(self) -> Generator[None, object, object]:
-        """Fail a body that has passed, if a number of it or of the set-up breaks a limit."""
-        self._in_body = True
-        try:
-            result = yield
-        finally:
-            self._in_body = False
-        self._raise_broken()
-        return result
-
-    @pytest.hookimpl(wrapper=True)  # around the tear-down of fixtures that depend on the board
-    def pytest_runtest_teardown(self) -> Generator[None, object, object]:
-        """Fail a tear-down that breaks limits, and refuse numbers after it: they would not be judged."""
-        try:
-            result = yield
-        finally:
-            self.measure.end()
-        self._raise_broken()
-        return result
+    def end(self) -> None:
+        """Refuse numbers until the next attempt begins."""
+        self._measure.end()
 
     def revise(self, item: pytest.Item, call: pytest.CallInfo[Any], report: pytest.TestReport) -> None:
         """Add the numbers to a report. A skip does not excuse a limit that was broken before it."""
         setattr(report, NUMBERS, [_as_tuple(one) for one in self.present])
         if report.when == "teardown":
             report.user_properties += [(f"{_PROPERTY}{one.name}", one.exact) for one in self.present]
-        if report.passed or self._in_body:  # a subtest: the test itself tells the limits
+        if report.passed and report.when == "call" and self._is_late and (late := self._take_broken()):
+            report.outcome, report.longrepr = "failed", str(_error(late))
+            vars(report).pop("wasxfail", None)
+        if report.passed or self.in_body:  # a subtest: the test itself tells the limits
             return
         raised, self._raised = self._raised, []
         if call.excinfo is not None and isinstance(call.excinfo.value, BrokenLimitError):
@@ -89,15 +105,6 @@ class NumberRecorder:
             overrule_judgement(item, report)
         elif broken:
             report.sections.append((_TITLE, "\n".join(map(str, broken))))
-
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_protocol(self) -> Generator[None, object, object]:
-        """Forget the numbers after the test, and refuse others if its tear-down did not begin."""
-        try:
-            return (yield)
-        finally:
-            self.measure.end()
-            self.present = []
 
     def add(self, report: pytest.TestReport) -> None:
         """Note the numbers of a test's last attempt, in the process that has the terminal."""
@@ -117,11 +124,49 @@ class NumberRecorder:
         new, self._told = self.present[self._told :], len(self.present)
         return [one for one in new if one.is_broken]
 
-    def _raise_broken(self) -> None:
+    def raise_broken(self) -> None:
+        """Raise an error if the attempt has broken limits that were not told yet."""
         __tracebackhide__ = True
         if len(self.present) > self._told and (broken := self._take_broken()):
             self._raised = broken
             raise _error(broken)
+
+
+class _NumberHooks:
+    """Hooks around each test, in a run in which a test measures."""
+
+    def __init__(self, recorder: NumberRecorder) -> None:
+        self._recorder = recorder
+
+    @pytest.hookimpl(wrapper=True)  # inside the time limit and the capture
+    def pytest_runtest_call(self) -> Generator[None, object, object]:
+        """Fail a body that has passed, if a number of it or of the set-up breaks a limit."""
+        self._recorder.in_body = True
+        try:
+            result = yield
+        finally:
+            self._recorder.in_body = False
+        self._recorder.raise_broken()
+        return result
+
+    @pytest.hookimpl(wrapper=True)  # around the tear-down of fixtures that depend on the board
+    def pytest_runtest_teardown(self) -> Generator[None, object, object]:
+        """Fail a tear-down that breaks limits, and refuse numbers after it: they would not be judged."""
+        try:
+            result = yield
+        finally:
+            self._recorder.end()
+        self._recorder.raise_broken()
+        return result
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_protocol(self) -> Generator[None, object, object]:
+        """Forget the numbers after the test, and refuse others if its tear-down did not begin."""
+        try:
+            return (yield)
+        finally:
+            self._recorder.end()
+            self._recorder.present = []
 
 
 def _error(broken: list[Measurement]) -> BrokenLimitError:

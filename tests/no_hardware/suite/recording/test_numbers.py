@@ -51,6 +51,24 @@ def test_measure_shows_all_numbers_with_v(run_suite: RunSuite) -> None:
     assert "test_inner.py::test_a: boot is 12.5 s, must be below 20 s" in shown
 
 
+def test_broken_limit_fails_a_test_that_asks_for_measure_only_while_it_runs(run_suite: RunSuite) -> None:
+    test = 'def test_a(request): request.getfixturevalue("measure")("boot", 21, "s", below=20)'
+    inner = run_suite(test, "--hil-boards=none")
+
+    assert inner.outcomes["test_a"].result == "failed"
+    assert "boot is 21 s, must be below 20 s" in inner.outcomes["test_a"].message
+
+
+@pytest.mark.parametrize(("fixture", "hooks"), [("tmp_path", False), ("measure", True)])
+def test_hooks_around_tests_are_only_there_for_tests_that_measure(
+    run_suite: RunSuite, fixture: str, hooks: bool
+) -> None:
+    test = 'assert request.config.pluginmanager.has_plugin("hil-number-hooks")'
+    inner = run_suite(f"def test_a(request, {fixture}): {test} is {hooks}", "--hil-boards=none")
+
+    assert inner.results() == {"test_a": "passed"}
+
+
 def test_broken_limits_fail_a_test_after_its_body_and_all_are_told(inner: InnerRun) -> None:
     outcome = inner.outcomes["test_two_broken"]
 
