@@ -114,6 +114,8 @@ class RecordedAttempt:
         sections: Captured output: title and text.
         phases: Its phases, in order.
         numbers: The numbers that it measured, in order.
+        mean_watts: Mean power of the DUT while it was on, or over the whole test if it was on too briefly;
+            None if not traced.
     """
 
     number: int = 1
@@ -124,6 +126,11 @@ class RecordedAttempt:
     sections: list[tuple[str, str]] = field(default_factory=list)
     phases: list[RecordedPhase] = field(default_factory=list)
     numbers: list[Measurement] = field(default_factory=list)
+    mean_watts: float | None = None
+
+    def seconds_of(self, phase: str) -> float:
+        """Return the duration of a phase, by its name; 0 if it had none."""
+        return sum(one.duration_s for one in self.phases if one.name == phase)
 
 
 @dataclass(slots=True)
@@ -172,7 +179,7 @@ class RecordedTest:
 
     @property
     def boards(self) -> list[UsedBoard]:
-        """All boards that it had, the first board first."""
+        """All boards that it had, or asked for in vain, the first board first."""
         return [] if self.board is None else [self.board, *self.partners]
 
     @property

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from hil.history.attribution import SURE_P, Counts, Suspicion, suspect_test
 from hil.history.durations import call_times_s, possibly_slower
 from hil.history.findings import AlwaysSkipped, Analysis, Failing, Flaky, Slower, TiedToBoard
-from hil.history.models import AttemptOutcome
 from hil.history.nights import future_runs, missing_nights, problems_of_newest, why_nothing_ran
 from hil.history.numbers.drift import find_drifts
+from hil.history.schema import AttemptOutcome
 from hil.history.statistics import slower_p, wilson
 
 if TYPE_CHECKING:

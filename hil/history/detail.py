@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter, defaultdict
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from hil.errors import HistoryError
 from hil.history.analysis import analyze
+from hil.history.attempts import ATTEMPT_COLUMNS, read_attempt, read_board
 from hil.history.attribution import Counts
-from hil.history.models import FAILURES, Attempt, AttemptOutcome, read_board
 from hil.history.nights import day_of
 from hil.history.numbers.listing import numbers_of_test
-from hil.history.schema import BENCH, MESSAGE_SIZE, USES
+from hil.history.schema import BENCH, FAILURES, USES, AttemptOutcome
 from hil.history.statistics import wilson
 from hil.history.text_table import section, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from hil.evidence.used_board import UsedBoard
+    from hil.evidence.records import RecordedTest
     from hil.history.findings import AlwaysSkipped, Analysis, Failing, Flaky, Slower, TiedToBoard
     from hil.history.numbers.drift import Drift
     from hil.history.window import Window
@@ -51,7 +51,7 @@ def of_test(window: Window, text: str, board: str = "") -> tuple[dict[str, Any],
     attempts = _attempts_of(window, number, known)
     findings = _findings_about(analyze(window), name)
     boards = {key: counts for key, counts in window.by_board(number).items() if known in {"", key}}
-    outcomes = Counter(one.outcome.name.lower() for _, one in attempts)
+    outcomes = Counter(one.outcome for _, one in attempts)
     became = ", ".join(f"{count} {word}" for word, count in outcomes.items()) or "none"
     labelled = {window.labels.get(key, key): counts for key, counts in boards.items()}
     lines = [
@@ -68,9 +68,19 @@ def of_test(window: Window, text: str, board: str = "") -> tuple[dict[str, Any],
         "test": name,
         "says": findings,
         "boards": {key: asdict(counts) for key, counts in boards.items()},
-        "attempts": [{"began_s": window.runs[run].began_s, **asdict(one)} for run, one in attempts],
+        "attempts": [_as_data(window.runs[run].began_s, one) for run, one in attempts],
     }
     return data, lines
+
+
+def _as_data(began_s: float, one: RecordedTest) -> dict[str, Any]:
+    """Return an attempt as data, without what the history does not hold."""
+    told = asdict(one.last)
+    told |= {f"{phase.name}_s": phase.duration_s for phase in one.last.phases}
+    for name in ("longrepr", "sections", "phases", "numbers"):
+        del told[name]
+    boards = [asdict(board) for board in one.boards]
+    return {"began_s": began_s, "nodeid": one.nodeid, "boards": boards, "image": one.image, **told}
 
 
 def of_board(window: Window, text: str) -> tuple[dict[str, Any], list[str]]:
@@ -147,9 +157,9 @@ def _of_parameter_sets(
     analysis, base = analyze(window), _base(next(iter(tests.values())))
     sets: list[dict[str, Any]] = []
     for number, name in sorted(tests.items(), key=lambda pair: pair[1]):
-        first = [one.outcome for _, one in _attempts_of(window, number, board) if one.number == 1]
-        ran = [outcome for outcome in first if outcome is not AttemptOutcome.SKIPPED]
-        counts = Counts(sum(outcome.is_failure for outcome in ran), len(ran))
+        first = [one.outcome for _, one in _attempts_of(window, number, board) if one.last.number == 1]
+        ran = [outcome for outcome in first if outcome != "skipped"]
+        counts = Counts(sum(outcome in {"failed", "error"} for outcome in ran), len(ran))
         sets.append({"test": name, "says": _findings_about(analysis, name), **asdict(counts)})
     rows = [_row(one["test"].removeprefix(base), Counts(one["failed"], one["ran"])) for one in sets]
     findings: dict[str, list[str]] = defaultdict(list)  # those of several sets once
@@ -207,22 +217,24 @@ def _counted(factor: str, counts: Mapping[str, Counts]) -> list[str]:
     )
 
 
-def _title_of(attempts: list[tuple[int, Attempt]]) -> str:
+def _title_of(attempts: list[tuple[int, RecordedTest]]) -> str:
     some = f" (the newest {_SHOWN_ATTEMPTS} of {len(attempts)})" if len(attempts) > _SHOWN_ATTEMPTS else ""
     return f"Attempts, the newest last{some}"
 
 
-def _times(attempts: list[tuple[int, Attempt]]) -> Iterable[str]:
+def _times(attempts: list[tuple[int, RecordedTest]]) -> Iterable[str]:
     yield from _median(
         "The body of the test takes",
         "s",
-        [one.call_s for _, one in attempts if one.outcome is AttemptOutcome.PASSED],
+        [one.last.seconds_of("call") for _, one in attempts if one.outcome == "passed"],
     )
 
 
-def _watts(attempts: list[tuple[int, Attempt]]) -> Iterable[str]:
+def _watts(attempts: list[tuple[int, RecordedTest]]) -> Iterable[str]:
     yield from _median(
-        "The DUT draws", "W", [one.mean_watts for _, one in attempts if one.mean_watts is not None]
+        "The DUT draws",
+        "W",
+        [one.last.mean_watts for _, one in attempts if one.last.mean_watts is not None],
     )
 
 
@@ -233,18 +245,18 @@ def _median(what: str, unit: str, values: list[float]) -> Iterable[str]:
         yield f"  {what} {statistics.median(values):.2f} {unit} (median of {len(values)}{late})."
 
 
-def _attempt_table(window: Window, attempts: list[tuple[int, Attempt]]) -> list[str]:
+def _attempt_table(window: Window, attempts: list[tuple[int, RecordedTest]]) -> list[str]:
     heads = ("night", "outcome", "attempt>", "board", "took>", "mean power>", "verdict", "message")
     rows = [
         (
             day_of(window.runs[run].began_s),
-            one.outcome.name.lower(),
-            str(one.number) if one.number > 1 else "",
+            one.outcome,
+            str(one.last.number) if one.last.number > 1 else "",
             " + ".join(board.label for board in one.boards),
-            f"{one.call_s:.2f} s",
-            f"{one.mean_watts:z.2f} W" if one.mean_watts is not None else "",
-            one.verdict,
-            one.message,
+            f"{one.last.seconds_of('call'):.2f} s",
+            f"{one.last.mean_watts:z.2f} W" if one.last.mean_watts is not None else "",
+            one.last.verdict,
+            one.last.message,
         )
         for run, one in attempts
     ]
@@ -263,7 +275,7 @@ def _boards_like(window: Window, text: str) -> list[str]:
     return [board for (board,) in window.query(sql, (text,))]
 
 
-def _attempts_of(window: Window, test: int, board: str = "") -> list[tuple[int, Attempt]]:
+def _attempts_of(window: Window, test: int, board: str = "") -> list[tuple[int, RecordedTest]]:
     """Return the attempts of a test with the positions of their runs, oldest first.
 
     Args:
@@ -274,30 +286,26 @@ def _attempts_of(window: Window, test: int, board: str = "") -> list[tuple[int, 
     apart = f"AND ?2 IN (SELECT board FROM {USES} JOIN {BENCH} ON bench.id=bench_id WHERE {{}})"
     same = "attempt.run_id=chosen.run_id AND attempt.test_id=chosen.test_id AND attempt.number=chosen.number"
     rows = window.query(
-        "SELECT chosen.run_id, bench_id, nodeid, outcome, number, verdict, setup_s, call_s, teardown_s, "
-        f"mean_watts, substr(message, 1, {MESSAGE_SIZE}) FROM {USES.removesuffix('attempt')} chosen "
+        f"SELECT chosen.run_id, bench_id, {ATTEMPT_COLUMNS} FROM {USES.removesuffix('attempt')} chosen "
         f"JOIN test ON test.id=test_id WHERE test_id=?1 AND run_id IN {window.within} "
         f"{apart.format(same) if board else ''}",
         (test, board) if board else (test,),
     )
-    made: dict[tuple[int, int], Attempt] = {}
-    benches = _benches(window)
-    for run, bench, name, outcome, number, *rest in rows:
-        at, (used, image) = (window.position[run], number), benches[bench]
-        if one := made.get(at):
-            made[at] = replace(one, partners=(*one.partners, *([used] if used else [])))
-        else:
-            made[at] = replace(Attempt(name, AttemptOutcome(outcome), number, used, *rest), image=image)
-    return [(run, made[run, number]) for run, number in sorted(made)]
-
-
-def _benches(window: Window) -> dict[int, tuple[UsedBoard | None, str]]:
-    """Return boards and their images, by the number in the database."""
-    rows = window.query("SELECT id, image, board, firmware, place, simulated FROM bench")
-    return {
-        number: (read_board(serial, firmware, name, simulated), image)
-        for number, image, serial, firmware, name, simulated in rows
+    made: dict[tuple[int, int], RecordedTest] = {}
+    benches = {
+        number: (image, read_board(*row))
+        for number, image, *row in window.query(
+            "SELECT id, image, board, firmware, place, simulated FROM bench"
+        )
     }
+    for run, bench, *row in rows:
+        new, (image, used) = read_attempt(row), benches[bench]
+        one = made.setdefault((window.position[run], new.last.number), new)
+        if one is new:
+            one.image, one.board = image, used
+        elif used is not None:
+            one.partners.append(used)
+    return [(run, made[run, number]) for run, number in sorted(made)]
 
 
 def _tests_on(window: Window, board: str) -> list[tuple[str, Counts]]:

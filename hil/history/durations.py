@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from hil.history.models import AttemptOutcome
+from hil.history.schema import AttemptOutcome
 from hil.history.window import AHEAD_S
 
 if TYPE_CHECKING:

@@ -6,8 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hil.history.models import AttemptOutcome
-from hil.history.schema import BENCH, MESSAGE_SIZE, USES
+from hil.history.schema import BENCH, FAILURES, MESSAGE_SIZE, USES, AttemptOutcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -15,8 +14,6 @@ if TYPE_CHECKING:
     from hil.history.window import Window
 
 __all__ = ["AttemptInRun", "BoardInRun", "MatrixCell", "MatrixQueries"]
-
-_BAD = f"({AttemptOutcome.FAILED:d},{AttemptOutcome.ERROR:d})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +82,7 @@ class MatrixQueries:
         names = dict(self._ask("SELECT id, nodeid FROM test"))
         found: dict[str, dict[int, MatrixCell]] = defaultdict(dict)
         rows = self._ask(
-            f"SELECT run_id, test_id, max(number), outcome, sum(outcome IN {_BAD}), bench_id "
+            f"SELECT run_id, test_id, max(number), outcome, sum(outcome IN {FAILURES}), bench_id "
             f"FROM attempt WHERE run_id IN {self._in} GROUP BY run_id, test_id"
         )
         for run, test, _, outcome, failed, bench in rows:
@@ -113,7 +110,7 @@ class MatrixQueries:
         found: dict[str, list[BoardInRun]] = defaultdict(list)
         rows = self._ask(
             f"SELECT board, run_id, sum(number=1 AND outcome != {AttemptOutcome.SKIPPED:d}), "
-            f"sum(number=1 AND outcome IN {_BAD}), sum(setup_s + call_s + teardown_s), max(simulated) "
+            f"sum(number=1 AND outcome IN {FAILURES}), sum(setup_s + call_s + teardown_s), max(simulated) "
             f"FROM {USES} JOIN {BENCH} ON bench.id=bench_id WHERE run_id IN {self._in} AND board != '' "
             "GROUP BY board, run_id"
         )
@@ -125,7 +122,7 @@ class MatrixQueries:
         """Return the tests that failed on a board most often, with the number of failures."""
         return self._ask(
             f"SELECT nodeid, count(*) FROM {USES} JOIN {BENCH} ON bench.id=bench_id "
-            f"JOIN test ON test.id=test_id WHERE run_id IN {self._in} AND outcome IN {_BAD} AND board=? "
+            f"JOIN test ON test.id=test_id WHERE run_id IN {self._in} AND outcome IN {FAILURES} AND board=? "
             "GROUP BY test_id ORDER BY count(*) DESC, nodeid LIMIT ?",
             (board, most),
         )

@@ -30,7 +30,7 @@ from hil.suite.xdist.costs import without_group
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from hil.history.models import Attempt
+    from hil.evidence.records import RecordedTest
     from hil.history.store import History
 
 __all__ = ["add_options", "begin", "measured_durations_s"]
@@ -107,7 +107,7 @@ class HistoryPlugin:
         self._run = run_record_of(config)
         self._phases: dict[str, list[pytest.TestReport]] = {}
         self._attempts: dict[str, int] = {}
-        self._unwritten: list[Attempt] = []
+        self._unwritten: list[RecordedTest] = []
         self._simulated = False
         self._history: History | None = None
         self._trouble: HistoryError | None = None
@@ -130,10 +130,10 @@ class HistoryPlugin:
         """Record a file that could not be collected as a failed test with the file's name."""
         if not report.failed:
             return
-        from hil.history.models import Attempt, AttemptOutcome  # noqa: PLC0415 - as above
+        from hil.evidence.records import RecordedTest  # noqa: PLC0415 - as above
 
-        said, board = attempt_to_collect(report).message, UsedBoard(simulated=self._simulated)
-        self._unwritten.append(Attempt(report.nodeid, AttemptOutcome.ERROR, board=board, message=said))
+        board, attempt = UsedBoard(simulated=self._simulated), attempt_to_collect(report)
+        self._unwritten.append(RecordedTest(report.nodeid, board=board, attempts=[attempt]))
         self._write()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -197,31 +197,20 @@ class HistoryPlugin:
         except HistoryError as error:
             self._trouble = error
 
-    def _attempt(self, phases: list[pytest.TestReport]) -> Attempt:
+    def _attempt(self, phases: list[pytest.TestReport]) -> RecordedTest:
         """Return the attempt that consists of these phases, as the evidence records it too."""
-        from hil.history.models import Attempt, AttemptOutcome  # noqa: PLC0415 - as above
+        from hil.evidence.records import RecordedTest  # noqa: PLC0415 - as above
 
         nodeid = phases[0].nodeid
         plain = without_group(nodeid) if self._grouped else nodeid
         self._attempts[plain] = self._attempts.get(plain, 0) + 1
         facts = {name: str(value) for report in phases for name, value in report.user_properties}
-        recorded = attempt_of(phases, self._attempts[plain])
-        took_s = {phase.name: phase.duration_s for phase in recorded.phases}
         boards = boards_of(facts)
-        watts = facts.get("hil_mean_watts_on", facts.get("hil_mean_watts", ""))
-        return Attempt(
-            nodeid=plain,
-            outcome=AttemptOutcome[recorded.outcome.upper()],
-            number=recorded.number,
+        return RecordedTest(
+            plain,
             board=boards[0] if boards else None,
-            verdict=recorded.verdict,
-            setup_s=took_s.get("setup", 0.0),
-            call_s=took_s.get("call", 0.0),
-            teardown_s=took_s.get("teardown", 0.0),
-            mean_watts=float(watts) if watts else None,
-            message=recorded.message,
-            numbers=tuple(recorded.numbers),
+            partners=boards[1:],
+            attempts=[attempt_of(phases, self._attempts[plain])],
             column=facts.get("hil_column", ""),
-            partners=tuple(boards[1:]),
             image=facts.get("hil_image", ""),
         )

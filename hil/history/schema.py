@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import enum
 import re
 from typing import TYPE_CHECKING, Final
-
-from hil.history.models import FAILURES, AttemptOutcome
 
 if TYPE_CHECKING:
     import sqlite3
 
 __all__ = [
     "BENCH",
+    "FAILURES",
     "MERGE",
     "MESSAGE_SIZE",
     "PARTNER_USES",
@@ -22,8 +22,29 @@ __all__ = [
     "USES",
     "VERSION",
     "WRONG_ROWS",
+    "AttemptOutcome",
     "find_foreign",
 ]
+
+
+class AttemptOutcome(enum.IntEnum):
+    """The outcome of an attempt, with its number in the database."""
+
+    PASSED = 0
+    FAILED = 1
+    ERROR = 2
+    SKIPPED = 3
+    XFAILED = 4
+    XPASSED = 5
+
+    @property
+    def is_failure(self) -> bool:
+        """Whether the attempt failed or had an error."""
+        return self in {AttemptOutcome.FAILED, AttemptOutcome.ERROR}
+
+
+FAILURES = f"({AttemptOutcome.FAILED:d},{AttemptOutcome.ERROR:d})"
+"""SQL list of the outcomes that are failures."""
 
 MESSAGE_SIZE: Final = 300
 """How many characters of a message are stored."""

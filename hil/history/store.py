@@ -6,19 +6,15 @@ Each attempt is written as soon as it is known, so that a killed run leaves all 
 from __future__ import annotations
 
 import sqlite3
-from collections import defaultdict
 from contextlib import closing, contextmanager, suppress
-from dataclasses import fields, replace
+from dataclasses import fields
 from operator import attrgetter
 from typing import TYPE_CHECKING, Self
 
 from hil.errors import HistoryError
-from hil.evidence.measurement import Measurement
 from hil.evidence.records import RunRecord
-from hil.evidence.used_board import UsedBoard
-from hil.history.models import Attempt, AttemptOutcome, read_board
+from hil.history.attempts import insert_attempts, select_attempts
 from hil.history.schema import (
-    MESSAGE_SIZE,
     RUN_COLUMNS,
     SCHEMA,
     UPGRADES,
@@ -42,6 +38,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
     from types import TracebackType
+
+    from hil.evidence.records import RecordedTest
 
 __all__ = ["History"]
 
@@ -112,8 +110,8 @@ class History:
                 (ended_s, exit_status, key),
             )
 
-    def add(self, key: str, attempts: Iterable[Attempt]) -> None:
-        """Insert attempts of the run `key`; an attempt that is stored already stays as it is.
+    def add(self, key: str, tests: Iterable[RecordedTest]) -> None:
+        """Insert the attempts of tests of the run `key`; an attempt that is stored already stays as it is.
 
         Raises:
             HistoryError: As `begin_run`; then none of them was inserted.
@@ -126,7 +124,7 @@ class History:
                     why="it was removed while it was running",
                     remedy="let retention keep more nights than one",
                 )
-            self._insert(row[0], attempts)
+            insert_attempts(self.connection, row[0], tests)
 
     def read(self, sql: str, values: Iterable[object] = ()) -> list[tuple]:  # type: ignore[type-arg]  # SQLite's
         """Return all rows of a query.
@@ -145,53 +143,9 @@ class History:
         )
         return [RunRecord(*row) for row in reversed(rows)]
 
-    def attempts(self, key: str) -> list[Attempt]:
-        """Return the attempts of a run."""
-        rows = self.read(
-            "SELECT nodeid, outcome, number, column_name, bench.image, board, firmware, place, simulated, "
-            f"verdict, setup_s, call_s, teardown_s, mean_watts, substr(message, 1, {MESSAGE_SIZE}) "
-            "FROM attempt JOIN run ON run.id=run_id "
-            "JOIN test ON test.id=test_id JOIN bench ON bench.id=bench_id "
-            "WHERE key=? ORDER BY nodeid, number",
-            (key,),
-        )
-        numbers, partners = self._numbers_of(key), self._partners_of(key)
-        return [
-            replace(
-                Attempt(nodeid, AttemptOutcome(outcome), number, read_board(*rest[:4]), *rest[4:]),
-                numbers=tuple(numbers.get((nodeid, number), ())),
-                column=column,
-                partners=tuple(partners.get((nodeid, number), ())),
-                image=image,
-            )
-            for nodeid, outcome, number, column, image, *rest in rows
-        ]
-
-    def _partners_of(self, key: str) -> dict[tuple[str, int], list[UsedBoard]]:
-        """Return the further boards of each attempt of a run, by node id and number of the attempt."""
-        rows = self.read(
-            "SELECT nodeid, number, board, firmware, place, simulated FROM partner "
-            "JOIN run ON run.id=run_id JOIN test ON test.id=test_id JOIN bench ON bench.id=bench_id "
-            "WHERE key=? ORDER BY place, board",
-            (key,),
-        )
-        found: dict[tuple[str, int], list[UsedBoard]] = defaultdict(list)
-        for nodeid, number, serial, firmware, name, simulated in rows:
-            found[nodeid, number].append(UsedBoard(serial, firmware, name, bool(simulated)))
-        return found
-
-    def _numbers_of(self, key: str) -> dict[tuple[str, int], list[Measurement]]:
-        """Return the numbers of each attempt of a run, by node id and number of the attempt."""
-        rows = self.read(
-            "SELECT nodeid, attempt, name, value, unit, below, above FROM number "
-            "JOIN run ON run.id=run_id JOIN measure ON measure.id=measure_id JOIN test ON test.id=test_id "
-            "WHERE key=? ORDER BY position",
-            (key,),
-        )
-        found: dict[tuple[str, int], list[Measurement]] = defaultdict(list)
-        for nodeid, attempt, *rest in rows:
-            found[nodeid, attempt].append(Measurement(*rest))
-        return found
+    def attempts(self, key: str) -> list[RecordedTest]:
+        """Return each attempt of a run, as a test with that attempt."""
+        return select_attempts(self.read, key)
 
     def delete_before(self, time_s: float) -> int:
         """Delete the runs that began before a time, in seconds since 1970, and return how many.
@@ -208,61 +162,6 @@ class History:
                     f"AND id NOT IN (SELECT {table}_id FROM partner)"
                 )
         return removed
-
-    def _insert(self, run: int, attempts: Iterable[Attempt]) -> None:
-        execute = self.connection.execute
-        for one in attempts:
-            bench = _bench(one.board or UsedBoard(), one.image)
-            execute(
-                "INSERT INTO test(nodeid, column_name) VALUES(?, ?) ON CONFLICT(nodeid) DO UPDATE "
-                "SET column_name=excluded.column_name WHERE excluded.column_name NOT IN ('', column_name)",
-                (one.nodeid, one.column),
-            )
-            self._insert_bench(bench)
-            execute(
-                "INSERT OR IGNORE INTO attempt SELECT ?, test.id, ?, ?, bench.id, ?, ?, ?, ?, ?, ? "
-                "FROM test, bench "
-                "WHERE nodeid=? AND board=? AND firmware=? AND place=? AND simulated=? AND image=?",
-                (
-                    *(run, one.number, one.outcome, one.verdict, one.setup_s, one.call_s, one.teardown_s),
-                    *(one.mean_watts, one.message[:MESSAGE_SIZE], one.nodeid, *bench),
-                ),
-            )
-            self._insert_numbers(run, one)
-            self._insert_partners(run, one)
-
-    def _insert_bench(self, bench: tuple[object, ...]) -> None:
-        self.connection.execute(
-            "INSERT OR IGNORE INTO bench(board, firmware, place, simulated, image) VALUES(?,?,?,?,?)", bench
-        )
-
-    def _insert_partners(self, run: int, attempt: Attempt) -> None:
-        for partner in attempt.partners:
-            bench = _bench(partner, attempt.image)
-            self._insert_bench(bench)
-            self.connection.execute(
-                "INSERT OR IGNORE INTO partner SELECT ?, test.id, ?, bench.id FROM test, bench "
-                "WHERE nodeid=? AND board=? AND firmware=? AND place=? AND simulated=? AND bench.image=?",
-                (run, attempt.number, attempt.nodeid, *bench),
-            )
-
-    def _insert_numbers(self, run: int, attempt: Attempt) -> None:
-        execute = self.connection.execute
-        for position, one in enumerate(attempt.numbers):
-            execute(
-                "INSERT OR IGNORE INTO measure(test_id, name, unit) SELECT id, ?, ? FROM test WHERE nodeid=?",
-                (one.name, one.unit, attempt.nodeid),
-            )
-            execute(
-                "INSERT OR IGNORE INTO number SELECT measure.id, ?, ?, ?, bench_id, ?, ?, ? "
-                "FROM test JOIN measure ON measure.test_id=test.id "
-                "JOIN attempt ON attempt.test_id=test.id AND run_id=? AND number=? "
-                "WHERE nodeid=? AND name=? AND unit=?",
-                (
-                    *(run, attempt.number, position, one.value, one.below, one.above),
-                    *(run, attempt.number, attempt.nodeid, one.name, one.unit),
-                ),
-            )
 
     def _prepare(self) -> None:
         with self.translating_errors():
@@ -361,8 +260,3 @@ class History:
 
 _row = attrgetter(*[one.name for one in fields(RunRecord)][: RUN_COLUMNS.count(",") + 1])
 """Returns the row of a run."""
-
-
-def _bench(board: UsedBoard, image: str) -> tuple[object, ...]:
-    """Return the row of a board with an image."""
-    return board.serial, board.firmware, board.name, board.simulated, image

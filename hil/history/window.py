@@ -13,8 +13,7 @@ from hil.evidence.column_id import without_column
 from hil.evidence.records import RunRecord
 from hil.evidence.used_board import board_label
 from hil.history.attribution import Counts, Everywhere, contrast, suspect
-from hil.history.models import FAILURES, AttemptOutcome
-from hil.history.schema import BENCH, PARTNER_USES, RUN_COLUMNS, USES
+from hil.history.schema import BENCH, FAILURES, PARTNER_USES, RUN_COLUMNS, USES, AttemptOutcome
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence

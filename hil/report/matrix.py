@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from hil.history.models import AttemptOutcome
+from hil.history.schema import AttemptOutcome
 from hil.report.filters import OUTCOMES, night
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup
 
 from hil.evidence.records import file_stem
-from hil.history.models import AttemptOutcome
 from hil.history.nights import day_of
+from hil.history.schema import AttemptOutcome
 from hil.report.filters import when
 from hil.report.pages import write_page
 from hil.report.run_pages import link_to

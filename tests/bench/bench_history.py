@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hil.evidence.measurement import Measurement
-from hil.evidence.records import RunRecord
+from hil.evidence.records import RecordedTest, RunRecord
 from hil.evidence.used_board import UsedBoard
-from hil.history.models import Attempt, AttemptOutcome
+from hil.history.schema import AttemptOutcome
 from hil.history.store import History
 from tests.support.harness import show, timed
+from tests.support.made_up import tried
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,13 +33,13 @@ DAY_S = 86_400.0
 BOARDS = [UsedBoard(f"0df1003{number}", "0.09", f"place-{number}") for number in range(4)]
 
 
-def night(tests: int, rng: random.Random) -> Iterator[Attempt]:
+def night(tests: int, rng: random.Random) -> Iterator[RecordedTest]:
     """One test in 100 skips, one run in 500 fails."""
     for number in range(tests):
         outcome = AttemptOutcome.SKIPPED if number % 100 == 0 else AttemptOutcome(rng.random() < 0.002)
         name = f"tests/test_{number // 40}.py::test_{number}"
         numbers = (Measurement("boot", rng.gauss(12.0, 0.2), "s", below=20.0),)
-        yield Attempt(name, outcome, board=rng.choice(BOARDS), call_s=rng.gauss(2.0, 0.1), numbers=numbers)
+        yield tried(name, outcome, board=rng.choice(BOARDS), call_s=rng.gauss(2.0, 0.1), numbers=numbers)
 
 
 def fill(path: Path, nights: int, tests: int) -> None:

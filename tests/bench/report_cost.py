@@ -8,11 +8,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-from hil.evidence.records import RunRecord
+from hil.evidence.records import RecordedTest, RunRecord
 from hil.evidence.used_board import UsedBoard
-from hil.history.models import Attempt, AttemptOutcome
+from hil.history.schema import AttemptOutcome
 from hil.history.store import History
 from tests.support.harness import show, timed
+from tests.support.made_up import tried
 
 GOAL_S = 10.0
 TESTS = 5_000
@@ -52,7 +53,7 @@ def fill(path: Path, nights: int) -> None:
             history.end_run(RunRecord(run.key, run.began_s, ended_s=run.began_s + 60, exit_status=1))
 
 
-def attempt(name: str, rng: random.Random) -> Attempt:
+def attempt(name: str, rng: random.Random) -> RecordedTest:
     """Make up one attempt."""
     chance = rng.random()
     outcome = (
@@ -62,7 +63,7 @@ def attempt(name: str, rng: random.Random) -> Attempt:
         if chance < 0.005
         else AttemptOutcome.PASSED
     )
-    return Attempt(name, outcome, board=rng.choice(BOARDS), call_s=rng.gauss(2.0, 0.1))
+    return tried(name, outcome, board=rng.choice(BOARDS), call_s=rng.gauss(2.0, 0.1))
 
 
 if __name__ == "__main__":

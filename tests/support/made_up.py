@@ -19,11 +19,11 @@ from hil.evidence.records import (
 )
 from hil.evidence.run_folder import EvidenceFolder
 from hil.evidence.used_board import UsedBoard
-from hil.history.models import Attempt, AttemptOutcome
+from hil.history.schema import AttemptOutcome
 from hil.history.store import History
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
 BEGAN_S = 1_800_000_000.0
@@ -44,6 +44,39 @@ HOSTILE_DUT = (
     + "\u202emoc.live//:ptth \u2066 hidden\u200b\r\n".encode()
     + b"\x00\xff\xfe\x9b31m\r\n"
 )
+
+
+def tried(  # noqa: PLR0913, PLR0917 - each has a default
+    nodeid: str,
+    outcome: AttemptOutcome,
+    number: int = 1,
+    board: UsedBoard | None = None,
+    verdict: str = "",
+    setup_s: float = 0.0,
+    call_s: float = 0.0,
+    teardown_s: float = 0.0,
+    mean_watts: float | None = None,
+    message: str = "",
+    *,
+    numbers: Iterable[Measurement] = (),
+    column: str = "",
+    partners: Iterable[UsedBoard] = (),
+    image: str = "",
+) -> RecordedTest:
+    """An attempt as the history holds it."""
+    took_s = {"setup": setup_s, "call": call_s, "teardown": teardown_s}
+    attempt = RecordedAttempt(
+        number,
+        outcome.name.lower(),
+        verdict,
+        message,
+        phases=[RecordedPhase(name, duration_s=seconds) for name, seconds in took_s.items()],
+        numbers=list(numbers),
+        mean_watts=mean_watts,
+    )
+    return RecordedTest(
+        nodeid, board=board, partners=list(partners), attempts=[attempt], column=column, image=image
+    )
 
 
 def attempt(outcome: str = "passed", message: str = "", number: int = 1) -> RecordedAttempt:
@@ -122,20 +155,20 @@ def keep_nights(path: Path, tests: list[str], nights: int = 12, *, failing_since
             history.end_run(RunRecord(run.key, began_s, ended_s=began_s + 60, exit_status=1))
 
 
-def _night(tests: list[str], number: int, failing_since: int) -> list[Attempt]:
+def _night(tests: list[str], number: int, failing_since: int) -> list[RecordedTest]:
     attempts = []
     for place, test in enumerate(tests):
         bench = UsedBoard(f"0df1003{(place + number) % 4}", "0.09")
         if place == 0 and number >= failing_since:
             attempts.append(
-                Attempt(test, AttemptOutcome.FAILED, board=bench, call_s=1.0, message=f"no {HOSTILE}")
+                tried(test, AttemptOutcome.FAILED, board=bench, call_s=1.0, message=f"no {HOSTILE}")
             )
         elif place == 1 and number % 4 == 1:
-            attempts.append(Attempt(test, AttemptOutcome.FAILED, board=bench, call_s=1.0))
-            attempts.append(Attempt(test, AttemptOutcome.PASSED, 2, board=bench, call_s=1.0))
+            attempts.append(tried(test, AttemptOutcome.FAILED, board=bench, call_s=1.0))
+            attempts.append(tried(test, AttemptOutcome.PASSED, 2, board=bench, call_s=1.0))
         else:
             outcome = AttemptOutcome.SKIPPED if place == 2 else AttemptOutcome.PASSED
-            attempts.append(Attempt(test, outcome, board=bench, call_s=1.0))
+            attempts.append(tried(test, outcome, board=bench, call_s=1.0))
     return attempts
 
 
@@ -153,7 +186,7 @@ def keep_numbers(path: Path, *, extra: int = 0) -> None:
             history.close_run(run.key, run.began_s + 60, 0)
 
 
-def _measured(night: int, board: UsedBoard, extra: int) -> list[Attempt]:
+def _measured(night: int, board: UsedBoard, extra: int) -> list[RecordedTest]:
     boot = 12.0 + night % 3 / 10 + 4 * (night >= 20)
     more = tuple(Measurement(f"more {at:03}", float(night % 2), "") for at in range(extra))
     facts = {
@@ -161,6 +194,6 @@ def _measured(night: int, board: UsedBoard, extra: int) -> list[Attempt]:
         "t.py::test_idle": (Measurement(f"idle {HOSTILE[:40]}", 2.0 + night % 2 / 100, "W"), *more),
     }
     return [
-        Attempt(f"{test}[{board.name}]", AttemptOutcome.PASSED, 1, board, numbers=numbers, column=board.name)
+        tried(f"{test}[{board.name}]", AttemptOutcome.PASSED, 1, board, numbers=numbers, column=board.name)
         for test, numbers in facts.items()
     ]

@@ -28,6 +28,7 @@ def attempt_of(phases: Sequence[pytest.TestReport], number: int) -> RecordedAtte
     from hil.evidence.records import RecordedAttempt  # noqa: PLC0415 - runs that keep no evidence do not pay
 
     facts = {name: str(value) for report in phases for name, value in report.user_properties}
+    watts = facts.get("hil_mean_watts_on", facts.get("hil_mean_watts", ""))
     return RecordedAttempt(
         number=number,
         outcome=outcome_of(phases),
@@ -37,6 +38,7 @@ def attempt_of(phases: Sequence[pytest.TestReport], number: int) -> RecordedAtte
         sections=list(_sections(phases, number)),
         phases=[_phase(report) for report in phases],
         numbers=numbers_of(phases),
+        mean_watts=float(watts) if watts else None,
     )
 
 

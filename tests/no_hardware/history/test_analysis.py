@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.evidence.records import RunRecord
+from hil.evidence.records import RecordedTest, RunRecord
 from hil.evidence.used_board import UsedBoard
 from hil.history.analysis import Analysis, analyze
-from hil.history.models import Attempt, AttemptOutcome
+from hil.history.schema import AttemptOutcome
 from hil.history.store import History
 from hil.history.window import Window
 from hil.report.night_pages import build_nights
+from tests.support.made_up import tried
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +31,7 @@ REGRESSION_NIGHT = 80
 SKIPS_SINCE = 30
 
 
-def night(number: int, rng: random.Random) -> Iterator[Attempt]:
+def night(number: int, rng: random.Random) -> Iterator[RecordedTest]:
     """60 tests on 4 boards; a board that is bad fails one test in five."""
     for test in range(60):
         name = f"tests/test_dut.py::test_{test:02}"
@@ -39,19 +40,19 @@ def night(number: int, rng: random.Random) -> Iterator[Attempt]:
         if test == 7:  # one slow drift
             call_s *= 1 + 0.006 * number
         if test == 11 and number >= SKIPS_SINCE:
-            yield Attempt(name, AttemptOutcome.SKIPPED, board=board)
+            yield tried(name, AttemptOutcome.SKIPPED, board=board)
             continue
         fails = (test == 20 and number >= REGRESSION_NIGHT) or (
             board.serial == BAD_BOARD and rng.random() < 0.2
         )
         if fails:
-            yield Attempt(name, AttemptOutcome.FAILED, board=board, call_s=call_s)
-            yield Attempt(name, AttemptOutcome.FAILED, 2, board=board, call_s=call_s)
+            yield tried(name, AttemptOutcome.FAILED, board=board, call_s=call_s)
+            yield tried(name, AttemptOutcome.FAILED, 2, board=board, call_s=call_s)
         elif test == 33 and rng.random() < 0.15:  # one flaky test
-            yield Attempt(name, AttemptOutcome.FAILED, board=board, call_s=call_s)
-            yield Attempt(name, AttemptOutcome.PASSED, 2, board=board, call_s=call_s)
+            yield tried(name, AttemptOutcome.FAILED, board=board, call_s=call_s)
+            yield tried(name, AttemptOutcome.PASSED, 2, board=board, call_s=call_s)
         else:
-            yield Attempt(name, AttemptOutcome.PASSED, board=board, call_s=call_s)
+            yield tried(name, AttemptOutcome.PASSED, board=board, call_s=call_s)
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +144,7 @@ def test_analysis_tells_with_which_image_a_test_broke(tmp_path: Path) -> None:
             history.begin_run(run)
             history.add(
                 run.key,
-                [Attempt("test_a.py::test_one", outcome, board=UsedBoard("0df10035"), image=image)],
+                [tried("test_a.py::test_one", outcome, board=UsedBoard("0df10035"), image=image)],
             )
             history.end_run(run)
         (failing,) = analyze(Window(history, NIGHTS)).failing

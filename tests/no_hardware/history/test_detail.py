@@ -15,9 +15,10 @@ from hil.evidence.used_board import UsedBoard
 from hil.history.analysis import analyze
 from hil.history.attribution import Counts
 from hil.history.detail import of_board, of_test
-from hil.history.models import Attempt, AttemptOutcome
+from hil.history.schema import AttemptOutcome
 from hil.history.store import History
 from hil.history.window import Window
+from tests.support.made_up import tried
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,10 +39,10 @@ def path(tmp_path: Path) -> Path:
             )
             bench = BAD if night % 2 else GOOD
             outcome = AttemptOutcome.FAILED if night % 2 else AttemptOutcome.PASSED
-            boots = Attempt(
+            boots = tried(
                 "t.py::test_boots", outcome, board=bench, call_s=2.0, mean_watts=3.5, message="no login"
             )
-            history.add(f"n{night}", [boots, Attempt("t.py::test_reads", AttemptOutcome.PASSED, board=bench)])
+            history.add(f"n{night}", [boots, tried("t.py::test_reads", AttemptOutcome.PASSED, board=bench)])
     return tmp_path / "h.db"
 
 
@@ -68,7 +69,7 @@ def test_of_test_shows_boards_durations_and_power(window: Window) -> None:
 def test_of_test_names_both_boards_of_a_pair_and_counts_the_attempt_for_each(tmp_path: Path) -> None:
     with History(tmp_path / "h.db") as history:
         history.begin_run(RunRecord("one", 1.0))
-        pair = Attempt("t.py::test_link", AttemptOutcome.FAILED, board=GOOD, partners=(BAD,))
+        pair = tried("t.py::test_link", AttemptOutcome.FAILED, board=GOOD, partners=(BAD,))
         history.add("one", [pair])
 
         window = Window(history)
@@ -83,17 +84,17 @@ def test_of_test_names_both_boards_of_a_pair_and_counts_the_attempt_for_each(tmp
 def test_of_test_of_one_board_has_the_attempts_in_which_it_was_the_second(tmp_path: Path) -> None:
     with History(tmp_path / "h.db") as history:
         history.begin_run(RunRecord("one", 1.0))
-        pair = Attempt("t.py::test_link", AttemptOutcome.PASSED, board=GOOD, partners=(BAD,))
+        pair = tried("t.py::test_link", AttemptOutcome.PASSED, board=GOOD, partners=(BAD,))
         history.add("one", [pair])
 
         data, _ = of_test(Window(history), "link", "right")
 
-    assert [one["board"]["serial"] for one in data["attempts"]] == ["0df10035"]
+    assert [one["boards"][0]["serial"] for one in data["attempts"]] == ["0df10035"]
 
 
 @pytest.mark.parametrize(("of_the_run", "known_as"), [("build-7", "build-7"), ("", "os.img (9 bytes)")])
 def test_by_image_prefers_the_runs_image_to_the_file(tmp_path: Path, of_the_run: str, known_as: str) -> None:
-    attempt = Attempt("t.py::test_boots", AttemptOutcome.FAILED, board=GOOD, image="os.img (9 bytes)")
+    attempt = tried("t.py::test_boots", AttemptOutcome.FAILED, board=GOOD, image="os.img (9 bytes)")
     with History(tmp_path / "h.db") as history:
         history.begin_run(RunRecord("one", 1.0, image=of_the_run))
         history.add("one", [attempt])
@@ -174,7 +175,7 @@ def _quarter_of_pairs(path: Path, pairs: list[tuple[UsedBoard, UsedBoard]]) -> W
         first, second = pairs[night % len(pairs)]
         fails = BAD in (first, second)
         outcome = AttemptOutcome.FAILED if fails else AttemptOutcome.PASSED
-        history.add(f"n{night}", [Attempt("t.py::test_link", outcome, board=first, partners=(second,))])
+        history.add(f"n{night}", [tried("t.py::test_link", outcome, board=first, partners=(second,))])
     return Window(history)
 
 
@@ -200,7 +201,7 @@ def test_failing_says_that_one_run_is_not_enough_to_blame_board_or_test(tmp_path
         history.begin_run(RunRecord("one", 1.0, ended_s=2.0, exit_status=1))
         for bench, outcome in ((GOOD, AttemptOutcome.PASSED), (BAD, AttemptOutcome.FAILED)):
             column = bench.name
-            history.add("one", [Attempt(f"t.py::t[{column}]", outcome, board=bench, column=column)])
+            history.add("one", [tried(f"t.py::t[{column}]", outcome, board=bench, column=column)])
 
         (failing,) = analyze(Window(history)).failing
 
@@ -216,7 +217,7 @@ def test_bad_board_of_a_single_run_is_told_as_seen_once(tmp_path: Path) -> None:
         history.begin_run(RunRecord("one", 1.0, ended_s=2.0, exit_status=1))
         tests = range(10)
         for bench, outcome in ((GOOD, AttemptOutcome.PASSED), (BAD, AttemptOutcome.FAILED)):
-            history.add("one", [Attempt(f"t.py::t{n}[{bench.name}]", outcome, board=bench) for n in tests])
+            history.add("one", [tried(f"t.py::t{n}[{bench.name}]", outcome, board=bench) for n in tests])
 
         (board,) = analyze(Window(history)).boards
 
@@ -230,8 +231,8 @@ def sets(tmp_path: Path) -> Iterator[Window]:
         history.begin_run(RunRecord("one", 1.0, ended_s=2.0, exit_status=1))
         for column in ("left-v2.0", "left-v2.1", "right-v2.0", "right-v2.1"):
             outcome = AttemptOutcome.FAILED if column == "right-v2.1" else AttemptOutcome.PASSED
-            history.add("one", [Attempt(f"t.py::test_version[{column}]", outcome, board=GOOD, column=column)])
-        history.add("one", [Attempt("t.py::test_versions", AttemptOutcome.PASSED)])
+            history.add("one", [tried(f"t.py::test_version[{column}]", outcome, board=GOOD, column=column)])
+        history.add("one", [tried("t.py::test_versions", AttemptOutcome.PASSED)])
         yield Window(history)
 
 
@@ -255,7 +256,7 @@ def test_finding_about_several_sets_of_parameters_is_told_once(tmp_path: Path) -
         history.begin_run(RunRecord("one", 1.0, ended_s=2.0, exit_status=1))
         for bench in (GOOD, BAD):
             name, column = f"t.py::t[{bench.name}]", bench.name
-            history.add("one", [Attempt(name, AttemptOutcome.FAILED, board=bench, column=column)])
+            history.add("one", [tried(name, AttemptOutcome.FAILED, board=bench, column=column)])
 
         _, lines = of_test(Window(history), "t.py::t")
 

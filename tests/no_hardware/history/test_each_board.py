@@ -10,9 +10,10 @@ import pytest
 from hil.evidence.records import RunRecord
 from hil.evidence.used_board import UsedBoard
 from hil.history.analysis import Analysis, analyze
-from hil.history.models import Attempt, AttemptOutcome
+from hil.history.schema import AttemptOutcome
 from hil.history.store import History
 from hil.history.window import Window
+from tests.support.made_up import tried
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +37,7 @@ def analysis_of(
             history.add(
                 run.key,
                 [
-                    Attempt(
+                    tried(
                         f"tests/test_dut.py::test_{test:02}[{place if named else serial}-fast]",
                         AttemptOutcome.FAILED if fails(test, place) else AttemptOutcome.PASSED,
                         board=UsedBoard(serial, "0.09", place if named else "stored name"),

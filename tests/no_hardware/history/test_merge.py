@@ -19,12 +19,13 @@ from hil.evidence.measurement import Measurement
 from hil.evidence.records import RunRecord
 from hil.evidence.used_board import UsedBoard
 from hil.history.merge import merge_history
-from hil.history.models import Attempt, AttemptOutcome
+from hil.history.schema import AttemptOutcome
 from hil.history.store import History
+from tests.support.made_up import tried
 
 KEYS = ("one", "two", "three")
 ATTEMPTS = [
-    Attempt(
+    tried(
         f"t.py::test_{test}",
         outcome,
         number,
@@ -116,7 +117,7 @@ def test_history_of_version_1_is_upgraded(tmp_path: Path) -> None:
     with History(path) as history:
         assert [len(history.attempts(key)) for key in ("one", "two")] == [3, 0]
         assert content_of(history)["tally"] == [("one", "0df10035", 2, 2)]
-        assert [one.numbers for one in history.attempts("one")] == [(), (), ()]
+        assert [one.last.numbers for one in history.attempts("one")] == [[], [], []]
         assert history.connection.execute("PRAGMA foreign_key_check").fetchall() == []
         history.add("two", ATTEMPTS)
         assert history.attempts("two") == ATTEMPTS
@@ -151,13 +152,13 @@ def test_history_of_version_4_keeps_its_attempts_and_learns_partners(tmp_path: P
 
     with History(path) as history:
         assert history.attempts("one") == ATTEMPTS[:2]
-        history.add("two", [replace(ATTEMPTS[0], partners=(PARTNER,))])
-        assert history.attempts("two")[0].partners == (PARTNER,)
+        history.add("two", [replace(ATTEMPTS[0], partners=[PARTNER])])
+        assert history.attempts("two")[0].partners == [PARTNER]
 
 
 def test_merge_history_takes_partners_over_once(tmp_path: Path) -> None:
     there = filled(tmp_path / "there.db", {"one": (set(), True)})
-    pair = replace(ATTEMPTS[0], partners=(PARTNER,))
+    pair = replace(ATTEMPTS[0], partners=[PARTNER])
     with History(there) as history:
         history.add("one", [pair])
 
@@ -205,7 +206,7 @@ def test_history_of_version_2_is_upgraded(tmp_path: Path) -> None:
     path = as_version_2(filled(tmp_path / "h.db", {"one": ({0, 1}, True), "two": (set(), False)}))
 
     with History(path) as history:
-        assert [one.numbers for one in history.attempts("one")] == [(), ()]
+        assert [one.last.numbers for one in history.attempts("one")] == [[], []]
         history.add("two", ATTEMPTS)
         assert history.attempts("two") == ATTEMPTS
 

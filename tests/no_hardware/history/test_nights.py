@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.evidence.records import RunRecord
+from hil.evidence.records import RecordedTest, RunRecord
 from hil.evidence.used_board import UsedBoard
-from hil.history.models import Attempt, AttemptOutcome
 from hil.history.nights import missing_nights, problems_of_newest
+from hil.history.schema import AttemptOutcome
 from hil.history.store import History
 from hil.history.window import Window
+from tests.support.made_up import tried
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 DAY_S = 86_400.0
 START_S = 1_756_688_400.0  # 2025-09-01
 MIDNIGHT_S = 1_756_699_200.0  # 2025-09-01 in New York, which has summer time until day 63: November 2
-ON_A_BOARD = Attempt("t.py::t", AttemptOutcome.PASSED, board=UsedBoard("0df10035", "0.09"))
+ON_A_BOARD = tried("t.py::t", AttemptOutcome.PASSED, board=UsedBoard("0df10035", "0.09"))
 NOT_STARTED = "pytest did not start: a wrong option, conftest.py or lab file"
 
 
@@ -109,7 +110,7 @@ def test_missing_nights_finds_gaps_in_frequent_runs() -> None:
     ids=["cut short", "one board", "no pytest", "killed", "bench", "no test failed", "fine"],
 )
 def test_problems_of_newest_names_each_problem(
-    run: RunRecord, attempts: list[Attempt], said: list[str], tmp_path: Path
+    run: RunRecord, attempts: list[RecordedTest], said: list[str], tmp_path: Path
 ) -> None:
     with History(tmp_path / "h.db") as history:
         history.begin_run(run)

@@ -10,13 +10,14 @@ import pytest
 
 from hil.cli.main import run
 from hil.evidence.measurement import Measurement
-from hil.evidence.records import RunRecord
+from hil.evidence.records import RecordedTest, RunRecord
 from hil.evidence.used_board import UsedBoard
-from hil.history.models import Attempt, AttemptOutcome
 from hil.history.numbers.drift import find_drifts
 from hil.history.numbers.series import changed_numbers, newest_blocks, read_series
+from hil.history.schema import AttemptOutcome
 from hil.history.store import History
 from hil.history.window import Window
+from tests.support.made_up import tried
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,18 +41,18 @@ def kept(tmp_path: Path) -> Path:
     return path
 
 
-def attempts(night: int) -> list[Attempt]:
+def attempts(night: int) -> list[RecordedTest]:
     boot = 12.0 + night % 3 / 10 + 8.5 * (night > 15)
     made = [
-        Attempt(TEST, AttemptOutcome.FAILED, 1, LEFT, numbers=(Measurement("boot", boot, "s", 20.0),)),
-        Attempt(TEST, AttemptOutcome.PASSED, 2, RIGHT, numbers=(Measurement("boot", boot + 1, "s", 20.0),)),
+        tried(TEST, AttemptOutcome.FAILED, 1, LEFT, numbers=(Measurement("boot", boot, "s", 20.0),)),
+        tried(TEST, AttemptOutcome.PASSED, 2, RIGHT, numbers=(Measurement("boot", boot + 1, "s", 20.0),)),
     ]
     series = tuple(Measurement("rate", value, "MB/s", above=1.0) for value in (40.0, 2.0, 42.0 + night % 4))
-    return [*made, Attempt("t.py::test_rate", AttemptOutcome.PASSED, numbers=series)]
+    return [*made, tried("t.py::test_rate", AttemptOutcome.PASSED, numbers=series)]
 
 
-def passed(test: str, bench: UsedBoard, numbers: tuple[Measurement, ...], column: str = "") -> Attempt:
-    return Attempt(test, AttemptOutcome.PASSED, 1, bench, numbers=numbers, column=column)
+def passed(test: str, bench: UsedBoard, numbers: tuple[Measurement, ...], column: str = "") -> RecordedTest:
+    return tried(test, AttemptOutcome.PASSED, 1, bench, numbers=numbers, column=column)
 
 
 def hil(capsys: pytest.CaptureFixture[str], path: Path, *words: str) -> tuple[int, str]:
@@ -75,7 +76,7 @@ def test_read_series_leaves_simulated_boards_out_if_the_newest_run_had_real_ones
         history.begin_run(RunRecord("early", -DAY_S))
         history.add(
             "early",
-            [Attempt(TEST, AttemptOutcome.PASSED, 1, simulated, numbers=(Measurement("boot", 1.0, "s"),))],
+            [tried(TEST, AttemptOutcome.PASSED, 1, simulated, numbers=(Measurement("boot", 1.0, "s"),))],
         )
 
         boot, _ = read_series(Window(history))
@@ -128,7 +129,7 @@ def test_read_series_tells_simulated_boards_by_their_place(tmp_path: Path) -> No
             bench = UsedBoard(f"5im0000{night}", "0.09", "sim-1", simulated=True)
             history.begin_run(RunRecord(f"n{night}", night * DAY_S))
             numbers = (Measurement("boot", 12.0, "s"),)
-            history.add(f"n{night}", [Attempt(TEST, AttemptOutcome.PASSED, 1, bench, numbers=numbers)])
+            history.add(f"n{night}", [tried(TEST, AttemptOutcome.PASSED, 1, bench, numbers=numbers)])
 
         (boot,) = read_series(Window(history))
 
@@ -159,7 +160,7 @@ def test_number_whose_unit_changed_is_two_series(tmp_path: Path) -> None:
         for night, unit in enumerate(("s", "ms")):
             history.begin_run(RunRecord(f"n{night}", night * DAY_S))
             numbers = (Measurement("boot", 12.0, unit),)
-            history.add(f"n{night}", [Attempt(TEST, AttemptOutcome.PASSED, numbers=numbers)])
+            history.add(f"n{night}", [tried(TEST, AttemptOutcome.PASSED, numbers=numbers)])
 
         assert sorted(one.unit for one in read_series(Window(history))) == ["ms", "s"]
 

@@ -56,9 +56,7 @@ def test_of_test_tells_the_boards_of_an_older_history(older: History) -> None:
     data, _ = of_test(Window(older), "test_link")
 
     (attempt,) = data["attempts"]
-    boards = [
-        (one["serial"], one["name"], one["firmware"]) for one in (attempt["board"], *attempt["partners"])
-    ]
+    boards = [(one["serial"], one["name"], one["firmware"]) for one in attempt["boards"]]
     assert boards == [("eba90b6d", "sim-1", "0.09"), ("9bd73246", "sim-2", "0.09")]
 
 
@@ -69,11 +67,11 @@ def test_history_reads_the_run_of_an_older_history(older: History) -> None:
 
 
 def test_history_reads_the_attempts_of_an_older_history(older: History) -> None:
-    found = {(one.nodeid, one.number): one for one in older.attempts(older.runs()[0].key)}
+    found = {(one.nodeid, one.last.number): one for one in older.attempts(older.runs()[0].key)}
 
     assert len(found) == 12
     assert found["test_broken.py", 1].boards == [UsedBoard(simulated=True)]
     assert found["test_boots.py::test_skips", 1].boards == []
     boots = found["test_boots.py::test_boots[sim-2]", 1]
     assert (boots.column, boots.image) == ("sim-2", IMAGE)
-    assert list(map(str, boots.numbers)) == ["boot is 12.5 s, must be below 20 s"]
+    assert list(map(str, boots.last.numbers)) == ["boot is 12.5 s, must be below 20 s"]

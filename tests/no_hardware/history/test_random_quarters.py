@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hil.evidence.measurement import Measurement
-from hil.evidence.records import RunRecord
+from hil.evidence.records import RecordedTest, RunRecord
 from hil.evidence.used_board import UsedBoard
 from hil.history.analysis import Analysis, analyze
-from hil.history.models import Attempt, AttemptOutcome
+from hil.history.schema import AttemptOutcome
 from hil.history.store import History
 from hil.history.window import Window
+from tests.support.made_up import tried
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,7 +80,7 @@ class Truths:
         )
 
 
-def attempts(truths: Truths, night: int, way: str, rng: random.Random) -> Iterator[Attempt]:
+def attempts(truths: Truths, night: int, way: str, rng: random.Random) -> Iterator[RecordedTest]:
     for test in range(TESTS):
         for board in BOARDS if way == "on all boards" else [rng.choice(BOARDS)]:
             column = board if way == "on all boards" else ""
@@ -87,16 +88,16 @@ def attempts(truths: Truths, night: int, way: str, rng: random.Random) -> Iterat
             bench = UsedBoard(board, "0.09")
             call_s = rng.gauss(2.0, 0.06) * (1 + truths.drift * night * (test == truths.drifting))
             if test == truths.skipping and night >= SKIPS_SINCE:
-                yield Attempt(name, AttemptOutcome.SKIPPED, board=bench)
+                yield tried(name, AttemptOutcome.SKIPPED, board=bench)
                 continue
             failed = truths.fails(test, board, night, rng)
             numbers = (truths.number(test, board, night),) if test in truths.measuring else ()
-            yield Attempt(
+            yield tried(
                 name, AttemptOutcome(failed), board=bench, call_s=call_s, numbers=numbers, column=column
             )
             if failed and way != "without repeats":
                 again = truths.fails(test, board, night, rng)
-                yield Attempt(name, AttemptOutcome(again), 2, board=bench, call_s=call_s)
+                yield tried(name, AttemptOutcome(again), 2, board=bench, call_s=call_s)
 
 
 def morning_after(path: Path, truths: Truths, way: str, rng: random.Random) -> Analysis:

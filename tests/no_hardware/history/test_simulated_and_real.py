@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.evidence.records import RunRecord
+from hil.evidence.records import RecordedTest, RunRecord
 from hil.evidence.used_board import UsedBoard
 from hil.history.analysis import analyze
-from hil.history.models import Attempt, AttemptOutcome
+from hil.history.schema import AttemptOutcome
 from hil.history.store import History
 from hil.history.window import Window
 from hil.report.highlights import headline
+from tests.support.made_up import tried
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,11 +25,11 @@ if TYPE_CHECKING:
 TEST = "t.py::t"
 REAL = UsedBoard("0df10035", "0.09")
 SIMULATED = UsedBoard("51000001", "0.09", simulated=True)
-NO_BOARD = Attempt(TEST, AttemptOutcome.ERROR, verdict="absent")
+NO_BOARD = tried(TEST, AttemptOutcome.ERROR, verdict="absent")
 
 
-def on(bench: UsedBoard, outcome: AttemptOutcome) -> Attempt:
-    return Attempt(TEST, outcome, board=bench)
+def on(bench: UsedBoard, outcome: AttemptOutcome) -> RecordedTest:
+    return tried(TEST, outcome, board=bench)
 
 
 @pytest.fixture
@@ -36,7 +37,7 @@ def after(tmp_path: Path) -> Iterator[Callable[..., Analysis]]:
     """Return the analysis after nights with one attempt each, the newest last."""
     with History(tmp_path / "history.db") as history:
 
-        def after(*attempts: Attempt) -> Analysis:
+        def after(*attempts: RecordedTest) -> Analysis:
             for night, attempt in enumerate(attempts):
                 began_s = time.time() - (len(attempts) - night) * 86_400
                 run = RunRecord(str(night), began_s, ended_s=began_s + 1, exit_status=0)

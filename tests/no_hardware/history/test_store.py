@@ -17,10 +17,11 @@ from hil.evidence.measurement import Measurement
 from hil.evidence.records import RunRecord
 from hil.evidence.used_board import UsedBoard
 from hil.history.merge import merge_history
-from hil.history.models import Attempt, AttemptOutcome
+from hil.history.schema import AttemptOutcome
 from hil.history.sqlite import connect_read_only, find_damage
 from hil.history.store import History
 from hil.history.window import Window
+from tests.support.made_up import tried
 from tests.support.programs import program, running
 
 if TYPE_CHECKING:
@@ -34,10 +35,10 @@ NUMBERS = (
     Measurement("<", -9e99, ""),
 )
 ATTEMPTS = [
-    Attempt("test_a.py::test_b", AttemptOutcome.FAILED, 1, BOARD, "", 1.0, 2.0, 3.0, 4.5, "assert 1 == 2"),
-    Attempt("test_a.py::test_b", AttemptOutcome.PASSED, 2, BOARD, numbers=NUMBERS),
-    Attempt("test_a.py::test_c", AttemptOutcome.SKIPPED, verdict="absent"),
-    Attempt("test_a.py::test_d[left-fast]", AttemptOutcome.PASSED, 1, BOARD, column="left"),
+    tried("test_a.py::test_b", AttemptOutcome.FAILED, 1, BOARD, "", 1.0, 2.0, 3.0, 4.5, "assert 1 == 2"),
+    tried("test_a.py::test_b", AttemptOutcome.PASSED, 2, BOARD, numbers=NUMBERS),
+    tried("test_a.py::test_c", AttemptOutcome.SKIPPED, verdict="absent"),
+    tried("test_a.py::test_d[left-fast]", AttemptOutcome.PASSED, 1, BOARD, column="left"),
 ]
 WRITER = program(__file__, "store_writer")
 
@@ -122,7 +123,7 @@ def test_history_on_a_full_disk_reports_and_keeps_data(tmp_path: Path) -> None:
     with History(filled(tmp_path / "h.db", "one")) as history:
         (pages,) = history.connection.execute("PRAGMA page_count").fetchone()
         history.connection.execute(f"PRAGMA max_page_count={pages}")  # SQLite's own full disk
-        many = [Attempt(f"test_{number}", AttemptOutcome.PASSED) for number in range(5000)]
+        many = [tried(f"test_{number}", AttemptOutcome.PASSED) for number in range(5000)]
 
         with pytest.raises(HistoryError, match="full"):
             history.add("one", many)

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from hil.cli.main import run
-from hil.evidence.records import RunRecord, file_stem
+from hil.evidence.records import RecordedTest, RunRecord, file_stem
 from hil.evidence.used_board import UsedBoard
 from hil.history.matrix_data import MatrixCell
-from hil.history.models import Attempt, AttemptOutcome
+from hil.history.schema import AttemptOutcome
 from hil.history.store import History
 from hil.history.window import Window
 from hil.report.matrix import outcome_letters, sparkline, tally
 from hil.report.night_pages import build_nights
 from tests.no_hardware.report.test_run_pages import Page
-from tests.support.made_up import BEGAN_S, HOSTILE, a_test, keep_nights, keep_run
+from tests.support.made_up import BEGAN_S, HOSTILE, a_test, keep_nights, keep_run, tried
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -115,7 +115,8 @@ def test_wall_page_leaves_out_simulated_boards_of_earlier_nights(tmp_path: Path)
             run = RunRecord(f"n{night}", BEGAN_S + night * 86_400, kind="nightly")
             history.begin_run(run)
             history.add(
-                run.key, [Attempt(f"t.py::{one.serial}", AttemptOutcome.ERROR, board=one) for one in benches]
+                run.key,
+                [tried(f"t.py::{one.serial}", AttemptOutcome.ERROR, board=one) for one in benches],
             )
             history.close_run(run.key, run.began_s + 60, 1)
         build_nights(Window(history), tmp_path)
@@ -152,11 +153,11 @@ def test_night_pages_have_no_broken_link(built: Path) -> None:
         (5, [], "no test ran, no test was found, or none used a board"),
         (4, [], "no test ran, pytest did not start: a wrong option, conftest.py or lab file"),
         (None, [], "no test ran, it was cut short, or goes on"),
-        (0, [Attempt(TESTS[0], AttemptOutcome.SKIPPED)], "no test ran, the only one was skipped"),
+        (0, [tried(TESTS[0], AttemptOutcome.SKIPPED)], "no test ran, the only one was skipped"),
     ],
 )
 def test_night_page_says_first_that_no_test_ran(
-    status: int | None, attempts: list[Attempt], said: str, tmp_path: Path
+    status: int | None, attempts: list[RecordedTest], said: str, tmp_path: Path
 ) -> None:
     keep_nights(tmp_path / "history.db", TESTS[3:5])
     with History(tmp_path / "history.db") as history:

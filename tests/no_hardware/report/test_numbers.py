@@ -10,15 +10,15 @@ import pytest
 from hil.evidence.measurement import Measurement
 from hil.evidence.records import RecordedAttempt, RunRecord, file_stem
 from hil.evidence.used_board import UsedBoard
-from hil.history.models import Attempt, AttemptOutcome
 from hil.history.numbers.series import NumberPoint, NumberSeries
+from hil.history.schema import AttemptOutcome
 from hil.history.store import History
 from hil.history.window import Window
 from hil.report import numbers
 from hil.report.night_pages import build_nights
 from hil.report.run_pages import build_run
 from tests.no_hardware.report.test_run_pages import Page
-from tests.support.made_up import BEGAN_S, DAY_S, a_test, attempt, keep_nights, keep_numbers, keep_run
+from tests.support.made_up import BEGAN_S, DAY_S, a_test, attempt, keep_nights, keep_numbers, keep_run, tried
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -121,7 +121,7 @@ def of_two_images(path: Path) -> Path:
             history.add(
                 f"n{night}",
                 [
-                    Attempt(
+                    tried(
                         f"{BOOT}[{board}-{image}]",
                         AttemptOutcome.PASSED,
                         board=UsedBoard(f"5100000{board[-1]}", "0.09", board),

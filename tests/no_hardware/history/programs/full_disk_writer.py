@@ -4,8 +4,7 @@ import sys
 from pathlib import Path
 
 from hil.errors import HistoryError
-from hil.evidence.records import RunRecord
-from hil.history.models import Attempt, AttemptOutcome
+from hil.evidence.records import RecordedAttempt, RecordedTest, RunRecord
 from hil.history.store import History
 
 limit = int(sys.argv[2])
@@ -17,7 +16,8 @@ try:
     with History(Path(sys.argv[1])) as history:
         history.begin_run(RunRecord("run", 1.0))
         for number in range(100_000):
-            history.add("run", [Attempt(f"test_{number}", AttemptOutcome.PASSED, message="x" * 200)])
+            attempt = RecordedAttempt(outcome="passed", message="x" * 200)
+            history.add("run", [RecordedTest(f"test_{number}", attempts=[attempt])])
             written += 1
 except HistoryError as error:
     print(written, error.what)

@@ -264,7 +264,9 @@ def test_a_file_that_cannot_be_collected_is_a_failure_wherever_the_run_is_told(
     with History(pytester.path / "h.db") as history:
         attempts = history.attempts(history.runs()[0].key)
         morning = analyze(Window(history))
-    assert [(one.message, one.number) for one in attempts if one.nodeid == "test_cannot.py"] == [(said, 1)]
+    assert [(one.last.message, one.last.number) for one in attempts if one.nodeid == "test_cannot.py"] == [
+        (said, 1)
+    ]
     assert str(morning.failing[0]) == "test_cannot.py: could not be collected, new"
 
 

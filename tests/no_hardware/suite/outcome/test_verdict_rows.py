@@ -172,7 +172,7 @@ def outcomes_in(history: str) -> list[str]:
     """What a history file says became of each attempt."""
     with History(Path(history)) as kept:
         (run,) = kept.runs()
-        return [attempt.outcome.name.lower() for attempt in kept.attempts(run.key)]
+        return [attempt.outcome for attempt in kept.attempts(run.key)]
 
 
 FAULTS = {
