@@ -134,7 +134,9 @@ def open_leased(
         UnavailableError, BoardFaultError: The board cannot be opened, or not be made safe.
     """
     serial, host = lease.serial, source.host()
-    try:
+    with ExitStack() as undone:
+        undone.callback(source.return_to_lab)
+        undone.callback(lease.release_unused)  # nothing has been done to the board yet
         if lease.made_safe is not None:
             terms.tell(f"board {serial} was made safe before its use: {lease.made_safe.why}")
         source.note(terms.use)
@@ -143,23 +145,15 @@ def open_leased(
             board = open_board(
                 host, serial, wiring, limit_s=limit_s or terms.silence_s, console=terms.console
             )
-    except BaseException:
-        lease.release_unused()
-        raise
-    is_untouched = False
-
-    def end_lease() -> None:
-        (lease.release_unused if is_untouched else lease.abandon)()
-
-    with ExitStack() as undone:
-        undone.callback(source.return_to_lab)
-        undone.callback(end_lease)
         undone.callback(board.close)
         place = source.place_of(serial)
         if place.policy != LEAVE and lease.made_safe is None and not terms.force:
-            is_untouched = True
             board.storage.check_unused()
-            is_untouched = False
+        undone.pop_all()
+    with ExitStack() as undone:
+        undone.callback(source.return_to_lab)
+        undone.callback(lease.abandon)
+        undone.callback(board.close)
         if place.policy != LEAVE:
             board.make_safe()
             if terms.measures:

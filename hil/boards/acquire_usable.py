@@ -88,17 +88,19 @@ class BoardAcquirer:
             undone.callback(self.source.return_to_lab)
             host = self.source.host(serial, requirement)
             serials = [serial] if serial else self.search.find(host, requirement)
-            for those in self._faulty_last(serials):
-                while those:
+            for group in self._faulty_last(serials):
+                left = group
+                while left:
                     lease: GuardedLease | None = None
-                    terms = self.terms(those, test)
+                    terms = self.terms(left, test)
                     try:
-                        (lease,) = lease_boards(self.source, [those], terms)
+                        (lease,) = lease_boards(self.source, [left], terms)
                         patience_s = self.search.patience_s(lease.serial)
                         acquired = open_leased(self.source, lease, terms, patience_s)
                     except UNUSABLE as error:
                         leased = lease.serial if lease is not None else None
-                        errors.append(self._leave_out(host, those, leased, error))
+                        found, left = self._leave_out(host, left, leased, error)
+                        errors.append(found)
                     else:
                         undone.pop_all()
                         return acquired
@@ -185,8 +187,8 @@ class BoardAcquirer:
         serials: list[str],
         leased: str | None,
         error: UnavailableError | BoardFaultError | StickInUseError,
-    ) -> HilError:
-        """Remove the boards that an error is about, and return the error for the test.
+    ) -> tuple[HilError, list[str]]:
+        """Return the error for the test, and the boards without those that the error is about.
 
         Args:
             host: The host of the boards.
@@ -198,18 +200,18 @@ class BoardAcquirer:
             HilError: The error names none of these boards.
         """
         if leased is None and isinstance(error, BoardBusyError):
-            in_use, serials[:] = list(serials), []
-            return self.note_in_use(in_use, error)
+            return self.note_in_use(serials, error), []
         unusable = leased or error.serial
         if unusable not in serials:
             raise error
-        serials.remove(unusable)
-        return self.note_unusable(host, unusable, error)
+        rest = [serial for serial in serials if serial != unusable]
+        return self.note_unusable(host, unusable, error), rest
 
 
 def gravest(errors: Sequence[HilError]) -> HilError:
     """Return the first error that is a fault of a board; the last one if all boards are only unavailable."""
-    return next((error for error in errors if not isinstance(error, UnavailableError)), errors[-1])
+    faults = [error for error in errors if not isinstance(error, UnavailableError)]
+    return faults[0] if faults else errors[-1]
 
 
 def _lend_to_tests(acquired: AcquiredBoard, boards: str) -> None:

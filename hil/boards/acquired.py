@@ -139,13 +139,14 @@ class AcquiredBoard:
         works = result.verdict in {Verdict.PRESENT, Verdict.FAULTY}
         if not works and self.lost is None and board.answers(GLANCE_S):
             return ProbeResult(Verdict.PRESENT, board.serial, board.firmware)
-        another = result.serial is None and result.location != board.location
-        if result.verdict not in {Verdict.ABSENT, Verdict.LOST} and not another:
-            moved = bool(result.location) and result.location != board.location
-            self.replaced = self.replaced or moved
-            return result
-        self.lost = _lost_error(board.serial, result.error)
-        return ProbeResult(Verdict.LOST, board.serial, board.firmware, self.lost)
+        is_elsewhere = result.location != board.location
+        is_another_device = result.serial is None and is_elsewhere
+        if result.verdict in {Verdict.ABSENT, Verdict.LOST} or is_another_device:
+            self.lost = _lost_error(board.serial, result.error)
+            return ProbeResult(Verdict.LOST, board.serial, board.firmware, self.lost)
+        came_back_elsewhere = is_elsewhere and bool(result.location)
+        self.replaced = self.replaced or came_back_elsewhere
+        return result
 
     def make_safe(self) -> None:
         """Make the board safe as its place wants it.

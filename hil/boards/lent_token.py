@@ -15,8 +15,8 @@ _borrowed = ""
 """The token with which this process was started, while one of its own has its place; empty: none."""
 
 _BOARDS: Final = "HIL_BOARDS"
-_boards_before: list[str | None] = []
-"""The value of `HIL_BOARDS` before the first lease of a run; empty before that."""
+_boards_before: str | None = None
+"""The value of `HIL_BOARDS` before the first lease of a run; empty: it was unset; None: no lease yet."""
 
 
 def borrowed_token() -> str:
@@ -35,13 +35,13 @@ def lend_token(token: str, boards: str = "") -> None:
         token: The token.
         boards: A value of `HIL_BOARDS` by which these programs find the board; empty: leave the variable.
     """
-    global _borrowed  # noqa: PLW0603 - the environment is one, too
+    global _borrowed, _boards_before  # noqa: PLW0603 - the environment is one, too
     _borrowed = borrowed_token()
     _own_tokens.append(token)
     os.environ[LEASED] = token
     if boards:
-        if not _boards_before:
-            _boards_before.append(os.environ.get(_BOARDS))
+        if _boards_before is None:
+            _boards_before = os.environ.get(_BOARDS, "")
         os.environ[_BOARDS] = boards
 
 
@@ -62,11 +62,13 @@ def remove_token(before: frozenset[threading.Thread]) -> None:
     Args:
         before: The threads that ran before the run.
     """
+    global _boards_before  # noqa: PLW0603 - as above
     if before.issuperset(threading.enumerate()) and os.environ.get(LEASED) in _own_tokens:
         _own_tokens.clear()
         _set(_borrowed)
-        while _boards_before:
-            _set(_boards_before.pop() or "", _BOARDS)
+        if _boards_before is not None:
+            _set(_boards_before, _BOARDS)
+            _boards_before = None
 
 
 def _set(value: str, name: str = LEASED) -> None:

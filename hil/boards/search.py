@@ -113,7 +113,11 @@ class BoardSearch:
                 why="; ".join(filter(None, (self._lab.missing(requirement.board), there_is))),
                 remedy="give a board that name or those tags, or change what the test asks for",
             )
-        return sorted(fitting, key=[*serials, *sorted(fitting)].index)
+        found_first = [
+            *serials,
+            *sorted(fitting),
+        ]  # a board that came since the first look is the last choice
+        return sorted(fitting, key=found_first.index)
 
     def infos(self, *, with_words: bool) -> list[BoardInfo]:
         """Return the boards that can be used now.

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from hil.dutlink.wiring import Wiring
     from hil.sim.process import SimulatorProcess
 
-__all__ = ["NoSource", "SimulatedSource", "UsbSource", "simulated_host", "source_of"]
+__all__ = ["HostSource", "NoSource", "SimulatedSource", "UsbSource", "simulated_host", "source_of"]
 
 
 class UsbSource(BoardSource):
