@@ -182,7 +182,7 @@ class Run:
         from hil.dutlink.usb.error_mapping import ErrorSource, classify, translate  # noqa: PLC0415 - the driver is for runs with boards
         from hil.dutlink.usb.request_log import record_error  # noqa: PLC0415 - the same
 
-        board = self.boards.held_board()
+        board = self.boards.usable_board()
         if board is not None and classify(error, ErrorSource.USB) is not None:
             what = f"a transfer failed that the test made itself, beside board {board.serial}"
             record_error(board.serial, translate(error, ErrorSource.USB, what, serial=board.serial))

@@ -1,4 +1,4 @@
-"""Every byte of a console with its time, and notes of what was done to the DUT."""
+"""Every byte of a console with the time at which it came, set here; notes of what was done to the DUT."""
 
 from __future__ import annotations
 

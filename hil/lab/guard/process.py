@@ -1,4 +1,6 @@
-"""The guard process, which outlives the holder of a board. It runs as a script and imports next to nothing.
+"""The guard process: it outlives the holder of a board, and takes the board over when the holder has died.
+
+It runs as a script and imports next to nothing. What it does with a board that it took over is in `recovery`.
 
 The guard starts in a session of its own, with every signal blocked that a run may get, and forks once, so
 that its parent is not the holder: neither Ctrl-C, nor a closing terminal, nor a program that kills a run's

@@ -1,4 +1,4 @@
-"""What a guard does when its holder ended without saying "released": make the board safe, then unlock it.
+"""What a guard does after it took a board over (`process.py` decides that): make it safe, then unlock it.
 
 Processes that the holder started (COMMAND of `hil lease`) may drive the board for a moment after its death.
 The guard makes the board safe at once, and again when these processes have ended; only then it records the

@@ -58,7 +58,10 @@ class DependentFixtures:
         return bool(self._dependent)
 
     def with_requested(self, fixtures: Iterable[Fixture]) -> set[Fixture]:
-        """Return fixtures and all that they requested, by arguments or by `getfixturevalue`."""
+        """Return fixtures and all that they requested, by arguments or by `getfixturevalue`.
+
+        By these, a count of requests to the board finds the fixtures that a test rests on.
+        """
         found: set[Fixture] = set()
         waiting = list(fixtures)
         while waiting:
@@ -105,8 +108,8 @@ class DependentFixtures:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_fixture_setup(self, fixturedef: Fixture, request: Request) -> Generator[None, object, object]:
         """Track which fixtures a fixture requests, in its set-up and later."""
-        if any(self._depends(request, name) for name in fixturedef.argnames):
-            self._dependent.add(fixturedef)
+        for name in fixturedef.argnames:
+            self._note_edge(fixturedef, request, name)
         if "request" in fixturedef.argnames:
             self._watch_requests(fixturedef, request)
         self._watch_finalizers(fixturedef)
@@ -120,8 +123,6 @@ class DependentFixtures:
         finally:
             self._in_setup.pop()
             self._set_up[fixturedef] = request
-            for name in fixturedef.argnames:
-                self._track_request(fixturedef, request, name)
 
     @pytest.hookimpl(trylast=True)
     def pytest_fixture_post_finalizer(self, fixturedef: Fixture) -> None:
@@ -138,13 +139,16 @@ class DependentFixtures:
     def _breadth(self, fixture: Fixture) -> int:
         return _NARROWEST_FIRST.index(self._set_up[fixture].scope)
 
-    def _depends(self, request: Request, name: str) -> bool:
-        """Return True if a requested fixture depends on the board.
+    def _note_edge(self, fixture: Fixture, request: Request, name: str) -> None:
+        """Note that a fixture requests another, and that it depends on the board if the other does.
 
         A fixture whose set-up failed is looked up by name: pytest has no definition of it in the request.
         """
         got = request._fixture_defs.get(name)  # noqa: SLF001 - which of several that override each other
-        return got in self._dependent or (got is None and any(one.argname == name for one in self._dependent))
+        if got is not None:
+            self._requested.setdefault(fixture, set()).add(got)
+        if got in self._dependent or (got is None and any(one.argname == name for one in self._dependent)):
+            self._dependent.add(fixture)
 
     def _watch_requests(self, fixture: Fixture, request: Request) -> None:
         ask = request.getfixturevalue
@@ -154,16 +158,9 @@ class DependentFixtures:
             try:
                 return ask(argname)
             finally:
-                self._track_request(fixture, request, argname)
-                if self._depends(request, argname):
-                    self._dependent.add(fixture)
+                self._note_edge(fixture, request, argname)
 
         request.getfixturevalue = getfixturevalue
-
-    def _track_request(self, fixture: Fixture, request: Request, name: str) -> None:
-        got = request._fixture_defs.get(name)  # noqa: SLF001 - as above
-        if got is not None:
-            self._requested.setdefault(fixture, set()).add(got)
 
     def _watch_finalizers(self, fixture: Fixture) -> None:
         """Let the tear-down of a fixture that depends on the board use USB, also in a no_hardware test."""

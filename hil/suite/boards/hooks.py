@@ -113,23 +113,24 @@ class BoardHooks:
             report.outcome = "failed"
             del report.wasxfail
         if _FAILURES in item.stash:
-            self._keep_earlier_failure(item, report, item.stash[_FAILURES], raised=call.excinfo is not None)
+            self._settle_attempt(item, report, item.stash[_FAILURES], raised=call.excinfo is not None)
         if call.when == "call":
             expected = hasattr(report, "wasxfail")
             item.stash[PASSED] = report.passed and not expected and not has_failed(item)
         return report
 
     @staticmethod
-    def _keep_earlier_failure(
+    def _settle_attempt(
         item: pytest.Item,
         report: pytest.TestReport,
         attempts: list[pytest.TestReport | None],
         *,
         raised: bool,
     ) -> None:
-        """Report failed if an earlier attempt failed and this one skips, whichever plugin reruns the test.
+        """Settle what a report says of the present attempt, whichever plugin reruns the test.
 
-        A failure of the test itself also overrules the verdict of an earlier subtest or phase.
+        If an earlier attempt failed and this one skips, it fails. A failure of the test itself is noted as
+        the first of this attempt, and overrules the verdict of an earlier subtest or phase.
         """
         earlier = next(filter(None, attempts[:-1]), None)
         if earlier is not None and not report.passed and not hasattr(report, "wasxfail"):

@@ -51,6 +51,9 @@ __all__ = ["BoardLifecycle"]
 class BoardLifecycle:
     """This process's board, acquired before a test that uses one and released after the last of them.
 
+    `session` imports the driver, so it is made for the first test that uses a board. What is made before it
+    gets it late: `images` asks for it by a function, and `release` has none until then.
+
     Args:
         config: The run.
         options: The options of the run.
@@ -84,7 +87,7 @@ class BoardLifecycle:
         self.images = RunImages(
             options,
             self.of_run.listed_for_all,
-            lambda held: self.session.infos.now(held),  # noqa: PLW0108 - there is no session yet
+            lambda held: self.session.infos.now(held),  # noqa: PLW0108 - the session comes late
             self.show,
             ledger.flashes,
             agree=self._agree_on_images,
@@ -128,14 +131,14 @@ class BoardLifecycle:
             self.release.session = self._preparation.session
         return self._preparation
 
-    def held_boards(self) -> list[Board]:
+    def usable_boards(self) -> list[Board]:
         """Return all boards of the present test; none if there are none, or one was lost."""
         held = self.release.all_held
         return [one.board for one in held] if held and self.session.error is None else []
 
-    def held_board(self) -> Board | None:
+    def usable_board(self) -> Board | None:
         """Return the acquired board; None if there is none, or it was lost."""
-        return next(iter(self.held_boards()), None)
+        return next(iter(self.usable_boards()), None)
 
     def image(self) -> RunImage:
         """Return the image of the present test.
@@ -169,13 +172,26 @@ class BoardLifecycle:
             may_wait = self._assigned.begin(item.nodeid, is_last=nextitem is None)
             self._acquire(item, may_wait=may_wait)
             if self._assigned.serial is not None and self.session.is_unusable:
-                self._assigned.report_unusable(self.release.all_held, self.session.error, may_wait=may_wait)
-                self.release.all()
-                if nextitem is not None:
-                    self._assigned.return_test(item.nodeid)
+                is_returned = self._give_back_to_controller(item, nextitem, may_wait=may_wait)
+                if is_returned:
                     return False
-                self._assigned.clear()
                 self._acquire(item)
+        return True
+
+    def _give_back_to_controller(
+        self, item: pytest.Item, nextitem: pytest.Item | None, *, may_wait: bool
+    ) -> bool:
+        """Give back the boards that the controller assigned, which cannot be used, and the test with them.
+
+        The last test of this process stays, and gets any board that can be used: no test follows it, so it
+        cannot be left out. Return True if the controller has the test now.
+        """
+        self._assigned.report_unusable(self.release.all_held, self.session.error, may_wait=may_wait)
+        self.release.all()
+        if nextitem is None:
+            self._assigned.clear()
+            return False
+        self._assigned.return_test(item.nodeid)
         return True
 
     def raise_if_missing(self, item: pytest.Item) -> None:
@@ -193,7 +209,7 @@ class BoardLifecycle:
         raise_together(self.release.take_late_errors(), "errors in fixtures of the board before")
         if self.session.error is None:
             return
-        if uses_board(item) or self._options.require or not self.session.may_run_without:
+        if uses_board(item) or self._options.require or not self.session.may_open_its_own:
             raise self.session.error
 
     def _recover_for_rerun(self, item: pytest.Item) -> None:
@@ -205,7 +221,7 @@ class BoardLifecycle:
 
     def record_result(self, item: pytest.Item) -> None:
         """Note which image each board of a test had, before its last report is made; raise nothing."""
-        with contained(self.release.kept(f"after {item.nodeid}")):
+        with contained(self.release.keeper(f"after {item.nodeid}")):
             boards = self.release.all_held
             if boards and self.session.error is None:
                 describe_image(
@@ -214,7 +230,7 @@ class BoardLifecycle:
 
     def release_if_last(self, item: pytest.Item) -> None:
         """Release the board after its last test, if the controller assigned another, or if it is lost."""
-        with contained(self.release.kept(f"after {item.nodeid}")):
+        with contained(self.release.keeper(f"after {item.nodeid}")):
             if self._remaining.is_last(item.nodeid) or self._assigned.are_not(self.release.all_held):
                 self.release.all()
 

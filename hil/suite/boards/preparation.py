@@ -143,6 +143,7 @@ class BoardPreparation:
     def _keep_one(self, requirement: BoardRequirement, serial: str | None) -> AcquiredBoard | None:
         """Keep the only board, or one of several for a test without partners; release the others.
 
+        Whether the only board will do was seen before, by `BoardLifecycle`, which released it if it does not.
         Of boards of a Jumpstarter lab only the first can stay: the source knows no other.
         """
         session = self.session

@@ -55,7 +55,7 @@ class BoardRelease:
 
     def after_interrupt(self) -> None:
         """Release all boards after Ctrl-C; raise nothing."""
-        with contained(self.kept("after the interrupt")):
+        with contained(self.keeper("after the interrupt")):
             self.all("the run was interrupted")
 
     def at_end(self, *, awaits_guards: bool) -> None:
@@ -65,9 +65,9 @@ class BoardRelease:
             awaits_guards: Tell what became of boards that were left to their guards. Until the whole run
                 ends, guards may be at work, and another worker may have such a board.
         """
-        with contained(self.kept("at the end of the run")):
+        with contained(self.keeper("at the end of the run")):
             self.all()
-        with contained(self.kept("at the end of the run")):
+        with contained(self.keeper("at the end of the run")):
             if awaits_guards:
                 self.unsafe.await_guards()
 
@@ -89,12 +89,12 @@ class BoardRelease:
 
     def power_down(self, item_id: str) -> None:
         """Before a test is repeated: leave the DUTs without power until they are cold; raise nothing."""
-        with contained(self.kept(f"before {item_id} was repeated")):
+        with contained(self.keeper(f"before {item_id} was repeated")):
             self.end_fixtures()
             for held in self.all_held:
                 held.power_down()
 
-    def kept(self, when: str) -> partial[None]:
+    def keeper(self, when: str) -> partial[None]:
         """Return a function that keeps an error for the summary: no test is left to raise it."""
         return partial(self.unsafe.add_error, when)
 
@@ -102,7 +102,7 @@ class BoardRelease:
         if self.session is None:
             return
         try:
-            self.session.release(why, held)
+            self.session.give_back(why, held)
             self.unsafe.forget(held.board.serial)
         except Exception as error:  # noqa: BLE001 - whatever it is, the lease was released
             self.unsafe.add(error, held)

@@ -64,7 +64,7 @@ class BoardSession:
         return isinstance(self.error, UnavailableError | BoardFaultError)
 
     @property
-    def may_run_without(self) -> bool:
+    def may_open_its_own(self) -> bool:
         """Whether a test that opens a board itself may run although `prepare` acquired none.
 
         It must not touch another run's board, nor wait for a board that is known to be lost.
@@ -139,7 +139,7 @@ class BoardSession:
             return any(requirement.fits(info) for info in infos if info.serial != held.board.serial)
         return False
 
-    def release(self, why: str = "", which: AcquiredBoard | None = None) -> None:
+    def give_back(self, why: str = "", which: AcquiredBoard | None = None) -> None:
         """Make a board safe and release it; release it even if making it safe fails.
 
         Args:
@@ -162,9 +162,9 @@ class BoardSession:
                 raise held.lost
             if held.is_as_opened:
                 held.end_use("was given back", why)
+                held.make_safe()
             else:
-                self.acquirer.reopen(held)
-            held.make_safe()
+                self.acquirer.reopen(held)  # which makes it safe
             safe = True
         finally:
             left = [one for one in self.all_held if one is not held]

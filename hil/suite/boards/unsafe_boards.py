@@ -50,7 +50,7 @@ class UnsafeBoards:
         else:
             serial, folder = held.board.serial, str(held.lease.folder)
             wait_s = 0.0 if is_lost else LOOK_S
-            self._ledger.left.append(LeftBoard(trouble, serial, folder, os.getpid(), wait_s))
+            self._ledger.left.append(LeftBoard(trouble, serial, folder, os.getpid(), wait_s, is_lost))
         self._ledger.unsafe = self._ledger.unsafe or not is_lost
 
     def forget(self, serial: str) -> None:
@@ -61,7 +61,7 @@ class UnsafeBoards:
         back = [one for one in self._ledger.left if one.serial == serial]
         self._ledger.left[:] = [one for one in self._ledger.left if one.serial != serial]
         later = "made safe later in the run"
-        self._ledger.safe_since += [f"{one.trouble}; {later}" for one in back if one.wait_s]
+        self._ledger.safe_since += [f"{one.trouble}; {later}" for one in back if not one.lost]
 
     def add_error(self, when: str, error: BaseException) -> None:
         """Keep an error that no test is left to raise: the run fails, and its summary tells the error."""

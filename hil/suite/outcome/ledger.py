@@ -91,7 +91,8 @@ class LeftBoard:
         serial: Serial number of the board.
         folder: The folder of its record.
         pid: The process.
-        wait_s: How long to wait for the guard at the end of the run, in seconds; 0: the board was lost.
+        wait_s: How long to wait for the guard at the end of the run, in seconds.
+        lost: Whether the board was lost, which does not fail the run.
     """
 
     trouble: str
@@ -99,6 +100,7 @@ class LeftBoard:
     folder: str
     pid: int
     wait_s: float
+    lost: bool = False
 
 
 @dataclass(slots=True)

@@ -81,7 +81,7 @@ class RequestCounter:
         item.stash[_UNASKED] = []
         item.stash[_ERRORS] = _no_errors
         item.stash[_HAS_PASSED] = False
-        boards = [] if kind_of(item) is Kind.NO_HARDWARE else self._boards.held_boards()
+        boards = [] if kind_of(item) is Kind.NO_HARDWARE else self._boards.usable_boards()
         since = item.stash[_SINCE] = [RequestsSince(board.serial) for board in boards]
         if not since:
             return (yield)
@@ -93,7 +93,7 @@ class RequestCounter:
     @pytest.hookimpl(wrapper=True)
     def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any]) -> Generator[None, object, object]:
         """Count the requests of a fixture's set-up; keep the count until the fixture ends."""
-        since = [RequestsSince(board.serial) for board in self._boards.held_boards()]
+        since = [RequestsSince(board.serial) for board in self._boards.usable_boards()]
         if not since:
             return (yield)
         try:

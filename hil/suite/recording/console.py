@@ -110,7 +110,7 @@ class ConsoleEvidence:
     @pytest.hookimpl(wrapper=True, trylast=True)  # inside the wrapper that acquires the board
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, bool | None, bool | None]:
         """Mark the beginning and the end of a test on the console."""
-        boards = [] if kind_of(item) is Kind.NO_HARDWARE else self._boards.held_boards()
+        boards = [] if kind_of(item) is Kind.NO_HARDWARE else self._boards.usable_boards()
         if not boards:
             return (yield)
         with contained(partial(self._not_kept, item.nodeid)):

@@ -47,7 +47,7 @@ class PowerEvidence:
     @pytest.hookimpl(wrapper=True, trylast=True)  # inside the wrapper that acquires the board
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, bool | None, bool | None]:
         """Trace the power during a test."""
-        boards = [] if kind_of(item) is Kind.NO_HARDWARE else self._boards.held_boards()
+        boards = [] if kind_of(item) is Kind.NO_HARDWARE else self._boards.usable_boards()
         if not boards:
             return (yield)
         stack = ExitStack()

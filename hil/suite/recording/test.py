@@ -73,7 +73,7 @@ class ResultRecorder:
         facts = self._facts
         if facts is not None and self._item is not None and not facts.wait_s:
             facts.wait_s = time.monotonic() - facts.began_monotonic_s
-            self._board = self._boards.held_board()
+            self._board = self._boards.usable_board()
             if self._board is not None:
                 self._note_board(self._item, facts)
                 self._keep(facts)

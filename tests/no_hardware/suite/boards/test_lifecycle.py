@@ -33,7 +33,7 @@ class Session:
         self.all_held = [SimpleNamespace(board=SimpleNamespace(serial=SERIAL), lease=lease)]
         self._errors = list(errors)
 
-    def release(self, _why: str, _which: object) -> None:
+    def give_back(self, _why: str, _which: object) -> None:
         if self._errors:
             raise self._errors.pop()
 

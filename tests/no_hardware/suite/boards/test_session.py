@@ -431,32 +431,32 @@ def test_prepare_puts_the_present_test_into_the_lease(
     assert done_to(held.lease) == ["test_now"]
 
 
-def test_release_makes_safe_closes_and_frees_the_board(session: BoardSession, held: AcquiredBoard) -> None:
-    session.release()
+def test_give_back_makes_safe_closes_and_frees_the_board(session: BoardSession, held: AcquiredBoard) -> None:
+    session.give_back()
 
     assert done_to(held.board) == ["made safe", "closed"]
     assert done_to(held.lease) == ["released"]
 
 
-def test_release_leaves_a_board_that_cannot_be_made_safe_to_its_guard(
+def test_give_back_leaves_a_board_that_cannot_be_made_safe_to_its_guard(
     session: BoardSession, held: AcquiredBoard
 ) -> None:
     held.board.error = TransferError("no")  # type: ignore[attr-defined]
 
     with pytest.raises(TransferError):
-        session.release()
+        session.give_back()
 
     assert done_to(held.lease) == ["left to its guard"]
 
 
-def test_release_leaves_a_lost_board_to_its_guard(
+def test_give_back_leaves_a_lost_board_to_its_guard(
     session: BoardSession, held: AcquiredBoard, looks: Looks
 ) -> None:
     looks.found = SILENT
     session.probe()
 
     with pytest.raises(BoardLostError):
-        session.release()
+        session.give_back()
 
     assert done_to(held.board) == ["closed"]
     assert done_to(held.lease) == ["left to its guard"]
@@ -465,13 +465,13 @@ def test_release_leaves_a_lost_board_to_its_guard(
 @pytest.mark.parametrize(
     ("found", "told"), [(PRESENT, RequestStalledError), (SILENT, BoardLostError)], ids=["answers", "silent"]
 )
-def test_release_tells_a_board_that_came_back_faulty_from_one_that_is_lost_again(
+def test_give_back_tells_a_board_that_came_back_faulty_from_one_that_is_lost_again(
     session: BoardSession, held: AcquiredBoard, looks: Looks, found: ProbeResult, told: type[HilError]
 ) -> None:
     held.replaced, looks.found, looks.error = True, found, RequestStalledError("force-off was refused")
 
     with pytest.raises(told):
-        session.release()
+        session.give_back()
 
     assert done_to(held.lease) == ["left to its guard"]
 
@@ -528,16 +528,16 @@ def test_acquire_is_as_patient_with_another_board_after_a_silent_one(
 
 
 @pytest.mark.parametrize("verdict", [Verdict.BUSY, Verdict.LOST])
-def test_may_run_without_is_false_for_a_busy_or_lost_board(session: BoardSession, verdict: Verdict) -> None:
+def test_may_open_its_own_is_false_for_a_busy_or_lost_board(session: BoardSession, verdict: Verdict) -> None:
     session.error = BoardBusyError("busy") if verdict is Verdict.BUSY else BoardLostError("lost")
 
-    assert not session.may_run_without
+    assert not session.may_open_its_own
 
 
-def test_may_run_without_is_true_for_an_absent_board(session: BoardSession) -> None:
+def test_may_open_its_own_is_true_for_an_absent_board(session: BoardSession) -> None:
     session.error = BoardAbsentError("none")
 
-    assert session.may_run_without
+    assert session.may_open_its_own
 
 
 def test_board_is_refused_to_a_test_that_acquired_none(session: BoardSession) -> None:

@@ -212,7 +212,7 @@ def test_trouble_between_two_tests_is_told_at_the_end(run_suite: RunSuite, pytes
 def pytest_runtest_protocol(item):
     result = yield
     if item.name == "test_one":
-        board = plugin.run_of(item.config).boards.held_board()
+        board = plugin.run_of(item.config).boards.usable_board()
         board.console.transcript.append(b"Kernel panic - so late\\n")
     return result
 """
@@ -233,7 +233,7 @@ def test_trouble_after_the_last_test_is_told_at_the_end(
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_protocol(item):
     result = yield
-    board = plugin.run_of(item.config).boards.held_board()
+    board = plugin.run_of(item.config).boards.usable_board()
     if board is not None:
         board.console.transcript.append(b"Kernel panic - at last\\n")
     return result
