@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
-from hil.boards.acquire import Terms, lease_boards, open_leased, reopen
+from hil.boards.lease_and_open import Terms, lease_boards, open_leased, reopen
 from hil.boards.lent_token import lend_token
 from hil.boards.requirements import ANY_BOARD
 from hil.boards.run_peers import OwnRun
@@ -107,7 +107,7 @@ class BoardAcquirer:
             raise gravest(errors)
 
     def reopen(self, acquired: AcquiredBoard) -> None:
-        """Open a board that came back, under the same lease, and make it safe; see `acquire.reopen`.
+        """Open a board that came back, under the same lease, and make it safe; see `lease_and_open.reopen`.
 
         Raises:
             BoardLostError: The board cannot be opened, or no longer answers.

@@ -11,8 +11,8 @@ import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hil.boards.acquire import Terms, lease_boards, open_leased
 from hil.boards.address import Where, parse_boards
+from hil.boards.lease_and_open import Terms, lease_boards, open_leased
 from hil.boards.lent_token import borrowed_token, lend_token, withdraw_token
 from hil.boards.requirements import ANY_BOARD
 from hil.boards.search import BoardSearch

@@ -8,8 +8,8 @@ from itertools import zip_longest
 from random import random
 from typing import TYPE_CHECKING
 
-from hil.boards.acquire import lease_boards, open_leased
 from hil.boards.acquire_usable import UNUSABLE, gravest
+from hil.boards.lease_and_open import lease_boards, open_leased
 from hil.dutlink.timing import Deadline, sleep
 from hil.errors import BoardAbsentError, BoardBusyError
 from hil.lab.locks.choice import choose
@@ -17,10 +17,10 @@ from hil.lab.locks.choice import choose
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from hil.boards.acquire import Terms
     from hil.boards.acquire_usable import BoardAcquirer
     from hil.boards.acquired import AcquiredBoard
     from hil.boards.board_source import BoardSource
+    from hil.boards.lease_and_open import Terms
     from hil.boards.requirements import BoardRequirement
     from hil.errors import HilError
     from hil.lab.guard.guarded_lease import GuardedLease

@@ -215,7 +215,7 @@ def use_board_safely(
         LeaseEndedError: This process was started under a lease that has ended.
         UsageError: There are several boards, and none was named.
     """
-    from hil.boards.acquire import Terms, lease_boards, open_leased  # noqa: PLC0415 - most commands need no guard
+    from hil.boards.lease_and_open import Terms, lease_boards, open_leased  # noqa: PLC0415 - most commands need no guard
 
     lab = current_lab()
     source = find_source(selection.boards, lab=lab)

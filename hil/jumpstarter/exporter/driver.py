@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from jumpstarter.driver import Driver
 from jumpstarter_driver_composite.driver import CompositeInterface
 
-from hil.boards.acquire import Terms, lease_boards
 from hil.boards.address import Where, parse_boards
+from hil.boards.lease_and_open import Terms, lease_boards
 from hil.boards.sources import source_of
 from hil.dutlink.discovery import serials_on
 from hil.errors import BoardAbsentError, UsageError

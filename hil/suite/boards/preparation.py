@@ -8,8 +8,8 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from hil.boards.acquire import acquire_simulated
 from hil.boards.acquire_usable import BoardAcquirer
+from hil.boards.lease_and_open import acquire_simulated
 from hil.boards.lent_token import borrowed_token
 from hil.boards.partners import acquire_partners
 from hil.boards.requirements import ANY_BOARD

@@ -129,7 +129,7 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> Looks:
     for module in ("suite.boards.session", "boards.search", "boards.acquired"):
         monkeypatch.setattr(f"hil.{module}.probe", looks.probe)
     monkeypatch.setattr("hil.boards.search.list_boards", looks.list_boards)
-    for module in ("boards.search", "boards.acquire"):
+    for module in ("boards.search", "boards.lease_and_open"):
         monkeypatch.setattr(f"hil.{module}.open_board", looks.open_board)
     return looks
 
@@ -480,7 +480,7 @@ def test_acquire_does_not_wait_twice_for_a_board_that_stays_busy(
     preparation: BoardPreparation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waits: list[float] = []
-    monkeypatch.setattr("hil.boards.acquire.acquire_all", always_busy(waits))
+    monkeypatch.setattr("hil.boards.lease_and_open.acquire_all", always_busy(waits))
 
     preparation.prepare(Kind.HARDWARE, "first")
     preparation.prepare(Kind.HARDWARE, "second")
@@ -492,7 +492,7 @@ def test_acquire_waits_the_whole_time_for_another_board(
     preparation: BoardPreparation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waits: list[float] = []
-    monkeypatch.setattr("hil.boards.acquire.acquire_all", always_busy(waits))
+    monkeypatch.setattr("hil.boards.lease_and_open.acquire_all", always_busy(waits))
 
     for serial in (SERIAL, SERIAL, "another", SERIAL):
         preparation.prepare(Kind.HARDWARE, "one", ANY_BOARD, serial)
@@ -511,16 +511,16 @@ def test_acquire_is_as_patient_with_another_board_after_a_silent_one(
         raise BoardLostError("silent", serial=serial)
 
     monkeypatch.setattr(
-        "hil.boards.acquire.acquire_all",
+        "hil.boards.lease_and_open.acquire_all",
         lambda choices, **_: [SimpleNamespace(serial=choices[0][0], release_untouched=lambda: None)],
     )
     monkeypatch.setattr(
-        "hil.boards.acquire.under_guard",
+        "hil.boards.lease_and_open.under_guard",
         lambda lease, *_, **__: SimpleNamespace(
             serial=lease.serial, made_safe=None, release_unused=lambda: None
         ),
     )
-    monkeypatch.setattr("hil.boards.acquire.open_board", open_board)
+    monkeypatch.setattr("hil.boards.lease_and_open.open_board", open_board)
     for serial in (SERIAL, SERIAL, "another", SERIAL):
         preparation.prepare(Kind.HARDWARE, "one", ANY_BOARD, serial)
 
