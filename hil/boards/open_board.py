@@ -41,7 +41,7 @@ __all__ = ["open_board"]
 WAIT_S = 30.0
 """How long to wait for a board in use, in seconds, as for `hil lease`."""
 
-_opened: weakref.WeakSet[Board] = weakref.WeakSet()
+_open_boards: weakref.WeakSet[Board] = weakref.WeakSet()
 """The boards that this process has opened here, and not closed."""
 
 
@@ -147,7 +147,7 @@ def _not_open_here(host: Host, serials: Sequence[str]) -> list[str]:
 
 
 def _is_open_here(host: Host, serial: str) -> bool:
-    return any(board.serial == serial and board.host.dev == host.dev for board in _opened)
+    return any(board.serial == serial and board.host.dev == host.dev for board in _open_boards)
 
 
 def _handed_out(acquired: AcquiredBoard, lease: GuardedLease) -> Board:
@@ -161,14 +161,14 @@ def _handed_out(acquired: AcquiredBoard, lease: GuardedLease) -> Board:
         if os.getpid() != owner:  # in a fork, which has no lease
             return
         forgotten.detach()
-        _opened.discard(board)
+        _open_boards.discard(board)
         withdraw_token(token)
         acquired.release_safe()
 
     lease.keep_lock()
     lend_token(token)
     board.close_with(release)
-    _opened.add(board)
+    _open_boards.add(board)
     return board
 
 
@@ -186,7 +186,7 @@ def _abandon_forgotten(host: Host, serial: str, lease: GuardedLease, token: str)
 @atexit.register
 def _close_all() -> None:
     """Make the boards safe that the program has not closed; if it is killed, their guards do it."""
-    for board in list(_opened):
+    for board in list(_open_boards):
         try:
             board.close()
         except HilError as error:

@@ -10,6 +10,7 @@ from hil.suite.boards.dependent_fixtures import raise_together
 from hil.suite.hook_errors import contained
 from hil.suite.markers import Kind, kind_of
 from hil.suite.outcome.attempts import fail_skipped_rerun, skip_for_subtests
+from hil.suite.outcome.reruns import attempts_of
 from hil.suite.outcome.user_properties import facts_of, forget_judgement, has_verdict, overrule_judgement
 
 if TYPE_CHECKING:
@@ -31,9 +32,6 @@ JUDGED = pytest.StashKey[bool]()
 
 _FAILURES = pytest.StashKey[list["pytest.TestReport | None"]]()
 """The first failure of each attempt of a test; None: the attempt passed, or only hardware was missing."""
-
-_IN_BODY = pytest.StashKey[bool]()
-"""Whether the body runs: a report that is made then is a subtest's."""
 
 _RETURNED = pytest.StashKey[bool]()
 """Whether the test is returned to the controller, which has another board for it."""
@@ -90,12 +88,13 @@ class BoardHooks:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
-        """Note that the body runs."""
-        item.stash[_IN_BODY] = True
+        """Note that the body runs: reports that are made now are those of subtests."""
+        attempts = attempts_of(item)
+        attempts.in_body = True
         try:
             return (yield)
         finally:
-            item.stash[_IN_BODY] = False
+            attempts.in_body = False
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)  # around xfail
     def pytest_runtest_makereport(
@@ -106,7 +105,7 @@ class BoardHooks:
             self._boards.record_result(item)
         item.stash[JUDGED] = False
         report = yield
-        is_own = call.when == "call" and not item.stash.get(_IN_BODY, False)
+        is_own = call.when == "call" and not attempts_of(item).in_body
         if is_own and report.passed and has_verdict(report):
             skip_for_subtests(report, facts_of(report)["hil_reason"])
         if item.stash.get(NOT_EXCUSED, None) == call.when and hasattr(report, "wasxfail"):

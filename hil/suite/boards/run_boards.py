@@ -57,28 +57,34 @@ class RunBoards:
         self._assigned = assigned
         self._tell = tell
         self._listed: Sequence[ListedBoard] | None = None
+        self._source: BoardSource | None = None  # as the next one: None until it is used
+        self._fallback: BoardSource | None = None
 
-    @cached_property
+    @property
     def source(self) -> BoardSource:
         """Where the boards are."""
-        from hil.boards.sources import source_of  # noqa: PLC0415 - imports the driver
+        if self._source is None:
+            from hil.boards.sources import source_of  # noqa: PLC0415 - imports the driver
 
-        options = self._options
-        return source_of(
-            options.boards,
-            ready=self._processes.simulated,
-            lab=options.lab,
-            wait_s=options.wait_s,
-            tell=self._tell,
-            leases=self._assigned.channel,
-        )
+            options = self._options
+            self._source = source_of(
+                options.boards,
+                ready=self._processes.simulated,
+                lab=options.lab,
+                wait_s=options.wait_s,
+                tell=self._tell,
+                leases=self._assigned.channel,
+            )
+        return self._source
 
-    @cached_property
+    @property
     def fallback(self) -> BoardSource:
         """The simulated board that stands in for a real one in mixed tests; it starts when it is used."""
-        from hil.boards.sources import SimulatedSource  # noqa: PLC0415 - imports the driver
+        if self._fallback is None:
+            from hil.boards.sources import SimulatedSource  # noqa: PLC0415 - imports the driver
 
-        return SimulatedSource()
+            self._fallback = SimulatedSource()
+        return self._fallback
 
     @cached_property
     def search(self) -> BoardSearch:
@@ -88,14 +94,9 @@ class RunBoards:
         return BoardSearch(self.source, self._options.lab, self._options.silence_s)
 
     @property
-    def were_looked_for(self) -> bool:
-        """Whether `source` was used."""
-        return "source" in vars(self)
-
-    @property
     def is_extra(self) -> bool:
         """Whether this process leased a remote board that the controller did not assign to it."""
-        return self.were_looked_for and self.source.is_extra
+        return self._source is not None and self._source.is_extra
 
     def infos(self) -> list[BoardInfo]:
         """Return the boards that can be used; none if no host can be searched: then the tests say why."""
@@ -169,8 +170,8 @@ class RunBoards:
     def close(self) -> None:
         """End the simulated boards that were started for this process alone."""
         try:
-            if self.were_looked_for:
-                self.source.close()
+            if self._source is not None:
+                self._source.close()
         finally:
-            if "fallback" in vars(self):
-                self.fallback.close()
+            if self._fallback is not None:
+                self._fallback.close()

@@ -60,7 +60,7 @@ class Attempts:
     Attributes:
         number: Number of the present attempt, from 1.
         again: Whether the present attempt has failed and another one follows.
-        in_body: Whether the body runs: a report that is made then is a subtest's.
+        in_body: Whether the body runs, as `BoardHooks` notes: a report that is made then is a subtest's.
         failures: Reports of failures, in earlier attempts and in this one.
         failed_parts: How many subtests of the present attempt have failed and are not repeated.
     """

@@ -73,16 +73,6 @@ class Repeats:
         attempts.begin_next(item)
         return item.config.hook.pytest_runtest_protocol(item=item, nextitem=nextitem)
 
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
-        """Note that the body runs: reports that are made now are those of subtests."""
-        attempts = attempts_of(item)
-        attempts.in_body = True
-        try:
-            return (yield)
-        finally:
-            attempts.in_body = False
-
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_teardown(self, item: pytest.Item) -> None:
         """Tear down all fixtures before a repetition, also those that the next test could use."""
