@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from hil.boards.acquired import AcquiredBoard
 from hil.boards.lent_token import borrowed_token
-from hil.dutlink.board import open_board
+from hil.dutlink.board import open_driver
 from hil.dutlink.discovery import ANSWER_LIMIT_S
 from hil.dutlink.held_boards import held_boards
 from hil.dutlink.settings import differing_sequences
@@ -142,7 +142,7 @@ def open_leased(
         source.note(terms.use)
         wiring = source.wiring_of(serial)
         with held_boards.any_board():
-            board = open_board(
+            board = open_driver(
                 host, serial, wiring, limit_s=limit_s or terms.silence_s, console=terms.console
             )
         undone.callback(board.close)
@@ -196,7 +196,7 @@ def reopen(acquired: AcquiredBoard, limit_s: float = ANSWER_LIMIT_S) -> None:
     wiring = source.wiring_of(serial) if source is not None else None
     with ExitStack() as undone:
         with held_boards.any_board():
-            board = open_board(acquired.host, serial, wiring, limit_s=limit_s)
+            board = open_driver(acquired.host, serial, wiring, limit_s=limit_s)
         undone.callback(board.close)
         apply_policy(board, acquired.policy)
         acquired.take(board)  # last: from here on tests can open the board
@@ -225,7 +225,7 @@ def acquire_simulated(source: BoardSource) -> AcquiredBoard:
     host = source.host()
     with ExitStack() as undone:
         with held_boards.any_board():
-            board = open_board(host)
+            board = open_driver(host)
         undone.callback(board.close)
         board.make_safe()
         undone.pop_all()

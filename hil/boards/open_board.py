@@ -17,7 +17,7 @@ from hil.boards.lent_token import borrowed_token, lend_token, withdraw_token
 from hil.boards.requirements import ANY_BOARD
 from hil.boards.search import BoardSearch
 from hil.boards.sources import HostSource, source_of
-from hil.dutlink.board import open_board as open_driver
+from hil.dutlink.board import open_driver
 from hil.dutlink.borrowed_lease import BorrowedLease
 from hil.dutlink.discovery import ANSWER_LIMIT_S, serials_on
 from hil.dutlink.held_boards import held_boards

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from hil.boards.misspelling import KnownWords
 from hil.boards.requirements import BoardInfo, BoardRequirement, matching_serials, split_tags
-from hil.dutlink.board import open_board
+from hil.dutlink.board import open_driver
 from hil.dutlink.discovery import list_boards, probe
 from hil.dutlink.held_boards import held_boards
 from hil.errors import (
@@ -230,7 +230,10 @@ class BoardSearch:
     def _read_info(self, host: Host, serial: str) -> BoardInfo | HilError:
         """Ask a board for its name and tags; return the error if it does not tell them."""
         try:
-            with held_boards.any_board(), open_board(host, serial, limit_s=LISTING_S, console=False) as board:
+            with (
+                held_boards.any_board(),
+                open_driver(host, serial, limit_s=LISTING_S, console=False) as board,
+            ):
                 return self.info_of(board)
         except HilError as error:
             return error

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from hil.boards.address import Where, parse_boards
 from hil.boards.sources import source_of
-from hil.dutlink.board import open_board
+from hil.dutlink.board import open_driver
 from hil.dutlink.console.sanitize import sanitize_line
 from hil.dutlink.held_boards import held_boards
 from hil.errors import (
@@ -152,7 +152,7 @@ def _open(host: Host, lab: Lab, serial: str, *, borrowed: bool = False) -> Board
     """Open a board under this process's lease, or under a borrowed lease while that lasts."""
     try:
         with nullcontext() if borrowed else held_boards.any_board():
-            return open_board(host, serial, lab.wiring_of(serial), console=False)
+            return open_driver(host, serial, lab.wiring_of(serial), console=False)
     except BoardAbsentError as error:
         raise with_place(error, lab, serial) from error
 

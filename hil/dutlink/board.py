@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from hil.dutlink.usb.firmware import FirmwareVersion
     from hil.dutlink.usb.request_log import LastRequests
 
-__all__ = ["Board", "open_board", "open_twins"]
+__all__ = ["Board", "open_driver", "open_twins"]
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ _POWER_SETTINGS = {
 
 
 class Board(Noun):
-    """An open board; `open_board` makes it.
+    """An open board; `open_driver` makes it.
 
     Attributes:
         serial: Its serial number.
@@ -315,7 +315,7 @@ class Board(Noun):
         return duration_s * CLOCK_MARGIN
 
 
-def open_board(
+def open_driver(
     host: Host,
     serial: str | None = None,
     wiring: Wiring | None = None,
@@ -323,7 +323,7 @@ def open_board(
     limit_s: float = ANSWER_LIMIT_S,
     console: bool = True,
 ) -> Board:
-    """Open a board, without a lease: for code that has one. Programs call `hil.open_board`.
+    """Open a board whose lease the caller has. Programs call `hil.open_board`, which leases the board first.
 
     In a run, only a board that this process holds can be opened.
 

@@ -1,6 +1,6 @@
 """The boards that this process holds, and the objects that were opened for each of them.
 
-Outside of runs `open_board` opens any board. In a run it opens only boards that this process holds, since
+Outside of runs `open_driver` opens any board. In a run it opens only boards that this process holds, since
 another worker or run may use any other board. The end of a lease ends every object of the board, including
 those that a test opened itself.
 """
@@ -53,7 +53,7 @@ class HeldBoards:
             self._of_thread.depth = depth
 
     def restrict(self, dev: Path) -> None:
-        """Restrict `open_board` on a host to the boards that this process holds, until `lift` is called.
+        """Restrict `open_driver` on a host to the boards that this process holds, until `lift` is called.
 
         Boards of this host that were opened before and are not held, as when a test file was imported, are
         ended.

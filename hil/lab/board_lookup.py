@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from hil.dutlink.board import open_board
+from hil.dutlink.board import open_driver
 from hil.dutlink.discovery import GLANCE_S, list_boards, serials_on
 from hil.dutlink.held_boards import held_boards
 from hil.errors import BoardAbsentError, BoardBusyError, HilError, SpoiltFileError, UsageError, Verdict
@@ -124,7 +124,7 @@ def _stored_name(host: Host, serial: str) -> str:
     from hil.lab.safe_state.record import record_name  # noqa: PLC0415 - only for boards that are named
 
     try:
-        with held_boards.any_board(), open_board(host, serial, limit_s=GLANCE_S, console=False) as board:
+        with held_boards.any_board(), open_driver(host, serial, limit_s=GLANCE_S, console=False) as board:
             name = board.settings.read().name
             record_name(lock_folder(), board)
             return name

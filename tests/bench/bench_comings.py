@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hil.boards.sources import simulated_host
-from hil.dutlink.board import open_board
+from hil.dutlink.board import open_driver
 from hil.dutlink.usb.protocol import Request, StorageAction
 from hil.lab.stick_sockets import StickSockets
 from hil.sim.dut.image import build_image
@@ -61,7 +61,7 @@ def _use(simulator: SimulatorProcess, host: Host, serial: str, image: Path | Non
     """Flash an image, or look for the stick; return how often it came, and the seconds."""
     _, since = simulator.management.log(serial)
     began = time.monotonic()
-    with open_board(host, serial, console=False) as board:
+    with open_driver(host, serial, console=False) as board:
         if image is not None:
             board.storage.flash(image, force=True)
         else:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from anyio.from_thread import start_blocking_portal
 from jumpstarter.client import client_from_path
 
-from hil.dutlink.board import open_board
+from hil.dutlink.board import open_driver
 from hil.dutlink.host import Host
 from hil.sim.backend.backend import simulated_host
 from hil.sim.dut.image import build_image
@@ -96,7 +96,7 @@ def _boot(simulator: SimulatorProcess, image: Path) -> Path:
 @contextmanager
 def _board(simulator: SimulatorProcess) -> Iterator[Board]:
     there = simulated_host(simulator.ready)
-    with open_board(Host(there.label, there.backend, there.dev, there.sys), console=False) as board:
+    with open_driver(Host(there.label, there.backend, there.dev, there.sys), console=False) as board:
         yield board
 
 

@@ -12,7 +12,7 @@ import tty
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from hil.dutlink.board import open_board
+from hil.dutlink.board import open_driver
 from hil.dutlink.timing import until
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def _pyserial_gone(world: World, serial: str, stack: ExitStack) -> Callable[[], 
 
 
 def _board(world: World, serial: str, stack: ExitStack) -> Board:
-    board = stack.enter_context(open_board(world.host, serial, console=False))
+    board = stack.enter_context(open_driver(world.host, serial, console=False))
     stack.callback(board.make_safe)
     return board
 

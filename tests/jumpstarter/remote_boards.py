@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from hil.dutlink.board import Board, open_board
+from hil.dutlink.board import Board, open_driver
 from hil.jumpstarter.client.provider import connect_board
 from tests.jumpstarter.exporters import PASSPHRASE
 
@@ -30,7 +30,7 @@ def open_remote_board(asked: str, limit_s: float) -> Iterator[Board]:
     """Open the board for a `with` block; print messages for the user."""
     far = connect_board(asked, "", limit_s, print)
     try:
-        with open_board(far.host, wiring=far.wiring) as board:
+        with open_driver(far.host, wiring=far.wiring) as board:
             yield board
     finally:
         far.close()

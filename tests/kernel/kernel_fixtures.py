@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.dutlink.board import open_board
+from hil.dutlink.board import open_driver
 from hil.dutlink.host import Host
 from hil.errors import HilError
 from tests.kernel.attached import Bench
@@ -60,7 +60,7 @@ def boards(bench: Bench, serial: str, other_serial: str) -> tuple[str, ...]:
 @pytest.fixture
 def board(serial: str) -> Iterator[Board]:
     """The first board, open; safe again afterwards if it is still there."""
-    with open_board(Host(), serial) as board:
+    with open_driver(Host(), serial) as board:
         board.make_safe()
         yield board
         with suppress(HilError):  # a test may have unplugged it

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 import usb.core
 
-from hil.dutlink.board import open_board
+from hil.dutlink.board import open_driver
 from hil.dutlink.discovery import list_boards, probe
 from hil.dutlink.host import Host
 from hil.errors import BoardAbsentError, Verdict
@@ -65,7 +65,7 @@ def test_the_driver_lists_both_boards_as_present(both: list[str]) -> None:
 
 
 def test_a_board_is_opened_by_its_serial_number(other_serial: str) -> None:
-    with open_board(Host(), other_serial, console=False) as board:
+    with open_driver(Host(), other_serial, console=False) as board:
         answered = board.settings.read()
 
     assert (board.serial, answered is not None) == (other_serial, True)
@@ -73,7 +73,7 @@ def test_a_board_is_opened_by_its_serial_number(other_serial: str) -> None:
 
 def test_a_serial_number_that_no_board_has_is_absent(both: list[str]) -> None:
     with pytest.raises(BoardAbsentError, match="only other boards are on the bus"):
-        open_board(Host(), "00000000")
+        open_driver(Host(), "00000000")
 
     assert len(both) == 2
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from hil.dutlink.board import open_board
+from hil.dutlink.board import open_driver
 from hil.dutlink.host import Host
 from hil.dutlink.timing import until
 from hil.dutlink.wiring import Wiring
@@ -88,7 +88,7 @@ def populated(board: Board, tmp_path: Path) -> Path:
 @pytest.fixture
 def other_node(other_serial: str) -> Iterator[Path]:
     """A second USB disk on this host: the other board's stick, with something precious on it."""
-    with open_board(Host(), other_serial, console=False) as other:
+    with open_driver(Host(), other_serial, console=False) as other:
         node = shown(other)
         with node.open("r+b", buffering=0) as disk:
             disk.write(b"precious" * 512)
@@ -271,7 +271,7 @@ def test_another_boards_stick_is_refused_where_it_is_wired(
 ) -> None:
     monkeypatch.setattr("hil.dutlink.storage.storage.GOES_WITHIN_S", 5.0)
     monkeypatch.setattr("hil.dutlink.storage.stick_mux.GOES_WITHIN_S", 5.0)
-    with open_board(Host(), serial, Wiring(stick=other_node), console=False) as board:
+    with open_driver(Host(), serial, Wiring(stick=other_node), console=False) as board:
         with pytest.raises(WrongDiskError) as caught:
             board.storage.flash(image)
         board.storage.off()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from hil.dutlink.board import open_board
+from hil.dutlink.board import open_driver
 from hil.dutlink.host import Host
 from hil.sim.dut.image import build_image
 
@@ -52,7 +52,7 @@ def facts(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> dict[str, A
 
 def _prepared(serial: str) -> Path:
     """Store what rescue means for this DUT; returns the stick's node, which a lab configures by hand."""
-    with open_board(Host(), serial, console=False) as board:
+    with open_driver(Host(), serial, console=False) as board:
         board.settings.write(power_rescue=RESCUE)
         board.storage.host()
         node = board.storage.wait_for_node()
@@ -61,7 +61,7 @@ def _prepared(serial: str) -> Path:
 
 
 def _tidied(serial: str) -> None:
-    with open_board(Host(), serial, console=False) as board:
+    with open_driver(Host(), serial, console=False) as board:
         board.settings.write(power_rescue="")
         board.make_safe()
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from hil.dutlink.board import open_board
+from hil.dutlink.board import open_driver
 from hil.dutlink.host import Host
 from hil.dutlink.timing import until
 from hil.errors import HilError, StickInUseError, StickMissingError, StickMovedError, StorageError
@@ -64,7 +64,7 @@ def host_of(folder: Path) -> Host:
 
 @pytest.fixture
 def opened(serial: str, tmp_path: Path) -> Iterator[Board]:
-    with open_board(host_of(tmp_path), serial, console=False) as board:
+    with open_driver(host_of(tmp_path), serial, console=False) as board:
         board.make_safe()
         yield board
         board.make_safe()
@@ -225,7 +225,7 @@ def test_two_boards_that_are_not_known_flash_at_the_same_time_beside_two_disks(
 
     def flash(serial: str) -> None:
         try:
-            with open_board(host_of(tmp_path), serial, console=False) as board:
+            with open_driver(host_of(tmp_path), serial, console=False) as board:
                 board.make_safe()
                 assert stick_serial(bench, serial) in board.storage.flash(image).node.name
         except HilError as error:
@@ -250,7 +250,7 @@ def test_a_stick_that_is_mounted_is_not_pulled(opened: Board, tmp_path: Path) ->
     point.mkdir()
     subprocess.run(["mount", node, point], check=True)
     try:
-        with open_board(host_of(tmp_path), opened.serial, console=False) as other:
+        with open_driver(host_of(tmp_path), opened.serial, console=False) as other:
             for turn in (other.storage.off, other.storage.dut, other.storage.host, other.storage.learn):
                 with pytest.raises(StickInUseError, match=f"mounted at {point}"):
                     turn()

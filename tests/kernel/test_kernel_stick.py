@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.dutlink.board import open_board
+from hil.dutlink.board import open_driver
 from hil.dutlink.host import Host
 from hil.sim.dut.image import build_image
 from tests.kernel.dut_talk import LIMIT_S, answer, boot_and_log_in
@@ -33,7 +33,7 @@ def node(board: Board) -> Path:
 
 @pytest.fixture
 def other_board(other_serial: str) -> Iterator[Board]:
-    with open_board(Host(), other_serial, console=False) as board:
+    with open_driver(Host(), other_serial, console=False) as board:
         yield board
         board.make_safe()
 

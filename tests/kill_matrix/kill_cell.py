@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from hil.boards.sources import simulated_host
-from hil.dutlink.board import open_board
+from hil.dutlink.board import open_driver
 from hil.errors import HilError
 from hil.lab.locks.acquire import acquire
 from hil.lab.safe_state.record import BoardState, read_record
@@ -61,7 +61,7 @@ class Outcome:
 def prepare(simulator: SimulatorProcess) -> None:
     """Give each board a power-off sequence of 3 s, in which it answers nothing."""
     for serial in simulator.serials():
-        with open_board(simulated_host(simulator.ready), serial) as board:
+        with open_driver(simulated_host(simulator.ready), serial) as board:
             board.settings.write(power_off=POWER_OFF)
 
 
@@ -199,7 +199,7 @@ def _untruths(simulator: SimulatorProcess, serial: str) -> list[str]:
 
 
 def _metered(simulator: SimulatorProcess, serial: str) -> list[str]:
-    with open_board(simulated_host(simulator.ready), serial, console=False) as board:
+    with open_driver(simulated_host(simulator.ready), serial, console=False) as board:
         amps = board.power.read().amps
         board.make_safe()  # for the next cell, if this one failed
     return [f"the meter shows {amps:.2f} A"] if amps > OFF_BELOW_AMPS else []

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from hil.boards.sources import simulated_host
-from hil.dutlink.board import open_board
+from hil.dutlink.board import open_driver
 from hil.sim.management.server import ManagementServer
 from hil.sim.simulator import Simulator, SimulatorOptions, open_folders
 from tests.laws.fault_script import FaultScript
@@ -61,7 +61,7 @@ class WatchedBoards:
         self._thread.start()
         self._ready.wait()
         for serial, tags in zip(self.serials, TAGS, strict=True):
-            with open_board(simulated_host(self.ready), serial, console=False) as board:
+            with open_driver(simulated_host(self.ready), serial, console=False) as board:
                 board.settings.write(tags=" ".join(tags), power_on=SEQUENCE)
         return self
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.dutlink.board import open_board
+from hil.dutlink.board import open_driver
 from hil.dutlink.power.power import OFF_AMPS
 from hil.dutlink.storage.storage import Position
 from hil.dutlink.timing import until
@@ -85,14 +85,14 @@ def test_waiting_for_a_stick_that_was_never_on_the_host_to_go_ends_at_once(stora
 
 
 def test_two_openings_of_one_board_share_its_control_requests(dutlink: Board) -> None:
-    with open_board(dutlink.host, dutlink.serial, console=False) as second:
+    with open_driver(dutlink.host, dutlink.serial, console=False) as second:
         readings = [board.settings.read() for board in (dutlink, second, dutlink)]
 
     assert readings[0] == readings[1] == readings[2]
 
 
 def test_closing_one_opening_leaves_the_other_at_work(dutlink: Board) -> None:
-    open_board(dutlink.host, dutlink.serial, console=False).close()
+    open_driver(dutlink.host, dutlink.serial, console=False).close()
 
     assert dutlink.power.read()
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.dutlink.board import open_board
+from hil.dutlink.board import open_driver
 from hil.dutlink.timing import Deadline
 from hil.dutlink.usb.protocol import ReadKey, Request
 from hil.errors import (
@@ -74,7 +74,7 @@ def test_an_error_of_the_board_survives_pickling(stall: HilError) -> None:
 
 
 def test_a_board_that_is_not_there_is_a_missing_file_too(dutlink: Board) -> None:
-    error = _error_of(lambda: open_board(dutlink.host, NOBODY))
+    error = _error_of(lambda: open_driver(dutlink.host, NOBODY))
 
     assert isinstance(error, BoardAbsentError)
     assert isinstance(error, FileNotFoundError)

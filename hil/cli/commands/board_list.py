@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from hil.cli.board_context import current_lab, find_host
-from hil.dutlink.board import open_board
+from hil.dutlink.board import open_driver
 from hil.dutlink.discovery import list_boards
 from hil.dutlink.held_boards import held_boards
 from hil.dutlink.timing import sleep
@@ -159,7 +159,7 @@ class BoardList:
             row.add_trouble("not left safe", record.trouble or cause)
 
     def _read_board(self, row: BoardRow, serial: str, used_s: float) -> None:
-        with held_boards.any_board(), open_board(self._host, serial, console=False) as board:
+        with held_boards.any_board(), open_driver(self._host, serial, console=False) as board:
             board.power.unchanged_since(used_s)
             kept, is_on, reading = board.settings.read(), board.power.draws(), board.power.read()
         row.name = row.name or kept.name

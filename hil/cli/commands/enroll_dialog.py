@@ -10,7 +10,7 @@ import click
 
 from hil.cli.board_context import current_lab, find_source
 from hil.cli.result import Answer
-from hil.dutlink.board import open_board
+from hil.dutlink.board import open_driver
 from hil.dutlink.discovery import list_boards
 from hil.dutlink.held_boards import held_boards
 from hil.dutlink.power.power import OFF_AMPS
@@ -131,7 +131,7 @@ class EnrollCommand:
         used_s = last_used_s(serial)
         with acquire(serial, wait_s=self._asked.wait_s, test="hil enroll", host=self._host) as lease:
             wait_until_settled(used_s)
-            with held_boards.any_board(), open_board(self._host, serial, console=False) as board:
+            with held_boards.any_board(), open_driver(self._host, serial, console=False) as board:
                 if not self._may_switch_off(board):
                     row["problems"] += ["its DUT is on and stays on; to enroll it: hil power off, or --yes"]
                     return

@@ -253,7 +253,7 @@ class JumpstarterBoard:
     """A board of a Jumpstarter lab that this process uses alone.
 
     Attributes:
-        host: The board's host, for `open_board`.
+        host: The board's host, for `open_driver`.
         wiring: The board's wiring, from the exporter.
         folder: This run's own folder, for the lock of its guard.
         guard: The action and arguments with which a guard cleans up if this process is killed.

@@ -33,7 +33,7 @@ class RemoteBoard:
         on_wait: Called with the name of that client.
 
     Attributes:
-        host: The board's host, for `open_board`.
+        host: The board's host, for `open_driver`.
         folder: This run's own folder, for device nodes and for the lock of a guard.
         facts: The exporter's description of the board.
         wiring: The board's wiring, from the exporter's lab file and the board's settings.

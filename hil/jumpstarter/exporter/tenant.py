@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from hil.boards.requirements import BoardInfo
-from hil.dutlink.board import Board, open_board
+from hil.dutlink.board import Board, open_driver
 from hil.dutlink.held_boards import held_boards
 from hil.errors import BoardFaultError, BoardLostError, HilError, UnavailableError
 from hil.jumpstarter.exporter.usb_service import UsbService
@@ -173,7 +173,7 @@ class ExportedBoard:
         if self._board is None:
             self._lease.follow_board()
             with held_boards.any_board():
-                self._board = open_board(self.host, self.serial, self.wiring, console=False)
+                self._board = open_driver(self.host, self.serial, self.wiring, console=False)
         return self._board
 
     def _release_if_lost(self, error: HilError) -> None:

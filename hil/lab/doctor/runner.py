@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from hil.dutlink.board import open_board
+from hil.dutlink.board import open_driver
 from hil.dutlink.held_boards import held_boards
 from hil.errors import BoardBusyError, HilError, NoUsbBackendError, SpoiltFileError, UsageError, Verdict
 from hil.lab.doctor.checks.bus import boards_on_the_bus, hub_power
@@ -101,7 +101,7 @@ def _check_board(doctor: DoctorContext, serial: str, lease: Lease, names: dict[s
     wiring = doctor.lab.wiring_of(serial)
     with (
         held_boards.any_board(),
-        open_board(doctor.host, serial, wiring, limit_s=SILENCE_S, console=False) as board,
+        open_driver(doctor.host, serial, wiring, limit_s=SILENCE_S, console=False) as board,
     ):
         context = BoardContext(board, doctor, record, lease)
         other = names.setdefault(context.settings.name or serial, serial)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from hil.dutlink.board import open_board, open_twins
+from hil.dutlink.board import open_driver, open_twins
 from hil.dutlink.discovery import ANSWER_LIMIT_S
 from hil.dutlink.held_boards import held_boards
 from hil.dutlink.host import Host
@@ -65,7 +65,7 @@ def make_safe(  # noqa: PLR0913 - by keyword, as plain data
     here = _host(host)
     with held_boards.any_board(), ExitStack() as opened:
         try:
-            board = opened.enter_context(open_board(here, serial, limit_s=answer_s, console=False))
+            board = opened.enter_context(open_driver(here, serial, limit_s=answer_s, console=False))
         except TwinBoardsError as error:
             if glance:
                 raise

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hil.cli.board_context import find_host
-from hil.dutlink.board import open_board
+from hil.dutlink.board import open_driver
 from hil.errors import HilError
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def switch_on_for_ever() -> None:
 
 def opened() -> Board:
     """Open the leased board."""
-    return open_board(find_host(os.environ["HIL_BOARDS"]), os.environ["HIL_BOARD"], console=False)
+    return open_driver(find_host(os.environ["HIL_BOARDS"]), os.environ["HIL_BOARD"], console=False)
 
 
 if __name__ == "__main__":

@@ -276,9 +276,9 @@ DRIVES_ANOTHER = """
 import os, sys
 from hil.boards.address import parse_boards
 from hil.boards.sources import source_of
-from hil.dutlink.board import open_board
+from hil.dutlink.board import open_driver
 
-open_board(source_of(parse_boards(os.environ["HIL_BOARDS"])).host(), sys.argv[1]).power.force_on()
+open_driver(source_of(parse_boards(os.environ["HIL_BOARDS"])).host(), sys.argv[1]).power.force_on()
 """
 
 

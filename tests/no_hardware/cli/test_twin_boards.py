@@ -11,7 +11,7 @@ import pytest
 
 from hil.boards.sources import simulated_host
 from hil.cli.main import run
-from hil.dutlink.board import open_board
+from hil.dutlink.board import open_driver
 from hil.dutlink.discovery import probe
 from hil.dutlink.timing import until
 from hil.errors import TwinBoardsError, Verdict
@@ -52,7 +52,7 @@ def twins(simulator: SimulatorProcess, host: Host) -> Iterator[str]:
     """Two boards whose DUTs are on and that tell one serial number; the third board is another one."""
     first, second, _ = simulator.serials()
     for serial in (first, second):
-        with open_board(host, serial, console=False) as board:
+        with open_driver(host, serial, console=False) as board:
             board.power.force_on()
     simulator.management.fault(second, "serial", told=first)
     yield first
@@ -161,7 +161,7 @@ def test_guard_makes_a_board_safe_although_a_twin_was_plugged_in(
 
 def test_open_board_refuses_both_twins(host: Host, twins: str) -> None:
     with pytest.raises(TwinBoardsError, match=twins):
-        open_board(host, twins)
+        open_driver(host, twins)
 
 
 def test_unplugged_twin_leaves_the_other_one_usable(

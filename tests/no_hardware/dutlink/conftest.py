@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.dutlink.board import Board, open_board
+from hil.dutlink.board import Board, open_driver
 from tests.support.fake_bus import FakeBoard, host_with
 
 if TYPE_CHECKING:
@@ -34,6 +34,6 @@ def host(fake: FakeBoard, dev: Path) -> Host:
 
 @pytest.fixture
 def board(host: Host, fake: FakeBoard) -> Iterator[Board]:
-    with open_board(host, console=False) as board:
+    with open_driver(host, console=False) as board:
         fake.requests.clear()
         yield board

@@ -9,7 +9,7 @@ import usb.core
 
 from hil import errors
 from hil.dutlink import discovery
-from hil.dutlink.board import open_board
+from hil.dutlink.board import open_driver
 from hil.dutlink.discovery import list_boards, probe
 from hil.dutlink.host import Host
 from hil.dutlink.usb.firmware import FirmwareVersion
@@ -37,7 +37,7 @@ def test_probe_leaves_no_device_open(host: Host, fake: FakeBoard) -> None:
 
 def test_probe_of_an_empty_bus_is_absent(dev: Path) -> None:
     with pytest.raises(FileNotFoundError) as caught:
-        open_board(host_with(dev=dev))
+        open_driver(host_with(dev=dev))
 
     assert type(caught.value) is errors.BoardAbsentError
 
@@ -70,7 +70,7 @@ def test_probe_recognizes_a_boot_loader_by_its_interfaces(
     fake = FakeBoard(product_id=product_id, bcd_device=bcd_device, interfaces=DFU)
 
     with pytest.raises(errors.BoardInBootLoaderError, match="5a1c0e01"):
-        open_board(host_with(fake, dev=dev))
+        open_driver(host_with(fake, dev=dev))
 
 
 def test_list_boards_lists_a_boot_loader_as_absent(dev: Path) -> None:
@@ -182,7 +182,7 @@ def test_open_board_refuses_old_firmware_and_closes_the_device(host: Host, fake:
     fake.version = b"0.06 git-ref: old"
 
     with pytest.raises(errors.FirmwareTooOldError):
-        open_board(host)
+        open_driver(host)
 
     assert fake.opened == 0
 
@@ -190,7 +190,7 @@ def test_open_board_refuses_old_firmware_and_closes_the_device(host: Host, fake:
 def test_open_board_opens_by_serial_number(dev: Path) -> None:
     host = host_with(FakeBoard("00000001"), FakeBoard("00000002"), dev=dev)
 
-    with open_board(host, "00000002", console=False) as board:
+    with open_driver(host, "00000002", console=False) as board:
         assert board.serial == "00000002"
 
 
@@ -241,7 +241,7 @@ def test_probe_ignores_an_error_on_closing(
 
     monkeypatch.setattr(FakeBackend, "close_device", broken)
 
-    with open_board(host, console=False) as board:
+    with open_driver(host, console=False) as board:
         serial = board.serial
     assert probe(host, serial).verdict is Verdict.PRESENT
 

@@ -13,7 +13,7 @@ import pytest
 
 from hil import errors
 from hil.boards.sources import simulated_host
-from hil.dutlink.board import Board, open_board
+from hil.dutlink.board import Board, open_driver
 from hil.dutlink.discovery import list_boards, probe
 from hil.errors import Verdict
 
@@ -51,7 +51,7 @@ def truth(simulator: SimulatorProcess) -> ManagementClient:
 
 @pytest.fixture
 def board(sim_host: Host, serial: str) -> Iterator[Board]:
-    with open_board(sim_host, serial) as board:
+    with open_driver(sim_host, serial) as board:
         board.make_safe()
         board.settings.write(**SETTINGS)
         yield board
@@ -96,7 +96,7 @@ def test_open_board_waits_for_a_sequence_of_another_program(board: Board, sim_ho
     board.settings.write(power_on="w200,p1")
     board.power.on(wait=False)
 
-    with open_board(sim_host, board.serial, console=False) as another:
+    with open_driver(sim_host, board.serial, console=False) as another:
         assert another.power.read()
 
 
@@ -184,7 +184,7 @@ def test_open_restores_console_mode_of_a_board_left_in_its_shell(
     board.console.expect("Exiting console mode", timeout_s=5)
     board.close()
 
-    with open_board(sim_host, board.serial):
+    with open_driver(sim_host, board.serial):
         assert truth.state(board.serial)["console_mode"]
 
 
@@ -199,7 +199,7 @@ def test_wait_for_node_finds_each_stick_if_all_boards_turn_at_once(
     sim_host: Host, simulator: SimulatorProcess
 ) -> None:
     def find(serial: str) -> str:
-        with open_board(sim_host, serial, console=False) as board:
+        with open_driver(sim_host, serial, console=False) as board:
             board.storage.off()
             board.storage.host()
             node = board.storage.wait_for_node().resolve()
@@ -234,7 +234,7 @@ def test_open_ends_a_meter_that_was_left_on(board: Board, sim_host: Host, truth:
     board.close()
     assert truth.state(board.serial)["meter"]
 
-    with open_board(sim_host, board.serial):
+    with open_driver(sim_host, board.serial):
         assert not truth.state(board.serial)["meter"]
 
 
@@ -278,7 +278,7 @@ def test_open_never_runs_half_a_command_in_the_board_s_line(
 ) -> None:
     stopped_typing(board, keys)
 
-    with open_board(sim_host, board.serial) as again:
+    with open_driver(sim_host, board.serial) as again:
         assert truth.state(board.serial)["console_mode"]
         assert not truth.state(board.serial)["supply"]
         assert again.console.shell("version").startswith("0.09")

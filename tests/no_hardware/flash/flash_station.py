@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from hil.boards.sources import simulated_host
-from hil.dutlink.board import open_board
+from hil.dutlink.board import open_driver
 from hil.dutlink.wiring import Wiring
 from hil.errors import HilError
 from hil.flash.progress import NoProgress
@@ -163,7 +163,7 @@ class FlashStation:
         return self._simulator.management.state(self._serial)
 
     def _open(self) -> Any:
-        return open_board(self._host, self._serial, self._wiring, console=False)
+        return open_driver(self._host, self._serial, self._wiring, console=False)
 
 
 def _trouble(fault: Fault, near: int) -> Trouble:

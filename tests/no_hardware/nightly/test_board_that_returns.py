@@ -10,7 +10,7 @@ import pytest
 
 from hil.boards.sources import simulated_host
 from hil.cli.main import run
-from hil.dutlink.board import open_board
+from hil.dutlink.board import open_driver
 from hil.lab.locks.acquire import acquire
 from hil.lab.locks.holder import Holder
 from hil.lab.safe_state.record import BoardRecord, BoardState, read_record, write_record
@@ -40,7 +40,7 @@ def locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, simulator: SimulatorP
 def powered(simulator: SimulatorProcess) -> str:
     """The board's serial number; its DUT is on."""
     (serial,) = simulator.serials()
-    with open_board(simulated_host(simulator.ready), serial, console=False) as board:
+    with open_driver(simulated_host(simulator.ready), serial, console=False) as board:
         board.power.force_on()
     return serial
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hil.boards.sources import simulated_host
-from hil.dutlink.board import open_board
+from hil.dutlink.board import open_driver
 from hil.sim.dut.image import build_image
 from tests.no_hardware.stories.dut_story import IMAGE_BYTES, IMAGE_NAME, put_on_stick
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="module")
 def opened(simulator: SimulatorProcess) -> Iterator[Board]:
     host = replace(simulated_host(simulator.ready), stick_memory=None)
-    with open_board(host) as board:
+    with open_driver(host) as board:
         yield board
 
 

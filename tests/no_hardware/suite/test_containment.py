@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import pytest
 
 from hil.boards.sources import simulated_host
-from hil.dutlink.board import open_board
+from hil.dutlink.board import open_driver
 from hil.sim.process import SimulatorProcess
 from hil.suite.outcome.exit_status import Status
 from tests.support.programs import program
@@ -31,8 +31,8 @@ BEFORE = (
     "hil.suite.boards.session:BoardSession.is_as_opened",
     "hil.boards.lease_and_open:acquire_all",
     "hil.boards.search:list_boards",
-    "hil.boards.search:open_board",
-    "hil.boards.lease_and_open:open_board",
+    "hil.boards.search:open_driver",
+    "hil.boards.lease_and_open:open_driver",
     "hil.boards.lease_and_open:under_guard",
     "hil.suite.boards.lifecycle:describe_board",
     "hil.boards.sources:SimulatedSource.host",
@@ -96,7 +96,7 @@ def boards() -> Iterator[str]:
     """The option for two boards that are told apart by the tags a and b."""
     with SimulatorProcess(boards=2) as simulator:
         for serial, tag in zip(simulator.serials(), "ab", strict=True):
-            with open_board(simulated_host(simulator.ready), serial, console=False) as board:
+            with open_driver(simulated_host(simulator.ready), serial, console=False) as board:
                 board.settings.write(tags=tag)
         yield f"--hil-boards=sim@{simulator.ready['control_port']}"
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hil.boards.sources import simulated_host
-from hil.dutlink.board import open_board
+from hil.dutlink.board import open_driver
 from hil.errors import UsageError
 from hil.sim.process import SimulatorProcess
 from hil.suite.marker_arguments import check_arguments, check_words
@@ -28,7 +28,7 @@ def two_boards() -> Iterator[SimulatorProcess]:
     """Two boards that are tagged one and two."""
     with SimulatorProcess(boards=2) as process:
         for serial, tag in zip(process.serials(), ("one", "two"), strict=True):
-            with open_board(simulated_host(process.ready), serial, console=False) as board:
+            with open_driver(simulated_host(process.ready), serial, console=False) as board:
                 board.settings.write(tags=tag)
         yield process
 

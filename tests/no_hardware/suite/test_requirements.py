@@ -8,7 +8,7 @@ import pytest
 
 from hil.boards.requirements import BoardInfo, BoardRequirement, matching_serials, split_tags
 from hil.boards.sources import simulated_host
-from hil.dutlink.board import open_board
+from hil.dutlink.board import open_driver
 
 if TYPE_CHECKING:
     from hil.sim.process import SimulatorProcess
@@ -67,7 +67,7 @@ def test_tags_are_split_at_commas_and_white_space(tags: str | list[str]) -> None
 def test_requirement_of_tags_gets_a_test_the_board_with_them(
     run: Any, simulator: SimulatorProcess, serial: str
 ) -> None:
-    with open_board(simulated_host(simulator.ready), serial) as board:
+    with open_driver(simulated_host(simulator.ready), serial) as board:
         board.settings.write(tags="jetson,nvme")
 
     assert run(TAGGED).outcomes["test_wants_tags"].result == "passed"

@@ -13,7 +13,7 @@ import pytest
 from hil.boards.address import BoardsOption, Where
 from hil.cli.board_context import refuse_remote_boards
 from hil.cli.main import run
-from hil.dutlink.board import open_board
+from hil.dutlink.board import open_driver
 from hil.dutlink.power.reading import SETTLE_S
 from hil.dutlink.timing import sleep, until
 from hil.errors import UsageError
@@ -354,7 +354,7 @@ def _settled(capsys: pytest.CaptureFixture[str]) -> bool:
 
 
 def _draws(simulator: SimulatorProcess, serial: str) -> bool:
-    with open_board(simulated_host(simulator.ready), serial, console=False) as board:
+    with open_driver(simulated_host(simulator.ready), serial, console=False) as board:
         return board.power.draws()
 
 

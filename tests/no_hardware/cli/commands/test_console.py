@@ -19,7 +19,7 @@ import pytest
 
 from hil.boards.sources import simulated_host
 from hil.cli.main import run
-from hil.dutlink.board import open_board
+from hil.dutlink.board import open_driver
 from hil.dutlink.timing import Deadline, until
 from hil.lab.locks.acquire import acquire
 
@@ -151,7 +151,7 @@ def test_power_on_says_when_the_dut_is_on_already(
     at_terminal: Callable[..., AtTerminal], simulator: SimulatorProcess, serial: str
 ) -> None:
     run(["power", "force-on"])
-    with open_board(simulated_host(simulator.ready), serial, console=False) as board:
+    with open_driver(simulated_host(simulator.ready), serial, console=False) as board:
         assert until(board.power.draws, LIMIT_S)
     terminal = at_terminal("console", "--power-on")
     terminal.wait_for(

@@ -17,7 +17,7 @@ import pytest
 from hil.boards.sources import SimulatedSource, simulated_host
 from hil.cli.commands import make_safe
 from hil.cli.main import run
-from hil.dutlink.board import open_board
+from hil.dutlink.board import open_driver
 from hil.dutlink.discovery import ProbeResult
 from hil.errors import BoardDeniedError, Verdict
 from hil.lab.locks.acquire import acquire
@@ -54,7 +54,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, simulator: Simulator
 def serial(simulator: SimulatorProcess) -> str:
     """A board whose DUT is on, with its stick and a driven pin."""
     serial = simulator.serials()[0]
-    with open_board(simulated_host(simulator.ready), serial, console=False) as board:
+    with open_driver(simulated_host(simulator.ready), serial, console=False) as board:
         board.power.force_on()
         board.storage.dut()
         board.pins.low("c")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.dutlink.board import Board, open_board
+from hil.dutlink.board import Board, open_driver
 from hil.dutlink.console.expect import Expected
 from hil.dutlink.console.transcript import Transcript
 from hil.dutlink.dut.account import Login
@@ -31,7 +31,7 @@ def bootable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Board]:
     build_image(image, "up")
     with (
         SimulatorProcess(1, speed=10.0) as simulator,
-        open_board(simulated_host(simulator.ready), wiring=WIRING) as board,
+        open_driver(simulated_host(simulator.ready), wiring=WIRING) as board,
     ):
         board.make_safe()
         board.storage.host()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hil.boards.sources import simulated_host
-from hil.dutlink.board import Board, open_board
+from hil.dutlink.board import Board, open_driver
 from hil.dutlink.console.console import Console
 from hil.dutlink.console.tty import Tty
 from hil.dutlink.dut import login
@@ -32,7 +32,7 @@ def booted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Board]:
     build_image(image, "console")
     with SimulatorProcess(1, speed=10.0) as simulator:
         host = replace(simulated_host(simulator.ready), stick_memory=None)
-        with open_board(host) as board:
+        with open_driver(host) as board:
             board.make_safe()
             board.storage.host()
             shutil.copyfile(image, board.storage.wait_for_node(20))

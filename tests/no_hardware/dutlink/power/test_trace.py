@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hil.boards.sources import simulated_host
-from hil.dutlink.board import open_board
+from hil.dutlink.board import open_driver
 from hil.dutlink.power import plot
 from hil.dutlink.power.model import GROUP_DELAY_S, Gap, Sample
 from hil.dutlink.power.reading import PowerReading
@@ -404,7 +404,7 @@ def test_energy_is_counted_to_the_block_s_end_and_settled_readings_are_of_the_bl
 def test_a_trace_across_a_power_sequence_has_a_gap_and_the_true_energy_elsewhere() -> None:
     with (
         SimulatorProcess(boards=1) as simulator,
-        open_board(simulated_host(simulator.ready), console=False) as board,
+        open_driver(simulated_host(simulator.ready), console=False) as board,
     ):
         board.settings.write(power_on="p1,w15")
         with board.power.trace() as sequence:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hil.boards.sources import simulated_host
-from hil.dutlink.board import open_board
+from hil.dutlink.board import open_driver
 from hil.dutlink.wiring import Wiring
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def image(folder: Path, name: str) -> Path:
 
 
 def flash(host: Host, serial: str, file: Path, wiring: Wiring | None = None) -> None:
-    with open_board(host, serial, wiring, console=False) as board:
+    with open_driver(host, serial, wiring, console=False) as board:
         board.storage.flash(file, force=True)
 
 
@@ -85,7 +85,7 @@ def test_flash_writes_no_other_disk_if_the_wired_name_leads_to_another_board_s_s
     flash(host, other, image(tmp_path, "other's"))
     file = image(tmp_path, "after")
 
-    with open_board(host, other, console=False) as board:
+    with open_driver(host, other, console=False) as board:
         board.storage.host()
         board.storage.wait_for_node()
         flash(host, one, file, wiring)

@@ -11,7 +11,7 @@ import pytest
 
 from hil import errors
 from hil.boards.sources import simulated_host
-from hil.dutlink.board import Board, open_board
+from hil.dutlink.board import Board, open_driver
 from hil.dutlink.timing import until
 from hil.dutlink.usb.control_link import ControlLink
 from hil.dutlink.wiring import Wiring
@@ -46,7 +46,7 @@ def in_order(simulator: SimulatorProcess) -> Iterator[None]:
 
 @pytest.fixture
 def board(host: Host, simulator: SimulatorProcess) -> Iterator[Board]:
-    with open_board(host, simulator.serials()[0], console=False) as board:
+    with open_driver(host, simulator.serials()[0], console=False) as board:
         board.make_safe()
         yield board
 
@@ -170,7 +170,7 @@ def test_flash_proves_a_wired_stick_in_the_same_way(
     serial = simulator.serials()[0]
     wired = Wiring(stick=Path(simulator.management.state(serial)["stick"]["node"]))
 
-    with open_board(host, serial, wired, console=False) as board:
+    with open_driver(host, serial, wired, console=False) as board:
         assert board.storage.flash(image, force=True).node == wired.stick
 
 
@@ -249,13 +249,13 @@ def test_flash_on_an_unplugged_board_raises_and_the_next_flash_works(
     host: Host, simulator: SimulatorProcess, image: Path, phase: str
 ) -> None:
     serial = simulator.serials()[0]
-    with open_board(host, serial, console=False) as board:
+    with open_driver(host, serial, console=False) as board:
         pull = When(phase, lambda: simulator.management.fault(serial, "unplug"))
         with pytest.raises((errors.BoardLostError, errors.BoardAbsentError)):
             board.storage.flash(image, progress=pull)
 
     simulator.management.fault(serial, "replug")
-    with open_board(host, serial, console=False) as board:
+    with open_driver(host, serial, console=False) as board:
         assert board.storage.flash(image).was_written == (phase != "verify")  # by then it holds all of it
         assert boots(simulator, board).startswith("flash-")
 
@@ -265,7 +265,7 @@ def test_flash_raises_stick_lost_error_if_the_mux_is_turned_away(
     host: Host, board: Board, simulator: SimulatorProcess, image: Path, phase: str
 ) -> None:
     def turn_away() -> None:
-        with open_board(host, board.serial, console=False) as other:
+        with open_driver(host, board.serial, console=False) as other:
             other.storage.dut(force=True)
         node = Path(truth(simulator, board)["stick"]["node"])
         assert until(lambda: not node.exists(), LIMIT_S)
@@ -283,13 +283,13 @@ def test_dut_refuses_an_unverified_stick(
     """The board is lost while the image is read back, so that nothing on the stick can be mended."""
     serial = simulator.serials()[0]
     there = replace(host, stick_memory=lambda board: StickSockets(board, tmp_path))
-    with open_board(there, serial, console=False) as board:
+    with open_driver(there, serial, console=False) as board:
         pull = When("verify", lambda: simulator.management.fault(serial, "unplug"))
         with pytest.raises((errors.BoardLostError, errors.BoardAbsentError)):
             board.storage.flash(image, progress=pull)
     simulator.management.fault(serial, "replug")
 
-    with open_board(there, serial, console=False) as board:
+    with open_driver(there, serial, console=False) as board:
         with pytest.raises(errors.FlashError, match=r"image.img was written but not verified") as refused:
             board.storage.dut()
         assert truth(simulator, board)["mux"] == "off"
@@ -333,12 +333,12 @@ def test_a_stick_that_never_comes_is_missing(
 def test_flash_refuses_a_wired_stick_of_another_board(
     host: Host, board: Board, simulator: SimulatorProcess, image: Path
 ) -> None:
-    with open_board(host, simulator.serials()[1], console=False) as other:
+    with open_driver(host, simulator.serials()[1], console=False) as other:
         other.storage.host()
         theirs = other.storage.wait_for_node()
         before = theirs.read_bytes()
         board.close()
-        with open_board(host, simulator.serials()[0], Wiring(stick=theirs), console=False) as wrong:
+        with open_driver(host, simulator.serials()[0], Wiring(stick=theirs), console=False) as wrong:
             with pytest.raises(errors.WrongDiskError, match="still there") as caught:
                 wrong.storage.flash(image)
             assert truth(simulator, wrong)["mux"] == "off"
@@ -352,7 +352,7 @@ def test_flash_refuses_a_file_at_the_wired_path(
     host: Host, simulator: SimulatorProcess, image: Path, tmp_path: Path
 ) -> None:
     serial, planted = simulator.serials()[0], tmp_path / "planted"
-    with open_board(host, serial, Wiring(stick=planted), console=False) as board:
+    with open_driver(host, serial, Wiring(stick=planted), console=False) as board:
         send = board.storage._link.control_out
 
         def plant(*arguments: Any) -> None:
@@ -376,7 +376,7 @@ def test_flash_on_two_boards_at_once_writes_each_its_own_stick(
         path = tmp_path / serial
         build_image(path, f"for-{serial}", 8 * MIB)
         try:
-            with open_board(host, serial, console=False) as board:
+            with open_driver(host, serial, console=False) as board:
                 board.storage.flash(path)
         except BaseException as error:  # noqa: BLE001 - shown by the assertion
             failures.append(error)

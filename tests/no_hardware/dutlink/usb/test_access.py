@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from hil.dutlink.board import open_board
+from hil.dutlink.board import open_driver
 from hil.dutlink.storage.host_lock import HostLock
 from hil.dutlink.usb.access import Access
 from hil.dutlink.wiring import Wiring
@@ -57,7 +57,7 @@ def other_end() -> Iterator[FakeTty]:
 
 @pytest.fixture
 def with_console(host: Host, fake: FakeBoard, other_end: FakeTty) -> Iterator[Board]:
-    with open_board(host, wiring=Wiring(console=other_end.path)) as board:
+    with open_driver(host, wiring=Wiring(console=other_end.path)) as board:
         assert board.console.is_open
         fake.requests.clear()
         yield board

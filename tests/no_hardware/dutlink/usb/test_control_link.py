@@ -9,7 +9,7 @@ import pytest
 import usb.core
 
 from hil import errors
-from hil.dutlink.board import open_board
+from hil.dutlink.board import open_driver
 from hil.dutlink.host import Host
 from hil.dutlink.usb import backend
 from hil.dutlink.usb.backend import backend_of, usb_devices
@@ -79,7 +79,7 @@ def test_backend_of_prefers_the_system_s_libusb(
 def test_open_board_finds_the_control_interface_by_its_class(dev: Path) -> None:
     fake = FakeBoard(interfaces=[(0xFF, 0, 0), (0xFF, 1, 1), (2, 2, 0)])
 
-    with open_board(host_with(fake, dev=dev), console=False) as board:
+    with open_driver(host_with(fake, dev=dev), console=False) as board:
         board.power.force_on()
 
     assert fake.done[-1][0] == 1

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.dutlink.board import open_board
+from hil.dutlink.board import open_driver
 from hil.dutlink.usb.protocol import ConfigKey, PowerAction, ReadKey, Request
 from hil.dutlink.usb.request_log import LastRequests
 from hil.errors import RequestStalledError
@@ -25,7 +25,7 @@ def note(
 
 
 def test_last_requests_name_requests_in_the_firmware_s_words(fake: FakeBoard, dev: Path) -> None:
-    with open_board(host_with(fake, dev=dev), console=False) as board:
+    with open_driver(host_with(fake, dev=dev), console=False) as board:
         began_s = time.monotonic()
         board.power.force_on()
         board.storage.off()
@@ -37,7 +37,7 @@ def test_last_requests_name_requests_in_the_firmware_s_words(fake: FakeBoard, de
 
 
 def test_last_requests_have_the_error_of_a_failed_request(fake: FakeBoard, dev: Path) -> None:
-    with open_board(host_with(fake, dev=dev), console=False) as board:
+    with open_driver(host_with(fake, dev=dev), console=False) as board:
         fake.errors.append(errno.EPIPE)
         with pytest.raises(RequestStalledError):
             board.power.force_on()

@@ -13,7 +13,7 @@ from jsonschema import Draft202012Validator
 
 import hil
 from hil.boards.sources import simulated_host
-from hil.dutlink.board import open_board
+from hil.dutlink.board import open_driver
 from hil.dutlink.discovery import list_boards
 from hil.dutlink.power.reading import SETTLE_S
 from hil.dutlink.timing import sleep
@@ -218,7 +218,7 @@ def test_guard_carries_out_the_policy_of_the_lab_file(
         told = subprocess.run(
             again, cwd=tmp_path, env=environ, capture_output=True, text=True, check=False, timeout=60
         )
-        with open_board(host, serial, console=False) as board:
+        with open_driver(host, serial, console=False) as board:
             sleep(SETTLE_S)
             amps = board.power.read().amps
         requests, _ = simulator.management.log(serial)

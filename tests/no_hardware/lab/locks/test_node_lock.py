@@ -369,9 +369,9 @@ def test_node_lock_does_not_disturb_the_use_of_a_board(
     simulator: SimulatorProcess, one: Path, two: Path
 ) -> None:
     host, serial = simulated_host(simulator.ready), simulator.serials()[0]
-    from hil.dutlink.board import open_board  # noqa: PLC0415 - only this test drives one
+    from hil.dutlink.board import open_driver  # noqa: PLC0415 - only this test drives one
 
-    with acquire(serial, folder=one, host=host), open_board(host, serial) as board:
+    with acquire(serial, folder=one, host=host), open_driver(host, serial) as board:
         board.console.open()
         board.power.force_on()
         board.make_safe()

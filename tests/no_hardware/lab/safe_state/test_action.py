@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from hil.dutlink.board import open_board
+from hil.dutlink.board import open_driver
 from hil.dutlink.power.power import OFF_AMPS
 from hil.dutlink.timing import until
 from hil.errors import BoardUnsafeError
@@ -135,7 +135,7 @@ def test_try_make_safe_does_not_wait_for_a_simulator_that_has_ended(host: dict[s
 def test_board_without_a_record_is_made_safe_before_it_is_used(
     tmp_path: Path, simulator: SimulatorProcess, serial: str, host: dict[str, Any]
 ) -> None:
-    with open_board(fake_board.simulated(simulator.ready), serial, console=False) as board:
+    with open_driver(fake_board.simulated(simulator.ready), serial, console=False) as board:
         board.power.force_on()
         until(lambda: board.power.read().amps > OFF_AMPS, POWERED_S)
 
@@ -187,7 +187,7 @@ def test_board_without_a_record_that_refuses_is_not_handed_out(
 def test_make_safe_at_a_glance_names_the_program_that_lost_the_stick(
     simulator: SimulatorProcess, serial: str, host: dict[str, Any]
 ) -> None:
-    with open_board(fake_board.simulated(simulator.ready), serial, console=False) as board:
+    with open_driver(fake_board.simulated(simulator.ready), serial, console=False) as board:
         board.make_safe()
         node = board.storage.wait_for_node()
     disk = node.resolve().name  # the link goes with the stick
@@ -203,7 +203,7 @@ def test_make_safe_at_a_glance_names_the_program_that_lost_the_stick(
 def test_confirm_off_takes_only_a_reading_of_nothing(
     simulator: SimulatorProcess, serial: str, stays_on: bool
 ) -> None:
-    with open_board(fake_board.simulated(simulator.ready), serial, console=False) as board:
+    with open_driver(fake_board.simulated(simulator.ready), serial, console=False) as board:
         board.make_safe()
         board.power.force_on()
         assert until(lambda: board.power.read().amps > 4 * OFF_AMPS, POWERED_S)

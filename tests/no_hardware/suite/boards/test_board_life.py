@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import pytest
 
 from hil.boards.sources import simulated_host
-from hil.dutlink.board import open_board
+from hil.dutlink.board import open_driver
 from hil.sim.process import SimulatorProcess
 from tests.support.programs import program
 
@@ -41,7 +41,7 @@ def two_boards() -> Iterator[SimulatorProcess]:
     with SimulatorProcess(boards=2) as process:
         host = simulated_host(process.ready)
         for serial, tag in zip(process.serials(), ("one", "two"), strict=True):
-            with open_board(host, serial, console=False) as board:
+            with open_driver(host, serial, console=False) as board:
                 board.settings.write(tags=tag)
         yield process
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.dutlink.board import open_board
+from hil.dutlink.board import open_driver
 from hil.dutlink.held_boards import held_boards
 from hil.errors import LeaseEndedError, NotLeasedError
 from hil.sim.backend.backend import simulated_host
@@ -54,14 +54,14 @@ def test_override_that_opens_a_board_itself_gets_the_one_of_its_worker(
 
 def test_outside_of_runs_every_board_is_opened(two_boards: SimulatorProcess) -> None:
     for serial in two_boards.serials():
-        with open_board(simulated_host(two_boards.ready), serial, console=False) as board:
+        with open_driver(simulated_host(two_boards.ready), serial, console=False) as board:
             assert board.power.read()
 
 
 def test_end_of_a_lease_ends_every_object_of_its_board(two_boards: SimulatorProcess) -> None:
     host, serial = simulated_host(two_boards.ready), two_boards.serials()[0]
-    first, second = (open_board(host, serial, console=False) for _ in range(2))
-    other = open_board(host, two_boards.serials()[1], console=False)
+    first, second = (open_driver(host, serial, console=False) for _ in range(2))
+    other = open_driver(host, two_boards.serials()[1], console=False)
 
     held_boards.end(host, first.access, "was given back")
 
@@ -79,18 +79,18 @@ def test_restricted_host_opens_what_is_held_and_lets_the_suite_look(two_boards: 
     held_boards.restrict(host.dev)
     try:
         with pytest.raises(NotLeasedError):
-            open_board(host, console=False)
+            open_driver(host, console=False)
         with held_boards.any_board():
-            open_board(host, free, console=False).close()
+            open_driver(host, free, console=False).close()
         held_boards.add(host, held)
-        with open_board(host, console=False) as board:
+        with open_driver(host, console=False) as board:
             assert board.serial == held
             held_boards.end(host, board.access, "was given back")
         with pytest.raises(NotLeasedError):
-            open_board(host, held, console=False)
+            open_driver(host, held, console=False)
     finally:
         held_boards.lift(host.dev)
-    open_board(host, held, console=False).close()
+    open_driver(host, held, console=False).close()
 
 
 IMPORTED = program(__file__, "held_boards_imported")

@@ -130,7 +130,7 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> Looks:
         monkeypatch.setattr(f"hil.{module}.probe", looks.probe)
     monkeypatch.setattr("hil.boards.search.list_boards", looks.list_boards)
     for module in ("boards.search", "boards.lease_and_open"):
-        monkeypatch.setattr(f"hil.{module}.open_board", looks.open_board)
+        monkeypatch.setattr(f"hil.{module}.open_driver", looks.open_board)
     return looks
 
 
@@ -415,7 +415,7 @@ def test_prepare_reports_the_fault_of_a_board_that_refuses_to_tell_its_tags(
     def refuse(*_: object, **__: object) -> FakeBoard:
         raise RequestStalledError("board 5a1c0e01: config request failed", remedy="")
 
-    monkeypatch.setattr("hil.boards.search.open_board", refuse)
+    monkeypatch.setattr("hil.boards.search.open_driver", refuse)
     looks.found = PRESENT
 
     preparation.prepare(Kind.HARDWARE, "test_a", BoardRequirement(tags=frozenset({"nvme"})))
@@ -520,7 +520,7 @@ def test_acquire_is_as_patient_with_another_board_after_a_silent_one(
             serial=lease.serial, made_safe=None, release_unused=lambda: None
         ),
     )
-    monkeypatch.setattr("hil.boards.lease_and_open.open_board", open_board)
+    monkeypatch.setattr("hil.boards.lease_and_open.open_driver", open_board)
     for serial in (SERIAL, SERIAL, "another", SERIAL):
         preparation.prepare(Kind.HARDWARE, "one", ANY_BOARD, serial)
 

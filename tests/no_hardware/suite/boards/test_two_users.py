@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import hil
-from hil.dutlink.board import open_board
+from hil.dutlink.board import open_driver
 from hil.dutlink.host import Host
 from hil.sim.backend.backend import simulated_host
 from hil.sim.process import SimulatorProcess
@@ -131,7 +131,7 @@ def test_two_users_who_want_each_others_board_both_finish_and_see_what_they_wait
         simulated = simulated_host(simulator.ready)
         host = Host(simulated.label, backend=simulated.backend, dev=simulated.dev, sys=simulated.sys)
         for serial, tag in zip(simulator.serials(), ("left", "right"), strict=True):
-            with open_board(host, serial) as board:
+            with open_driver(host, serial) as board:
                 board.settings.write(tags=tag)
         environment = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ} | {
             "PYTHONPATH": str(REPOSITORY),

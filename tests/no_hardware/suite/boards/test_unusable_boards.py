@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import pytest
 
 from hil.boards.sources import simulated_host
-from hil.dutlink.board import open_board
+from hil.dutlink.board import open_driver
 from hil.dutlink.power.power import OFF_AMPS
 from hil.dutlink.timing import until
 from hil.lab.locks.acquire import acquire
@@ -212,7 +212,7 @@ def test_faulty_board_fails_its_tests_in_every_run(
 def test_board_whose_dut_stays_on_is_a_fault_in_every_run(
     run_suite: RunSuite, two_boards: SimulatorProcess, bad: str
 ) -> None:
-    with open_board(simulated_host(two_boards.ready), bad, console=False) as board:
+    with open_driver(simulated_host(two_boards.ready), bad, console=False) as board:
         board.power.force_on()
         assert until(lambda: board.power.read().amps > OFF_AMPS, 60)
     two_boards.management.fault(bad, "stays_on")
@@ -229,7 +229,7 @@ def test_board_whose_dut_stays_on_is_a_fault_in_every_run(
 def test_test_cannot_open_a_faulty_board_that_its_run_tried_first(
     run: RunOnTwo, two_boards: SimulatorProcess, bad: str, pytester: pytest.Pytester
 ) -> None:
-    with open_board(simulated_host(two_boards.ready), bad, console=False) as board:
+    with open_driver(simulated_host(two_boards.ready), bad, console=False) as board:
         board.power.force_on()
         assert until(lambda: board.power.read().amps > OFF_AMPS, 60)
     two_boards.management.fault(bad, "stays_on")
@@ -284,11 +284,11 @@ def test_board_that_comes_back_after_the_last_test_and_is_not_made_safe_makes_th
 def user_of_the_stick(two_boards: SimulatorProcess, bad: str, run: RunOnTwo) -> Iterator[Popen[bytes]]:
     """A program that has the stick of the bad board open; where the sticks come is known."""
     del run  # it names the lock folder, where that is kept
-    with open_board(simulated_host(two_boards.ready), two_boards.serials()[1], console=False) as other:
+    with open_driver(simulated_host(two_boards.ready), two_boards.serials()[1], console=False) as other:
         other.make_safe()
         other.storage.learn()
         other.make_safe()
-    with open_board(simulated_host(two_boards.ready), bad, console=False) as board:
+    with open_driver(simulated_host(two_boards.ready), bad, console=False) as board:
         board.make_safe()
         board.storage.host()
         node = board.storage.wait_for_node()

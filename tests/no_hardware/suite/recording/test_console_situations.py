@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.dutlink.board import open_board
+from hil.dutlink.board import open_driver
 from hil.evidence.records import file_stem
 from hil.evidence.run_consoles import RunConsoles
 from tests.support.programs import program
@@ -131,7 +131,7 @@ def test_a_run_that_is_killed_leaves_its_consoles_and_gives_up_the_tty(
 
     assert died.returncode == -signal.SIGKILL
     assert data_of(pytester, "test_dies").endswith(b"last words\n")
-    with open_board(host_of(simulator), serial) as board:
+    with open_driver(host_of(simulator), serial) as board:
         assert board.console.is_open
 
 
@@ -145,7 +145,7 @@ def test_hears_the_dut(console, power):
 def test_a_board_that_was_left_in_its_shell_is_brought_back_for_the_run(
     run_suite: RunSuite, simulator: SimulatorProcess, serial: str
 ) -> None:
-    with open_board(host_of(simulator), serial) as board:
+    with open_driver(host_of(simulator), serial) as board:
         board.console.send(b"\x02" * 5)
         board.console.expect("#> ", timeout_s=10)
     assert simulator.management.state(serial)["console_mode"] is False

@@ -4,11 +4,11 @@ import sys
 import time
 
 from hil.cli.board_context import find_host
-from hil.dutlink.board import open_board
+from hil.dutlink.board import open_driver
 from hil.sim.management.client import ManagementClient
 
 control, serial = ManagementClient(int(os.environ["HIL_BOARDS"].partition("@")[2])), os.environ["HIL_BOARD"]
-board = open_board(find_host(os.environ["HIL_BOARDS"]), serial, console=False)
+board = open_driver(find_host(os.environ["HIL_BOARDS"]), serial, console=False)
 
 
 def undo(*_):

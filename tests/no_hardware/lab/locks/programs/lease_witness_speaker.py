@@ -3,7 +3,7 @@ import os
 import sys
 from pathlib import Path
 
-from hil.dutlink.board import open_board
+from hil.dutlink.board import open_driver
 from hil.dutlink.host import Host
 from hil.dutlink.timing import until
 from hil.lab.locks.acquire import acquire
@@ -34,7 +34,7 @@ def turn(board):
         assert until(contended, wait_s, 0.001)
 
 
-with open_board(host, serial) as board:
+with open_driver(host, serial) as board:
     print("ready", flush=True)
     sys.stdin.readline()
     for _ in range(turns // 2):  # what is imported, and kept within bounds, is there after these

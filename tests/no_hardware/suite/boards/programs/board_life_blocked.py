@@ -1,7 +1,7 @@
 import pytest
 
 from hil.boards.sources import simulated_host
-from hil.dutlink.board import open_board
+from hil.dutlink.board import open_driver
 from hil.errors import UsbBlockedError
 from hil.sim.process import SimulatorProcess
 from tests.no_hardware.suite.boards.programs.board_life_head import KEPT, ONE, note, sim
@@ -28,11 +28,11 @@ def test_2_board_of_the_run():
 
 def test_3_run_s_boards_opened_anew():
     with pytest.raises(UsbBlockedError):
-        open_board(simulated_host(sim.hello()), ONE)
+        open_driver(simulated_host(sim.hello()), ONE)
 
 
 def test_3_own_simulator():
-    with SimulatorProcess(boards=1) as own, open_board(simulated_host(own.ready)) as board:
+    with SimulatorProcess(boards=1) as own, open_driver(simulated_host(own.ready)) as board:
         board.power.force_on()
 
 

@@ -3,11 +3,11 @@ import pytest
 
 from hil.boards.address import parse_boards
 from hil.boards.sources import source_of
-from hil.dutlink.board import open_board
+from hil.dutlink.board import open_driver
 from hil.errors import LeaseEndedError
 
 host = source_of(parse_boards({boards})).host()
-boards = [open_board(host, serial, console=False) for serial in {serials}]
+boards = [open_driver(host, serial, console=False) for serial in {serials}]
 
 
 def test_uses_a_board_that_its_file_opened(dutlink):

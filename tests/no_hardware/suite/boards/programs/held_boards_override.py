@@ -1,14 +1,14 @@
 # ruff: noqa: F821 - the test writes READY before it
 import pytest
 
-from hil.dutlink.board import open_board
+from hil.dutlink.board import open_driver
 from hil.sim.backend.backend import simulated_host
 
 
 @pytest.fixture(scope="session")
 def dutlink(dutlink):
     host = simulated_host(dict(READY))
-    with open_board(host) as board:
+    with open_driver(host) as board:
         yield board
 
 

@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from hil.dutlink.board import open_board
+from hil.dutlink.board import open_driver
 from hil.dutlink.discovery import list_boards
 from hil.dutlink.host import Host
 from hil.errors import LeaseEndedError, NotLeasedError
@@ -17,25 +17,25 @@ def others(dutlink):
 
 def test_board_of_another_lease_is_refused(dutlink, others):
     with pytest.raises(NotLeasedError, match="def test_x"):
-        open_board(dutlink.host, others[0], console=False)
+        open_driver(dutlink.host, others[0], console=False)
     dutlink.power.read()
 
 
 def test_a_made_up_host_opens_no_more(dutlink, others):
     host = Host(backend=dutlink.host.backend, dev=dutlink.host.dev, sys=dutlink.host.sys)
     with pytest.raises(NotLeasedError):
-        open_board(host, others[0], console=False)
+        open_driver(host, others[0], console=False)
     dutlink.power.read()
 
 
 def test_own_board_is_opened_again(dutlink):
-    kept = open_board(dutlink.host, dutlink.serial, console=False)
+    kept = open_driver(dutlink.host, dutlink.serial, console=False)
     kept.power.on()
     KEPT.append(kept)
 
 
 def test_board_that_is_not_named_is_the_own_one(dutlink):
-    with open_board(dutlink.host, console=False) as board:
+    with open_driver(dutlink.host, console=False) as board:
         assert board.serial == dutlink.serial
         board.power.read()
 
@@ -45,7 +45,7 @@ def test_fork_opens_none(dutlink):
     child = os.fork()
     if not child:
         try:
-            open_board(dutlink.host, dutlink.serial, console=False)
+            open_driver(dutlink.host, dutlink.serial, console=False)
         except NotLeasedError:
             os._exit(7)
         finally:

@@ -2,10 +2,10 @@ import sys
 
 from hil.boards.address import parse_boards
 from hil.boards.sources import source_of
-from hil.dutlink.board import open_board
+from hil.dutlink.board import open_driver
 from hil.errors import HilError
 
-board = open_board(source_of(parse_boards(sys.argv[1], option="")).host(), console=False)
+board = open_driver(source_of(parse_boards(sys.argv[1], option="")).host(), console=False)
 board.power.force_on()
 print("on", flush=True)
 try:

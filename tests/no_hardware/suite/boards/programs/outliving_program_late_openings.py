@@ -13,7 +13,7 @@ go = threading.Event()
 def drive():
     go.wait()
     with open({told}, "w") as told:
-        for opener in (hil.open_board, driver.open_board):
+        for opener in (hil.open_board, driver.open_driver):
             try:
                 opener(source_of(parse_boards({boards})).host(), console=False).power.force_on()
             except hil.HilError as error:

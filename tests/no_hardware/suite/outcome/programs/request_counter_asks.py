@@ -1,6 +1,6 @@
 import pytest
 
-from hil.dutlink.board import open_board
+from hil.dutlink.board import open_driver
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def test_observes(measured):
 @pytest.mark.hardware
 def test_opens_it_itself(request):
     board = request.getfixturevalue("dutlink")
-    with open_board(board.host, board.serial, console=False) as again:
+    with open_driver(board.host, board.serial, console=False) as again:
         again.power.read()
 
 
