@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from itertools import zip_longest
 from random import random
@@ -12,7 +12,7 @@ from hil.boards.acquire_usable import UNUSABLE, gravest
 from hil.boards.lease_and_open import lease_boards, open_leased
 from hil.dutlink.timing import Deadline, sleep
 from hil.errors import BoardAbsentError, BoardBusyError
-from hil.lab.locks.choice import choose
+from hil.lab.locks.choice import choose, is_possible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -91,7 +91,7 @@ def _acquire_here(
     host = acquirer.source.host()
     choices = [[serial] for serial in given] or [acquirer.search.find(host, need) for need in needs]
     errors: list[HilError] = [_too_few_error(needs, choices)]
-    while choose(choices, {serial for serials in choices for serial in serials}) is not None:
+    while is_possible(choices):
         kept = own.keep(choices)
         missing = [
             [serial for serial in serials if serial not in own]
@@ -167,13 +167,11 @@ def _acquire_of_lab(
         UnavailableError: The lab has too few boards that can be used.
     """
     deadline, pause_s = Deadline(acquirer.wait_s), FIRST_LAB_PAUSE_S
-    with ExitStack() as line:
-        if not given:
-            reserve = line.enter_context(acquirer.source.line(needs, acquirer.wait_s))
+    no_line = nullcontext(lambda _left_s: None)  # the controller has waited in line
+    with no_line if given else acquirer.source.line(needs, acquirer.wait_s) as reserve:
         while True:
             try:
-                if not given:
-                    reserve(deadline.left_s)
+                reserve(deadline.left_s)
                 return _acquire_one_by_one(acquirer, test, needs, given)
             except BoardBusyError:
                 if deadline.passed:

@@ -8,7 +8,9 @@ What a `StickFinder` says of the stick:
     was proven by `wait`       the disk                       wired, or found now        False
     is turned away, unplugged  the disk, until it has left    wired, or found earlier    False
 
-It has left 0.1 to 0.5 s after the mux turned; only the mux's position says at once that it goes.
+It has left 0.1 to 0.5 s after the mux turned; only the mux's position says at once that it goes. The disks
+that were there just before the mux turned to the host, so without the stick, are in `before` (by `key`) and
+in `_bystanders` (by `identity`).
 """
 
 from __future__ import annotations

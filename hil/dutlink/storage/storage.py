@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from hil.dutlink.noun import Noun
 from hil.dutlink.storage.mux_timing import SLOWEST_S
@@ -33,6 +33,18 @@ if TYPE_CHECKING:
     from hil.forked_child import OwnDescriptors
 
 __all__ = ["Position", "Storage"]
+
+
+class _FlashedFiles(NamedTuple):
+    """What the last verified flash put on the stick.
+
+    Attributes:
+        files: The state of the image's files; None: there was no flash, or its image was given open.
+        changes: `Storage.changes` after it.
+    """
+
+    files: ImageFileState | None = None
+    changes: int = 0
 
 
 class Storage(Noun):
@@ -81,7 +93,7 @@ class Storage(Noun):
         )
         self._mux = StickMux(link, self._stick, dev, sys, before_turn, remote is not None)
         self._flashed: Flashed | None = None
-        self._flashed_files: tuple[ImageFileState | None, int] = (None, 0)
+        self._flashed_files = _FlashedFiles()
 
     def __repr__(self) -> str:
         return f"<Storage of board {self._link.serial}, {self.words}>"
@@ -357,8 +369,10 @@ class Storage(Noun):
         from hil.dutlink.storage import flashing  # noqa: PLC0415 - decompressors are slow to import
 
         files = flashing.files_of(image, bmap)
-        is_untouched = files is not None and (files, self._mux.changes) == self._flashed_files
-        earlier = self._flashed if is_untouched and self.position is Position.OFF else None
+        is_same_image = files is not None and files == self._flashed_files.files  # no file was replaced
+        is_unchanged = self._mux.changes == self._flashed_files.changes  # neither DUT nor host had the stick
+        is_off = self.position is Position.OFF  # nor has either now
+        earlier = self._flashed if is_same_image and is_unchanged and is_off else None
         self._flashed = None
         progress = progress or self.progress
         opened = flashing.open_checked(self.off, image, bmap, progress, earlier=earlier)
@@ -377,7 +391,7 @@ class Storage(Noun):
                 check_image_verified=self.check_image_verified,
                 check_board=self.check_board,
             )
-            self._flashed_files = (files, self._mux.changes)
+            self._flashed_files = _FlashedFiles(files, self._mux.changes)
         self._flashed = flashed
         return flashed
 

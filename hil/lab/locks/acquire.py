@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from hil.dutlink.standard_streams import keep_standard_streams
 from hil.errors import BoardBusyError, SpoiltFileError, UsageError
 from hil.lab.backoff import Backoff
-from hil.lab.locks.choice import choose
+from hil.lab.locks.choice import choose, is_possible
 from hil.lab.locks.first_in_line import WaitLine
 from hil.lab.locks.holder import Holder
 from hil.lab.locks.inotify import ChangeWatch
@@ -148,7 +148,7 @@ def acquire_all(  # noqa: PLR0913 - by keyword, and most are left out
         BoardBusyError: Boards stayed in use; the error names their holders.
         UsageError: The folder of the lock files cannot be used, or there are fewer boards than choices.
     """
-    if not _is_possible(choices):
+    if not choices or not is_possible(choices):
         raise UsageError("no board to acquire", why="there are fewer serial numbers than boards to acquire")
     keep_standard_streams()
     wait = _Wait(folder or lock_folder(), choices, Holder.here(test), host)
@@ -163,12 +163,6 @@ def acquire_all(  # noqa: PLR0913 - by keyword, and most are left out
         undone.pop_all()
     wait.close()
     return leases
-
-
-def _is_possible(choices: Sequence[Sequence[str]]) -> bool:
-    """Return True if there is a board for each choice, of boards that are all free."""
-    free = {serial for serials in choices for serial in serials}
-    return bool(choices) and choose(choices, free) is not None
 
 
 def _join_queue(folder: Path, serials: Sequence[str], holder: Holder, needs: int) -> QueueEntry | NoQueue:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-__all__ = ["choose"]
+__all__ = ["choose", "is_possible"]
 
 
 def choose(choices: Sequence[Sequence[str]], usable: Collection[str]) -> list[str] | None:
@@ -28,3 +28,8 @@ def choose(choices: Sequence[Sequence[str]], usable: Collection[str]) -> list[st
             if rest is not None:
                 return [serial, *rest]
     return None
+
+
+def is_possible(choices: Sequence[Sequence[str]]) -> bool:
+    """Return True if there are enough boards for all choices, as long as each of them is free."""
+    return choose(choices, {serial for serials in choices for serial in serials}) is not None

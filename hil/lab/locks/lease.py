@@ -162,6 +162,7 @@ class Lease:
             self.lock.write(self._found)
             self.lock.unlock()
             self.lock.close()
+            return
         self.lock.release()
 
     def release_untouched(self) -> None:

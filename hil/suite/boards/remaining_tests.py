@@ -93,8 +93,8 @@ class RemainingTests:
         self._probe_if_lost(session, item, failed)
         if not session.is_as_opened() or self._assigned.are_not(session.all_held):
             return True
-        # Without a next test, or if it is unknown, the board stays: a fixture that ends early may end in the
-        # middle of its scope, one that ends late ends with its scope at the latest.
+        # None: no later test gets a board, or a worker does not know its later tests. Then the fixtures stay;
+        # they end before the board is released.
         following = self._next_with_board(item, nextitem)
         return following is not None and not self._will_do_for(session, following)
 
