@@ -575,7 +575,7 @@ def test_acquired_board_that_cannot_be_closed_is_released(held: AcquiredBoard, s
     ("unable", "how"),
     [
         ("note", "released"),
-        ("place_of", "left to its guard"),
+        ("place_of", "released"),
         ("made_safe", "released"),
         ("take", "left to its guard"),
     ],
