@@ -31,6 +31,7 @@ __all__ = [
     "TROUBLE_MARKER",
     "Kind",
     "boards_of",
+    "gets_a_board",
     "kind_of",
     "marks_of",
     "refuse",
@@ -114,6 +115,11 @@ def kind_of(item: pytest.Item) -> Kind:
         item.keywords[kind.value] = mark = _DECORATORS[kind].mark
         item.own_markers.append(mark)
     return kind
+
+
+def gets_a_board(item: pytest.Item) -> bool:
+    """Return True if a board is acquired for a test before it begins: not if pytest skips it anyway."""
+    return kind_of(item) is not Kind.NO_HARDWARE and not list(item.iter_markers("skip"))
 
 
 def marks_of(item: pytest.Item) -> list[pytest.Mark]:

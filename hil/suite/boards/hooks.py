@@ -65,11 +65,11 @@ class BoardHooks:
     ) -> Generator[None, bool | None, bool | None]:
         """Acquire a board before the test's time limit starts; block USB for a no_hardware test."""
         if kind_of(item) is Kind.NO_HARDWARE:
-            self._block.active = True
+            was_active, self._block.active = self._block.active, True  # by a test that this run is inside
             try:
                 return (yield)
             finally:
-                self._block.active = False
+                self._block.active = was_active
         item.stash[_RETURNED] = not self._boards.acquire_for(item, nextitem)
         try:
             return (yield)

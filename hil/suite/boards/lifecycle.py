@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 from hil.boards.requirements import ANY_BOARD
 from hil.suite.boards.dependent_fixtures import raise_together
 from hil.suite.boards.release import BoardRelease
-from hil.suite.boards.remaining_tests import RemainingTests, gets_a_board
+from hil.suite.boards.remaining_tests import RemainingTests
 from hil.suite.boards.restriction import BoardRestriction
 from hil.suite.boards.run_boards import RunBoards
 from hil.suite.columns.column import column_of
 from hil.suite.hook_errors import contained, told
 from hil.suite.images.run_images import RunImages
-from hil.suite.markers import kind_of, requirement_of, uses_board
+from hil.suite.markers import gets_a_board, kind_of, requirement_of, uses_board
 from hil.suite.outcome.user_properties import (
     describe_board,
     describe_image,

@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from hil.boards.requirements import ANY_BOARD
-from hil.suite.markers import Kind, kind_of, requirement_of
+from hil.suite.markers import Kind, gets_a_board, kind_of, requirement_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from hil.suite.outcome.time_limit import TimeLimit
     from hil.suite.xdist.assigned_boards import AssignedBoards
 
-__all__ = ["RemainingTests", "gets_a_board"]
+__all__ = ["RemainingTests"]
 
 
 class RemainingTests:
@@ -64,8 +64,7 @@ class RemainingTests:
                 self._following[item.nodeid] = following
             if gets_a_board(item):
                 following = item
-            if not self._last and kind_of(item) is not Kind.NO_HARDWARE:
-                self._last = item.nodeid
+                self._last = self._last or item.nodeid
 
     def is_last(self, nodeid: str) -> bool:
         """Return True if no later test of this process needs the board."""
@@ -131,8 +130,3 @@ class RemainingTests:
             now = (present, self._assigned.serial, self._assigned.partners)
             return (requirement, serial, partners) == now
         return session.suits(requirement, serial)
-
-
-def gets_a_board(item: pytest.Item) -> bool:
-    """Return True if a board is acquired for a test before it begins."""
-    return kind_of(item) is not Kind.NO_HARDWARE and item.get_closest_marker("skip") is None

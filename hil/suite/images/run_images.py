@@ -15,7 +15,7 @@ from hil.nearest import meant
 from hil.suite.columns.column import column_of
 from hil.suite.columns.listed_boards import ListedBoard
 from hil.suite.images.marked_image import marked_image
-from hil.suite.markers import Kind, kind_of, requirement_of
+from hil.suite.markers import Kind, gets_a_board, kind_of, requirement_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -96,7 +96,7 @@ class RunImages:
         images = set(self._defaults())
         for item in items:
             requirement = requirement_of(item, "")
-            if requirement is None:
+            if requirement is None or not gets_a_board(item):
                 continue
             with suppress(UsageError):  # the test raises it
                 own = _own_image(item)

@@ -18,7 +18,7 @@ from hil.errors import SimulatorError, UnavailableError
 from hil.lab.guard.exit_with_parent import GONE_STATUS
 from hil.suite import plugin
 from hil.suite.hook_errors import contained, told
-from hil.suite.markers import requirement_of
+from hil.suite.markers import gets_a_board, requirement_of
 from hil.suite.options import read_options
 from hil.suite.xdist.plugin import BoardScheduling
 
@@ -83,7 +83,9 @@ class HilSuite:
         plugin.run_of(config).ledger.take_over(collected)
 
     def requirement(self, item: pytest.Item) -> BoardRequirement | None:
-        """Return which boards a collected test can use, or None if it uses none."""
+        """Return which boards a collected test can use, or None if it gets none."""
+        if not gets_a_board(item):
+            return None
         run = plugin.run_of(item.config)
         requirement = requirement_of(item, run.options.board)
         return requirement and replace(requirement, image=run.boards.images.key_of(item))

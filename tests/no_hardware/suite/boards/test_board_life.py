@@ -33,6 +33,17 @@ STOPPED = program(__file__, "board_life_stopped")
 COMES_BACK = program(__file__, "board_life_comes_back")
 LOST = program(__file__, "board_life_lost")
 BLOCKED = program(__file__, "board_life_blocked")
+SKIPPED_LAST = """
+import pytest
+@pytest.fixture(scope="module")
+def fails_at_its_end(dutlink):
+    yield dutlink
+    raise ZeroDivisionError
+
+def test_1(fails_at_its_end): pass
+@pytest.mark.skip
+def test_2(fails_at_its_end): pass
+"""
 MORE = "def test_more(dutlink): dutlink.power.read()\n"
 
 
@@ -139,6 +150,13 @@ def test_tear_down_that_raises_is_one_error_of_the_last_test_on_the_board(
     assert "at its end" in inner.outcomes["test_2"].message
     assert inner.status == 1
     assert notes()[0] == ["ended well"]
+
+
+@BOTH_WAYS
+def test_fixtures_end_before_a_test_that_is_marked_skip(run: RunOnTwo, workers: str) -> None:
+    inner = run(SKIPPED_LAST, workers)
+
+    assert inner.results() == {"test_1": "error", "test_2": "skipped"}, inner.text
 
 
 @BOTH_WAYS

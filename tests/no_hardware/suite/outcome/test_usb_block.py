@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from types import ModuleType
-from typing import TYPE_CHECKING
+from types import ModuleType, SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import usb.backend.libusb1
@@ -14,6 +14,8 @@ import usb.core
 from hil.dutlink.discovery import probe
 from hil.dutlink.host import Host
 from hil.errors import UsbBlockedError
+from hil.suite.boards.hooks import BoardHooks
+from hil.suite.markers import KIND, Kind
 from hil.suite.outcome.usb_block import UsbBlock
 
 if TYPE_CHECKING:
@@ -111,8 +113,27 @@ def test_a_run_without_boards_never_imports_pyusb(run_suite: RunSuite) -> None:
     assert inner.results() == {"test_passes": "passed"}
 
 
+@pytest.mark.parametrize("was_active", [True, False])
+def test_usb_block_is_as_before_after_a_no_hardware_test_of_a_run_inside(
+    block: UsbBlock, was_active: bool
+) -> None:
+    boards: Any = None
+    item: Any = SimpleNamespace(stash={KIND: Kind.NO_HARDWARE})
+    block.active = was_active
+    protocol = BoardHooks(boards, block).pytest_runtest_protocol(item, None)
+    next(protocol)
+    during = block.active
+
+    with pytest.raises(StopIteration):
+        protocol.send(True)
+
+    assert (during, block.active) == (True, was_active)
+
+
 def test_usb_block_wraps_modules_that_are_imported_later() -> None:
     script = """
+from hil.suite.boards.hooks import BoardHooks
+from hil.suite.markers import KIND, Kind
 from hil.suite.outcome.usb_block import UsbBlock
 block = UsbBlock.install()
 import usb.backend.libusb1
