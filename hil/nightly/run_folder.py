@@ -148,8 +148,11 @@ def _nights(parent: Path, now_s: float | None = None) -> list[Path]:
 
 
 def _point_to(folder: Path) -> None:
-    """Point the link `newest` to a folder, if the file system has links."""
+    """Point the link `newest` to a folder, if the file system has links and no other file has that name."""
+    newest = folder.parent / _NEWEST
+    if os.path.lexists(newest) and not newest.is_symlink():
+        return
     link = folder.parent / f".{_NEWEST}-{os.getpid()}"
     with contextlib.suppress(OSError):
         link.symlink_to(folder.name)
-        link.replace(folder.parent / _NEWEST)
+        link.replace(newest)

@@ -255,6 +255,14 @@ def test_new_folder_is_unique_and_newest_points_to_it(tmp_path: Path) -> None:
     assert (tmp_path / "newest").resolve() == folders[-1].resolve()
 
 
+def test_new_folder_leaves_a_file_named_newest(tmp_path: Path) -> None:
+    (tmp_path / "newest").write_text("mine")
+
+    new_folder(tmp_path)
+
+    assert (tmp_path / "newest").read_text() == "mine"
+
+
 def test_delete_old_folders_removes_only_old_nights(tmp_path: Path) -> None:
     nights = [f"2026-01-{day:02}T020000Z" for day in range(1, 9)] + ["2026-01-08T020000Z-2"]
     for name in (*nights, "my notes", "2026-01-01"):
