@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from hil.history.newest_runs import AHEAD_S
 from hil.history.schema import AttemptOutcome
-from hil.history.window import AHEAD_S
 
 if TYPE_CHECKING:
     from hil.history.store import History

@@ -6,25 +6,30 @@ Each attempt is written as soon as it is known, so that a killed run leaves all 
 from __future__ import annotations
 
 import sqlite3
+import tempfile
 from contextlib import closing, contextmanager, suppress
 from dataclasses import fields
 from operator import attrgetter
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from hil.errors import HistoryError
 from hil.evidence.records import RunRecord
 from hil.history.attempts import insert_attempts, select_attempts
 from hil.history.schema import (
+    MERGE,
     RUN_COLUMNS,
     SCHEMA,
     UPGRADES,
     UPSERT_RUN,
     VERSION,
+    WRONG_ROWS,
     find_foreign,
 )
 from hil.history.sqlite import (
     connect,
     connect_read_only,
+    copy_database,
     has_unfinished_writes,
     is_damage,
     is_interrupt,
@@ -36,12 +41,11 @@ from hil.regular_file import check_regular
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from pathlib import Path
     from types import TracebackType
 
     from hil.evidence.records import RecordedTest
 
-__all__ = ["History"]
+__all__ = ["History", "merge_history"]
 
 
 class History:
@@ -260,3 +264,45 @@ class History:
 
 _row = attrgetter(*[one.name for one in fields(RunRecord)][: RUN_COLUMNS.count(",") + 1])
 """Returns the row of a run."""
+
+_COUNT_RUNS = "SELECT count(*) FROM run"
+
+
+def merge_history(history: History, other: Path) -> int:
+    """Add every run of another history that is missing here, and return how many there were.
+
+    Merging the same file again changes nothing, except that runs that went on since are completed. The other
+    file stays as it is.
+
+    Raises:
+        HistoryError: The other file is no history, or this one cannot be written: nothing was merged.
+    """
+    if not other.exists():
+        raise HistoryError(f"{other} does not exist", remedy="give the path of another history")
+    with tempfile.TemporaryDirectory(prefix="hil-merge-") as folder:
+        copied = Path(folder) / "theirs.db"
+        copy_database(other, copied)
+        History(copied, copy_of=other).close()  # upgrades an old history, refuses any other database
+        return _merge_copy(history, copied, other)
+
+
+def _merge_copy(history: History, copied: Path, other: Path) -> int:
+    execute = history.connection.execute
+    with history.translating_errors():
+        execute("ATTACH ? AS theirs", (str(copied),))
+    try:
+        with history.writing():
+            for table, is_wrong in WRONG_ROWS.items():
+                if execute(f"SELECT 1 FROM theirs.{table} WHERE {is_wrong} LIMIT 1").fetchone():
+                    raise HistoryError(
+                        f"the history {other} cannot be merged",
+                        why=f"its table {table} has values that hil never writes",
+                        remedy="ask where it comes from",
+                    )
+            (before,) = execute(_COUNT_RUNS).fetchone()
+            for statement in MERGE:
+                execute(statement)
+            (after,) = execute(_COUNT_RUNS).fetchone()
+    finally:
+        execute("DETACH theirs")
+    return int(after - before)

@@ -1,8 +1,7 @@
-"""The newest nights of a history, and counts over their runs, computed by SQL."""
+"""The results of tests in the newest nights of a history, and counts of them, computed by SQL."""
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -10,21 +9,16 @@ from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from hil.evidence.column_id import without_column
-from hil.evidence.records import RunRecord
-from hil.evidence.used_board import board_label
 from hil.history.attribution import Counts, Everywhere, contrast, suspect
-from hil.history.schema import BENCH, FAILURES, PARTNER_USES, RUN_COLUMNS, USES, AttemptOutcome
+from hil.history.newest_runs import NewestRuns
+from hil.history.schema import BENCH, FAILURES, PARTNER_USES, USES, AttemptOutcome
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Sequence
 
     from hil.history.attribution import Suspicion
-    from hil.history.store import History
 
-__all__ = ["AHEAD_S", "Result", "Window"]
-
-AHEAD_S = 3600.0
-"""Clocks of hosts may differ by this many seconds; a run dated later than that has a wrong date."""
+__all__ = ["Result", "Window"]
 
 _IMAGE = "iif(run.image != '', run.image, bench.image)"
 _OUTCOMES = {int(outcome): outcome for outcome in AttemptOutcome}
@@ -32,14 +26,6 @@ _RECENT_RUNS = 14
 """A test that failed once within this many runs may be a new failure, or just fixed."""
 
 _BY_RUN = attrgetter("run")
-
-_RUNS_OF_NEWEST_NIGHTS = f"""
-  WITH dated AS (
-    SELECT id, {RUN_COLUMNS}, date(began_s, 'unixepoch', 'localtime', '-12 hours') AS night
-    FROM run WHERE (?1 = '' OR kind = ?1) AND began_s <= ?3)
-  SELECT id, {RUN_COLUMNS} FROM dated
-  WHERE night IN (SELECT DISTINCT night FROM dated ORDER BY night DESC LIMIT ?2) ORDER BY began_s"""
-"""A night lasts from noon to noon of this host's time, so runs before and after midnight are of one night."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,52 +64,8 @@ class Result:
 
 
 @dataclass
-class Window:
-    """All runs of the newest nights that have a run, oldest first.
-
-    Attributes:
-        history: The history.
-        nights: Maximum number of nights.
-        kind: Only runs of this kind; empty for all.
-        now_s: The present time in seconds since 1970; runs dated later do not count. None to count all.
-    """
-
-    history: History
-    nights: int = 60
-    kind: str = ""
-    now_s: float | None = None
-
-    @cached_property
-    def runs(self) -> list[RunRecord]:
-        """The runs, oldest first."""
-        return [RunRecord(*row[1:]) for row in self._rows]
-
-    @cached_property
-    def _rows(self) -> list[tuple]:  # type: ignore[type-arg]  # SQLite's
-        return self.query(_RUNS_OF_NEWEST_NIGHTS, (self.kind, self.nights, self._latest_s))
-
-    @property
-    def _latest_s(self) -> float:
-        return math.inf if self.now_s is None else self.now_s + AHEAD_S
-
-    @cached_property
-    def ahead(self) -> list[RunRecord]:
-        """Runs that a fast clock dated in the future, oldest first."""
-        rows = self.query(
-            f"SELECT {RUN_COLUMNS} FROM run WHERE (?1 = '' OR kind = ?1) AND began_s > ?2 ORDER BY began_s",
-            (self.kind, self._latest_s),
-        )
-        return [RunRecord(*row) for row in rows]
-
-    @cached_property
-    def numbers(self) -> list[int]:
-        """The runs' numbers in the database, oldest first."""
-        return [row[0] for row in self._rows]
-
-    @cached_property
-    def position(self) -> dict[int, int]:
-        """Position of each run in the window, by its number in the database."""
-        return {number: at for at, number in enumerate(self.numbers)}
+class Window(NewestRuns):
+    """The runs of the newest nights, with the results of their tests; see `NewestRuns` for its attributes."""
 
     @cached_property
     def failing_tests(self) -> dict[int, str]:
@@ -244,16 +186,6 @@ class Window:
         return replace(found, label=label, runs=runs)
 
     @cached_property
-    def labels(self) -> dict[str, str]:
-        """How people know each board: its newest name, and its serial number if that tells it apart."""
-        rows = self.query(
-            f"SELECT board, serial, place, max(id) FROM {BENCH} WHERE board != '' GROUP BY board"
-        )
-        return {
-            board: board if board != serial else board_label(serial, name) for board, serial, name, _ in rows
-        }
-
-    @cached_property
     def everything(self) -> Counts:
         """Counts of all tests, with and without a board; only first attempts, without skips."""
         ((failed, ran),) = self.query(
@@ -328,32 +260,6 @@ class Window:
             "flaky" if number < 0 else AttemptOutcome(number).name.lower(): count for number, count in rows
         }
 
-    def simulated_last(self) -> bool:
-        """Return True if the newest run had or asked for boards, and all of them were simulated."""
-        return self._kinds_last == {True}
-
-    @cached_property
-    def _kinds_last(self) -> set[bool]:
-        """Whether boards that the newest run had or asked for are simulated; both, or none."""
-        rows = self.query(
-            "SELECT DISTINCT simulated FROM attempt JOIN bench ON bench.id=bench_id "
-            "WHERE run_id=? AND (board<>'' OR simulated)",
-            self.numbers[-1:] or [None],
-        )
-        return {bool(simulated) for (simulated,) in rows}
-
-    @cached_property
-    def like_newest(self) -> str:
-        """SQL condition for attempts on boards of the newest run's kind, or without a board.
-
-        Results on simulated boards say nothing about real ones.
-        """
-        if len(self._kinds_last) > 1:
-            return "1"
-        same = "simulated" if self.simulated_last() else "NOT simulated"
-        rows = self.query(f"SELECT id FROM bench WHERE board='' OR {same}")
-        return f"bench_id IN ({','.join(str(number) for (number,) in rows)})"
-
     def boards_used_last(self) -> int:
         """Return how many boards the newest run used."""
         rows = self.query(
@@ -390,11 +296,6 @@ class Window:
         )
         return int(rows[0][0])
 
-    @cached_property
-    def within(self) -> str:
-        """SQL list of the runs' numbers."""
-        return f"({','.join(map(str, self.numbers))})"
-
     def _counted(self, value: str, tests: Sequence[int], without: Collection[str]) -> dict[str, Counts]:
         chosen = f"test_id IN ({','.join(map(str, tests))}) AND run_id IN {self.within} AND number=1"
         apart = (
@@ -410,7 +311,3 @@ class Window:
             without,
         )
         return {name: Counts(failed, ran) for name, failed, ran in rows}
-
-    def query(self, sql: str, values: Iterable[object] = ()) -> list[tuple]:  # type: ignore[type-arg]  # SQLite's
-        """Return all rows of a query; raises HistoryError."""
-        return self.history.read(sql, values)

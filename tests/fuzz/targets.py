@@ -37,8 +37,7 @@ from hil.evidence.timestamped_log import TimestampedLog
 from hil.flash.formats.bmap import read_bmap
 from hil.flash.formats.image import Hole
 from hil.flash.formats.open import open_disk_image
-from hil.history.merge import merge_history
-from hil.history.store import History
+from hil.history.store import History, merge_history
 from hil.history.window import Window
 from hil.jumpstarter.protocol.frames import FrameDecoder, FrameKind, Transfer
 from hil.lab.config.lab_file import parse_lab

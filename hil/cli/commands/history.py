@@ -131,8 +131,10 @@ def numbers(context: click.Context, name: str | None) -> Any:  # noqa: ANN401 - 
 @click.pass_obj
 def merge(selection: _HistorySelection, other: Path) -> Answer:
     """Add the runs of OTHER, the history of another host, unless they are in the history already."""
-    from hil.history.merge import merge_history  # noqa: PLC0415 - as above
-    from hil.history.store import History  # noqa: PLC0415 - as above
+    from hil.history.store import (
+        History,
+        merge_history,
+    )
 
     is_new = not selection.path.exists()
     try:

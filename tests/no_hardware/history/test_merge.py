@@ -18,9 +18,8 @@ from hil.errors import HistoryError
 from hil.evidence.measurement import Measurement
 from hil.evidence.records import RunRecord
 from hil.evidence.used_board import UsedBoard
-from hil.history.merge import merge_history
 from hil.history.schema import AttemptOutcome
-from hil.history.store import History
+from hil.history.store import History, merge_history
 from tests.support.made_up import tried
 
 KEYS = ("one", "two", "three")

@@ -16,10 +16,9 @@ from hil.errors import HistoryError
 from hil.evidence.measurement import Measurement
 from hil.evidence.records import RunRecord
 from hil.evidence.used_board import UsedBoard
-from hil.history.merge import merge_history
 from hil.history.schema import AttemptOutcome
 from hil.history.sqlite import connect_read_only, find_damage
-from hil.history.store import History
+from hil.history.store import History, merge_history
 from hil.history.window import Window
 from tests.support.made_up import tried
 from tests.support.programs import program, running
