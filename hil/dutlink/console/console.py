@@ -20,7 +20,7 @@ from hil.dutlink.dut.prompt import PROMPT, PromptTracker
 from hil.dutlink.noun import Noun
 from hil.dutlink.timing import Deadline, outer_limit, sleep
 from hil.dutlink.usb.access import Access
-from hil.errors import ExpectError
+from hil.errors import BootLoaderError, ExpectError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -367,7 +367,7 @@ def _before_the_test_ends(timeout_s: float) -> Iterator[float]:
     try:
         yield limit_s
     except ExpectError as error:
-        if limit_s < timeout_s:
+        if limit_s < timeout_s and not isinstance(error, BootLoaderError):  # more time would not help that
             error.remedy = (
                 f"@pytest.mark.timeout(...): the test's own time limit leaves less than {timeout_s:g} s"
             )

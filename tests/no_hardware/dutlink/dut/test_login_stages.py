@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from hil.dutlink.dut import boot_stage, login
+from hil.dutlink.timing import outer_limit
 from hil.errors import BootLoaderError, ConsoleError, ExpectError
 from tests.no_hardware.dutlink.dut import plain_prompt
 from tests.no_hardware.dutlink.dut.shell_tty import ShellTty
@@ -144,6 +145,17 @@ def test_login_at_a_shell_that_printed_a_boot_loader_s_words(prompt: str, is_log
         it.console.login("root", "", timeout_s=30)
 
         assert it.console.run("echo $((6 * 7))").output == "42"
+
+
+def test_login_at_a_boot_loader_does_not_blame_the_time_limit_of_the_test(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(outer_limit, "left_s", lambda: 20.0)
+
+    with dut("out('U-Boot 2024.04\\n=> '); ask('')") as it, pytest.raises(BootLoaderError) as raised:
+        it.console.login("root", "hil", timeout_s=60)
+
+    assert raised.value.remedy.startswith("storage.flash(IMAGE)")
 
 
 def test_login_that_times_out_at_the_boot_loader_s_prompt_says_only_that() -> None:
