@@ -131,10 +131,7 @@ def numbers(context: click.Context, name: str | None) -> Any:  # noqa: ANN401 - 
 @click.pass_obj
 def merge(selection: _HistorySelection, other: Path) -> Answer:
     """Add the runs of OTHER, the history of another host, unless they are in the history already."""
-    from hil.history.store import (
-        History,
-        merge_history,
-    )
+    from hil.history.store import History, merge_history  # noqa: PLC0415 - as above
 
     is_new = not selection.path.exists()
     try:
