@@ -18,7 +18,7 @@ INTERRUPTED = KILLED + 2
 
 
 _UNBROKEN: Final = re.compile(
-    r"(?:env|git|hil|kill|pip|pytest|python3?|sudo|systemctl|udevadm)(?= )"
+    r"[`'(]?(?:env|git|hil|kill|pip|pytest|python3?|sudo|systemctl|udevadm)(?= )"
     r"(?: \S*[^\s,;.:)](?=\s|$))*(?: \S+)?|\S+"
 )
 """A command to paste, up to a punctuation mark, or a word, such as a path."""

@@ -117,7 +117,5 @@ def read(selection: BoardSelection) -> Answer:
         data["settled"] = not settles_in_s
         text = f"{board.label}: {reading.volts:.2f} V, {abs(reading.amps):.2f} A, {abs(reading.watts):.2f} W"
         if settles_in_s:
-            text += (
-                f"\nNot settled: a reading is the mean of 2 s; this one counts fully in {settles_in_s:.1f} s."
-            )
+            text += f"\nNot settled: a reading is the mean of 2 s; read again in {settles_in_s:.1f} s."
         return Answer({"board": board.serial, **data}, text=text)

@@ -27,6 +27,10 @@ def test_fold_keeps_commands_and_paths_whole() -> None:
     ]
 
 
+def test_fold_keeps_a_quoted_command_whole() -> None:
+    assert "`hil history 'test_a[left]'`" in fold("there are two: `hil history 'test_a[left]'` shows one", 20)
+
+
 def test_fold_keeps_commas_within_a_command() -> None:
     assert "hil settings set power_on p1,aL,w5" in fold(f"{'x ' * 9}hil settings set power_on p1,aL,w5", 20)
 
