@@ -66,7 +66,7 @@ class BoardAcquirer:
     def of_source(self, source: BoardSource) -> BoardAcquirer:
         """Return an acquirer for another source, of which nothing is known yet."""
         search = self.search.of_source(source)
-        return replace(self, source=source, search=search, may_wait=True, is_shared=False)
+        return replace(self, source=source, search=search, is_shared=False)
 
     def acquire(
         self, test: str, requirement: BoardRequirement = ANY_BOARD, serial: str | None = None

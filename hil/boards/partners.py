@@ -166,7 +166,7 @@ def _acquire_of_lab(
     Raises:
         UnavailableError: The lab has too few boards that can be used.
     """
-    deadline, pause_s = Deadline(acquirer.wait_s), FIRST_LAB_PAUSE_S
+    deadline, pause_s = Deadline(acquirer.wait_s if acquirer.may_wait else 0.0), FIRST_LAB_PAUSE_S
     no_line = nullcontext(lambda _left_s: None)  # the controller has waited in line
     with no_line if given else acquirer.source.line(needs, acquirer.wait_s) as reserve:
         while True:

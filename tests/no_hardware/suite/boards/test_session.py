@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from hil.boards.acquire_usable import BoardAcquirer
 from hil.boards.acquired import AcquiredBoard
 from hil.boards.address import parse_boards
 from hil.boards.partners import acquire_partners
@@ -624,6 +625,32 @@ def test_acquire_partners_raises_an_error_that_names_no_board(
         acquire_partners(
             session.acquirer, "a test", [ANY_BOARD] * 2, given, held=(), release=lambda _board: None
         )
+
+
+@pytest.mark.parametrize("busy", [0, 1], ids=["first", "partner"])
+def test_acquire_partners_of_a_lab_does_not_wait_if_the_controller_says_so(
+    session: BoardSession, monkeypatch: pytest.MonkeyPatch, busy: int
+) -> None:
+    source: Any = session.acquirer.source
+    source.is_remote, source.look_again, source.another = True, lambda: None, lambda: source
+    session.acquirer.may_wait = False
+    may_wait: list[bool] = []
+
+    def acquire(acquirer: BoardAcquirer, *_: object) -> Any:
+        may_wait.append(acquirer.may_wait)
+        if len(may_wait) > busy:
+            raise BoardBusyError("in use")
+        return SimpleNamespace(release=lambda **_: None)
+
+    monkeypatch.setattr(BoardAcquirer, "acquire", acquire)
+    monkeypatch.setattr("hil.boards.partners.sleep", raising(ZeroDivisionError()))
+
+    with pytest.raises(BoardBusyError):
+        acquire_partners(
+            session.acquirer, "a test", [ANY_BOARD] * 2, [SERIAL, "another"], held=(), release=lambda _: None
+        )
+
+    assert not any(may_wait)
 
 
 def raising(*errors: Exception) -> Callable[..., Any]:
