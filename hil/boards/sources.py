@@ -162,12 +162,17 @@ class SimulatedSource(BoardSource):
 
     def usbip_ports(self) -> set[int]:
         """Return the USB/IP port of the simulator, if it runs."""
-        ready = self.ready() if self._control_port else self._ready
+        ready = self._ready_if_it_runs()
         return {int(ready["usbip_port"])} if ready else set()
 
     def device_folders(self) -> set[Path]:
         """Return the folder with the device nodes of the simulator, if it runs."""
-        return {Path(self._ready["dev"])} if self._ready else set()
+        ready = self._ready_if_it_runs()
+        return {Path(ready["dev"])} if ready else set()
+
+    def _ready_if_it_runs(self) -> dict[str, Any] | None:
+        """Return the ready line of a simulator that runs by now; start none."""
+        return self.ready() if self._control_port else self._ready
 
     def close(self) -> None:
         """End the simulator if this source started it."""

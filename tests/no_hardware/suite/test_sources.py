@@ -17,6 +17,7 @@ from hil.errors import BoardAbsentError, BoardBusyError
 from hil.jumpstarter.client import provider
 from hil.jumpstarter.client.remote_source import RemoteSource
 from hil.lab.config.lab import Lab
+from hil.sim.process import SimulatorProcess
 
 SERIAL = "5a1c0e01"
 
@@ -38,6 +39,13 @@ def test_simulated_source_starts_no_simulator_to_tell_its_ports() -> None:
     source = SimulatedSource()
 
     assert (source.usbip_ports(), source.device_folders()) == (set(), set())
+
+
+def test_simulated_source_tells_the_device_folder_of_a_running_simulator_first() -> None:
+    with SimulatorProcess() as simulator:
+        source = SimulatedSource(control_port=simulator.management.port)
+
+        assert source.device_folders() == {Path(simulator.ready["dev"])}
 
 
 class Provider:
