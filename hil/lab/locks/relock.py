@@ -7,7 +7,7 @@ is plugged in again has another node.
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
 from hil.dutlink.timing import until
@@ -45,15 +45,17 @@ def relock_file(old: LockFile, serial: str) -> LockFile:
         SpoiltFileError: The file cannot be locked.
     """
     fresh = LockFile(old.path)
-    if until(fresh.try_lock, RELOCK_S) is None:
-        holder = Holder.from_json(fresh.read())
-        fresh.close()
-        raise BoardBusyError(
-            f"board {serial} was taken by another process",
-            why=f"its lock file {old.path} was removed or replaced, and it is {holder or 'in use'} now",
-            remedy="keep cleaners out of that folder, or name another one with HIL_LOCK_DIR",
-            serial=serial,
-        )
+    with ExitStack() as undone:
+        undone.callback(fresh.close)
+        if until(fresh.try_lock, RELOCK_S) is None:
+            holder = Holder.from_json(fresh.read())
+            raise BoardBusyError(
+                f"board {serial} was taken by another process",
+                why=f"its lock file {old.path} was removed or replaced, and it is {holder or 'in use'} now",
+                remedy="keep cleaners out of that folder, or name another one with HIL_LOCK_DIR",
+                serial=serial,
+            )
+        undone.pop_all()
     fresh.node, old.node = old.node, None
     return fresh
 
