@@ -126,7 +126,9 @@ def _is_world_writable(folder: Path) -> bool:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder for the locks of all users; a folder that exists is left as it is.
+    """Make a folder for locks, of all users if root makes it; a folder that exists is left as it is.
+
+    The folder of another user is closed to others, as `check_folder` refuses it to them.
 
     Raises:
         UsageError: The folder cannot be made.
@@ -137,4 +139,5 @@ def make_folder(folder: Path) -> None:
         return
     except OSError as error:
         raise unusable_error(folder, f"it cannot be made ({error.strerror})") from error
-    folder.chmod(0o1777)
+    if os.geteuid() == 0:
+        folder.chmod(0o1777)

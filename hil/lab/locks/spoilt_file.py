@@ -25,7 +25,8 @@ __all__ = [
     "spoilt_error",
 ]
 
-ELSEWHERE: Final = "name another folder with HIL_LOCK_DIR, the same one for everybody on this machine"
+ELSEWHERE: Final = "sudo install -d -m 1777 /run/hil, and HIL_LOCK_DIR=/run/hil for everybody on this machine"
+"""Another folder for locks. Root makes it, because its owner could replace the locks in it."""
 
 _FOR_EVERYBODY: Final = 0o666
 _FOR_THE_GROUP: Final = 0o660

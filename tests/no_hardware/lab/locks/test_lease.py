@@ -16,7 +16,8 @@ from hil.lab.locks import lock_dir, lock_file
 from hil.lab.locks.acquire import acquire
 from hil.lab.locks.lease import Holder
 from hil.lab.locks.lock_dir import SYSTEM_FOLDERS, lock_folder
-from tests.support.other_user import VICTIM, as_user, folder_for_everybody, only_root
+from hil.lab.locks.relock import relock_file
+from tests.support.other_user import MALLORY, VICTIM, as_user, folder_for_everybody, only_root
 from tests.support.programs import running
 
 HOLD_UNTIL_KILLED = """
@@ -192,6 +193,20 @@ def test_lock_folder_refuses_a_folder_of_another_user(tmp_path: Path) -> None:
         lock_folder({"HIL_LOCK_DIR": str(tmp_path)})
 
 
+@only_root
+def test_lock_folder_of_one_user_is_closed_to_others_and_they_are_told_how_to_make_one_for_all() -> None:
+    with folder_for_everybody() as folder:
+        environ = {"HIL_LOCK_DIR": str(folder / "locks")}
+        own = as_user(MALLORY, lambda: lock_folder(environ).stat().st_mode & 0o7777)
+
+        with pytest.raises(UsageError, match="another user") as refused:
+            as_user(VICTIM, lambda: lock_folder(environ))
+
+    command, _, following = refused.value.remedy.partition(", and ")
+    assert (own, command) == (0o700, "sudo install -d -m 1777 /run/hil")
+    assert following.startswith("HIL_LOCK_DIR=/run/hil ")
+
+
 def test_lock_folder_names_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot be made"):
         lock_folder({"HIL_LOCK_DIR": str(tmp_path / "no" / "such")})
@@ -282,6 +297,27 @@ def test_acquire_raises_on_a_file_system_without_locks(
     with pytest.raises(UsageError, match="has no locks") as caught:
         acquire("5a1c0e01", folder=tmp_path)
     assert "HIL_LOCK_DIR" in caught.value.remedy
+
+
+def open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def test_relock_file_closes_the_new_file_if_the_folder_has_no_locks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_descriptor: int, _operation: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    with acquire("5a1c0e01", folder=tmp_path) as lease:
+        lease.lock.path.unlink()
+        before = open_files()
+        with monkeypatch.context() as patch:
+            patch.setattr(lock_file.fcntl, "flock", refuse)
+            with pytest.raises(UsageError, match="no locks"):
+                relock_file(lease.lock, "5a1c0e01")
+
+        assert open_files() == before
 
 
 def test_holder_names_a_worker_of_xdist(
