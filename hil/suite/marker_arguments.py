@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from hil.dutlink.console.allowlist import compile_error_patterns
 from hil.errors import UsageError
 from hil.nearest import meant, nearest
 
@@ -141,6 +140,8 @@ def check_words(test: str, marks: Iterable[pytest.Mark]) -> None:
                 why="it takes words, or nothing for any trouble",
                 remedy=f'@pytest.mark.{mark.name}("kernel panic")',
             )
+        from hil.dutlink.console.allowlist import compile_error_patterns  # noqa: PLC0415 - few tests have this marker
+
         compile_error_patterns(mark.args, f"{test}: the marker {mark.name}")
 
 
