@@ -99,11 +99,11 @@ class ColumnPlugin:
 
     def _columns_for(self, item: pytest.Item) -> Sequence[Column]:
         """Return the columns of a test; none if it runs once, or if no board may have its tags."""
-        kind = unchecked_kind(item)  # of a collected test it is known, and no marker is looked at
-        if kind is Kind.NO_HARDWARE:
-            return ()
         told = [mark.kwargs for mark in marks_of(item) if mark.kwargs]
         if self._each == "any" and not self._images and not any("each" in one for one in told):
+            return ()
+        kind = unchecked_kind(item)  # of a collected test it is known
+        if kind is Kind.NO_HARDWARE:
             return ()
         if not told and kind is Kind.HARDWARE:
             return self._columns(self._each, frozenset(), False)
