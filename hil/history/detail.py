@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from hil.errors import HistoryError
 from hil.history.analysis import analyze
-from hil.history.attempts import ATTEMPT_COLUMNS, read_attempt, read_board
+from hil.history.attempts import attempts_of
 from hil.history.attribution import Counts
 from hil.history.nights import day_of
 from hil.history.numbers.listing import numbers_of_test
@@ -48,7 +48,7 @@ def of_test(window: Window, text: str, board: str = "") -> tuple[dict[str, Any],
     if len(found) > 1:
         return _of_parameter_sets(window, found, known)
     ((number, name),) = found.items()
-    attempts = _attempts_of(window, number, known)
+    attempts = attempts_of(window.query, window.position, number, known)
     findings = _findings_about(analyze(window), name)
     boards = {key: counts for key, counts in window.by_board(number).items() if known in {"", key}}
     outcomes = Counter(one.outcome for _, one in attempts)
@@ -157,7 +157,11 @@ def _of_parameter_sets(
     analysis, base = analyze(window), _base(next(iter(tests.values())))
     sets: list[dict[str, Any]] = []
     for number, name in sorted(tests.items(), key=lambda pair: pair[1]):
-        first = [one.outcome for _, one in _attempts_of(window, number, board) if one.last.number == 1]
+        first = [
+            one.outcome
+            for _, one in attempts_of(window.query, window.position, number, board)
+            if one.last.number == 1
+        ]
         ran = [outcome for outcome in first if outcome != "skipped"]
         counts = Counts(sum(outcome in {"failed", "error"} for outcome in ran), len(ran))
         sets.append({"test": name, "says": _findings_about(analysis, name), **asdict(counts)})
@@ -273,39 +277,6 @@ def _boards_like(window: Window, text: str) -> list[str]:
     """Return the boards with a serial number, or at a place, of that name."""
     sql = f"SELECT DISTINCT board FROM {BENCH} WHERE board != '' AND ?1 IN (board, serial, place)"
     return [board for (board,) in window.query(sql, (text,))]
-
-
-def _attempts_of(window: Window, test: int, board: str = "") -> list[tuple[int, RecordedTest]]:
-    """Return the attempts of a test with the positions of their runs, oldest first.
-
-    Args:
-        window: The runs.
-        test: Number of the test.
-        board: Serial number of the board; empty for all boards.
-    """
-    apart = f"AND ?2 IN (SELECT board FROM {USES} JOIN {BENCH} ON bench.id=bench_id WHERE {{}})"
-    same = "attempt.run_id=chosen.run_id AND attempt.test_id=chosen.test_id AND attempt.number=chosen.number"
-    rows = window.query(
-        f"SELECT chosen.run_id, bench_id, {ATTEMPT_COLUMNS} FROM {USES.removesuffix('attempt')} chosen "
-        f"JOIN test ON test.id=test_id WHERE test_id=?1 AND run_id IN {window.within} "
-        f"{apart.format(same) if board else ''}",
-        (test, board) if board else (test,),
-    )
-    made: dict[tuple[int, int], RecordedTest] = {}
-    benches = {
-        number: (image, read_board(*row))
-        for number, image, *row in window.query(
-            "SELECT id, image, board, firmware, place, simulated FROM bench"
-        )
-    }
-    for run, bench, *row in rows:
-        new, (image, used) = read_attempt(row), benches[bench]
-        one = made.setdefault((window.position[run], new.last.number), new)
-        if one is new:
-            one.image, one.board = image, used
-        elif used is not None:
-            one.partners.append(used)
-    return [(run, made[run, number]) for run, number in sorted(made)]
 
 
 def _tests_on(window: Window, board: str) -> list[tuple[str, Counts]]:

@@ -6,14 +6,14 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hil.history.schema import BENCH, FAILURES, MESSAGE_SIZE, USES, AttemptOutcome
+from hil.history.attempts import attempts_of
+from hil.history.schema import BENCH, FAILURES, USES, AttemptOutcome
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
+    from hil.evidence.records import RecordedTest
     from hil.history.window import Window
 
-__all__ = ["AttemptInRun", "BoardInRun", "MatrixCell", "MatrixQueries"]
+__all__ = ["BoardInRun", "MatrixCell", "MatrixQueries"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,18 +28,6 @@ class MatrixCell:
     def is_flaky(self) -> bool:
         """Whether the test passed only when it was rerun."""
         return self.failed > 0 and self.outcome == AttemptOutcome.PASSED
-
-
-@dataclass(frozen=True, slots=True)
-class AttemptInRun:
-    """An attempt of a test: position of its run, outcome, number, boards, duration, message."""
-
-    run: int
-    outcome: AttemptOutcome
-    number: int
-    boards: list[str]
-    took_s: float
-    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,16 +49,16 @@ class MatrixQueries:
 
     Attributes:
         labels: How people know each board.
+        label_of: Returns how people know a board.
     """
 
     def __init__(self, window: Window) -> None:
         self._window = window
         self.labels = window.labels
-        keys = [run.key for run in window.runs]
-        marks = ",".join("?" * len(keys))
-        found = dict(self._ask(f"SELECT key, id FROM run WHERE key IN ({marks})", keys))
-        self._position = {found[key]: at for at, key in enumerate(keys)}
-        self._in = f"({','.join(map(str, found.values()))})"
+        self.label_of = window.label_of
+        self._ask = window.query
+        self._in = window.within
+        self._position = window.position
 
     def benches(self) -> dict[int, str]:
         """Return how people know the board of each bench, by its number in the database."""
@@ -89,21 +77,10 @@ class MatrixQueries:
             found[names[test]][self._position[run]] = MatrixCell(outcome, failed, bench)
         return found
 
-    def attempts(self, nodeid: str) -> list[AttemptInRun]:
-        """Return the attempts of a test, oldest first."""
-        rows = self._ask(
-            "SELECT run_id, outcome, number, board, call_s, "
-            f"substr(message, 1, {MESSAGE_SIZE}) FROM {USES} "
-            f"JOIN {BENCH} ON bench.id=bench_id WHERE test_id=(SELECT id FROM test WHERE nodeid=?) "
-            f"AND run_id IN {self._in}",
-            (nodeid,),
-        )
-        made: dict[tuple[int, int], AttemptInRun] = {}
-        for run, outcome, number, board, *rest in rows:
-            at = self._position[run]
-            one = made.setdefault((at, number), AttemptInRun(at, AttemptOutcome(outcome), number, [], *rest))
-            one.boards.extend([self.labels[board]] if board else [])
-        return [made[key] for key in sorted(made)]
+    def attempts(self, nodeid: str) -> list[tuple[int, RecordedTest]]:
+        """Return the attempts of a test with the positions of their runs, oldest first."""
+        ((test,),) = self._ask("SELECT id FROM test WHERE nodeid=?", (nodeid,))
+        return attempts_of(self._ask, self._position, test)
 
     def boards(self) -> dict[str, list[BoardInRun]]:
         """Return the runs that used each board, oldest first."""
@@ -126,6 +103,3 @@ class MatrixQueries:
             "GROUP BY test_id ORDER BY count(*) DESC, nodeid LIMIT ?",
             (board, most),
         )
-
-    def _ask(self, sql: str, values: Iterable[object] = ()) -> list[tuple]:  # type: ignore[type-arg]  # SQLite's
-        return self._window.history.read(sql, values)

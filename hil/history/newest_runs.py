@@ -14,6 +14,7 @@ from hil.history.schema import BENCH, RUN_COLUMNS
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from hil.evidence.used_board import UsedBoard
     from hil.history.store import History
 
 __all__ = ["AHEAD_S", "NewestRuns"]
@@ -118,6 +119,11 @@ class NewestRuns:
         return {
             board: board if board != serial else board_label(serial, name) for board, serial, name, _ in rows
         }
+
+    def label_of(self, board: UsedBoard) -> str:
+        """Return how people know a board now."""
+        key = board.name if board.simulated and board.name else board.serial
+        return self.labels.get(key, board.label)
 
     def query(self, sql: str, values: Iterable[object] = ()) -> list[tuple]:  # type: ignore[type-arg]  # SQLite's
         """Return all rows of a query; raises HistoryError."""

@@ -9,7 +9,6 @@ from markupsafe import Markup
 
 from hil.evidence.records import file_stem
 from hil.history.nights import day_of
-from hil.history.schema import AttemptOutcome
 from hil.report.filters import when
 from hil.report.pages import write_page
 from hil.report.run_pages import link_to
@@ -18,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from hil.evidence.records import RunRecord
-    from hil.history.matrix_data import AttemptInRun, MatrixQueries
+    from hil.evidence.records import RecordedAttempt, RecordedTest, RunRecord
+    from hil.history.matrix_data import MatrixQueries
     from hil.report.numbers import NumbersPage
 
 __all__ = ["NightsOfTest"]
@@ -33,8 +32,7 @@ class _Row:
 
     when: Markup
     commit: str
-    attempt: AttemptInRun
-    outcome: str
+    attempt: RecordedAttempt
     link: str
     boards: str
 
@@ -67,7 +65,7 @@ class NightsOfTest:
     def write(self, test: str) -> str:
         """Write the page of a test, and return the message of its newest failure, with its board."""
         attempts = self._queries.attempts(test)
-        rows = [self._row(test, one) for one in reversed(attempts)]
+        rows = [self._row(*one) for one in reversed(attempts)]
         write_page(
             self._out,
             f"tests/{file_stem(test)}.html",
@@ -77,32 +75,32 @@ class NightsOfTest:
             chart=_chart(attempts, self._runs),
             numbers=self._numbers.of_test(test),
         )
-        newest = next((one for one in rows if one.attempt.outcome.is_failure), None)
+        newest = next((one for one in rows if one.attempt.outcome in {"failed", "error"}), None)
         if newest is None:
             return ""
         return f"on {newest.boards}: {newest.attempt.message}" if newest.boards else newest.attempt.message
 
-    def _row(self, test: str, attempt: AttemptInRun) -> _Row:
-        run = self._runs[attempt.run]
+    def _row(self, at: int, test: RecordedTest) -> _Row:
+        run = self._runs[at]
         folder = self._kept.get(run.key)
-        page = f"tests/{file_stem(test)}.html"
+        page = f"tests/{file_stem(test.nodeid)}.html"
         is_kept = folder is not None and (folder / page).is_file()
         link = f"{link_to(folder, self._out / 'tests')}/{page}" if folder is not None and is_kept else ""
-        boards = " + ".join(attempt.boards)
-        return _Row(when(run.began_s), run.commit[:10], attempt, attempt.outcome.name.lower(), link, boards)
+        boards = " + ".join(self._queries.label_of(board) for board in test.boards)
+        return _Row(when(run.began_s), run.commit[:10], test.last, link, boards)
 
 
-def _chart(attempts: Sequence[AttemptInRun], runs: Sequence[RunRecord]) -> Markup | None:
+def _chart(attempts: Sequence[tuple[int, RecordedTest]], runs: Sequence[RunRecord]) -> Markup | None:
     """Return a chart of the durations with a dot for each attempt that ran, or None if fewer than two did."""
-    ran = [one for one in attempts if one.outcome is not AttemptOutcome.SKIPPED]
-    most_s = max((one.took_s for one in ran), default=0.0)
+    ran = [(at, one.outcome, one.last.seconds_of("call")) for at, one in attempts if one.outcome != "skipped"]
+    most_s = max((took_s for *_, took_s in ran), default=0.0)
     if len(ran) < 2 or most_s <= 0:  # noqa: PLR2004 - one dot is no chart
         return None
     dots = "".join(
-        f'<circle class="o-{one.outcome.name.lower()} fill" cx="{_x(one.run, len(runs))}" '
-        f'cy="{_y(one.took_s / most_s)}" r="3.5"><title>{day_of(runs[one.run].began_s)}: '
-        f"{one.outcome.name.lower()}, {one.took_s:.3g} s</title></circle>"
-        for one in ran
+        f'<circle class="o-{outcome} fill" cx="{_x(at, len(runs))}" '
+        f'cy="{_y(took_s / most_s)}" r="3.5"><title>{day_of(runs[at].began_s)}: '
+        f"{outcome}, {took_s:.3g} s</title></circle>"
+        for at, outcome, took_s in ran
     )
     lines = "".join(
         f'<path class="grid" d="M60 {_y(share)}H790"/>'
