@@ -49,8 +49,9 @@ class BoardRequirement:
         among: Serial numbers or names of exporters, of which it must have one; empty for any board.
         role: The name by which a test that uses several boards calls this one; empty: its index.
         partners: The requirements on the further boards that the test uses at the same time.
-        image: The image that the test runs with, as a key: tests with one key run together, because a flash
-            takes time. No board is refused for it; empty: any image will do.
+        images: Boards, each with the image that the test would have there, as a key; the board "" stands for
+            all others. Tests with one image run together, because a flash takes time. No board is refused for
+            it; no key, or an empty one: any image will do.
     """
 
     tags: frozenset[str] = frozenset()
@@ -58,7 +59,7 @@ class BoardRequirement:
     among: frozenset[str] = frozenset()
     role: str = ""
     partners: tuple[BoardRequirement, ...] = ()
-    image: str = ""
+    images: tuple[tuple[str, str], ...] = ()
 
     @property
     def needs(self) -> tuple[BoardRequirement, ...]:
@@ -90,14 +91,19 @@ class BoardRequirement:
         """Return the requirement as plain data."""
         partners = [one.as_data() for one in self.partners]
         words = {"tags": sorted(self.tags), "board": self.board, "among": sorted(self.among)}
-        return {**words, "role": self.role, "partners": partners, "image": self.image}
+        return {**words, "role": self.role, "partners": partners, "images": self.images}
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> Self:
         """Return the requirement that `as_data` wrote."""
         partners = tuple(map(cls.from_data, data["partners"]))
-        among, image = frozenset(data["among"]), data["image"]
-        return cls(frozenset(data["tags"]), data["board"], among, data["role"], partners, image)
+        among, images = frozenset(data["among"]), tuple((board, key) for board, key in data["images"])
+        return cls(frozenset(data["tags"]), data["board"], among, data["role"], partners, images)
+
+    def image_on(self, info: BoardInfo) -> str:
+        """Return the key of the image that the test would have on a board; empty if any image will do."""
+        images = dict(self.images)
+        return images.get(info.serial) or images.get(info.exporter) or images.get("", "")
 
     def fits(self, info: BoardInfo) -> bool:
         """Return True if a board will do."""

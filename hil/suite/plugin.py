@@ -158,7 +158,7 @@ class Run:
             self.options.each,
             self.options.images,
             self.boards.of_run.listed_for_all,
-            self.boards.images.key_of,
+            self.boards.images.keys_of,
         )
         self._blocked_outside = self._block.active  # the same
         parent = os.environ.pop(END_WITH, "")  # not for the runs that this one starts

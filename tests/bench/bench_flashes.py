@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 TESTS = 4
 IMAGE_BYTES = 1 << 18
-SUMMARY = re.compile(r"images: (at most )?(\d+) flashes planned, (\d+) done: (\d+) written")
+SUMMARY = re.compile(r"images: (at most )?(\d+) flash(?:es)? planned, (\d+) done: (\d+) written")
 SOURCE = "pytest_plugins = ['hil.plugin']\n"
 
 

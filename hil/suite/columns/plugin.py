@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -13,10 +13,11 @@ from hil.suite.columns.column import PARAMETER, Column, column_of, split_by_boar
 from hil.suite.markers import MARKER_ERROR, Kind, boards_of, marks_of, refuse, tags_of, unchecked_kind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from hil.images.choice import ImageChoice
     from hil.suite.columns.listed_boards import ListedBoard
+    from hil.suite.images.run_images import ImageKeys
 
 __all__ = ["ColumnPlugin"]
 
@@ -28,7 +29,7 @@ class ColumnPlugin:
         each: The value of `--hil-each`; a test's marker goes first.
         images: The images of the run.
         list_boards: Returns the boards of the run; called only if a test runs on each of them.
-        image_key: Returns a key of the image that a test runs with; empty if any will do.
+        images_of: Returns boards, each with a key of the image that a test would have there.
     """
 
     def __init__(
@@ -36,9 +37,9 @@ class ColumnPlugin:
         each: str,
         images: Sequence[ImageChoice],
         list_boards: Callable[[], Sequence[ListedBoard]],
-        image_key: Callable[[pytest.Item], str],
+        images_of: Callable[[pytest.Item], ImageKeys],
     ) -> None:
-        self._image_key = image_key
+        self._images_of = images_of
         self._each = each
         self._images = images
         sources = list(dict.fromkeys(choice.source for choice in images))
@@ -59,28 +60,38 @@ class ColumnPlugin:
         """Put the tests of a board together, and of these the tests with one image; keep all other places.
 
         So a board is acquired once, and each of its images is flashed once. If other tests run with an image
-        on any board, or on several at once, the tests of all boards with one image are run together instead.
+        on any board, or on several at once, the tests of all boards with one image are run together instead:
+        first those that need it on all their boards.
         """
         keys = {place: key for place, item in enumerate(items) if (key := self._group_of(item))}
-        boards = {board: number for number, (board, _) in reversed([*enumerate(keys.values())])}
-        images = {key: number for number, key in reversed([*enumerate(keys.values())])}
-        by_image = "" in boards and len(boards) > 1
-        alike = {image: number for number, (_, image) in reversed([*enumerate(keys.values())])}
-        together = sorted(
-            keys,
-            key=lambda place: (
-                alike[keys[place][1]] if by_image else 0,
-                boards[keys[place][0]],
-                images[keys[place]],
-            ),
-        )
+        boards = _by_first(board for board, _ in keys.values())
+        groups = _by_first(keys.values())
+        # images that boards have at the same time for a test are neighbours, so no board goes back to one
+        several_first = sorted((some for _, some in keys.values()), key=lambda some: not some[1:])
+        images = _by_first(image for some in several_first for image in some)
+
+        def order(place: int) -> tuple[int, ...]:
+            board, some = keys[place]
+            first = min((images[image] for image in some), default=-1)
+            return (*((first, len(some)) if "" in boards else ()), boards[board], groups[keys[place]])
+
+        together = sorted(keys, key=order)
         for place, item in zip(keys, [items[place] for place in together], strict=True):
             items[place] = item
 
-    def _group_of(self, item: pytest.Item) -> tuple[str, str] | None:
-        """Return the board and the image of a test by name, or None if any board with any image will do."""
-        column, image = column_of(item), self._image_key(item)
-        return (column.group if column else "", image) if column or image else None
+    def _group_of(self, item: pytest.Item) -> tuple[str, tuple[str, ...]] | None:
+        """Return the board of a test by name, and the images that it may have, by which board it gets.
+
+        It is None if any board with any image will do.
+        """
+        column, on_boards = column_of(item), dict(self._images_of(item))
+        own = (
+            {board: on_boards.get(board) or on_boards.get("", "") for board in column.boards}
+            if column
+            else {}
+        )
+        images = tuple(dict.fromkeys(filter(None, (own or on_boards).values())))
+        return (column.group if column else "", images) if column or images else None
 
     def refuse_other_columns(self, items: Sequence[pytest.Item]) -> None:
         """Let tests fail whose markers ask for other columns than pytest made from their functions' markers.
@@ -130,6 +141,11 @@ class ColumnPlugin:
         if has_image or (each != "any" and not columns):
             return columns
         return split_by_image(columns, boards, self._images, self._labels)
+
+
+def _by_first(keys: Iterable[Any]) -> dict[Any, int]:
+    """Return a number for each key, in the order in which the keys come first."""
+    return {key: number for number, key in enumerate(dict.fromkeys(keys))}
 
 
 def _no_parameters(item: pytest.Item) -> UsageError:

@@ -12,7 +12,6 @@ from hil.suite.images.file_states import check_unchanged
 from hil.suite.images.flash_progress import FlashProgress
 
 if TYPE_CHECKING:
-    from collections import Counter
     from collections.abc import Callable
     from pathlib import Path
 
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from hil.images.source import ImageSource
     from hil.lab.config.lab import Lab
     from hil.suite.images.file_states import FileStates
+    from hil.suite.images.flash_counts import FlashCounts
 
 __all__ = ["BoardImages", "RunImage"]
 
@@ -69,7 +69,7 @@ class BoardImages:
         lab: The lab file, for the names of boards.
         limit_s: The longest time for an image, in seconds; it is not a part of a test's time.
         tell: Shows the user a line.
-        flashes: Counts the flashes; see `Ledger.flashes`.
+        flashes: Counts the flashes.
         planned: The states of the images' files when the run was planned.
     """
 
@@ -78,7 +78,7 @@ class BoardImages:
         lab: Lab,
         limit_s: float,
         tell: Callable[[str], None],
-        flashes: Counter[str],
+        flashes: FlashCounts,
         planned: FileStates,
     ) -> None:
         self._lab = lab
@@ -166,8 +166,7 @@ class BoardImages:
         check_unchanged(image, self._planned)  # the file may have changed while it was read
         board.storage.dut()
         board.storage.wait_until_gone()
-        self._flashes["done"] += 1
-        self._flashes["written"] += flashed.was_written
+        self._flashes.put(board.serial, image.key, was_written=flashed.was_written)
         self._now[board.serial] = _OnBoard(board, image, flashed, file, board.storage.changes)
         how = "flashed and verified" if flashed.was_written else "was on the stick already"
         self._tell(f"hil: image {flashed.image} {how}: {where}")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections import Counter
 from contextlib import suppress
-from functools import cache
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
@@ -26,15 +28,18 @@ if TYPE_CHECKING:
     from hil.images.source import ImageSource
     from hil.suite.images.board_images import BoardImages, RunImage
     from hil.suite.images.file_states import FileStates
+    from hil.suite.images.flash_counts import FlashCounts
     from hil.suite.options import RunOptions
 
-__all__ = ["RunImages"]
+__all__ = ["ImageKeys", "RunImages"]
 
-OF_BOARD = "the board's"
-"""The key of tests that run with the image of their board."""
+ImageKeys: TypeAlias = "tuple[tuple[str, str], ...]"
+"""Boards, each with the key of an image; "" stands for all other boards. See `BoardRequirement.images`."""
 
 _Flashes: TypeAlias = "frozenset[tuple[str, ImageSource]]"
 """Boards that a test may get, each with the image that it would have."""
+
+_KEY_DIGITS = 16
 
 _UNLISTED = ListedBoard("", "", "")
 """Stands for the only board of a run that lists none."""
@@ -48,7 +53,7 @@ class RunImages:
         list_boards: Returns the boards of the run.
         info_of: Returns the name and tags of an acquired board, which may ask the board.
         tell: Shows the user a line.
-        flashes: Counts the flashes; see `Ledger.flashes`.
+        flashes: Counts the flashes.
         agree: Returns the states of files on which all processes of the run agree: those that one of them
             took first.
     """
@@ -59,7 +64,7 @@ class RunImages:
         list_boards: Callable[[], Sequence[ListedBoard]],
         info_of: Callable[[AcquiredBoard], BoardInfo],
         tell: Callable[[str], None],
-        flashes: Counter[str],
+        flashes: FlashCounts,
         *,
         agree: Callable[[FileStates], FileStates] = lambda states: states,
     ) -> None:
@@ -107,8 +112,8 @@ class RunImages:
                     certain.update(*(one for one, boards in of_test.items() if boards >= len(one)))
         possible = {flash for flashes in wanted for flash in flashes}
         needed = sum(min(uses, len(flashes)) for flashes, uses in wanted.items())
-        self._flashes["planned"] = min(needed, len(possible))
-        self._flashes["certain"] = len(certain)
+        self._flashes.planned = min(needed, len(possible))
+        self._flashes.certain = len(certain)
         if images:
             from hil.suite.images.file_states import states_of  # noqa: PLC0415 - for runs with images
 
@@ -123,18 +128,28 @@ class RunImages:
                 if image is not None:
                     yield image
 
-    def key_of(self, item: pytest.Item) -> str:
-        """Return a key of the image that a test runs with; empty if any will do.
-
-        Tests that take the image of their board, whichever it is, have a key of their own.
-        """
+    def keys_of(self, item: pytest.Item) -> ImageKeys:
+        """Return boards, each with a key of the image that a test would have there; none if any will do."""
         if kind_of(item) is Kind.NO_HARDWARE:
-            return ""
+            return ()
         with suppress(UsageError):
             image = _own_image(item)
             if image is not None:
-                return image.key
-        return OF_BOARD if self._has_default else ""
+                return (("", _key(image)),)
+        return self._default_keys if self._has_default else ()
+
+    @cached_property
+    def _default_keys(self) -> ImageKeys:
+        """The keys of tests that run with the image of their board."""
+        keys = {}
+        for board in self._list_boards() or [_UNLISTED]:
+            image = None
+            with suppress(UsageError):  # the test raises it
+                image = self._default_of(board)
+            keys[board.board] = _key(image) if image is not None else ""
+        if len(set(keys.values())) > 1:
+            return tuple(keys.items())
+        return tuple(("", key) for key in set(keys.values()) if key)
 
     def _flashes_for(self, need: BoardRequirement, own: ImageSource | None) -> _Flashes:
         """Return the boards that a test may get, each with the image that it would have.
@@ -249,6 +264,11 @@ class RunImages:
         names = {held.board.serial, told.name, told.exporter}
         listed = {board.name for board in self._list_boards() if board.board in names}
         return {*names, *listed} - {""}, told.tags
+
+
+def _key(image: ImageSource) -> str:
+    """Return a short key of an image, without the secrets that its address may have."""
+    return hashlib.sha256(os.fsencode(image.key)).hexdigest()[:_KEY_DIGITS]
 
 
 def _own_image(item: pytest.Item) -> ImageSource | None:

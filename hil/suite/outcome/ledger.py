@@ -9,6 +9,7 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from hil.suite.images.flash_counts import FlashCounts
 from hil.suite.markers import Kind, kind_of
 from hil.suite.outcome.attempts import is_flaky, skip_text
 from hil.suite.outcome.user_properties import CAUGHT, LATE_LOSS, boards_of, facts_of
@@ -123,8 +124,7 @@ class Ledger:
         dropped: The kinds of tests that a conftest or a plugin dropped after they were collected, by node id;
             they are not planned.
         not_kept: Evidence that could not be written.
-        flashes: How many images were to be put on boards at most (`planned`), how many of these in any case
-            (`certain`), how many were (`done`), and how many were not on the stick before (`written`).
+        flashes: How many images were to be put on boards, and how many were.
         remarks: Other lines of the summary, such as console trouble between two tests.
     """
 
@@ -140,7 +140,7 @@ class Ledger:
     vanished: dict[str, str] = field(default_factory=dict)
     dropped: dict[str, str] = field(default_factory=dict)
     not_kept: list[str] = field(default_factory=list)
-    flashes: Counter[str] = field(default_factory=Counter)
+    flashes: FlashCounts = field(default_factory=FlashCounts)
     remarks: list[str] = field(default_factory=list)
     _crashed: set[str] = field(default_factory=set)
 
@@ -168,7 +168,7 @@ class Ledger:
             "faults": self.faults,
             "uncollected": self.uncollected,
             "vanished": self.vanished,
-            "flashes": dict(self.flashes),
+            "flashes": self.flashes.as_data(),
             "remarks": self.remarks,
             "not_kept": self.not_kept,
         }
@@ -188,11 +188,8 @@ class Ledger:
         self.uncollected |= data.get("uncollected", {})
         self.vanished |= data.get("vanished", {})
         self.dropped |= data.get("dropped", {})
-        flashes = Counter(data.get("flashes", {}))
-        each = {name: max(self.flashes[name], flashes[name]) for name in ("planned", "certain")}
-        self.flashes += flashes
-        for name, number in each.items():  # every process counts all of them
-            self.flashes[name] = number
+        if "flashes" in data:
+            self.flashes.take_over(data["flashes"])
         self.remarks += data.get("remarks", [])
         self.not_kept += data.get("not_kept", [])
 

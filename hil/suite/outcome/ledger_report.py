@@ -68,7 +68,7 @@ def summary_lines(ledger: Ledger) -> list[str]:
         counts = ledger.counts(kind)
         if counts["planned"]:
             lines.append(f"{kind.value}: " + ", ".join(f"{number} {what}" for what, number in counts.items()))
-    lines += error_lines(ledger) + flash_lines(ledger) + reason_lines(ledger)
+    lines += error_lines(ledger) + ledger.flashes.lines() + reason_lines(ledger)
     late = ledger.late_losses().most_common()
     lines += [
         f"{number} x in a tear-down, after the test had its outcome: {reason}" for reason, number in late
@@ -81,17 +81,6 @@ def error_lines(ledger: Ledger) -> list[str]:
     errors = sum(one.error and one.kind in _WITH_BOARD for one in ledger.records.values())
     counts = "it as an error" if errors == 1 else "them as errors"
     return [f"{errors} failed in set-up or tear-down: pytest counts {counts}"] if errors else []
-
-
-def flash_lines(ledger: Ledger) -> list[str]:
-    """Return how often an image was put on a board, if the run had images."""
-    flashes = ledger.flashes
-    done, written = flashes["done"], flashes["written"]
-    if not flashes["planned"] and not done:
-        return []
-    held = f"{done - written} {'was' if done - written == 1 else 'were'} on the stick already"
-    at_most = "at most " if flashes["planned"] > flashes["certain"] else ""
-    return [f"images: {at_most}{flashes['planned']} flashes planned, {done} done: {written} written, {held}"]
 
 
 def caught_lines(ledger: Ledger) -> list[str]:

@@ -213,7 +213,7 @@ def partition_tests(
     holders = {queue.board: queue.name for queue in queues if queue.board}
     groups: dict[frozenset[str], list[int]] = {}
     for index in backlog:
-        boards = backlog.boards_for(index)
+        boards = backlog.boards_now(index)
         good = frozenset(one for one in boards if not flashes.has_left(index, one))
         groups.setdefault(boards if good.isdisjoint(holders) else good, []).append(index)
     shares: dict[str, list[int]] = {worker: [] for worker in busy_s}
@@ -221,7 +221,7 @@ def partition_tests(
         able = [holders[board] for board in holders if board in boards] if boards else list(busy_s)
         if not able:
             continue
-        long_first = not flashes.has_different_images(tests)
+        long_first = not flashes.has_different_images(tests, boards)
         able_s = {worker: busy_s[worker] for worker in able}
         for worker, share in divide(tests, costs.of, able_s, long_first=long_first).items():
             shares[worker] += share

@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
 from hil.lab.locks.choice import choose
+from hil.suite.images.image_sequence import ImageSequence
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -20,6 +21,10 @@ class Backlog:
         wanted: For each test, by index, the boards that will do; none for a test that uses no board.
         boards: Serial numbers of the boards of this run; other boards count for nothing.
         partnered: For each test with partners, the boards that will do for each of its boards.
+        images: The sequence of the images of boards.
+
+    Attributes:
+        images: The argument.
     """
 
     def __init__(
@@ -27,8 +32,10 @@ class Backlog:
         wanted: Sequence[frozenset[str]],
         boards: Iterable[str],
         partnered: Mapping[int, Sequence[frozenset[str]]] | None = None,
+        images: ImageSequence | None = None,
     ) -> None:
         self.boards = list(boards)
+        self.images = images if images is not None else ImageSequence()
         self._partnered = partnered or {}
         self._unsent_partnered: set[int] = set()
         self.plain = 0  # number of unsent tests without a board
@@ -37,7 +44,7 @@ class Backlog:
         self.retried: set[str] = set()  # boards that were deferred before
         self._aside: set[int] = set()  # tests that only deferred boards can run
         self._unsent: set[int] = set()
-        self._waiting: Counter[str] = Counter()
+        self._waiting: dict[str, Counter[str]] = defaultdict(Counter)  # tests with one board, by image
         self.put(range(len(wanted)))
 
     def __len__(self) -> int:
@@ -45,28 +52,34 @@ class Backlog:
 
     def __iter__(self) -> Iterator[int]:
         """Iterate over the tests with one board or none that can be sent now, in the order of collection."""
-        return iter(sorted(self._unsent))
+        return (index for index in sorted(self._unsent) if not self._wanted[index] or self.boards_now(index))
 
     def put(self, indices: Iterable[int]) -> None:
         """Add tests that are unsent, or unsent again."""
         for index in set(indices) - self._unsent - self._unsent_partnered - self._aside:
             if self._choose(index, set(self.boards)):
-                (self._unsent_partnered if self.boards_together(index) else self._aside).add(index)
+                together = self.boards_together(index)
+                (self._unsent_partnered if together else self._aside).add(index)
+                self.images.put(index, together)
                 continue
             if self._wanted[index] and self._wanted[index] <= self.deferred:
                 self._aside.add(index)
                 continue
             self._unsent.add(index)
-            self._waiting.update(self._wanted[index])
+            self.images.put(index, self._wanted[index])
+            for board in self._wanted[index]:
+                self._waiting[board][self.images.of(index, board)] += 1
             self.plain += not self._wanted[index]
 
     def take(self, index: int) -> None:
         """Remove a test that is sent now."""
+        self.images.take(index)
         if index in self._unsent_partnered:
             self._unsent_partnered.remove(index)
             return
         self._unsent.remove(index)
-        self._waiting.subtract(self._wanted[index])
+        for board in self._wanted[index]:
+            self._waiting[board][self.images.of(index, board)] -= 1
         self.plain -= not self._wanted[index]
 
     def boards_together(self, index: int) -> tuple[str, ...]:
@@ -76,11 +89,9 @@ class Backlog:
         """
         return self._choose(index, set(self.boards) - self.deferred)
 
-    def first_partnered(self) -> tuple[tuple[str, ...], list[int]]:
-        """Return the boards of the first unsent test with partners, and all tests that use the same."""
-        ordered = sorted(self._unsent_partnered)
-        together = self.boards_together(ordered[0]) if ordered else ()
-        return together, [index for index in ordered if self.boards_together(index) == together]
+    def partnered(self) -> list[int]:
+        """Return the unsent tests with partners, in the order of collection."""
+        return sorted(self._unsent_partnered)
 
     def has_partners(self, index: int) -> bool:
         """Return True if a test has partners, and there are enough boards."""
@@ -96,9 +107,21 @@ class Backlog:
         """Return the boards that will do for a test, sent or not; none if it needs no board."""
         return self._wanted[index] - self.deferred
 
+    def boards_now(self, index: int) -> frozenset[str]:
+        """Return the boards that will do for an unsent test and are to have its image now."""
+        return frozenset(
+            board
+            for board in self.boards_for(index)
+            if self.images.is_next(self.images.of(index, board), board)
+        )
+
     def waits_for(self, board: str | None) -> bool:
         """Return True if an unsent test could run on a board now."""
-        return board is not None and board not in self.deferred and self._waiting[board] > 0
+        if board is None or board in self.deferred:
+            return False
+        return any(
+            number > 0 and self.images.is_next(image, board) for image, number in self._waiting[board].items()
+        )
 
     def holds_back_for(self, board: str) -> bool:
         """Return True if a test is kept for the end because another process holds a board."""
@@ -158,7 +181,7 @@ class Backlog:
 
     def _take_all(self) -> list[int]:
         """Remove all tests, also those kept for the end, and return them."""
-        unsent = [*self, *sorted(self._unsent_partnered)]
+        unsent = [*sorted(self._unsent), *sorted(self._unsent_partnered)]
         for index in unsent:
             self.take(index)
         kept = sorted(self._aside)

@@ -55,7 +55,7 @@ class Plan:
         boards: Serial numbers of the boards of this run.
         costs: How long tests take.
         partnered: For each test with partners, the boards that will do for each of its boards.
-        images: The image of each test that does not run with any, as a key, by index.
+        images: For each test, and each board, the image that the test would have there, as a key.
     """
 
     def __init__(
@@ -64,10 +64,10 @@ class Plan:
         boards: Sequence[str],
         costs: Costs,
         partnered: Mapping[int, Sequence[frozenset[str]]] | None = None,
-        images: Mapping[int, str] | None = None,
+        images: Mapping[int, Mapping[str, str]] | None = None,
     ) -> None:
         self._flashes = FlashOrder(images)
-        self._backlog = Backlog(wanted, boards, partnered)
+        self._backlog = Backlog(wanted, boards, partnered, self._flashes.sequence(partnered or ()))
         self._allocator = BoardAllocator(self._backlog)
         self._costs = costs
         self._queues: dict[str, WorkerQueue] = {}
@@ -81,6 +81,11 @@ class Plan:
         """Whether nothing is left to do but to shut down workers after their last tests."""
         busy = (queue.asked_back or len(queue.tests) >= BOUND for queue in self._queues.values())
         return not self._backlog and not any(busy)
+
+    @property
+    def _is_busy(self) -> bool:
+        """Whether a worker runs a test or is asked for some, so that something will happen."""
+        return any(queue.runs or queue.asked_back for queue in self._queues.values())
 
     @property
     def has_pending(self) -> bool:
@@ -159,27 +164,34 @@ class Plan:
         """Return what to do now; the plan takes it for done."""
         self._now_s, self._actions, self._divided = now_s, Actions(), False
         self._ask_back_lost()
-        self._send_partnered()
-        self._allocate_boards()
-        self._feed_all()
+        self._send_all()
+        if self._backlog and not self._is_busy and self._backlog.images.lift():
+            self._forget_shares()
+            self._send_all()
         if self._backlog.revive():
             self._forget_shares()
-            self._send_partnered()
-            self._allocate_boards()
-            self._feed_all()
+            self._send_all()
         for queue in self._queues.values():
             queue.closing |= self.finished  # xdist shuts down all workers then
             last = queue.take_last(self._backlog.waits_for)
             self._actions.last += [(queue.name, index) for index in last]
         return self._actions
 
+    def _send_all(self) -> None:
+        """Send what can be sent now; with a sequence of images, also what can be sent then."""
+        left = -1
+        while left != len(self._backlog):
+            left = len(self._backlog)
+            self._send_partnered()
+            self._allocate_boards()
+            self._feed_all()
+            if not self._backlog.images:
+                return
+
     def _send_partnered(self) -> None:
         """Send the tests with partners, as soon as one worker can have all their boards."""
         while True:
-            together, tests = self._backlog.first_partnered()
-            tests = [index for index in tests if self._flashes.has_one_image(index, tests[0])]
-            if any(self._flashes.holds_back(tests[0], board, self._backlog) for board in together):
-                together, tests = (), []
+            together, tests = self._flashes.next_together(self._backlog)
             if self._allocator.reserved != frozenset(together):
                 self._allocator.reserve(together, self._queues.values())
                 self._forget_shares()
@@ -212,6 +224,7 @@ class Plan:
 
     def _put_back(self, indices: Sequence[int]) -> None:
         self._backlog.put(indices)
+        self._flashes.returned(indices)
         self._forget_shares()
 
     def _allocate_boards(self) -> None:
@@ -223,6 +236,10 @@ class Plan:
         while queue.wants_more and (index := self._next_for(queue)) is not None:
             self._send(queue, index)
         if len(queue.tests) != BOUND - 1 or self._ask_back(queue):
+            return
+        if self._backlog.images.comes_later(queue.board) and any(
+            one.tests for one in self._open() if one is not queue
+        ):
             return
         # a worker that is shut down would wait for a deferred board now
         waits = self._backlog.deferred.intersection(queue.boards.values())
@@ -255,10 +272,14 @@ class Plan:
         return bool(self._backlog.boards_for(share[-1])) or not self._backlog.waits_for(queue.board)
 
     def _send_its_hardware_to_others(self, queue: WorkerQueue) -> None:
-        """Send the tests that wait for a worker's board to other workers, which will run them sooner."""
+        """Send the tests that wait for a worker's board to other workers, which will run them sooner.
+
+        Tests for which the other worker's board is flashed keep their place.
+        """
         for owner in self._open():
             for index in self._shares.get(owner.name, [])[::-1]:
-                if queue.board in self._backlog.boards_for(index):
+                waits = queue.board in self._backlog.boards_for(index)
+                if waits and not self._flashes.must_flash(index, owner.board):
                     self._send(owner, index)
 
     def _send(self, queue: WorkerQueue, index: int) -> None:
@@ -266,7 +287,10 @@ class Plan:
         owners = [share for share in self._shares.values() if index in share[-1:]]
         for share in owners or [share for share in self._shares.values() if index in share]:
             share.remove(index)
+        changes = self._backlog.images.changes
         self._backlog.take(index)
+        if changes != self._backlog.images.changes:
+            self._forget_shares()
         board = queue.board if self._backlog.boards_for(index) else None
         if together:
             board, *partners = together

@@ -88,7 +88,7 @@ class HilSuite:
             return None
         run = plugin.run_of(item.config)
         requirement = requirement_of(item, run.options.board)
-        return requirement and replace(requirement, image=run.boards.images.key_of(item))
+        return requirement and replace(requirement, images=run.boards.images.keys_of(item))
 
     def controller_gone(self, config: pytest.Config) -> None:  # noqa: ARG002 - the protocol's
         """End this process at once; the guard makes the board safe."""

@@ -163,7 +163,11 @@ class HardwareScheduling:
         ]
         hardware = {index for index, serials in enumerate(wanted) if serials or index in partnered}
         costs = Costs(self._durations.known_s(tests), hardware)
-        images = {index: one.image for index, one in enumerate(requirements) if one is not None and one.image}
+        images = {
+            index: {info.serial: one.image_on(info) for info in infos}
+            for index, one in enumerate(requirements)
+            if one is not None and one.images
+        }
         plan = Plan(wanted, [info.serial for info in infos], costs, partnered, images)
         for worker in self._collections:
             plan.join(worker)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
@@ -16,6 +15,7 @@ from hil.lab.config.lab import Lab
 from hil.lab.config.place import Place
 from hil.suite.columns.column import PARAMETER, Column
 from hil.suite.columns.listed_boards import ListedBoard
+from hil.suite.images.flash_counts import FlashCounts
 from hil.suite.images.run_images import RunImages
 from hil.suite.markers import KIND, Kind
 
@@ -32,8 +32,8 @@ BOARDS = [ListedBoard("rack-1", SERIAL, ""), ListedBoard("rack-2", "5a1c0e02", "
 
 def _images(
     *choices: ImageChoice, boards: Sequence[ListedBoard] = BOARDS, lab: Lab | None = None
-) -> tuple[RunImages, Counter[str]]:
-    flashes: Counter[str] = Counter()
+) -> tuple[RunImages, FlashCounts]:
+    flashes = FlashCounts()
     options: Any = SimpleNamespace(images=choices, lab=lab or Lab(), image_limit_s=1.0)
     return RunImages(options, lambda: boards, _info, print, flashes), flashes
 
@@ -43,19 +43,21 @@ def _info(_held: AcquiredBoard) -> BoardInfo:
 
 
 def _test(column: Column | None = None, **marker: Any) -> pytest.Item:
-    marks = [pytest.mark.hardware(**marker).mark]
+    skip = [pytest.mark.skip.mark] if marker.pop("skip", False) else []
+    marks = [pytest.mark.hardware(**marker).mark, *skip]
     item = SimpleNamespace(
         stash={KIND: Kind.HARDWARE},
         nodeid="test_it",
         iter_markers=lambda name="hardware": [mark for mark in marks if mark.name == name],
         callspec=SimpleNamespace(params={PARAMETER: column} if column else {}),
+        get_closest_marker=lambda name: next((mark for mark in marks if mark.name == name), None),
     )
     return cast("pytest.Item", item)
 
 
-def _planned(images: tuple[RunImages, Counter[str]], *tests: pytest.Item) -> int:
+def _planned(images: tuple[RunImages, FlashCounts], *tests: pytest.Item) -> int:
     images[0].plan(tests)
-    return images[1]["planned"]
+    return images[1].planned
 
 
 def test_image_is_chosen_by_the_name_of_the_exporter() -> None:
@@ -75,9 +77,30 @@ def test_key_tells_addresses_apart_that_differ_in_their_query() -> None:
     ]
     images, _ = _images()
 
-    keys = {images.key_of(_test(Column("", frozenset(), image=image))) for image in addresses}
+    keys = {images.keys_of(_test(Column("", frozenset(), image=image))) for image in addresses}
 
     assert len(keys) == 2
+
+
+def test_keys_of_a_test_are_those_of_the_images_that_its_boards_have() -> None:
+    images, _ = _images(ImageChoice(IMAGE, "rack-1"), ImageChoice(OTHER, "rack-2"))
+    own = [images.keys_of(_test(Column("", frozenset(), image=image))) for image in (IMAGE, OTHER)]
+
+    keys = images.keys_of(_test(boards=2))
+
+    assert keys == ((SERIAL, dict(own[0])[""]), ("5a1c0e02", dict(own[1])[""]))
+
+
+def test_keys_of_tests_with_one_and_with_two_boards_are_equal_for_one_image() -> None:
+    images, _ = _images(ImageChoice(IMAGE))
+
+    keys = {images.keys_of(test) for test in (_test(boards=2), _test(Column("", frozenset(), image=IMAGE)))}
+
+    assert len(keys) == 1
+
+
+def test_planned_flashes_leave_out_tests_that_are_skipped() -> None:
+    assert _planned(_images(ImageChoice(IMAGE)), _test(skip=True)) == 0
 
 
 @pytest.mark.parametrize(("tests", "planned"), [(0, 0), (1, 1), (2, 2), (5, 2)])
@@ -101,7 +124,7 @@ def test_planned_flashes_are_certain_if_each_test_has_its_board() -> None:
 
     images.plan([_test(column) for column in [*matrix, *matrix]])
 
-    assert (flashes["planned"], flashes["certain"]) == (4, 4)
+    assert (flashes.planned, flashes.certain) == (4, 4)
 
 
 def test_planned_flashes_are_certain_if_a_test_uses_all_boards() -> None:
@@ -109,7 +132,7 @@ def test_planned_flashes_are_certain_if_a_test_uses_all_boards() -> None:
 
     images.plan([_test(boards=2), _test()])
 
-    assert (flashes["planned"], flashes["certain"]) == (2, 2)
+    assert (flashes.planned, flashes.certain) == (2, 2)
 
 
 def test_planned_flashes_are_not_certain_if_tests_may_run_on_any_board() -> None:
@@ -117,7 +140,7 @@ def test_planned_flashes_are_not_certain_if_tests_may_run_on_any_board() -> None
 
     images.plan([_test(), _test()])
 
-    assert (flashes["planned"], flashes["certain"]) == (2, 0)
+    assert (flashes.planned, flashes.certain) == (2, 0)
 
 
 def test_planned_flashes_count_the_image_of_a_place() -> None:
@@ -137,8 +160,8 @@ def test_planned_flashes_count_the_only_board_of_a_run_that_lists_none() -> None
 
 def test_planned_flashes_do_not_list_boards_for_a_run_without_images() -> None:
     options: Any = SimpleNamespace(images=(), lab=Lab(), image_limit_s=1.0)
-    flashes: Counter[str] = Counter()
+    flashes = FlashCounts()
 
     RunImages(options, lambda: pytest.fail("boards were listed"), _info, print, flashes).plan([_test()])
 
-    assert flashes["planned"] == 0
+    assert flashes.planned == 0

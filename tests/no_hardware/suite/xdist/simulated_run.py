@@ -54,7 +54,7 @@ class SimulatedRun:
     unusable: frozenset[str] = frozenset()  # boards that no worker can get
     busy: Mapping[str, float] = field(default_factory=dict)  # boards that others hold until then
     partnered: Mapping[int, Sequence[frozenset[str]]] = field(default_factory=dict)
-    images: Mapping[int, str] = field(default_factory=dict)
+    images: Mapping[int, Mapping[str, str]] = field(default_factory=dict)
     flash_s: float = 0.0
     setup_s: float = 0.0
     far: bool = False  # its boards are other machines', given back as soon as no test is left for them
@@ -200,15 +200,15 @@ class SimulatedRun:
             assert worker.holds <= set(together), "holds another board"
             self.setups += len(set(together) - worker.holds)
             worker.holds = frozenset(together)
-        seconds = self.seconds[index] + setup_s + self._put_image(index, board)
+        seconds = self.seconds[index] + setup_s + sum(self._put_image(index, one) for one in together)
         end = self._crash if index in self.crashes and index not in self.crashed else self._end
         self._later(seconds, lambda: end(worker, index))
 
-    def _put_image(self, index: int, board: str | None) -> float:
-        """Seconds to put the image of a test on its board."""
-        image = self.images.get(index)
+    def _put_image(self, index: int, board: str) -> float:
+        """Seconds to put the image of a test on a board."""
+        image = self.images.get(index, {}).get(board)
         on_board = next((had for one, had in reversed(self.flashes) if one == board), None)
-        if board is None or image is None or image == on_board:
+        if not image or image == on_board:
             return 0.0
         self.flashes.append((board, image))
         return self.flash_s

@@ -141,6 +141,22 @@ def test_tests_with_partners_run_once_on_different_boards_that_will_do(
         assert together or choose([sorted(will_do) for will_do in some], usable) is None or run.crashed
 
 
+@settings(max_examples=150, deadline=None)
+@given(any_run(), st.data())
+def test_tests_with_partners_run_once_whatever_images_they_want(
+    run: SimulatedRun, data: st.DataObject
+) -> None:
+    plain = [index for index, some in enumerate(run.wanted) if not some]
+    some_boards = st.lists(st.frozensets(st.sampled_from(NAMES)), min_size=2, max_size=3)
+    on_boards = st.fixed_dictionaries(dict.fromkeys(NAMES, st.sampled_from(["", "x", "y", "z"])))
+    run.partnered = data.draw(st.dictionaries(st.sampled_from(plain), some_boards)) if plain else {}
+    run.images = data.draw(st.dictionaries(st.integers(0, len(run.seconds)), on_boards))
+    run.__post_init__()
+    run.run()
+
+    assert sorted(index for _, index, _ in run.ran) == list(range(len(run.seconds)))
+
+
 @pytest.mark.parametrize("workers", [2, 3, 4])
 @pytest.mark.parametrize("place", ["first", "last", "among"])
 def test_tests_with_two_boards_cost_little_time(workers: int, place: str) -> None:
@@ -217,7 +233,7 @@ def test_boards_that_give_way_cost_no_test_and_are_shared_by_no_workers(
 
 def with_images(
     count: int, images: int, *, each: bool
-) -> tuple[list[float], list[frozenset[str]], dict[int, str]]:
+) -> tuple[list[float], list[frozenset[str]], dict[int, dict[str, str]]]:
     """Tests with images: each on each board, or any of them on any board; and some without a board."""
     chosen = random.Random(count * images)  # noqa: S311  # nothing to keep secret
     seconds = [chosen.choice((0.4, 0.4, 0.4, 1.6)) for _ in range(12 * count * images)]
@@ -228,7 +244,7 @@ def with_images(
     return (
         [*seconds, *[0.4] * 10],
         [*wanted, *[PLAIN] * 10],
-        {at: str(image) for at, (_, image) in enumerate(order)},
+        {at: dict.fromkeys(NAMES, str(image)) for at, (_, image) in enumerate(order)},
     )
 
 
@@ -257,9 +273,9 @@ def test_boards_share_images_so_that_few_are_flashed(count: int) -> None:
 @settings(max_examples=80, deadline=None)
 @given(any_run(), st.lists(st.sampled_from(["", "a", "b"]), min_size=1))
 def test_all_tests_run_with_images_whatever_is_lost(run: SimulatedRun, images: list[str]) -> None:
-    image_of = {index: images[index % len(images)] for index in range(len(run.seconds))}
+    image_of = {index: dict.fromkeys(NAMES, images[index % len(images)]) for index in range(len(run.seconds))}
     fields = {one.name: getattr(run, one.name) for one in dataclasses.fields(run) if one.init}
-    again = SimulatedRun(**fields | {"images": {index: image for index, image in image_of.items() if image}})
+    again = SimulatedRun(**fields | {"images": image_of})
     again.run()
 
     assert {index for _, index, _ in again.ran} | set(again.crashed) == set(range(len(run.seconds)))
