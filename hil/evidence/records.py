@@ -19,6 +19,7 @@ __all__ = [
     "RunRecord",
     "file_stem",
     "part_name",
+    "without_column",
 ]
 
 
@@ -218,3 +219,21 @@ def file_stem(test: str) -> str:
     """Return a readable file name for a test, without a suffix and unique to the test."""
     plain = re.sub(r"[^A-Za-z0-9_.-]+", "-", test).strip("-.")
     return f"{plain[-_LONGEST_STEM:]}-{hashlib.sha256(test.encode(errors='surrogatepass')).hexdigest()[:8]}"
+
+
+def without_column(nodeid: str, column: str) -> str:
+    """Return the node id that a test has on all boards, or the node id itself if it has no such column.
+
+    `test_usb[jetson-1-fast]` is `test_usb[fast]` on jetson-1.
+
+    Args:
+        nodeid: The node id.
+        column: The name of the board or kind in it.
+    """
+    file, parts, test = nodeid.partition("::")
+    name, bracket, parameters = test.partition(f"[{column}")
+    if not column or not bracket:
+        return nodeid
+    if parameters == "]":
+        return f"{file}{parts}{name}"
+    return f"{file}{parts}{name}[{parameters[1:]}" if parameters.startswith("-") else nodeid

@@ -8,7 +8,7 @@ from functools import cached_property
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
-from hil.evidence.column_id import without_column
+from hil.evidence.records import without_column
 from hil.history.attribution import Counts, Everywhere, contrast, suspect
 from hil.history.newest_runs import NewestRuns
 from hil.history.schema import BENCH, FAILURES, PARTNER_USES, USES, AttemptOutcome

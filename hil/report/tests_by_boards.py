@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from hil.evidence.column_id import without_column
+from hil.evidence.records import without_column
 from hil.history.attribution import Counts, Everywhere, Suspicion, contrast, suspect, suspect_test
 from hil.report.filters import OUTCOMES
 

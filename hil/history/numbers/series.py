@@ -7,8 +7,8 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from hil.evidence.column_id import without_column
 from hil.evidence.measurement import Measurement, breaks_limit, format_quantity
+from hil.evidence.records import without_column
 from hil.history.numbers.image_lines import image_lines
 
 if TYPE_CHECKING:

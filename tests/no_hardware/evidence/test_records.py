@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hil.evidence.column_id import without_column
+from hil.evidence.records import without_column
 
 
 @pytest.mark.parametrize(
