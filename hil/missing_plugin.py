@@ -1,8 +1,8 @@
 """A pytest plugin that names the line that a repository's conftest.py lacks for fixtures and options of hil.
 
 The entry point `pytest11` loads this module into every pytest run of an environment that has hil, also into
-runs that do not use it. So it adds no option, fixture or marker, and imports of hil only what makes further
-imports of it cheaper.
+runs that do not use it. So it adds no option, fixture or marker, and imports of hil only what must be there
+before a conftest.py is loaded.
 """
 
 from __future__ import annotations
@@ -12,35 +12,39 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from hil.option_values import join_values
 from hil.plain_imports import PlainImports
 
 if TYPE_CHECKING:
     from collections.abc import Generator
+    from pathlib import Path
 
 __all__ = ["FIXTURES"]
 
 FIXTURES: Final = ("dutlink", "dutlinks", "power", "storage", "image", "console", "pins", "measure")
 """The fixtures of `hil.plugin`."""
 
-_HINT: Final = '{what}; put pytest_plugins = ["hil.plugin"] into {conftest}'
+_LINE: Final = 'put pytest_plugins = ["hil.plugin"] into {conftest}'
+_NOT_LOADED: Final = "pytest did not load {conftest}: name a path of tests beside it, without --noconftest"
 
 sys.meta_path.insert(0, PlainImports())
 
 
-@pytest.hookimpl(wrapper=True)
+@pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_load_initial_conftests(
     early_config: pytest.Config, parser: pytest.Parser, args: list[str]
 ) -> Generator[None]:
-    """Refuse an option of hil that no conftest.py added; pytest would only call it unrecognized.
+    """Join values to options of hil; refuse an option that no conftest.py added.
 
     Raises:
-        pytest.UsageError: The line is missing.
+        pytest.UsageError: The line is missing (pytest would only call the option unrecognized), or pytest
+            took a value for a path of tests.
     """
+    join_values(early_config, parser, args)
     yield
     options = [arg.partition("=")[0] for arg in args if arg.startswith("--hil-")]
     if options and not hasattr(parser.parse_known_args(args), "hil_boards"):
-        conftest = early_config.rootpath / "conftest.py"
-        raise pytest.UsageError(_HINT.format(what=f"{options[0]} is an option of hil", conftest=conftest))
+        raise pytest.UsageError(f"{options[0]} is an option of hil; {_remedy(early_config)}")
 
 
 @pytest.hookimpl(wrapper=True)
@@ -53,7 +57,22 @@ def pytest_runtest_makereport(
     if isinstance(error, pytest.FixtureLookupError) and error.argname in FIXTURES:
         told: Any = report.longrepr
         if hasattr(told, "errorstring") and not item.config.pluginmanager.has_plugin("hil-run"):
-            what = f"hint: hil has a fixture {error.argname!r}"
-            hint = _HINT.format(what=what, conftest=item.config.rootpath / "conftest.py")
+            hint = f"hint: hil has a fixture {error.argname!r}; {_remedy(item.config)}"
             told.errorstring = f"{told.errorstring}\n{hint}"
     return report
+
+
+def _remedy(config: pytest.Config) -> str:
+    """Return what to do about a plugin that is not loaded."""
+    conftest = _folder(config) / "conftest.py"
+    try:
+        has_line = any(name in conftest.read_bytes() for name in (b"hil.plugin", b"hil.suite"))
+    except OSError:
+        has_line = False
+    return (_NOT_LOADED if has_line else _LINE).format(conftest=conftest)
+
+
+def _folder(config: pytest.Config) -> Path:
+    """Return the project's root folder: not that of a file given by -c, which may be /dev/null."""
+    elsewhere = config.known_args_namespace.inifilename and not config.known_args_namespace.rootdir
+    return config.invocation_params.dir if elsewhere else config.rootpath

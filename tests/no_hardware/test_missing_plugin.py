@@ -46,6 +46,22 @@ def test_option_without_the_plugin_names_the_line(pytester: pytest.Pytester, opt
     assert (result.ret, said in result.stderr.str()) == (pytest.ExitCode.USAGE_ERROR, True)
 
 
+@pytest.mark.parametrize("conftest", ['pytest_plugins = ["hil.plugin"]', "from hil.suite import plugin"])
+def test_line_that_is_there_is_not_asked_for(pytester: pytest.Pytester, conftest: str) -> None:
+    path = pytester.makeconftest(conftest)
+
+    result = run(pytester, "--noconftest", "--hil-require")
+
+    said = f"ERROR: --hil-require is an option of hil; pytest did not load {path}: *without --noconftest"
+    result.stderr.fnmatch_lines([said])
+
+
+def test_line_belongs_beside_the_tests_whatever_the_configuration_file(pytester: pytest.Pytester) -> None:
+    result = run(pytester, "-c", "/dev/null", "--hil-require")
+
+    result.stderr.fnmatch_lines([f"*into {pytester.path / 'conftest.py'}"])
+
+
 def test_unknown_option_stays_an_error_of_pytest(pytester: pytest.Pytester) -> None:
     pytester.makeconftest('pytest_plugins = ["hil.plugin"]')
 
@@ -109,7 +125,8 @@ def test_importing_the_module_imports_nothing_but_the_names_of_hil(pytester: pyt
 
     result = pytester.run(sys.executable, "-c", code)
 
-    assert result.outlines == ["['hil', 'hil.missing_plugin', 'hil.old_paths', 'hil.plain_imports']"]
+    names = ["hil", "hil.missing_plugin", "hil.old_paths", "hil.option_values", "hil.plain_imports"]
+    assert result.outlines == [str(names)]
 
 
 def test_modules_of_hil_are_not_rewritten_as_tests_are(pytester: pytest.Pytester) -> None:
