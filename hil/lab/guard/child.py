@@ -14,10 +14,10 @@ from enum import Enum, auto
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hil.checked_descriptor import CheckedDescriptor
 from hil.distribution import PACKAGE
 from hil.lab.guard.process import BROKEN, READY, TAKEN
 from hil.lab.locks.stopped_guards import guard_title, is_stopped
+from hil.open_descriptors import CheckedDescriptor
 
 if TYPE_CHECKING:
     from collections.abc import Callable

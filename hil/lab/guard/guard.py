@@ -8,12 +8,12 @@ from contextlib import suppress
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
-from hil.dutlink.standard_streams import keep_standard_streams
 from hil.errors import GuardError
 from hil.forked_child import forget_on_fork
 from hil.lab.backoff import Backoff
 from hil.lab.guard.child import READY_S, SCRIPT, GuardChild, GuardStage, diagnose, interpreter
 from hil.lab.guard.process import RELEASED
+from hil.open_descriptors import keep_standard_streams
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,7 +13,6 @@ import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, NamedTuple
 
-from hil.dutlink.standard_streams import keep_standard_streams
 from hil.errors import BoardBusyError, SpoiltFileError, UsageError
 from hil.lab.backoff import Backoff
 from hil.lab.locks.choice import choose, is_possible
@@ -25,6 +24,7 @@ from hil.lab.locks.lock_dir import lock_folder
 from hil.lab.locks.lock_file import LockFile, lock_file_problem, lock_path
 from hil.lab.locks.node_lock import NodeLock
 from hil.lab.locks.tickets import NoQueue, QueueEntry
+from hil.open_descriptors import keep_standard_streams
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -13,9 +13,9 @@ import fcntl
 import os
 from typing import TYPE_CHECKING
 
-from hil.checked_descriptor import CheckedDescriptor
 from hil.dutlink.usb.device_node import usb_node
 from hil.forked_child import forget_on_fork
+from hil.open_descriptors import CheckedDescriptor
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from hil.checked_descriptor import CheckedDescriptor
+from hil.open_descriptors import CheckedDescriptor
 
 if TYPE_CHECKING:
     from pathlib import Path
