@@ -35,7 +35,7 @@ def room_of(stream: TextIO) -> float:
 
 def fold(text: str, room: float) -> str:
     """Break long lines at blanks, but not within commands and paths; rows of tables stay as they are."""
-    return "\n".join(_fold_line(line, room) for line in text.split("\n"))
+    return text if room == math.inf else "\n".join(_fold_line(line, room) for line in text.split("\n"))
 
 
 def _fold_line(line: str, room: float) -> str:

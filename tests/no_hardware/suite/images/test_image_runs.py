@@ -48,7 +48,7 @@ def test_image_is_flashed_once_for_the_tests_of_a_board(run_suite: RunSuite) -> 
     inner = run_suite(SHOWS_IMAGE, BOARD, "--hil-image=dut-v2.1.img")
 
     assert inner.results() == {"test_first": "passed", "test_second": "passed"}
-    assert inner.text.count("flashed and verified") == 1
+    assert inner.text.count("flashed and verified: sim-1") == 1
 
 
 @pytest.mark.usefixtures("image")
