@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
+from hil.dutlink.console.sanitize import sanitize_line, sanitize_text
 from hil.dutlink.noun import Noun
 from hil.dutlink.power.sequence import PowerSequence, is_same_sequence
 from hil.dutlink.usb.protocol import FIELD_SIZES, ConfigKey, Request
@@ -20,10 +21,10 @@ __all__ = ["BoardSettings", "Settings", "differing_sequences", "encode"]
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The settings of a board, as text in UTF-8.
+    r"""The settings of a board, as text that files, databases and terminals take.
 
-    A byte that is not UTF-8 becomes a lone surrogate (`surrogateescape`), so that no stored byte is lost, and
-    no setting makes the others unreadable.
+    A byte that is not UTF-8, and a character that no terminal should get, are replaced by their number
+    (`\xff`, `\x1b`). `BoardSettings.write` stores no such character; other programs may have.
 
     Attributes:
         name: Up to 64 bytes.
@@ -73,9 +74,14 @@ class BoardSettings(Noun):
         Raises:
             BoardReplyError: A reply is longer than its field.
         """
+        return self._decoded(self._read_stored())
+
+    def _read_stored(self) -> dict[ConfigKey, bytes]:
         replies = self._link.snapshot_read(*((Request.CONFIG, key) for key in ConfigKey))
-        values = zip(ConfigKey, replies, strict=True)
-        self.last_read = Settings(**{key.name.lower(): self._decode(key, reply) for key, reply in values})
+        return {key: self._value(key, reply) for key, reply in zip(ConfigKey, replies, strict=True)}
+
+    def _decoded(self, stored: Mapping[ConfigKey, bytes]) -> Settings:
+        self.last_read = Settings(**{key.name.lower(): _decode(key, value) for key, value in stored.items()})
         return self.last_read
 
     def write(self, **changes: str) -> Settings:
@@ -90,11 +96,11 @@ class BoardSettings(Noun):
             BoardReplyError: The board stored something else.
         """
         wanted = {_key(name): encode(name, value) for name, value in changes.items()}
-        now = self.read()
+        stored = self._read_stored()
         for key, value in wanted.items():
-            if _stored(now, key) != value:
+            if stored[key] != value:
                 self._write_one(key, value)
-        return self.read() if wanted else now
+        return self.read() if wanted else self._decoded(stored)
 
     def _write_one(self, key: ConfigKey, value: bytes) -> None:
         self._link.control_out(Request.CONFIG, key, value)
@@ -107,7 +113,7 @@ class BoardSettings(Noun):
                 serial=self._link.serial,
             )
 
-    def _decode(self, key: ConfigKey, reply: bytes) -> str:
+    def _value(self, key: ConfigKey, reply: bytes) -> bytes:
         if len(reply) > FIELD_SIZES[key]:
             raise BoardReplyError(
                 f"board {self._link.serial} answered {len(reply)} bytes for {key.name.lower()}",
@@ -115,7 +121,7 @@ class BoardSettings(Noun):
                 remedy="compare its firmware's version",
                 serial=self._link.serial,
             )
-        return reply.split(b"\0", 1)[0].decode(errors="surrogateescape")
+        return reply.split(b"\0", 1)[0]
 
 
 def encode(name: str, value: str) -> bytes:
@@ -128,7 +134,7 @@ def encode(name: str, value: str) -> bytes:
     if not isinstance(value, str):
         raise SettingError(f"{name} must be text, not {value!r}", remedy='"" clears a setting')
     try:
-        data = value.encode(errors="surrogateescape")
+        data = value.encode(errors="surrogateescape")  # an argument in a locale that is not UTF-8
     except UnicodeEncodeError as error:
         raise SettingError(f"{name} cannot be stored", why=str(error), remedy="use plain text") from None
     size = FIELD_SIZES[key]
@@ -139,6 +145,11 @@ def encode(name: str, value: str) -> bytes:
         raise SettingError(f"{name} has a NUL in it", why="the board takes it for the end", remedy="drop it")
     if key in (ConfigKey.POWER_ON, ConfigKey.POWER_OFF, ConfigKey.POWER_RESCUE):
         PowerSequence.parse(value)
+    if _decode(key, data) != data.decode(errors="replace"):
+        why = "it has bytes that are not UTF-8, or characters that cannot be seen"
+        raise SettingError(
+            f"{name} '{_decode(key, data)}' cannot be stored", why=why, remedy="use plain text"
+        )
     return data
 
 
@@ -155,6 +166,6 @@ def _key(name: str) -> ConfigKey:
         raise SettingError(f"there is no setting {name!r}", remedy=f"one of {known}") from None
 
 
-def _stored(settings: Settings, key: ConfigKey) -> bytes:
-    value: str = getattr(settings, key.name.lower())
-    return value.encode(errors="surrogateescape")
+def _decode(key: ConfigKey, stored: bytes) -> str:
+    show = sanitize_text if key is ConfigKey.TAGS else sanitize_line  # line ends and tabs separate tags
+    return show(stored.decode(errors="backslashreplace"))

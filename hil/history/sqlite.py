@@ -7,7 +7,7 @@ import os
 import sqlite3
 from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hil.dutlink.timing import until
 from hil.errors import HistoryError
@@ -41,11 +41,29 @@ _STEPS = 1_000_000
 """Steps of SQLite's virtual machine between two checks for signals: some milliseconds."""
 
 
+class _Connection(sqlite3.Connection):
+    r"""A connection that stores any text.
+
+    A file's name or an environment variable that is not UTF-8 has lone surrogates in Python, and SQLite takes
+    none: they are stored as `\udcff`.
+    """
+
+    def execute(self, sql: str, values: Any = (), /) -> sqlite3.Cursor:  # noqa: ANN401 - as below
+        """Run one statement; its values are in the order of its question marks."""
+        return super().execute(sql, tuple(_storable(value) for value in values))
+
+
+def _storable(value: object) -> Any:  # noqa: ANN401 - as SQLite's stubs want it
+    if isinstance(value, str) and not value.isascii():
+        return value.encode(errors="backslashreplace").decode()
+    return value
+
+
 def connect(path: Path) -> sqlite3.Connection:
     """Connect to a file; it and its folder are created if they are missing."""
     path.parent.mkdir(parents=True, exist_ok=True)
     check_regular(path)
-    return _limited(sqlite3.connect(path, timeout=_BUSY_MS / 1000, isolation_level=None))
+    return _limited(sqlite3.connect(path, timeout=_BUSY_MS / 1000, isolation_level=None, factory=_Connection))
 
 
 def _limited(connection: sqlite3.Connection) -> sqlite3.Connection:
@@ -111,7 +129,11 @@ def has_unfinished_writes(path: Path) -> bool:
 
 
 def _connect_uri(path: Path, how: str) -> sqlite3.Connection:
-    return _limited(sqlite3.connect(f"{path.absolute().as_uri()}?{how}", uri=True, isolation_level=None))
+    return _limited(
+        sqlite3.connect(
+            f"{path.absolute().as_uri()}?{how}", uri=True, isolation_level=None, factory=_Connection
+        )
+    )
 
 
 def copy_database(history: Path, copied: Path) -> None:

@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from unicodedata import category
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hil.dutlink.settings import Settings, encode
@@ -27,10 +28,38 @@ def test_read_accepts_a_full_field(board: Board, fake: FakeBoard) -> None:
     assert board.settings.read().tags == "t" * 256
 
 
-def test_read_keeps_bytes_that_are_not_utf_8(board: Board, fake: FakeBoard) -> None:
+@given(stored=st.binary(max_size=64))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_read_returns_text_that_files_and_terminals_take(
+    board: Board, fake: FakeBoard, stored: bytes
+) -> None:
+    fake.settings[0] = stored
+
+    name = board.settings.read().name
+
+    assert name.encode().decode() == name
+    assert name.isprintable()
+    assert all(category(character) not in {"Cc", "Cf", "Cs"} for character in name)
+
+
+def test_read_replaces_bytes_that_are_not_utf_8(board: Board, fake: FakeBoard) -> None:
+    fake.settings[0] = b"caf\xe9\x1b]"
+
+    assert board.settings.read().name == r"caf\xe9\x1b]"
+
+
+def test_write_replaces_a_name_that_is_not_utf_8(board: Board, fake: FakeBoard) -> None:
     fake.settings[0] = b"caf\xe9"
 
-    assert board.settings.read().name.encode(errors="surrogateescape") == b"caf\xe9"
+    board.settings.write(name=r"caf\xe9")
+
+    assert fake.settings[0] == rb"caf\xe9"
+
+
+def test_tags_keep_the_line_ends_that_separate_them(board: Board, fake: FakeBoard) -> None:
+    fake.settings[1] = b"arm64\nusb3\tfast"
+
+    assert board.settings.read().tag_list == ["arm64", "usb3", "fast"]
 
 
 def test_write_sends_only_settings_that_differ(board: Board, fake: FakeBoard) -> None:
@@ -58,6 +87,10 @@ def test_write_of_an_empty_value_clears_a_setting(board: Board, fake: FakeBoard)
         ({"usb_console": "a\0b"}, SettingError, "NUL"),
         ({"json": "{}"}, SettingError, "power_rescue"),
         ({"name": "\ud800"}, SettingError, "stored"),
+        ({"name": "\udcff\udcfe"}, SettingError, "not UTF-8"),
+        ({"name": "\x1b[31mred"}, SettingError, "cannot be seen"),
+        ({"name": "two\nlines"}, SettingError, "cannot be seen"),
+        ({"tags": "left\u202eright"}, SettingError, "cannot be seen"),
         ({"power_on": "p1,w9999"}, SequenceError, "overflows"),
         ({"power_rescue": "p1 w5"}, SequenceError, "character 3"),
         ({"name": 5}, SettingError, "text"),

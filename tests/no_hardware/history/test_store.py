@@ -62,6 +62,16 @@ def test_history_stores_an_attempt_once(tmp_path: Path) -> None:
         assert len(history.attempts("one")) == len(ATTEMPTS)
 
 
+def test_history_stores_words_that_are_not_utf_8(tmp_path: Path) -> None:
+    words = os.fsdecode(b"\xff\xfe")
+    with History(tmp_path / "h.db") as history:
+        history.begin_run(RunRecord("one", 1.0, host=words, commit=words))
+        history.add("one", [tried(f"{words}.py::test_b", AttemptOutcome.FAILED, 1, UsedBoard(words))])
+
+        (attempt,) = history.attempts("one")
+        assert (attempt.nodeid, history.runs()[0].host) == (r"\udcff\udcfe.py::test_b", r"\udcff\udcfe")
+
+
 def test_history_end_run_keeps_the_start(tmp_path: Path) -> None:
     with History(tmp_path / "h.db") as history:
         history.begin_run(RunRecord("one", 1.0, commit="abc"))
