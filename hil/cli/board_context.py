@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from hil.dutlink.host import Host
     from hil.lab.config.lab import Lab
     from hil.lab.guard.guarded_lease import GuardedLease
-    from hil.lab.locks.acquire import WaitStatus
+    from hil.lab.locks.wait_status import WaitStatus
 
 __all__ = ["current_lab", "find_host", "find_source", "refuse_remote_boards", "use_board", "use_board_safely"]
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hil.dutlink.discovery import ProbeResult
-    from hil.lab.locks.acquire import WaitStatus
+    from hil.lab.locks.wait_status import WaitStatus
     from hil.lab.safe_state.record import SafetyEvent
 
 __all__ = ["SafeCommand"]

@@ -19,8 +19,8 @@ from hil.errors import GuardError, HilError, LeaseEndedError
 from hil.forked_child import forget_on_fork
 from hil.lab.guard.child import BLOCKED_SIGNALS
 from hil.lab.guard.guard import Guard
+from hil.lab.guard.relock import recreate_folder, relock_file, relock_node
 from hil.lab.guard.task import GuardTask
-from hil.lab.locks.relock import recreate_folder, relock_file, relock_node
 from hil.lab.safe_state.attempt import try_make_safe
 from hil.lab.safe_state.policy import Safety
 from hil.lab.safe_state.record import read_record, record_path, write_record

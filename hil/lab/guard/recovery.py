@@ -24,13 +24,13 @@ from typing import TYPE_CHECKING
 from hil.dutlink.borrowed_lease import wait_for_requests
 from hil.errors import BoardBusyError, HilError, SpoiltFileError
 from hil.lab.backoff import Backoff
+from hil.lab.guard.relock import recreate_folder, relock_file
 from hil.lab.guard.task import GuardTask
 from hil.lab.locks.acquire import acquire
 from hil.lab.locks.holder import Holder
 from hil.lab.locks.lending import end_borrowers
 from hil.lab.locks.lock_file import LockFile
 from hil.lab.locks.node_lock import NodeLock
-from hil.lab.locks.relock import recreate_folder, relock_file
 from hil.lab.safe_state.action import host_of
 from hil.lab.safe_state.attempt import try_make_safe
 from hil.lab.safe_state.record import BoardState, SafetyEvent, read_record, write_record
@@ -42,6 +42,7 @@ __all__ = ["load", "recover", "retry_until_safe"]
 
 _DRIVER = (
     "hil.lab.locks.stopped_guards",
+    "hil.lab.locks.wait_status",
     "hil.dutlink.console.console",
     "hil.dutlink.settings",
     "hil.dutlink.storage.storage",

@@ -11,9 +11,9 @@ from __future__ import annotations
 import logging
 import time
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from hil.errors import BoardBusyError, SpoiltFileError, UsageError
+from hil.errors import SpoiltFileError, UsageError
 from hil.lab.backoff import Backoff
 from hil.lab.locks.choice import choose, is_possible
 from hil.lab.locks.first_in_line import WaitLine
@@ -31,8 +31,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hil.dutlink.host import Host
+    from hil.lab.locks.wait_status import WaitStatus
 
-__all__ = ["WaitStatus", "acquire", "acquire_all"]
+__all__ = ["acquire", "acquire_all"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -48,37 +49,6 @@ LOOK_AGAIN_S = 1.0
 FIRST_PAUSE_S = 0.001
 LONGEST_PAUSE_S = 1.0
 """The longest sleep between two attempts while no file changes; a change wakes the process at once."""
-
-
-class WaitStatus(NamedTuple):
-    """What a process that waits for a board can tell its user.
-
-    Attributes:
-        holders: Each board that would do, and its holder; None if the lock file names none.
-        ahead: Earlier waiters that could take one of these boards, the earliest first.
-        elsewhere: Each board that is locked through a lock file of another folder, and by which process.
-    """
-
-    holders: tuple[tuple[str, Holder | None], ...]
-    ahead: tuple[Holder, ...]
-    elsewhere: tuple[tuple[str, str], ...] = ()
-
-    def __str__(self) -> str:
-        boards = "; ".join(f"board {serial} is {use}" for serial, use in self._uses().items())
-        return boards + self._line()
-
-    @property
-    def why_busy(self) -> str:
-        """How the boards are in use, for an error that has named the board already if it is a single one."""
-        uses = self._uses()
-        return next(iter(uses.values())) + self._line() if len(uses) == 1 else str(self)
-
-    def _uses(self) -> dict[str, str]:
-        elsewhere = dict(self.elsewhere)
-        return {serial: str(holder or elsewhere.get(serial) or "in use") for serial, holder in self.holders}
-
-    def _line(self) -> str:
-        return f"; {len(self.ahead)} ahead in line, first {self.ahead[0].name}" if self.ahead else ""
 
 
 def acquire(  # noqa: PLR0913 - by keyword, and most are left out
@@ -234,7 +204,7 @@ class _Wait:
                 continue
             if left_s <= 0:
                 if not waits_on():
-                    raise self._busy_error(wait_s, wait_option)
+                    raise self._status().busy_error(len(self._choices), wait_s, wait_option)
                 wait_s, left_s = time.monotonic() - began + LOOK_AGAIN_S, LOOK_AGAIN_S
             if on_wait is not None and wait_s > 0 and (status := self._status()) != told:
                 told = status
@@ -305,6 +275,8 @@ class _Wait:
             self.locks[serial].unlock()
 
     def _status(self) -> WaitStatus:
+        from hil.lab.locks.wait_status import WaitStatus  # noqa: PLC0415 - for processes that wait
+
         holders = tuple(
             (serial, Holder.from_json(lock.read()))
             for serial, lock in self.locks.items()
@@ -320,27 +292,3 @@ class _Wait:
             if what
         ]
         return WaitStatus(holders, tuple(ahead), tuple(elsewhere))
-
-    def _busy_error(self, wait_s: float, wait_option: str) -> BoardBusyError:
-        from hil.lab.locks.stopped_guards import stopped_guard_of  # noqa: PLC0415 - as above
-
-        status = self._status()
-        serials = ", ".join(serial for serial, _holder in status.holders)
-        for serial, holder in status.holders:
-            if holder is not None and (guard := stopped_guard_of(holder)) is not None:
-                return BoardBusyError(
-                    f"board {serial} is locked by a guard that was stopped",
-                    why=f"its holder {holder.name} has ended; its guard (pid {guard.pid}, uid {guard.uid}) "
-                    "was stopped before it made the board safe, and this user may not kill it",
-                    remedy=guard.remedy,
-                    serial=serial,
-                )
-        what = f"board {serials} is in use" if len(status.holders) == 1 else f"boards {serials} are in use"
-        if len(self._choices) > 1:
-            what += f", and {len(self._choices)} boards are needed at once"
-        return BoardBusyError(
-            what,
-            why=f"{status.why_busy}; waited {round(wait_s, 2):g} s",
-            remedy=f"wait longer ({wait_option} SECONDS), or ask them to end that run",
-            serial=status.holders[0][0],
-        )

@@ -29,6 +29,7 @@ UNUSED = {
     "hil.lab.safe_state.record",
     "hil.flash.disk.permission",
     "hil.lab.locks.stopped_guards",
+    "hil.lab.locks.wait_status",
     "hil.jumpstarter.client.remote_source",
     "hil.suite.options",
     "hil.sim.interfaces",

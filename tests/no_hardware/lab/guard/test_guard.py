@@ -8,18 +8,22 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from hil.dutlink.timing import until
 from hil.errors import BoardBusyError, BoardLostError, GuardError
 from hil.lab.guard.under_guard import under_guard
-from hil.lab.locks.acquire import WaitStatus, acquire
+from hil.lab.locks.acquire import acquire
 from hil.lab.locks.stopped_guards import GUARD_NAME
 from hil.lab.safe_state.attempt import make_safe_and_record
 from hil.lab.safe_state.policy import Safety
 from hil.lab.safe_state.record import BoardState, read_record
 from tests.support.programs import has_ended, program, stat_fields
+
+if TYPE_CHECKING:
+    from hil.lab.locks.wait_status import WaitStatus
 
 SERIAL = "5a1c0e01"
 SOON_S = 60.0

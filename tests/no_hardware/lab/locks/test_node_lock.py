@@ -20,8 +20,8 @@ from hil.dutlink.timing import until
 from hil.dutlink.usb.device_node import usb_node
 from hil.errors import BoardBusyError, Verdict
 from hil.lab.config.lab_file import parse_lab
+from hil.lab.guard import relock
 from hil.lab.guard.under_guard import under_guard
-from hil.lab.locks import relock
 from hil.lab.locks.acquire import acquire
 from hil.lab.safe_state.policy import Safety
 from hil.lab.safe_state.record import read_record

@@ -17,12 +17,13 @@ import pytest
 from hil.dutlink.timing import until
 from hil.errors import BoardBusyError, SpoiltFileError, UsageError
 from hil.lab.locks import inotify, lock_file, tickets
-from hil.lab.locks.acquire import WaitStatus, _Wait, acquire
+from hil.lab.locks.acquire import _Wait, acquire
 from hil.lab.locks.holder import Holder
 from hil.lab.locks.lease import holder_of
 from hil.lab.locks.lock_file import LockFile
 from hil.lab.locks.stopped_guards import is_stopped
 from hil.lab.locks.tickets import QUEUE_NAME, SLOT_BYTES, QueueEntry, waiting_tickets
+from hil.lab.locks.wait_status import WaitStatus
 from tests.support.other_user import MALLORY, VICTIM, as_user, folder_for_everybody, only_root
 from tests.support.programs import program
 

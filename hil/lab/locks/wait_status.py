@@ -1,0 +1,75 @@
+"""What a process that waits for a board tells its user, while it waits and when it gives up."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from hil.errors import BoardBusyError
+from hil.lab.locks.stopped_guards import stopped_guard_of
+
+if TYPE_CHECKING:
+    from hil.lab.locks.holder import Holder
+    from hil.lab.locks.stopped_guards import StoppedGuard
+
+__all__ = ["WaitStatus"]
+
+
+class WaitStatus(NamedTuple):
+    """What a process that waits for a board can tell its user.
+
+    Attributes:
+        holders: Each board that would do, and its holder; None if the lock file names none.
+        ahead: Earlier waiters that could take one of these boards, the earliest first.
+        elsewhere: Each board that is locked through a lock file of another folder, and by which process.
+    """
+
+    holders: tuple[tuple[str, Holder | None], ...]
+    ahead: tuple[Holder, ...]
+    elsewhere: tuple[tuple[str, str], ...] = ()
+
+    def __str__(self) -> str:
+        boards = "; ".join(f"board {serial} is {use}" for serial, use in self._uses().items())
+        return boards + self._line()
+
+    def busy_error(self, needs: int, wait_s: float, wait_option: str) -> BoardBusyError:
+        """Return the error after the wait.
+
+        Args:
+            needs: How many boards are needed at once.
+            wait_s: How long the process has waited, in seconds.
+            wait_option: The option with which the user sets that.
+        """
+        for serial, holder in self.holders:
+            if holder is not None and (guard := stopped_guard_of(holder)) is not None:
+                return _stopped_guard_error(serial, holder, guard)
+        uses = self._uses()
+        if len(uses) == 1:
+            ((serial, use),) = uses.items()
+            what, why = f"board {serial} is in use", use + self._line()
+        else:
+            what, why = f"boards {', '.join(uses)} are in use", str(self)
+        if needs > 1:
+            what += f", and {needs} boards are needed at once"
+        return BoardBusyError(
+            what,
+            why=f"{why}; waited {round(wait_s, 2):g} s",
+            remedy=f"wait longer ({wait_option} SECONDS), or ask them to end that run",
+            serial=self.holders[0][0],
+        )
+
+    def _uses(self) -> dict[str, str]:
+        elsewhere = dict(self.elsewhere)
+        return {serial: str(holder or elsewhere.get(serial) or "in use") for serial, holder in self.holders}
+
+    def _line(self) -> str:
+        return f"; {len(self.ahead)} ahead in line, first {self.ahead[0].name}" if self.ahead else ""
+
+
+def _stopped_guard_error(serial: str, holder: Holder, guard: StoppedGuard) -> BoardBusyError:
+    return BoardBusyError(
+        f"board {serial} is locked by a guard that was stopped",
+        why=f"its holder {holder.name} has ended; its guard (pid {guard.pid}, uid {guard.uid}) "
+        "was stopped before it made the board safe, and this user may not kill it",
+        remedy=guard.remedy,
+        serial=serial,
+    )
