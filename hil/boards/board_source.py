@@ -24,6 +24,9 @@ __all__ = ["BoardSource"]
 class BoardSource:
     """Boards, and what is known of each without asking it; the methods here are those of a local source.
 
+    A method that does nothing here, or returns an empty value, is for the remote source, which has a line,
+    leases and names of its own: `RemoteSource` in `hil.jumpstarter.client`.
+
     Args:
         lab: The lab file of this machine.
 
