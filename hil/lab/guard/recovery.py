@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 __all__ = ["load", "recover", "retry_until_safe"]
 
 _DRIVER = (
+    "hil.lab.locks.inotify",
     "hil.lab.locks.stopped_guards",
     "hil.lab.locks.wait_status",
     "hil.dutlink.console.console",

@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING
 from hil.errors import SpoiltFileError, UsageError
 from hil.lab.backoff import Backoff
 from hil.lab.locks.choice import choose, is_possible
-from hil.lab.locks.first_in_line import WaitLine
+from hil.lab.locks.first_in_line import ChangeWatch, WaitLine
 from hil.lab.locks.holder import Holder
-from hil.lab.locks.inotify import ChangeWatch
 from hil.lab.locks.lease import Lease
 from hil.lab.locks.lock_dir import lock_folder
 from hil.lab.locks.lock_file import LockFile, lock_file_problem, lock_path

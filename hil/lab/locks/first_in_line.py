@@ -6,15 +6,18 @@ all processes in line that it would do for: a later one leaves it alone, even wh
 
 from __future__ import annotations
 
+import os
 import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from hil.lab.locks.inotify import ChangeWatch
+    from collections.abc import Iterable
+
+    from hil.lab.locks.inotify import FileWatch
     from hil.lab.locks.lock_file import LockFile
     from hil.lab.locks.tickets import NoQueue, QueueEntry, Ticket
 
-__all__ = ["WaitLine"]
+__all__ = ["ChangeWatch", "WaitLine"]
 
 SKIP_AFTER_S = 3.0
 """Skip an earlier waiter that was stopped for this time, or has not taken a free board within it."""
@@ -83,3 +86,55 @@ class WaitLine:
         recent_ns = time.monotonic_ns() - int(SKIP_AFTER_S * 1e9)
         several = (ticket for ticket in self.ahead if ticket.needs > 1 and ticket.alive_ns > recent_ns)
         return any(serial in ticket.serials for ticket in several)
+
+
+class ChangeWatch:
+    """A `FileWatch` of files that may be opened again; knows for how long each has not changed.
+
+    It watches from the first `wait` on: earlier changes were not reported.
+    """
+
+    def __init__(self) -> None:
+        self._watch: FileWatch | None = None
+        self._watched: dict[int, int] = {}  # the inode of each watched descriptor
+        self._quiet_since: dict[int, float] = {}
+
+    def wait(self, descriptors: Iterable[int], limit_s: float) -> bool:
+        """Sleep until one of the files changes, and return True if one did.
+
+        Returns True at once when the files are watched for the first time, or were opened again.
+
+        Args:
+            descriptors: The files; negative for a file that is not open.
+            limit_s: How long to wait, in seconds.
+        """
+        watched = {descriptor: os.fstat(descriptor).st_ino for descriptor in descriptors if descriptor >= 0}
+        if self._watch is None or watched != self._watched:
+            from hil.lab.locks.inotify import FileWatch  # noqa: PLC0415 - for processes that wait
+
+            self.close()
+            self._watch, self._watched = FileWatch(watched), watched
+            self._quiet_since.clear()
+            return True
+        return bool(self._changed(self._watch, limit_s))
+
+    def quiet_s(self, descriptor: int) -> float:
+        """Return for how long a file has not changed, in seconds; 0 if changes are not reported."""
+        if self._watch is None or self._watch.is_polling:
+            return 0.0
+        now = time.monotonic()
+        return now - self._quiet_since.setdefault(descriptor, now)
+
+    def has_changed(self, descriptor: int) -> bool:
+        """Return True if a file has changed since the last `wait`; then `quiet_s` counts from now."""
+        return self._watch is not None and descriptor in self._changed(self._watch, 0.0)
+
+    def _changed(self, watch: FileWatch, limit_s: float) -> frozenset[int]:
+        changed = watch.wait(limit_s)
+        self._quiet_since.update(dict.fromkeys(changed, time.monotonic()))
+        return changed
+
+    def close(self) -> None:
+        """Stop watching; harmless when repeated."""
+        if self._watch is not None:
+            self._watch.close()

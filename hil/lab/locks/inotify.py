@@ -18,7 +18,7 @@ from hil.forked_child import forget_on_fork
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["ChangeWatch", "FileWatch"]
+__all__ = ["FileWatch"]
 
 IN_MODIFY, IN_ATTRIB, IN_CLOSE_WRITE = 0x2, 0x4, 0x8  # linux/inotify.h
 _EVENT = struct.Struct("iIII")  # struct inotify_event: watch, mask, cookie, length of the name
@@ -85,56 +85,6 @@ class FileWatch:
             return frozenset()
         watches = (_EVENT.unpack_from(events, offset)[0] for offset in _offsets(events))
         return frozenset(self._watches.get(watch, -1) for watch in watches)
-
-
-class ChangeWatch:
-    """A `FileWatch` of files that may be opened again; knows for how long each has not changed.
-
-    It watches from the first `wait` on: earlier changes were not reported.
-    """
-
-    def __init__(self) -> None:
-        self._watch: FileWatch | None = None
-        self._watched: dict[int, int] = {}  # the inode of each watched descriptor
-        self._quiet_since: dict[int, float] = {}
-
-    def wait(self, descriptors: Iterable[int], limit_s: float) -> bool:
-        """Sleep until one of the files changes, and return True if one did.
-
-        Returns True at once when the files are watched for the first time, or were opened again.
-
-        Args:
-            descriptors: The files; negative for a file that is not open.
-            limit_s: How long to wait, in seconds.
-        """
-        watched = {descriptor: os.fstat(descriptor).st_ino for descriptor in descriptors if descriptor >= 0}
-        if self._watch is None or watched != self._watched:
-            self.close()
-            self._watch, self._watched = FileWatch(watched), watched
-            self._quiet_since.clear()
-            return True
-        return bool(self._changed(self._watch, limit_s))
-
-    def quiet_s(self, descriptor: int) -> float:
-        """Return for how long a file has not changed, in seconds; 0 if changes are not reported."""
-        if self._watch is None or self._watch.is_polling:
-            return 0.0
-        now = time.monotonic()
-        return now - self._quiet_since.setdefault(descriptor, now)
-
-    def has_changed(self, descriptor: int) -> bool:
-        """Return True if a file has changed since the last `wait`; then `quiet_s` counts from now."""
-        return self._watch is not None and descriptor in self._changed(self._watch, 0.0)
-
-    def _changed(self, watch: FileWatch, limit_s: float) -> frozenset[int]:
-        changed = watch.wait(limit_s)
-        self._quiet_since.update(dict.fromkeys(changed, time.monotonic()))
-        return changed
-
-    def close(self) -> None:
-        """Stop watching; harmless when repeated."""
-        if self._watch is not None:
-            self._watch.close()
 
 
 def _offsets(events: bytes) -> Iterable[int]:

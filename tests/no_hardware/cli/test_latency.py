@@ -28,6 +28,7 @@ UNUSED = {
     "hil.lab.safe_state.policy",
     "hil.lab.safe_state.record",
     "hil.flash.disk.permission",
+    "hil.lab.locks.inotify",
     "hil.lab.locks.stopped_guards",
     "hil.lab.locks.wait_status",
     "hil.jumpstarter.client.remote_source",

@@ -11,6 +11,7 @@ if int(sys.argv[5]):
     import ctypes
     from importlib import import_module
 
+    import_module("hil.lab.locks.inotify")
     import_module("hil.lab.locks.wait_status")  # while this process may read the interpreter's modules
     os.setuid(int(sys.argv[5]))
     ctypes.CDLL(None).prctl(4, 1)  # a process of that user from its start could read its own /proc entries
