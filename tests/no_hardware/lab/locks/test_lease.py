@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hil.lab.locks.relock import relock_file
 
 from hil.errors import BoardBusyError, UsageError
 from hil.lab.locks import lock_dir, lock_file
 from hil.lab.locks.acquire import acquire
 from hil.lab.locks.lease import Holder
 from hil.lab.locks.lock_dir import SYSTEM_FOLDERS, lock_folder
-from hil.lab.locks.relock import relock_file
 from tests.support.other_user import MALLORY, VICTIM, as_user, folder_for_everybody, only_root
 from tests.support.programs import running
 
