@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from hil.lab.locks.relock import relock_file
 
 from hil.errors import BoardBusyError, UsageError
+from hil.lab.guard.relock import relock_file
 from hil.lab.locks import lock_dir, lock_file
 from hil.lab.locks.acquire import acquire
 from hil.lab.locks.lease import Holder
