@@ -13,7 +13,8 @@ from hil.dutlink.discovery import ProbeResult, probe
 from hil.dutlink.held_boards import held_boards
 from hil.dutlink.timing import sleep
 from hil.dutlink.usb.device_node import usb_node
-from hil.errors import BoardLostError, HilError, StickInUseError, Verdict
+from hil.dutlink.usb.safe_requests import SafeProof
+from hil.errors import BoardLostError, BoardUnsafeError, HilError, StickInUseError, Verdict
 from hil.lab.safe_state.action import apply_policy
 from hil.lab.safe_state.policy import FORCE_OFF, LEAVE
 from hil.lab.safe_state.record import record_name
@@ -148,13 +149,13 @@ class AcquiredBoard:
         self.replaced = self.replaced or came_back_elsewhere
         return result
 
-    def make_safe(self) -> None:
-        """Make the board safe as its place wants it.
+    def make_safe(self) -> SafeProof | None:
+        """Make the board safe as its place wants it, and return the proof; None if it is left alone.
 
         Raises:
             BoardFaultError, BoardLostError: The board did not do it.
         """
-        apply_policy(self.board, self.policy)
+        return apply_policy(self.board, self.policy)
 
     def power_down(self) -> None:
         """Make the DUT cold: leave it without power until the meter shows none. A lost board stays as it is.
@@ -195,15 +196,16 @@ class AcquiredBoard:
             StickInUseError: A program of this host uses the stick, which stays on the host. The DUT is off.
             HilError: The board could not be made safe.
         """
-        safe, user = False, ""
+        proof, user = None, ""
         try:
             self.end_use("was given back", "")
             self.board.storage.forget()  # a program under this lease may have moved it to the host
             user = "" if force or self.policy == LEAVE else self.board.storage.user()
-            apply_policy(self.board, self.policy, leave_stick=bool(user))
-            safe = True
-        finally:
-            self.release(safe=safe, position="host" if user else "off")
+            proof = apply_policy(self.board, self.policy, leave_stick=bool(user))
+        except BaseException:
+            self.abandon()
+            raise
+        self.release(proof, position="host" if user else "off")
         if user:
             raise StickInUseError(
                 f"the stick of board {self.board.serial} stays on the host, and the DUT is off",
@@ -212,18 +214,49 @@ class AcquiredBoard:
                 serial=self.board.serial,
             )
 
-    def release(self, *, safe: bool, position: str = "off") -> None:
+    def make_safe_and_release(self) -> None:
+        """Make the board safe and release it; a board that cannot be made safe is left to its guard."""
+        try:
+            proof = self.make_safe()
+        except BaseException:
+            self.abandon()
+            raise
+        self.release(proof)
+
+    def release(self, proof: SafeProof | None, position: str = "off") -> None:
         """Close the board and release its lease, even if closing fails.
 
         Args:
-            safe: Whether the board is safe; if not, its guard makes it safe.
+            proof: What `make_safe` returned.
             position: Where the stick is.
+
+        Raises:
+            BoardUnsafeError: There is no proof that the board is safe; its guard makes it safe.
         """
+        is_proven = isinstance(proof, SafeProof) and proof.serial == self.board.serial
+        if is_proven or self.policy == LEAVE:
+            self._end(position)
+            return
+        self.abandon()
+        raise BoardUnsafeError(
+            f"nothing shows that board {self.board.serial} was made safe",
+            why="code of this run replaced the functions that make it safe; its guard does it now",
+            remedy="end each patch and mock in the test that started it (monkeypatch does so)",
+            serial=self.board.serial,
+        )
+
+    def abandon(self) -> None:
+        """Close the board and leave it to its guard, which makes it safe and then unlocks it."""
+        self._end(None)
+
+    def _end(self, position: str | None) -> None:
+        """Close the board; release its lease, or leave it to its guard if `position` is None."""
         with ExitStack() as after:
             if self.source is not None:
                 after.callback(self.source.return_to_lab)
             if self.lease is not None:
-                after.callback(partial(self.lease.release, position) if safe else self.lease.abandon)
+                lease = self.lease
+                after.callback(lease.abandon if position is None else partial(lease.release, position))
             self.end_use("was given back", "")
             self.board.close()
             if self.lease is not None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from hil.boards.acquired import AcquiredBoard
 from hil.boards.lent_token import borrowed_token
-from hil.dutlink.board import open_driver
+from hil.dutlink.board import make_board_safe, open_driver
 from hil.dutlink.discovery import ANSWER_LIMIT_S
 from hil.dutlink.held_boards import held_boards
 from hil.dutlink.settings import differing_sequences
@@ -155,7 +155,7 @@ def open_leased(
         undone.callback(lease.abandon)
         undone.callback(board.close)
         if place.policy != LEAVE:
-            board.make_safe()
+            make_board_safe(board)
             if terms.measures:
                 confirm_off(board)
         record_name(lease.folder, board)
@@ -227,6 +227,6 @@ def acquire_simulated(source: BoardSource) -> AcquiredBoard:
         with held_boards.any_board():
             board = open_driver(host)
         undone.callback(board.close)
-        board.make_safe()
+        make_board_safe(board)
         undone.pop_all()
     return AcquiredBoard(board, None, host, simulated=True)

@@ -110,7 +110,7 @@ def open_board(  # noqa: PLR0913 - most are left out
     try:
         return _handed_out(acquired, lease)
     except BaseException:  # Ctrl-C in a notebook, whose process goes on
-        acquired.release(safe=False)
+        acquired.abandon()
         raise
 
 

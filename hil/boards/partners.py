@@ -138,7 +138,7 @@ def _acquire_each(
         for lease in leases:
             limit_s = acquirer.search.patience_s(lease.serial)
             acquired.append(_open_named(acquirer.source, lease, terms, limit_s))
-            undone.callback(acquired[-1].release, safe=True)  # it was made safe, and not used since
+            undone.callback(acquired[-1].make_safe_and_release)
         undone.pop_all()
     return acquired
 
@@ -190,7 +190,7 @@ def _acquire_one_by_one(
         for need, serial in zip_longest(needs, given):
             one = acquirer.of_source(acquirer.source.another()) if acquired else acquirer
             acquired.append(one.acquire(test, replace(need, partners=()), serial))
-            undone.callback(acquired[-1].release, safe=True)  # not used since it was made safe
+            undone.callback(acquired[-1].make_safe_and_release)
         undone.pop_all()
         return acquired
 

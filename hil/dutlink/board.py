@@ -35,8 +35,9 @@ if TYPE_CHECKING:
     from hil.dutlink.usb.control_link import ControlLink
     from hil.dutlink.usb.firmware import FirmwareVersion
     from hil.dutlink.usb.request_log import LastRequests
+    from hil.dutlink.usb.safe_requests import SafeProof, SafeRequests
 
-__all__ = ["Board", "open_driver", "open_twins"]
+__all__ = ["Board", "make_board_safe", "open_driver", "open_twins"]
 
 logger = logging.getLogger(__name__)
 
@@ -183,21 +184,7 @@ class Board(Noun):
             Exception: The first error, which is a HilError unless a test has changed these objects. All steps
                 are tried, even after an error.
         """
-        errors: list[Exception] = []
-        take_stick = () if leave_stick else (partial(Board._take_stick, self),)
-        # The methods are those of the classes, since a test may have replaced them in the objects.
-        for step in (
-            partial(Power.force_off, self.power),
-            *take_stick,
-            partial(Pins.float_all, self.pins),
-            partial(Board._settle_console, self),
-        ):
-            try:
-                step()
-            except Exception as error:  # noqa: BLE001 - a test may have broken what the step needs
-                errors.append(error)
-        if errors:
-            raise errors[0]
+        make_board_safe(self, leave_stick=leave_stick)
 
     def wait_until_up(self, timeout_s: float | None = None) -> Expected:
         """Wait until the DUT's console shows that it is up, and return the match.
@@ -230,6 +217,11 @@ class Board(Noun):
     def access(self) -> Access:
         """Permission to use the board, which every transfer checks."""
         return self._link.access
+
+    @property
+    def safe_requests(self) -> SafeRequests:
+        """The requests that make the board safe, without the methods that a test can replace."""
+        return self._link.safe_requests
 
     def close_with(self, release: Callable[[], None]) -> None:
         """Let `close` call `release`, which makes the board safe, closes it and ends its lease."""
@@ -313,6 +305,44 @@ class Board(Noun):
         duration_s = stored_duration_s(self._link.read_setting(key))
         self._link.set_busy(duration_s)
         return duration_s * CLOCK_MARGIN
+
+
+# The functions as they are now: a test may replace them in the classes later.
+_force_off, _float_all = Power.force_off, Pins.float_all
+_take_stick, _settle_console = Board._take_stick, Board._settle_console  # noqa: SLF001
+
+
+def make_board_safe(board: Board, *, leave_stick: bool = False) -> SafeProof:
+    """Do what `Board.make_safe` does, and return the proof that the board accepted each request.
+
+    It does not matter which methods of the driver a test has replaced, in objects or in classes: see
+    `SafeRequests`.
+
+    Args:
+        board: The board.
+        leave_stick: Leave the stick where it is.
+
+    Raises:
+        Exception: As `Board.make_safe`.
+    """
+    requests, errors = board.safe_requests, list[Exception]()
+    requests.forget()
+    take_stick = () if leave_stick else (partial(_take_stick, board),)
+    for step in (
+        partial(_force_off, board.power),
+        *take_stick,
+        partial(_float_all, board.pins),
+        partial(_settle_console, board),
+    ):
+        try:
+            step()
+        except Exception as error:  # noqa: BLE001 - a test may have broken what the step needs
+            errors.append(error)
+    if not any(isinstance(error, HilError) for error in errors):  # the board answers
+        proof = requests.complete(leave_stick=leave_stick)
+    if errors:
+        raise errors[0]
+    return proof
 
 
 def open_driver(

@@ -28,6 +28,7 @@ from hil.dutlink.usb.protocol import (
     Request,
 )
 from hil.dutlink.usb.request_log import OK, LastRequests, count_request, record_error
+from hil.dutlink.usb.safe_requests import SafeRequests
 from hil.errors import (
     BoardFaultError,
     BoardLostError,
@@ -71,6 +72,7 @@ class ControlLink:
     Attributes:
         requests: The last requests, for failure reports.
         access: Permission to use the board, which every request checks.
+        safe_requests: What the board last accepted, and what is missing for a safe board.
     """
 
     def __init__(self, device: Device, interface: int, serial: str) -> None:
@@ -81,6 +83,7 @@ class ControlLink:
         self._interface = interface
         self._busy_until: float | None = None
         self._lock = threading.RLock()
+        self.safe_requests = SafeRequests(device, interface, self.access, self._lock)
 
     @property
     def lock(self) -> AbstractContextManager[object]:
@@ -285,6 +288,8 @@ class ControlLink:
         except PYUSB_ERRORS as error:
             logger.debug("board %s: %s request, value %d: %r", self.serial, request.name, value, error)
             raise
+        if isinstance(payload, bytes):
+            self.safe_requests.note(request, value, payload)
         if logger.isEnabledFor(logging.DEBUG):
             data = payload if isinstance(payload, bytes) else bytes(reply)
             logger.debug("board %s: %s request, value %d: %r", self.serial, request.name, value, data)

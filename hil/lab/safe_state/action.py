@@ -9,12 +9,13 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from hil.dutlink.board import open_driver, open_twins
+from hil.dutlink.board import make_board_safe, open_driver, open_twins
 from hil.dutlink.discovery import ANSWER_LIMIT_S
 from hil.dutlink.held_boards import held_boards
 from hil.dutlink.host import Host
-from hil.dutlink.power.power import OFF_AMPS
-from hil.dutlink.power.reading import SETTLE_S
+from hil.dutlink.pins import Pins
+from hil.dutlink.power.power import OFF_AMPS, Power
+from hil.dutlink.power.reading import SETTLE_S, PowerReading
 from hil.dutlink.power.sequence import TICK_S, PinStep, PowerSequence, SupplyStep, WaitStep
 from hil.dutlink.timing import sleep, until
 from hil.errors import BoardUnsafeError, TwinBoardsError
@@ -25,8 +26,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from hil.dutlink.board import Board
+    from hil.dutlink.usb.safe_requests import SafeProof
 
 __all__ = ["apply_policy", "confirm_off", "host_of", "make_safe"]
+
+# The functions as they are now: a test may replace them in the classes later.
+_power_off, _force_on, _force_off, _set_pin = Power.off, Power.force_on, Power.force_off, Pins.set
 
 MEASURED_WITHIN_S = 5.0
 LOOK_EVERY_S = 0.05
@@ -73,14 +78,14 @@ def make_safe(  # noqa: PLR0913 - by keyword, as plain data
             return _make_twins_safe(boards, offset_amps, error.what)
         if spare_stick:
             board.storage.check_unused()
-        before = board.power.read().amps
+        before = _amps(board)
         was_on = abs(before - offset_amps) > OFF_AMPS
         if glance and not was_on:
             apply_policy(board, FORCE_OFF if policy == OFF else policy)
             return MadeSafe(before, _taken(board))
         apply_policy(board, policy)
         sleep(SETTLE_S)
-        amps = board.power.wait_until_off(MEASURED_WITHIN_S, offset_amps).amps
+        amps = _amps_when_off(board, offset_amps)
         return MadeSafe(amps, _taken(board), was_on)
 
 
@@ -90,9 +95,9 @@ def _make_twins_safe(boards: Sequence[Board], offset_amps: float, remark: str) -
     No other program uses the others, since boards with one serial number are handed out to none.
     """
     for board in boards:
-        board.make_safe()
+        make_board_safe(board)
     sleep(SETTLE_S)
-    amps = [board.power.wait_until_off(MEASURED_WITHIN_S, offset_amps).amps for board in boards]
+    amps = [_amps_when_off(board, offset_amps) for board in boards]
     return MadeSafe(max(amps), f"{remark}: each was made safe", was_on=True)
 
 
@@ -100,6 +105,21 @@ def _taken(board: Board) -> str:
     """Return which program of this host lost the stick, or an empty string if none is seen."""
     user = board.storage.taken_from
     return f"{STICK_TAKEN} although {user}" if user else ""
+
+
+def _amps(board: Board) -> float:
+    """Return what the DUT draws, by no method that a test can replace."""
+    return PowerReading.parse(board.safe_requests.read_power()).amps
+
+
+def _amps_when_off(board: Board, offset_amps: float) -> float:
+    """Wait until the DUT draws nothing, and return that reading; errors as `confirm_off`."""
+
+    def reading() -> float | None:
+        amps = _amps(board)
+        return amps if abs(amps - offset_amps) <= OFF_AMPS else None
+
+    return _found(board, until(reading, MEASURED_WITHIN_S, LOOK_EVERY_S))
 
 
 def confirm_off(board: Board, offset_amps: float = 0.0) -> None:
@@ -113,20 +133,28 @@ def confirm_off(board: Board, offset_amps: float = 0.0) -> None:
         BoardUnsafeError: The DUT still draws current: a relay sticks, or something else feeds the DUT.
     """
 
-    def draws_nothing() -> bool:
-        return board.power.read().amps - offset_amps <= OFF_AMPS
+    def reading() -> float | None:
+        amps = _amps(board)
+        return amps if amps - offset_amps <= OFF_AMPS else None
 
-    if not until(draws_nothing, MEASURED_WITHIN_S, LOOK_EVERY_S):
+    _found(board, until(reading, MEASURED_WITHIN_S, LOOK_EVERY_S))
+
+
+def _found(board: Board, amps: float | None) -> float:
+    if amps is None:
         raise BoardUnsafeError(
             f"board {board.serial}: the DUT is not off",
-            why=f"it draws {board.power.read().amps:.2f} A after force-off",
+            why=f"it draws {_amps(board):.2f} A after force-off",
             remedy="look at the board's relay, and at what else feeds the DUT",
             serial=board.serial,
         )
+    return amps
 
 
-def apply_policy(board: Board, policy: str, *, leave_stick: bool = False) -> None:
+def apply_policy(board: Board, policy: str, *, leave_stick: bool = False) -> SafeProof | None:
     """Do what the policy wants before force-off, then make the open board safe; `leave` does nothing.
+
+    Return the proof that the board is safe; None if nothing was done.
 
     Args:
         board: The board.
@@ -137,11 +165,13 @@ def apply_policy(board: Board, policy: str, *, leave_stick: bool = False) -> Non
         BoardFaultError, BoardLostError: The board refused, or did not answer.
     """
     if policy == LEAVE:
-        return
+        return None
     try:
         _prepare(board, policy)
-    finally:
-        type(board).make_safe(board, leave_stick=leave_stick)  # a test may have replaced the method
+    except BaseException:
+        make_board_safe(board, leave_stick=leave_stick)
+        raise
+    return make_board_safe(board, leave_stick=leave_stick)
 
 
 def _host(description: Mapping[str, Any] | None) -> Host:
@@ -167,13 +197,13 @@ def _prepare(board: Board, policy: str) -> None:
     if policy == FORCE_OFF:
         return
     if policy == OFF:
-        board.power.off()
+        _power_off(board.power)
         return
     for order in PowerSequence.parse(policy).steps:
         match order:
             case PinStep(pin, level):
-                board.pins.set(pin, level)
+                _set_pin(board.pins, pin, level)
             case WaitStep(ticks):
                 sleep(ticks * TICK_S)
             case SupplyStep(on):
-                (board.power.force_on if on else board.power.force_off)()
+                (_force_on if on else _force_off)(board.power)

@@ -182,7 +182,7 @@ class BoardPreparation:
         """
         real = self.session.acquirer.acquire(test)
         serial = real.board.serial
-        real.release(safe=True)
+        real.make_safe_and_release()
         raise UsageError(
             f"board {serial} can be used now, but mixed tests of this worker already use a simulated one",
             why="it was absent or busy when the first of them began, and fixtures last for a session",

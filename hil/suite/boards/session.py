@@ -154,19 +154,24 @@ class BoardSession:
         held = which or self.held
         if held is None:
             return
-        safe = False
         try:
-            if held.lease is not None:
-                held.lease.raise_if_lost()
-            if held.lost is not None and held.probe(self._options.silence_s).verdict is not Verdict.PRESENT:
-                raise held.lost
-            if held.is_as_opened:
-                held.end_use("was given back", why)
-                held.make_safe()
-            else:
-                self.acquirer.reopen(held)  # which makes it safe
-            safe = True
+            self._end_use(held, why)
+        except BaseException:
+            held.abandon()
+            raise
+        else:
+            held.make_safe_and_release()
         finally:
             left = [one for one in self.all_held if one is not held]
             self.held, self.partners = (left[0], left[1:]) if left else (None, [])
-            held.release(safe=safe)
+
+    def _end_use(self, held: AcquiredBoard, why: str) -> None:
+        """End the use of a board, and open it again if it came back."""
+        if held.lease is not None:
+            held.lease.raise_if_lost()
+        if held.lost is not None and held.probe(self._options.silence_s).verdict is not Verdict.PRESENT:
+            raise held.lost
+        if held.is_as_opened:
+            held.end_use("was given back", why)
+        else:
+            self.acquirer.reopen(held)

@@ -33,6 +33,7 @@ BEFORE = (
     "hil.boards.search:list_boards",
     "hil.boards.search:open_driver",
     "hil.boards.lease_and_open:open_driver",
+    "hil.boards.lease_and_open:make_board_safe",
     "hil.boards.lease_and_open:under_guard",
     "hil.suite.boards.lifecycle:describe_board",
     "hil.boards.sources:SimulatedSource.host",
@@ -41,7 +42,7 @@ BEFORE = (
 AFTER = (
     "hil.dutlink.board:Board.close",
     "hil.dutlink.board:Board.is_reachable",
-    "hil.dutlink.board:Board.make_safe",
+    "hil.boards.acquired:apply_policy",
     "hil.lab.guard.guarded_lease:read_record",
     "hil.lab.guard.guarded_lease:write_record",
     "hil.boards.board_source:BoardSource.return_to_lab",

@@ -18,11 +18,13 @@ from hil.boards.search import GLANCE_S, BoardSearch
 from hil.dutlink.discovery import ProbeResult
 from hil.dutlink.held_boards import held_boards
 from hil.dutlink.host import Host
+from hil.dutlink.usb.safe_requests import SafeProof
 from hil.errors import (
     BoardAbsentError,
     BoardBusyError,
     BoardDeniedError,
     BoardLostError,
+    BoardUnsafeError,
     HilError,
     RequestStalledError,
     TransferError,
@@ -57,7 +59,7 @@ class FakeBoard:
     console = SimpleNamespace(is_open=False)
     storage = SimpleNamespace(check_unused=lambda: None)
     settings = SimpleNamespace()
-    power = SimpleNamespace(read=lambda: SimpleNamespace(amps=0.0))
+    safe_requests = SimpleNamespace(read_power=lambda: b"0.00W 5.00V 0.00A")
     busy_s = 0.0
     location = "bus 1 address 2"
     access = SimpleNamespace(serial=SERIAL, end=lambda *_, **__: None)
@@ -70,10 +72,11 @@ class FakeBoard:
     def answers(self, limit_s: float) -> bool:
         return self.is_answering and limit_s > 0
 
-    def make_safe(self, **_: object) -> None:
+    def make_safe(self, **_: object) -> SafeProof:
         self.done.append("made safe")
         if self.error is not None:
             raise self.error
+        return SafeProof(SERIAL)
 
     def is_reachable(self) -> bool:
         return True
@@ -132,6 +135,8 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> Looks:
     monkeypatch.setattr("hil.boards.search.list_boards", looks.list_boards)
     for module in ("boards.search", "boards.lease_and_open"):
         monkeypatch.setattr(f"hil.{module}.open_driver", looks.open_board)
+    for module in ("boards.lease_and_open", "lab.safe_state.action"):
+        monkeypatch.setattr(f"hil.{module}.make_board_safe", FakeBoard.make_safe)
     return looks
 
 
@@ -558,8 +563,21 @@ def always_busy(waits: list[float]) -> Callable[..., None]:
     return acquire_all
 
 
-@pytest.mark.parametrize(("safe", "how"), [(True, "released"), (False, "left to its guard")])
-def test_acquired_board_that_cannot_be_closed_is_released(held: AcquiredBoard, safe: bool, how: str) -> None:
+@pytest.mark.parametrize("proof", [None, object(), True, SafeProof("0badb0a2")])
+def test_acquired_board_without_proof_that_it_is_safe_is_left_to_its_guard(
+    held: AcquiredBoard, proof: Any
+) -> None:
+    with pytest.raises(BoardUnsafeError, match=f"nothing shows that board {SERIAL} was made safe"):
+        held.release(proof)
+
+    assert done_to(held.board) == ["closed"]
+    assert done_to(held.lease) == ["left to its guard"]
+
+
+@pytest.mark.parametrize(("proof", "how"), [(SafeProof(SERIAL), "released"), (None, "left to its guard")])
+def test_acquired_board_that_cannot_be_closed_is_released(
+    held: AcquiredBoard, proof: SafeProof | None, how: str
+) -> None:
     board: Any = held.board
     given: list[str] = []
     source: Any = SimpleNamespace(return_to_lab=lambda: given.append("given back"))
@@ -567,7 +585,7 @@ def test_acquired_board_that_cannot_be_closed_is_released(held: AcquiredBoard, s
     board.close = raising(OSError("the tty went away"))
 
     with pytest.raises(OSError, match="went away"):
-        held.release(safe=safe)
+        held.release(proof)
 
     assert (done_to(held.lease), given) == ([how], ["given back"])
 
@@ -640,7 +658,7 @@ def test_acquire_partners_of_a_lab_does_not_wait_if_the_controller_says_so(
         may_wait.append(acquirer.may_wait)
         if len(may_wait) > busy:
             raise BoardBusyError("in use")
-        return SimpleNamespace(release=lambda **_: None)
+        return SimpleNamespace(make_safe_and_release=lambda **_: None)
 
     monkeypatch.setattr(BoardAcquirer, "acquire", acquire)
     monkeypatch.setattr("hil.boards.partners.sleep", raising(ZeroDivisionError()))
