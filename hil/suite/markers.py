@@ -39,6 +39,7 @@ __all__ = [
     "requirement_of",
     "sort_tests",
     "tags_of",
+    "told_marks",
     "unchecked_kind",
     "uses_board",
 ]
@@ -130,6 +131,11 @@ def marks_of(item: pytest.Item) -> list[pytest.Mark]:
         marks += node.own_markers
         node = node.parent
     return marks
+
+
+def told_marks(item: pytest.Item) -> list[pytest.Mark]:
+    """Return the markers of a test's kind that have arguments, the nearest first."""
+    return [mark for mark in marks_of(item) if mark.kwargs and mark.name in _MARKERS]
 
 
 def refuse(item: pytest.Item, error: UsageError) -> Kind:

@@ -10,7 +10,7 @@ import pytest
 from hil.errors import UsageError
 from hil.images.source import image_labels
 from hil.suite.columns.column import PARAMETER, Column, column_of, split_by_board, split_by_image
-from hil.suite.markers import MARKER_ERROR, Kind, boards_of, marks_of, refuse, tags_of, unchecked_kind
+from hil.suite.markers import MARKER_ERROR, Kind, boards_of, refuse, tags_of, told_marks, unchecked_kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -85,6 +85,8 @@ class ColumnPlugin:
         It is None if any board with any image will do.
         """
         column, on_boards = column_of(item), dict(self._images_of(item))
+        if not on_boards:
+            return (column.group, ()) if column else None
         own = (
             {board: on_boards.get(board) or on_boards.get("", "") for board in column.boards}
             if column
@@ -105,13 +107,15 @@ class ColumnPlugin:
             column, asked = column_of(item), self._columns_for(item)
             if column is None and asked:
                 refuse(item, _no_parameters(item))
-            elif column is not None and not any(one is column or column.is_like(one) for one in asked):
+            elif column is None or column in asked:
+                continue
+            elif not any(column.is_like(one) for one in asked):
                 refuse(item, _other_columns(item, column))
 
     def _columns_for(self, item: pytest.Item) -> Sequence[Column]:
         """Return the columns of a test; none if it runs once, or if no board may have its tags."""
-        told = [mark.kwargs for mark in marks_of(item) if mark.kwargs]
-        if self._each == "any" and not self._images and not any("each" in one for one in told):
+        told = told_marks(item)
+        if self._each == "any" and not self._images and not any("each" in one.kwargs for one in told):
             return ()
         kind = unchecked_kind(item)  # of a collected test it is known
         if kind is Kind.NO_HARDWARE:
@@ -119,7 +123,7 @@ class ColumnPlugin:
         if not told and kind is Kind.HARDWARE:
             return self._columns(self._each, frozenset(), False)
         each = self._each_of(item) if kind is Kind.HARDWARE else "any"
-        has_image = any("image" in mark.kwargs for mark in item.iter_markers(kind.value))
+        has_image = any("image" in mark.kwargs for mark in told if mark.name == kind.value)
         return self._columns(each, frozenset() if each == "any" else tags_of(item), has_image)
 
     def _each_of(self, item: pytest.Item) -> str:

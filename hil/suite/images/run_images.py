@@ -17,7 +17,7 @@ from hil.nearest import meant
 from hil.suite.columns.column import column_of
 from hil.suite.columns.listed_boards import ListedBoard
 from hil.suite.images.marked_image import marked_image
-from hil.suite.markers import Kind, gets_a_board, kind_of, requirement_of
+from hil.suite.markers import Kind, gets_a_board, kind_of, requirement_of, told_marks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -100,6 +100,8 @@ class RunImages:
         certain: set[tuple[str, ImageSource]] = set()
         images = set(self._defaults())
         for item in items:
+            if not images and not told_marks(item):
+                continue
             requirement = requirement_of(item, "")
             if requirement is None or not gets_a_board(item):
                 continue
@@ -132,10 +134,12 @@ class RunImages:
         """Return boards, each with a key of the image that a test would have there; none if any will do."""
         if kind_of(item) is Kind.NO_HARDWARE:
             return ()
-        with suppress(UsageError):
-            image = _own_image(item)
-            if image is not None:
-                return (("", _key(image)),)
+        column = column_of(item)
+        if told_marks(item) or (column is not None and column.image is not None):
+            with suppress(UsageError):
+                image = _own_image(item)
+                if image is not None:
+                    return (("", _key(image)),)
         return self._default_keys if self._has_default else ()
 
     @cached_property
