@@ -25,11 +25,9 @@ PARAMETER = "_hil_column"
 _NOT_IN_IDS = re.compile(r"[^A-Za-z0-9._+-]")
 
 
-@dataclass(frozen=True, slots=True, eq=False)  # pytest hashes the parameters of each test
+@dataclass(frozen=True, slots=True)
 class Column:
     """Boards of which a test runs on one, and the image that it runs with.
-
-    A run makes each column once, so columns are equal only if they are the same object.
 
     Attributes:
         group: The name of the board or kind in the test's id; empty for any board.

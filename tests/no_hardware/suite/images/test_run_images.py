@@ -48,6 +48,8 @@ def _test(column: Column | None = None, **marker: Any) -> pytest.Item:
     item = SimpleNamespace(
         stash={KIND: Kind.HARDWARE},
         nodeid="test_it",
+        own_markers=marks,
+        parent=None,
         iter_markers=lambda name="hardware": [mark for mark in marks if mark.name == name],
         callspec=SimpleNamespace(params={PARAMETER: column} if column else {}),
         get_closest_marker=lambda name: next((mark for mark in marks if mark.name == name), None),
