@@ -34,11 +34,12 @@ class LedgerEntry:
 
     Attributes:
         kind: Hardware or mixed.
-        ran: Whether its body began.
+        set_up: Whether its set-up passed.
+        ran: Whether its body began, and its hardware could be used.
         failed: Whether a phase failed.
         error: Whether its set-up or its tear-down failed, which pytest counts as an error.
         flaky: Whether it passed only when it was repeated.
-        skipped: Whether a phase was skipped.
+        skipped: Whether a phase was skipped, and none failed.
         reason: Why its hardware could not be used, as the skip tells it; empty if it could.
         verdict: In which way its hardware could not be used; empty if it could.
         own_reason: Why the test skipped itself, or its marker skipped it; ignored if there is a verdict.
@@ -51,6 +52,7 @@ class LedgerEntry:
     """
 
     kind: Kind
+    set_up: bool = False
     ran: bool = False
     failed: bool = False
     error: bool = False
@@ -76,6 +78,11 @@ class LedgerEntry:
     def was_interrupted(self) -> bool:
         """Whether it has no outcome, although it began."""
         return not (self.ran or self.failed or self.skipped or self.ended)
+
+    def add_failure(self, *, failed: bool) -> None:
+        """Note whether one more phase failed; a failure outranks the skip of any phase or subtest."""
+        self.failed |= failed
+        self.skipped &= not self.failed
 
 
 def _skip_reason(report: pytest.CollectReport | pytest.TestReport) -> str:
@@ -207,7 +214,7 @@ class Ledger:
     def add(self, report: pytest.TestReport) -> None:
         """Add a phase of a test."""
         if report.when == CRASHED and report.nodeid in self.records:
-            self.records[report.nodeid].failed |= report.failed  # or it is run again
+            self.records[report.nodeid].add_failure(failed=report.failed)  # or it is run again
         elif report.when == CRASHED:
             self._crashed.add(report.nodeid)  # before its set-up was over: a worker has sent its kind
         if not report.user_properties:
@@ -219,11 +226,11 @@ class Ledger:
         expected = hasattr(report, "wasxfail")
         record.ran = record.ran or (report.when == "call" and (expected or not report.skipped))
         record.flaky = is_flaky(report) or (record.flaky and report.when != "setup")
-        record.failed |= report.failed and not is_flaky(report)
         record.error |= report.failed and not is_flaky(report) and report.when in {"setup", "teardown"}
         record.skipped = (report.skipped and not expected) or (record.skipped and report.when != "setup")
-        if record.failed and report.when == "call":
-            record.skipped = False  # a skipped subtest beside a failed subtest
+        record.add_failure(failed=report.failed and not is_flaky(report))
+        if report.when == "setup":
+            record.set_up = report.passed
         if report.skipped and not expected:
             record.own_reason = _skip_reason(report)
         record.verdict = facts.get("hil_verdict", "")
@@ -247,7 +254,7 @@ class Ledger:
 
     def died_in_setup(self) -> dict[UsedBoard, int]:
         """Count, for each board on which no test ran, the tests whose set-up failed on it."""
-        dead = [record for record in self.records.values() if record.failed and not record.ran]
+        dead = [one for one in self.records.values() if one.failed and not one.set_up]
         ran = self.serials()
         return _count(board for record in dead for board in record.boards if board.serial not in ran)
 

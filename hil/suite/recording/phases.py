@@ -79,8 +79,8 @@ def outcome_of(phases: Sequence[pytest.TestReport]) -> str:
 
 
 def message_of(phases: Iterable[pytest.TestReport]) -> str:
-    """Return the line that tells what went wrong, or why the test was skipped."""
-    for report in phases:
+    """Return the line that tells what went wrong, or why the test was skipped if nothing did."""
+    for report in sorted(phases, key=lambda one: one.skipped):
         if report.outcome == "passed" or is_flaky(report):
             continue
         crash = getattr(report.longrepr, "reprcrash", None)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from hil.evidence.run_folder import EvidenceFolder
 from hil.history.analysis import analyze
 from hil.history.store import History
 from hil.history.window import Window
@@ -287,6 +288,31 @@ def test_failure_of_a_test_that_is_asked_for_twice_stands(run_suite: RunSuite) -
 
     assert "hardware: 1 planned, 1 ran, 1 failed, 0 skipped" in inner.text
     assert "1 failed, 1 passed" in inner.text
+
+
+SKIPS_AND_FAILS = """
+import pytest
+
+@pytest.fixture
+def broken_end(power):
+    yield
+    assert power is None
+
+def test_skips(broken_end): pytest.skip("enough")
+"""
+
+
+@ALONE_AND_IN_TWO
+def test_failure_in_tear_down_outranks_the_skip_of_the_body(
+    workers: str, run_suite: RunSuite, pytester: pytest.Pytester
+) -> None:
+    inner = run_suite(SKIPS_AND_FAILS, "--hil-boards=sim:1", "--hil-report=r", workers)
+
+    assert "hardware: 1 planned, 0 ran, 1 failed, 0 skipped" in inner.text
+    assert "skipped by its author" not in inner.text
+    assert "died in set-up" not in inner.text
+    (test,) = EvidenceFolder(pytester.path / "r").tests("")
+    assert (test.attempts[0].outcome, test.attempts[0].message[:12]) == ("error", "assert <Powe")
 
 
 DROPS = """
