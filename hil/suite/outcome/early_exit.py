@@ -3,11 +3,12 @@
 `os._exit` calls no handler of Python, so it is replaced in every module that has it. An audit hook refuses
 `os.exec*` under any name, and the lookup by `ctypes` of a C function that does either. Both last until the
 process ends, because handlers of `atexit` and threads of a test may run after pytest. A forked child may do
-both. A call by an extension module in C is not noticed.
+both. A call by an extension module in C is not noticed. A run whose end an error of a plugin cuts off is red.
 """
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
 from contextlib import suppress
@@ -57,6 +58,8 @@ class EarlyExit:
         self._session = session
         outer, EarlyExit._watching = EarlyExit.of_this_process(), self
         self._outer = outer if outer is not None and outer._final is None else None  # noqa: SLF001 - its own
+        if self._outer is None and not self._is_worker:
+            atexit.register(self._refuse_cut_off_end)
         if not EarlyExit._is_hooked:
             EarlyExit._is_hooked = True
             sys.addaudithook(_audit)  # for good: Python can remove none
@@ -70,6 +73,7 @@ class EarlyExit:
         """Watch with the run's exit status from now on; inside a test of another run, that run watches."""
         if self._session is not None:
             self._final = int(self._session.exitstatus)
+        atexit.unregister(self._refuse_cut_off_end)
         try:
             return (yield)
         finally:
@@ -112,6 +116,23 @@ class EarlyExit:
             why="no later test would have run, and its exit status would have been that of the run",
             remedy=remedy,
         )
+
+    def _refuse_cut_off_end(self) -> None:
+        """End the process with a red status if an exception of a plugin kept pytest from ending this run.
+
+        `atexit` calls this, and Python tells no handler the status that the process would end with.
+        """
+        if self._session is None or EarlyExit.of_this_process() is not self:
+            return
+        status = int(self._session.exitstatus)
+        self._final = status if status & _STATUS_BITS else int(pytest.ExitCode.INTERRUPTED)
+        self._tell(
+            f"hil: an error in a plugin or conftest.py cut off the end of this run; exit status {self._final}"
+        )
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(Exception):
+                stream.flush()
+        os._exit(self._final)
 
     def _stays(self, asked: int, final: int) -> int:
         if final:

@@ -401,3 +401,26 @@ def test_2(power):
 
     assert inner.status == Status.INTERRUPTED, inner.text
     assert "NOT ALL TESTS ENDED: 1 with a board began and has no outcome" in inner.text
+
+
+CUTS_OFF = """
+import pytest
+
+class Plugin:
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_unconfigure(self): exit(0); yield
+
+def test_1(request):
+    request.config.pluginmanager.register(Plugin())
+    {ends}
+"""
+
+
+@pytest.mark.parametrize(
+    ("ends", "status"), [("assert 0", Status.TESTS_FAILED), ("pass", Status.INTERRUPTED)]
+)
+def test_run_whose_end_a_plugin_cuts_off_is_red(ends: str, status: Status, run_suite: RunSuite) -> None:
+    inner = run_suite(CUTS_OFF.format(ends=ends), "--hil-boards=none")
+
+    assert inner.status == status
+    assert f"cut off the end of this run; exit status {status}" in inner.text
