@@ -26,7 +26,7 @@ from hil.dutlink.console.sanitize import CiCommandFilter, SanitizingDecoder, san
 from hil.dutlink.console.transcript import Chunk
 from hil.dutlink.power.reading import PowerReading
 from hil.dutlink.power.sequence import PowerSequence
-from hil.dutlink.settings import BoardSettings, Settings, encode
+from hil.dutlink.settings import Settings, _decode, encode
 from hil.dutlink.usb.firmware import FirmwareVersion
 from hil.dutlink.usb.protocol import ConfigKey
 from hil.errors import HilError
@@ -141,16 +141,10 @@ def settings(data: bytes) -> None:
     for parse in (PowerReading.parse, FirmwareVersion.parse):
         with suppress(HilError):
             str(parse(data))
-    board = BoardSettings(_Link())  # type: ignore[arg-type]
     for key in ConfigKey:
-        with suppress(HilError):
-            text = board._decode(key, data)
-            Settings(**{key.name.lower(): text})
-            sanitize_line(text)
-
-
-class _Link:
-    serial = "5a1c0e01"
+        text = _decode(key, data)
+        Settings(**{key.name.lower(): text})
+        assert sanitize_line(text).encode() == text.encode() or key is ConfigKey.TAGS
 
 
 def console(data: bytes) -> None:

@@ -145,8 +145,7 @@ def test_a_second_repository_without_the_line_in_its_conftest_is_told_it(
         "def test_the_supply_can_be_cut(power):\n    power.force_off()\n", encoding="utf-8"
     )
 
-    ran = second_repository.run(
-        "-m", "pytest", "-p", "no:cacheprovider", "--noconftest", "tests/test_hint.py"
-    )
+    second_repository.folder.joinpath("conftest.py").write_text("", encoding="utf-8")
+    ran = second_repository.run("-m", "pytest", "-p", "no:cacheprovider", "tests/test_hint.py")
 
     assert ran.stdout.count('pytest_plugins = ["hil.plugin"]') == 1, ran.stdout
