@@ -5,7 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["ProcessStat", "process_stat"]
+__all__ = ["FIRST_PID_NAMESPACE", "ProcessStat", "process_stat"]
+
+FIRST_PID_NAMESPACE = "pid:[4026531836]"
+"""The PID namespace of the machine, outside of containers (linux/proc_ns.h: PROC_PID_INIT_INO)."""
 
 _PROC = Path("/proc")
 _STATE, _PARENT, _STARTED = 0, 1, 19

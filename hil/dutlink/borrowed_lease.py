@@ -1,10 +1,12 @@
 """The lease that this process borrows: a test or `hil lease` holds it, and started this process.
 
 The holder passes a random token in the environment, together with the path of its lock file. While the lease
-lasts, the lock file, which every user may read, has the SHA-256 of the token. A process id would prove
-nothing: it means another process in another PID namespace, and any process can name one. A user who can read
-the environment of a process (its owner, and root) can use its lease; the same user could also debug the
-process.
+lasts, the lock file, which every user may read, has the SHA-256 of token and board. A process id would prove
+nothing: it means another process in another PID namespace, and any process can name one.
+
+Every user may also write the lock file. So its text alone proves nothing: the process that holds the kernel's
+lock must be one of the same user, or an ancestor of this process. A user who can read the environment of a
+process can use its lease; the same user could also debug the process.
 
 During a request a process shares a kernel lock on the lock file (an open file description lock, which is
 independent of the lease's `flock`). To end the lease, the holder removes the hash, waits until no process
@@ -20,8 +22,8 @@ import struct
 from contextlib import suppress
 from typing import Final
 
-from hil.dutlink.timing import until
 from hil.errors import LeaseEndedError, NotLeasedError, StorageError
+from hil.lock_holders import is_locked_for_this_process
 
 __all__ = [
     "BORROWED",
@@ -31,11 +33,11 @@ __all__ = [
     "LENT",
     "OF_BOARD",
     "BorrowedLease",
+    "is_shared",
     "new_token",
     "token_hash",
-    "token_hash_in",
     "turns_in",
-    "wait_for_requests",
+    "word_in",
 ]
 
 LEASED: Final = "HIL_LEASE"
@@ -53,30 +55,29 @@ CONTENT_BYTES: Final = 2048
 FLOCK: Final = struct.Struct("hhqqi0q")
 """`struct flock` of fcntl(2): type, whence, start, length (0: to the end), pid (0)."""
 
-_REQUEST_LIMIT_S = 10.0
-"""The longest duration of a request, in seconds; one to a silent board takes that long."""
-
-_LOOK_EVERY_S = 0.002
-
 
 def new_token(lock_file: str) -> str:
     """Return a new token, with the path of the lock file that will have its hash."""
     return f"{os.urandom(16).hex()}@{lock_file}"
 
 
-def token_hash(token: str) -> str:
-    """Return the hash of a token, as lock files have it."""
+def token_hash(token: str, serial: str, use: str = LENT) -> str:
+    """Return the hash of a token, as the lock file of one board has it.
+
+    Who does not know the token cannot make it for another board or another use.
+
+    Args:
+        token: The token.
+        serial: The board that is lent.
+        use: The key of the hash in the lock file.
+    """
     from hashlib import sha256  # noqa: PLC0415 - only tokens need it
 
-    return sha256(os.fsencode(token)).hexdigest()
+    return sha256(f"{token}\0{serial}\0{use}".encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def token_hash_in(content: bytes) -> str:
-    """Return the hash of the token in a lock file's content; empty if there is none."""
-    return _word_in(content, LENT)
-
-
-def _word_in(content: bytes, key: str) -> str:
+def word_in(content: bytes, key: str) -> str:
+    """Return a word of a lock file's content; empty if there is none."""
     try:
         facts = json.loads(content)
         return str(facts.get(key, "")) if isinstance(facts, dict) else ""
@@ -93,17 +94,12 @@ def turns_in(lock: int) -> int:
     return max(0, os.fstat(lock).st_size - CONTENT_BYTES)
 
 
-def wait_for_requests(lock: int) -> None:
-    """Wait until the requests have ended that began before the hash was removed from the lock file.
+def is_shared(lock: int) -> bool:
+    """Return True if a request of a program under the lease is under way.
 
     Args:
         lock: The open lock file.
     """
-    with suppress(OSError):  # a kernel without such locks, or a lock file that was closed
-        until(lambda: not _is_shared(lock), _REQUEST_LIMIT_S, _LOOK_EVERY_S)
-
-
-def _is_shared(lock: int) -> bool:
     wanted = FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
     return bool(FLOCK.unpack(fcntl.fcntl(lock, fcntl.F_OFD_GETLK, wanted))[0] != fcntl.F_UNLCK)
 
@@ -116,7 +112,7 @@ class BorrowedLease:
     """
 
     def __init__(self, token: str) -> None:
-        self._hash = token_hash(token)
+        self._token = token
         self._path = token.partition("@")[2]
 
     def board(self) -> str:
@@ -126,11 +122,16 @@ class BorrowedLease:
         except OSError:
             return ""
         try:
-            content = os.pread(lock, CONTENT_BYTES, 0)
-            lives = token_hash_in(content) == self._hash and _is_leased(lock)
-            return _word_in(content, OF_BOARD) if lives else ""
+            serial = self._lent_in(os.pread(lock, CONTENT_BYTES, 0))
+            is_leased = serial and _is_locked(lock) and is_locked_for_this_process(os.fstat(lock))
+            return serial if is_leased else ""
         finally:
             os.close(lock)
+
+    def _lent_in(self, content: bytes) -> str:
+        """Return the board that a lock file lends by this token; empty if it lends none."""
+        serial = word_in(content, OF_BOARD)
+        return serial if word_in(content, LENT) == token_hash(self._token, serial) else ""
 
     def turns(self) -> int:
         """Return how often programs under this lease, this one too, have turned the mux."""
@@ -177,8 +178,9 @@ class BorrowedLease:
 
         Raises:
             NotLeasedError: The lease is one of another board.
-            LeaseEndedError: The lease has ended, or its lock file cannot be opened. A run whose lock file was
-                removed makes it again before its next test.
+            LeaseEndedError: The lease has ended, is held by another user who did not start this program, or
+                its lock file cannot be opened. A run whose lock file was removed makes it again before its
+                next test.
         """
         try:
             lock = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
@@ -190,11 +192,19 @@ class BorrowedLease:
             ) from error
         with suppress(OSError):  # a kernel without such locks: a request may come just after the end
             fcntl.fcntl(lock, fcntl.F_OFD_SETLKW, FLOCK.pack(fcntl.F_RDLCK, os.SEEK_SET, 0, 0, 0))
-        content = os.pread(lock, CONTENT_BYTES, 0)
-        leased = _word_in(content, OF_BOARD)
-        if token_hash_in(content) == self._hash and _is_leased(lock) and leased in {serial, ""}:
+        leased = self._lent_in(os.pread(lock, CONTENT_BYTES, 0))
+        is_held = bool(leased) and _is_locked(lock)
+        is_ours = is_held and is_locked_for_this_process(os.fstat(lock))
+        if is_ours and leased == serial:
             return lock
         os.close(lock)
+        if is_held and not is_ours:
+            raise LeaseEndedError(
+                f"board {leased} is not leased for this program",
+                why="its holder belongs to another user, and did not start this program",
+                remedy=f"env -u {LEASED} ...    (then it waits for a lease of its own)",
+                serial=leased,
+            )
         if leased not in {serial, ""}:
             raise NotLeasedError(
                 f"board {serial} was opened without a lease",
@@ -210,8 +220,8 @@ class BorrowedLease:
         )
 
 
-def _is_leased(lock: int) -> bool:
-    """Return True if a process holds the lease of a lock file; otherwise its token is out of date."""
+def _is_locked(lock: int) -> bool:
+    """Return True if a process has locked a lock file; otherwise its token is out of date."""
     try:
         fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from hil.cli.commands.console_sinks import PlainTextSink
 from hil.cli.commands.terminal_modes import TerminalModes
-from hil.dutlink.borrowed_lease import token_hash_in
+from hil.dutlink.borrowed_lease import LENT, word_in
 from hil.dutlink.console.sanitize import CiCommandFilter, SanitizingDecoder, sanitize_line
 from hil.dutlink.console.transcript import Chunk
 from hil.dutlink.power.reading import PowerReading
@@ -100,7 +100,7 @@ def lock(data: bytes) -> None:
     holder, ticket = Holder.from_json(data), Ticket.from_json(data)
     assert holder is None or len(holder.to_json()) < RECORD_BYTES
     assert ticket is None or ticket.to_json()
-    token_hash_in(data)
+    word_in(data, LENT)
     parse_sockets(data)
 
 

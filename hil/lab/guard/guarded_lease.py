@@ -124,16 +124,8 @@ class GuardedLease:
     def _guard_with(self, safety: Safety, controller: int) -> Guard:
         """Start a guard that shares this lease's locks."""
         self._new_guard = partial(self._guard_with, safety, controller)
-        lock, holder = self._lease.lock, self.holder
-        task = GuardTask(
-            self.serial,
-            lock.path,
-            safety,
-            holder.pid,
-            holder.since,
-            lock.node_descriptor,
-            self._drivers,
-        )
+        lock = self._lease.lock
+        task = GuardTask(self.serial, lock.path, safety, lock.node_descriptor, self._drivers)
         return Guard(task, lambda: lock.descriptor, controller, partial(self.handle_guard_loss, safety))
 
     def _use_guard(self, guard: Guard, safety: Safety) -> None:

@@ -8,7 +8,8 @@ which it finds by the lease's token.
 If the board cannot be made safe, the guard unlocks it, and tries again whenever it is free.
 
 A guard that was stopped (SIGSTOP) does nothing if it finds, when it continues, that the lease was ended
-without it. It must find proof of that: a lock file, a record or a folder that was removed proves nothing.
+without it. It must find proof of that: the kernel's lock. What stands in a lock file or a record, and whether
+there is one, proves nothing.
 """
 
 from __future__ import annotations
@@ -21,16 +22,16 @@ import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from hil.dutlink.borrowed_lease import wait_for_requests
 from hil.errors import BoardBusyError, HilError, SpoiltFileError
 from hil.lab.backoff import Backoff
 from hil.lab.guard.relock import recreate_folder, relock_file
 from hil.lab.guard.task import GuardTask
 from hil.lab.locks.acquire import acquire
 from hil.lab.locks.holder import Holder
-from hil.lab.locks.lending import end_borrowers
+from hil.lab.locks.lending import end_borrowers, wait_for_requests
 from hil.lab.locks.lock_file import LockFile
 from hil.lab.locks.node_lock import NodeLock
+from hil.lab.locks.stopped_guards import LockKind, has_lock
 from hil.lab.safe_state.action import host_of
 from hil.lab.safe_state.attempt import try_make_safe
 from hil.lab.safe_state.record import BoardState, SafetyEvent, read_record, write_record
@@ -42,7 +43,6 @@ __all__ = ["load", "recover", "retry_until_safe"]
 
 _DRIVER = (
     "hil.lab.locks.inotify",
-    "hil.lab.locks.stopped_guards",
     "hil.lab.locks.wait_status",
     "hil.dutlink.console.console",
     "hil.dutlink.settings",
@@ -102,7 +102,7 @@ def recover(lock_descriptor: int, text: str) -> None:
             return
     if not _wait_for_drivers(task.drivers, 0.0):
         why = _make_safe_early(task, lock, why)
-    end_borrowers(content)
+    end_borrowers(content, task.serial)
     with _watchdog(task, lock, why):
         event = try_make_safe(task.safety, task.serial, why=why, by="guard")
     _record_and_unlock(task, lock, event)
@@ -207,23 +207,26 @@ def _lock_of_the_lease(task: GuardTask, lock: LockFile) -> LockFile | None:
     """Return the lock under which this guard may act, or None if the lease was ended without this guard.
 
     While this process was stopped, another guard with the same task, which shares the open file, may have
-    unlocked it. Then another process may hold the lock, or it is free and the record says what was done.
+    unlocked it. The kernel tells that; lock file and record do not, because other users can write them.
     """
-    if not lock.relock():
-        lock.close()
-        return None
-    if not task.is_for(Holder.from_json(lock.read())) and _is_lease_ended(task):
-        lock.unlock()
+    if not _is_still_locked(lock.descriptor) or not lock.relock():
         lock.close()
         return None
     return lock if lock.is_current() else _lock_current_file(task, lock)
 
 
+def _is_still_locked(descriptor: int) -> bool:
+    try:
+        return has_lock(descriptor, LockKind.OF_LEASE)
+    except OSError:  # no /proc: to make a board safe once too often does less harm than not to
+        return True
+
+
 def _lock_current_file(task: GuardTask, lock: LockFile) -> LockFile | None:
-    """Lock the file that later holders lock, or return None if the lease was ended under that file.
+    """Lock the file that later holders lock, or return None if another process has locked it.
 
     A cleaner removed the lock file of this lease, or its folder. If no other file can be made, return the
-    lock of the removed file.
+    lock of the removed file. Otherwise unlock that file, which tells other guards of the lease to do nothing.
     """
     try:
         recreate_folder(task.lock_path.parent)
@@ -233,24 +236,9 @@ def _lock_current_file(task: GuardTask, lock: LockFile) -> LockFile | None:
         return None
     except HilError:
         return lock
+    lock.unlock()
     lock.close()
-    if not _is_lease_ended(task):
-        return fresh
-    fresh.release()
-    return None
-
-
-def _is_lease_ended(task: GuardTask) -> bool:
-    """Return True if the record proves that this lease was ended, or that a later one began.
-
-    A record that is missing, cannot be read, or is older than the lease proves nothing.
-    """
-    record = read_record(task.lock_path.parent, task.serial)
-    if record.holder is None:
-        return False
-    if task.is_for(record.holder):
-        return record.state is not BoardState.IN_USE
-    return record.holder.since >= task.since
+    return fresh
 
 
 def _as_holder(dead: Holder | None) -> Holder:

@@ -11,7 +11,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from hil.process_stat import process_stat
+from hil.process_stat import FIRST_PID_NAMESPACE, process_stat
 
 __all__ = ["FIRST_NAME", "INIT_NAME", "Danger", "find_dangers", "is_first"]
 
@@ -23,9 +23,6 @@ FIRST_NAME = "hil-first"
 
 _INITS = frozenset({INIT_NAME, "systemd", "init"})
 """Names of a PID 1 that goes on when a run has ended."""
-
-_FIRST_NAMESPACE = "pid:[4026531836]"
-"""The PID namespace of the machine, outside of containers (linux/proc_ns.h: PROC_PID_INIT_INO)."""
 
 _CAP_SYS_RESOURCE = 24
 _LIMIT_S = 2.0
@@ -72,7 +69,7 @@ def _first_process(root: Path, me: int, inits: frozenset[str]) -> Danger | None:
     remedy = "start it as: hil init -- COMMAND (docs/containers.md)"
     if me == 1:
         return Danger("this process is PID 1: if it is killed, the kernel ends its guards with it", remedy)
-    if _link(root / f"proc/{me}/ns/pid") in {_FIRST_NAMESPACE, ""} or 1 not in _above(root, me):
+    if _link(root / f"proc/{me}/ns/pid") in {FIRST_PID_NAMESPACE, ""} or 1 not in _above(root, me):
         return None
     name = _text(root / "proc/1/comm")
     if name in inits:

@@ -5,12 +5,9 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hil.lab.safe_state.policy import Safety
-
-if TYPE_CHECKING:
-    from hil.lab.locks.holder import Holder
 
 __all__ = ["GuardTask"]
 
@@ -23,8 +20,6 @@ class GuardTask:
         serial: The board.
         lock_path: Its lock file; its record is in the same folder.
         safety: How to make the board safe.
-        pid: The holder's pid; 0 if it is not known.
-        since: When the holder's lease began, as records write it.
         node: The descriptor of the board's own device node, locked; -1 if there is none.
         drivers: The descriptor of a pipe whose other end is open in the processes that may drive the board
             after the holder's death, until they have ended; -1 if there are none.
@@ -33,8 +28,6 @@ class GuardTask:
     serial: str
     lock_path: Path
     safety: Safety
-    pid: int = 0
-    since: str = ""
     node: int = -1
     drivers: int = -1
 
@@ -45,8 +38,6 @@ class GuardTask:
                 "serial": self.serial,
                 "lock_path": str(self.lock_path.absolute()),
                 "safety": self.safety.to_json(),
-                "pid": self.pid,
-                "since": self.since,
                 "node": self.node,
                 "drivers": self.drivers,
             }
@@ -57,10 +48,4 @@ class GuardTask:
         """Return the task that `to_json` wrote."""
         facts: dict[str, Any] = json.loads(text)
         safety = Safety.from_json(facts["safety"])
-        path = Path(facts["lock_path"])
-        descriptors = facts["node"], facts["drivers"]
-        return cls(facts["serial"], path, safety, facts["pid"], facts["since"], *descriptors)
-
-    def is_for(self, holder: Holder | None) -> bool:
-        """Return True if `holder` has the lease of this task, or if the task does not name its holder."""
-        return not self.pid or (holder is not None and (holder.pid, holder.since) == (self.pid, self.since))
+        return cls(facts["serial"], Path(facts["lock_path"]), safety, facts["node"], facts["drivers"])

@@ -9,6 +9,7 @@ Later processes leave the boards that it waits for, so it is served when the las
 from __future__ import annotations
 
 import logging
+import os
 import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hil.dutlink.host import Host
+    from hil.errors import BoardBusyError
     from hil.lab.locks.wait_status import WaitStatus
 
 __all__ = ["acquire", "acquire_all"]
@@ -203,7 +205,7 @@ class _Wait:
                 continue
             if left_s <= 0:
                 if not waits_on():
-                    raise self._status().busy_error(len(self._choices), wait_s, wait_option)
+                    raise self._busy_error(wait_s, wait_option)
                 wait_s, left_s = time.monotonic() - began + LOOK_AGAIN_S, LOOK_AGAIN_S
             if on_wait is not None and wait_s > 0 and (status := self._status()) != told:
                 told = status
@@ -272,6 +274,11 @@ class _Wait:
     def _unlock(self, serials: Iterable[str]) -> None:
         for serial in serials:
             self.locks[serial].unlock()
+
+    def _busy_error(self, wait_s: float, wait_option: str) -> BoardBusyError:
+        locks = ((serial, lock.descriptor) for serial, lock in self.locks.items())
+        files = {serial: os.fstat(descriptor) for serial, descriptor in locks if descriptor >= 0}
+        return self._status().busy_error(len(self._choices), wait_s, wait_option, files)
 
     def _status(self) -> WaitStatus:
         from hil.lab.locks.wait_status import WaitStatus  # noqa: PLC0415 - for processes that wait

@@ -19,11 +19,10 @@ from hil.dutlink.borrowed_lease import (
     OF_BOARD,
     new_token,
     token_hash,
-    wait_for_requests,
 )
 from hil.errors import SpoiltFileError
 from hil.lab.locks.holder import Holder
-from hil.lab.locks.lending import ENDS, end_borrowers
+from hil.lab.locks.lending import ENDS, end_borrowers, wait_for_requests
 from hil.lab.locks.lock_dir import lock_folder
 from hil.lab.locks.lock_file import lock_path
 from hil.lab.locks.shared_file import read_shared
@@ -86,14 +85,14 @@ class Lease:
         self.serial = serial
         self.holder = holder
         self.lock = lock
-        self._lent: dict[str, object] = {}
+        self._lent: dict[str, str] = {}
         self._earlier_turns = -lock.turns()  # a killed holder's programs have noted some, too
         self.killed_guards: tuple[int, ...] = ()
         self._is_untouched = False
         self._found = content = lock.read()
         self._found_ns = lock.modified_ns()
         self.killed_holder = Holder.from_json(content)
-        end_borrowers(content)  # of a `hil lease` that was killed together with its guard
+        end_borrowers(content, serial)  # of a `hil lease` that was killed together with its guard
         self._write()
         wait_for_requests(lock.descriptor)
 
@@ -126,13 +125,14 @@ class Lease:
     def lend(self, *, ends_borrowers: bool) -> str:
         """Return a token by which other processes use the board under this lease, as long as it lasts.
 
-        The lock file, which every user may read, has the token's SHA-256 only.
+        The lock file, which every user may read, has hashes of the token only.
 
         Args:
             ends_borrowers: Whether those processes end with the lease, also when this process is killed.
         """
         token = new_token(str(self.lock.path.absolute()))
-        self._lent = {LENT: token_hash(token), OF_BOARD: self.serial, ENDS: ends_borrowers}
+        uses = (LENT, ENDS) if ends_borrowers else (LENT,)
+        self._lent = {use: token_hash(token, self.serial, use) for use in uses} | {OF_BOARD: self.serial}
         self._write()
         return token
 

@@ -7,17 +7,15 @@ end of borrowers that outlive a killed `hil lease`; those of a test run are not 
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hil.dutlink.borrowed_lease import LEASED, BorrowedLease, token_hash, token_hash_in
-from hil.errors import BoardBusyError, LeaseEndedError, SpoiltFileError, UsageError
-from hil.lab.locks.lock_dir import lock_folder
-from hil.lab.locks.lock_file import LOCK_FILES, LockFile, lock_path
+from hil.dutlink.borrowed_lease import LEASED, BorrowedLease, is_shared, token_hash, word_in
+from hil.dutlink.timing import until
+from hil.errors import BoardBusyError, LeaseEndedError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -30,10 +28,17 @@ __all__ = [
     "refuse_borrowed",
     "refuse_ended_lease",
     "refuse_other_boards",
+    "wait_for_requests",
 ]
 
 ENDS = "ends_borrowers"
-"""The key of a lock file which says that the processes with its token end with the lease."""
+"""The key of a second hash in a lock file, by which the processes with its token end with the lease."""
+
+_REQUEST_LIMIT_S = 10.0
+"""The longest duration of a request, in seconds; one to a silent board takes that long."""
+
+_SHORT_REQUEST_S = 0.05
+_LOOK_AT_LOCK_EVERY_S = 0.002
 
 _END_S = 2.0
 """How long killed processes may take to end; a process that hangs in the kernel takes longer."""
@@ -42,13 +47,9 @@ _LOOK_EVERY_S = 0.02
 
 
 def is_borrowed(serial: str, environ: Mapping[str, str] = os.environ) -> bool:
-    """Return True if this process was started under a lease of that board, and the lease still lasts.
-
-    Raises:
-        UsageError: The lock folder cannot be used.
-    """
+    """Return True if this process was started under a lease of that board, and the lease still lasts."""
     token = environ.get(LEASED, "")
-    return bool(token) and _lends(lock_path(lock_folder(), serial), token)
+    return bool(token) and BorrowedLease(token).board() == serial
 
 
 def refuse_ended_lease(environ: Mapping[str, str] = os.environ) -> None:
@@ -58,10 +59,9 @@ def refuse_ended_lease(environ: Mapping[str, str] = os.environ) -> None:
 
     Raises:
         LeaseEndedError: The lease has ended, and this process should have ended with it.
-        UsageError: The lock folder cannot be used.
     """
     token = environ.get(LEASED, "")
-    if not token or any(_lends(path, token) for path in lock_folder().glob(LOCK_FILES)):
+    if not token or BorrowedLease(token).board():
         return
     raise LeaseEndedError(
         f"the lease that {LEASED} names has ended",
@@ -69,27 +69,6 @@ def refuse_ended_lease(environ: Mapping[str, str] = os.environ) -> None:
         "holder may have it now",
         remedy=f"env -u {LEASED} hil ...    (then this command acquires its own lease)",
     )
-
-
-def _lends(path: Path, token: str) -> bool:
-    """Return True if a lock file has the token's hash and is locked."""
-    if not path.exists():
-        return False
-    try:
-        lock = LockFile(path)
-    except SpoiltFileError:
-        return False
-    try:
-        from hmac import compare_digest  # noqa: PLC0415 - only beneath `hil lease`
-
-        if not compare_digest(token_hash_in(lock.read()), token_hash(token)):
-            return False
-        if lock.relock():  # no process had the lock: holder and guard were killed, the lease has ended
-            lock.unlock()
-            return False
-        return True
-    finally:
-        lock.close()
 
 
 def refuse_other_boards(serials: Collection[str], environ: Mapping[str, str] = os.environ) -> None:
@@ -136,38 +115,61 @@ def refuse_borrowed(serials: Sequence[str], environ: Mapping[str, str] = os.envi
         )
 
 
-def end_borrowers(content: bytes) -> None:
+def wait_for_requests(lock: int) -> None:
+    """Wait until the requests have ended that began before the hash was removed from the lock file.
+
+    A program that was stopped in the midst of a request is killed: its request would come when another
+    process has the board.
+
+    Args:
+        lock: The open lock file.
+    """
+    with suppress(OSError):  # a kernel without such locks, or a lock file that was closed
+        if until(lambda: not is_shared(lock), _SHORT_REQUEST_S, _LOOK_AT_LOCK_EVERY_S):
+            return
+        from hil.lab.locks.stopped_guards import LockKind, kill_stopped_sharers  # noqa: PLC0415 - seldom
+
+        def have_ended() -> bool:
+            kill_stopped_sharers(lock, LockKind.OF_REQUEST)
+            return not is_shared(lock)
+
+        until(have_ended, _REQUEST_LIMIT_S, _LOOK_EVERY_S)
+
+
+def end_borrowers(content: bytes, serial: str) -> None:
     """Kill the processes that have the token of a lock file, if they were to end with its lease.
 
     Call this only when the lease's holder is dead: the process that would have ended the descendants of
     COMMAND has died with it. Processes that this user may not inspect, and processes that cleared their
-    environment, are not found.
+    environment, are not found. Any user may have written the lock file, but its hash is one of a process's
+    token only if it comes from the holder who lent that token, for this board and to this end.
 
     Args:
         content: The content of the lock file.
+        serial: The board.
     """
-    lent = token_hash_in(content)
-    if not lent or not json.loads(content).get(ENDS):
+    lent = word_in(content, ENDS)
+    if not lent:
         return
     from signal import SIGKILL  # noqa: PLC0415 - only after a `hil lease` was killed
 
     deadline = time.monotonic() + _END_S
-    while (left := _borrowers(lent)) and time.monotonic() < deadline:
+    while (left := _borrowers(lent, serial)) and time.monotonic() < deadline:
         for pid in left:
             with suppress(OSError):
                 os.kill(pid, SIGKILL)
         time.sleep(_LOOK_EVERY_S)
 
 
-def _borrowers(lent: str) -> list[int]:
+def _borrowers(lent: str, serial: str) -> list[int]:
     return [
         int(entry.name)
         for entry in Path("/proc").iterdir()
-        if entry.name.isdecimal() and int(entry.name) != os.getpid() and lent in _hashes_of(entry)
+        if entry.name.isdecimal() and int(entry.name) != os.getpid() and lent in _hashes_of(entry, serial)
     ]
 
 
-def _hashes_of(process: Path) -> list[str]:
+def _hashes_of(process: Path, serial: str) -> list[str]:
     """Return the hashes of the tokens in a process's environment; an empty list if it has ended."""
     name = f"{LEASED}=".encode()
     try:
@@ -175,7 +177,7 @@ def _hashes_of(process: Path) -> list[str]:
     except OSError:
         return []
     return [
-        token_hash(os.fsdecode(variable.removeprefix(name)))
+        token_hash(os.fsdecode(variable.removeprefix(name)), serial, ENDS)
         for variable in variables
         if variable.startswith(name)
     ]

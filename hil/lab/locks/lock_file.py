@@ -26,10 +26,7 @@ if TYPE_CHECKING:
     from hil.errors import SpoiltFileError
     from hil.lab.locks.node_lock import NodeLock
 
-__all__ = ["LOCK_FILES", "LockFile", "lock_file_problem", "lock_path"]
-
-LOCK_FILES = "hil-board-*.lock"
-"""A `glob` pattern for the lock files of all boards."""
+__all__ = ["LockFile", "lock_file_problem", "lock_path"]
 
 SPARE_NAMES = 3
 """How many spare names a lock file has, for a first name that another user has taken."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from hil.dutlink.usb.device_node import usb_node
 from hil.forked_child import forget_on_fork
+from hil.lock_holders import lock_holders
 from hil.open_descriptors import CheckedDescriptor
 
 if TYPE_CHECKING:
@@ -113,13 +114,8 @@ def _locked(descriptor: int) -> bool:
 
 def _holder_of(descriptor: int) -> str:
     """Return the process that has locked an open file, as far as the kernel tells (proc(5), `locks`)."""
-    facts = os.fstat(descriptor)
-    wanted = f"{os.major(facts.st_dev):02x}:{os.minor(facts.st_dev):02x}:{facts.st_ino}"
-    try:
-        with open("/proc/locks", encoding="ascii") as locks:  # noqa: PTH123 - proc(5)
-            pids = [line.split()[4] for line in locks if f" {wanted} " in line and "FLOCK" in line]
-        pid = next(pid for pid in pids if pid.isdecimal() and pid != "0")
-    except (OSError, StopIteration):
+    pid = next(iter(lock_holders(os.fstat(descriptor))), 0)
+    if not pid:
         return "a process outside this container"
     try:
         with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as name:  # noqa: PTH123 - proc(5)

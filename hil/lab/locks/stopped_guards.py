@@ -13,24 +13,27 @@ import select
 import signal
 from contextlib import suppress
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hil.lock_holders import lock_holders
 from hil.process_stat import process_stat
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from hil.lab.locks.holder import Holder
+    from collections.abc import Iterable, Iterator
 
 __all__ = [
     "GUARD_NAME",
+    "LockKind",
     "StoppedGuard",
     "continue_guards_of",
     "end_stopped_guards",
     "guard_title",
+    "has_lock",
     "is_guard",
     "is_stopped",
+    "kill_stopped_sharers",
     "stopped_guard_of",
 ]
 
@@ -38,6 +41,14 @@ GUARD_NAME = "hil-guard"
 """The name of a guard process that `ps` shows, in `comm` and as the first word of the command line."""
 
 _END_S = 2.0
+
+
+class LockKind(Enum):
+    """A kernel lock, as proc(5) names it."""
+
+    OF_LEASE = b"FLOCK"
+    OF_REQUEST = b"OFDLCK"
+    """The lock of a program that sends a request under a lease."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +101,7 @@ def end_stopped_guards(descriptor: int) -> list[int]:
         return []
     pidfds: dict[int, int] = {}
     try:
-        for pid in _sharing_lock(os.fstat(descriptor)):
+        for pid in _sharers(os.fstat(descriptor), LockKind.OF_LEASE):
             if not is_guard(pid):
                 return []
             with suppress(OSError):
@@ -103,19 +114,35 @@ def end_stopped_guards(descriptor: int) -> list[int]:
             os.close(pidfd)
 
 
-def stopped_guard_of(holder: Holder | None) -> StoppedGuard | None:
+def kill_stopped_sharers(descriptor: int, kind: LockKind) -> None:
+    """Kill the stopped processes that share a lock of a file, except guards.
+
+    Args:
+        descriptor: The lock file, open in this process.
+        kind: Which lock.
+    """
+    for pid in _sharers(os.fstat(descriptor), kind, _stopped_processes()):
+        with suppress(OSError):
+            pidfd = os.pidfd_open(pid)
+            try:
+                if is_stopped(pid) and not is_guard(pid):  # a pidfd names one process, a pid may be reused
+                    _killed(pidfd)
+            finally:
+                os.close(pidfd)
+
+
+def stopped_guard_of(file: os.stat_result) -> StoppedGuard | None:
     """Return the stopped guard of a dead holder, also one of another user; None if there is none.
 
     Args:
-        holder: The holder that the lock file names: a run, or its guard that was making the board safe.
+        file: The lock file. The kernel tells which process locked it: a run, or a guard.
     """
-    if holder is None:
-        return None
-    if is_guard(holder.pid):
-        return _as_stopped(holder.pid)
-    if Path(f"/proc/{holder.pid}").exists():
-        return None
-    return next((stopped for pid in _guards_of(holder.pid) if (stopped := _as_stopped(pid))), None)
+    for pid in lock_holders(file):
+        guards = [pid] if Path(f"/proc/{pid}").exists() else _guards_of(pid)
+        stopped = (_as_stopped(guard) for guard in guards if is_guard(guard))
+        if (found := next(filter(None, stopped), None)) is not None:
+            return found
+    return None
 
 
 def continue_guards_of(holder: int) -> None:
@@ -152,25 +179,38 @@ def _killed(pidfd: int) -> bool:
     return bool(ended.poll(_END_S * 1000))
 
 
-def _sharing_lock(file: os.stat_result) -> Iterator[int]:
+def _sharers(file: os.stat_result, kind: LockKind, among: Iterable[int] | None = None) -> Iterator[int]:
     """Yield the processes that have a file open and locked, as far as this user may inspect them."""
-    for pid in _processes():
-        if pid != os.getpid() and _shares_lock(pid, file):
+    for pid in _processes() if among is None else among:
+        if pid != os.getpid() and _shares_lock(pid, file, kind):
             yield pid
 
 
-def _shares_lock(pid: int, file: os.stat_result) -> bool:
+def _shares_lock(pid: int, file: os.stat_result, kind: LockKind) -> bool:
     with suppress(OSError):  # the process has ended, or is another user's
         for entry in Path(f"/proc/{pid}/fd").iterdir():
             with suppress(OSError):
-                if os.path.samestat(entry.stat(), file) and _has_flock(pid, entry.name):
+                if os.path.samestat(entry.stat(), file) and has_lock(entry.name, kind, pid):
                     return True
     return False
 
 
-def _has_flock(pid: int, number: str) -> bool:
-    """Return True if an open file has a lock of its own (proc(5), `fdinfo`)."""
-    return b"FLOCK" in Path(f"/proc/{pid}/fdinfo/{number}").read_bytes()
+def has_lock(number: int | str, kind: LockKind, pid: int | str = "self") -> bool:
+    """Return True if an open file has a lock of its own, or shares one (proc(5), `fdinfo`).
+
+    Args:
+        number: The descriptor.
+        kind: Which lock.
+        pid: The process that has it.
+
+    Raises:
+        OSError: /proc does not tell.
+    """
+    return kind.value in Path(f"/proc/{pid}/fdinfo/{number}").read_bytes()
+
+
+def _stopped_processes() -> Iterator[int]:
+    return (pid for pid in _processes() if is_stopped(pid))
 
 
 def _processes() -> Iterator[int]:

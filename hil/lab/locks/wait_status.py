@@ -8,6 +8,9 @@ from hil.errors import BoardBusyError
 from hil.lab.locks.stopped_guards import stopped_guard_of
 
 if TYPE_CHECKING:
+    import os
+    from collections.abc import Mapping
+
     from hil.lab.locks.holder import Holder
     from hil.lab.locks.stopped_guards import StoppedGuard
 
@@ -31,16 +34,19 @@ class WaitStatus(NamedTuple):
         boards = "; ".join(f"board {serial} is {use}" for serial, use in self._uses().items())
         return boards + self._line()
 
-    def busy_error(self, needs: int, wait_s: float, wait_option: str) -> BoardBusyError:
+    def busy_error(
+        self, needs: int, wait_s: float, wait_option: str, files: Mapping[str, os.stat_result]
+    ) -> BoardBusyError:
         """Return the error after the wait.
 
         Args:
             needs: How many boards are needed at once.
             wait_s: How long the process has waited, in seconds.
             wait_option: The option with which the user sets that.
+            files: The lock file of each board.
         """
         for serial, holder in self.holders:
-            if holder is not None and (guard := stopped_guard_of(holder)) is not None:
+            if serial in files and (guard := stopped_guard_of(files[serial])) is not None:
                 return _stopped_guard_error(serial, holder, guard)
         uses = self._uses()
         if len(uses) == 1:
@@ -65,11 +71,12 @@ class WaitStatus(NamedTuple):
         return f"; {len(self.ahead)} ahead in line, first {self.ahead[0].name}" if self.ahead else ""
 
 
-def _stopped_guard_error(serial: str, holder: Holder, guard: StoppedGuard) -> BoardBusyError:
+def _stopped_guard_error(serial: str, holder: Holder | None, guard: StoppedGuard) -> BoardBusyError:
+    name = f"its holder {holder.name}" if holder else "its holder"
     return BoardBusyError(
         f"board {serial} is locked by a guard that was stopped",
-        why=f"its holder {holder.name} has ended; its guard (pid {guard.pid}, uid {guard.uid}) "
-        "was stopped before it made the board safe, and this user may not kill it",
+        why=f"{name} has ended; its guard (pid {guard.pid}, uid {guard.uid}) was stopped before it made the "
+        "board safe, and this user may not kill it",
         remedy=guard.remedy,
         serial=serial,
     )

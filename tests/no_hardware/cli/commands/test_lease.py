@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from hil.dutlink.borrowed_lease import LEASED, token_hash, token_hash_in
+from hil.dutlink.borrowed_lease import LEASED, LENT, token_hash, word_in
 from hil.dutlink.timing import until
 from hil.lab.locks.acquire import acquire
 from hil.lab.locks.lending import is_borrowed
@@ -202,13 +202,15 @@ def test_lease_cannot_be_forged_from_its_lock_file(serial: str, monkeypatch: pyt
         monkeypatch.setenv("HIL_LOCK_DIR", str(folder))
         with started('echo "$HIL_LEASE"; exec sleep 100') as process:
             content = as_user(MALLORY, lock_path(folder, serial).read_bytes)
-            lent, pid = token_hash_in(content), json.loads(content)["pid"]
-            lends = [forged(word) for word in (lent, token_hash(lent), str(pid), str(process.pid), "1")]
+            lent, pid = word_in(content, LENT), json.loads(content)["pid"]
+            lends = [
+                forged(word) for word in (lent, token_hash(lent, serial), str(pid), str(process.pid), "1")
+            ]
             own = forged(process.stdout.readline().strip())
 
     assert len(lent) == 64
     assert lends == [False] * 5
-    assert own  # the word itself, from a process that can read it
+    assert not own  # nor by the word itself: the holder is another user, and did not start this process
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGINT])

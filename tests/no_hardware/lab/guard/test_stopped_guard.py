@@ -52,7 +52,7 @@ def test_guard_that_continues_late_leaves_the_board_to_later_holders(
     board: Path, safety: Safety, went_on: str
 ) -> None:
     lease = acquire(SERIAL, folder=board.parent)
-    task = GuardTask(SERIAL, lease.lock.path, safety, lease.holder.pid, lease.holder.since)
+    task = GuardTask(SERIAL, lease.lock.path, safety)
     guards_own = os.dup(lease.lock.descriptor)
     lease.release()  # as another guard does that had the same task
     other = Holder.here()._replace(pid=1, since=lease.holder.since)
@@ -70,10 +70,25 @@ def test_guard_that_continues_late_leaves_the_board_to_later_holders(
     acquire(SERIAL, folder=board.parent).release()
 
 
+def test_guard_acts_although_lock_file_and_record_say_that_its_lease_was_ended(
+    board: Path, safety: Safety
+) -> None:
+    lease = acquire(SERIAL, folder=board.parent)
+    task = GuardTask(SERIAL, lease.lock.path, safety)
+    guards_own = os.dup(lease.lock.descriptor)
+    lease.lock.write(Holder.here("of another").to_json())  # as any user may
+    write_record(board.parent, SERIAL, BoardRecord().marked_in_use(lease.holder).marked_safe())
+    lease.lock.close()  # as when the holder is killed
+
+    recover(guards_own, task.to_json())
+
+    assert board.read_text() == "off"
+
+
 def test_guard_whose_lock_file_was_removed_works_under_the_new_one(board: Path, safety: Safety) -> None:
     lease = acquire(SERIAL, folder=board.parent)
     write_record(board.parent, SERIAL, BoardRecord().marked_in_use(lease.holder))
-    task = GuardTask(SERIAL, lease.lock.path, safety, lease.holder.pid, lease.holder.since)
+    task = GuardTask(SERIAL, lease.lock.path, safety)
     lease.lock.path.unlink()
 
     recover(os.dup(lease.lock.descriptor), task.to_json())
@@ -87,7 +102,7 @@ def test_guard_whose_lock_file_was_replaced_leaves_the_board_to_its_new_holder(
 ) -> None:
     lease = acquire(SERIAL, folder=board.parent)
     write_record(board.parent, SERIAL, BoardRecord().marked_in_use(lease.holder))
-    task = GuardTask(SERIAL, lease.lock.path, safety, lease.holder.pid, lease.holder.since)
+    task = GuardTask(SERIAL, lease.lock.path, safety)
     lease.lock.path.unlink()
     new = LockFile(lease.lock.path)
     assert new.try_lock()

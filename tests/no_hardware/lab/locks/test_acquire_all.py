@@ -125,7 +125,7 @@ def test_acquire_all_releases_the_first_board_if_the_second_lease_fails(
 ) -> None:
     calls: list[bytes] = []
 
-    def fail_second(content: bytes) -> None:
+    def fail_second(content: bytes, _serial: str) -> None:
         calls.append(content)
         if len(calls) == 2:
             raise KeyboardInterrupt

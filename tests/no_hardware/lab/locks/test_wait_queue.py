@@ -436,7 +436,7 @@ def test_wait_notices_a_lock_file_that_was_made_again(folder: Path) -> None:
 def test_lease_that_is_interrupted_leaves_its_board_free(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupted(_words: str) -> None:
+    def interrupted(_content: bytes, _serial: str) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
