@@ -121,7 +121,7 @@ class BoardSource:
     def line(
         self,
         needs: Sequence[BoardRequirement],  # noqa: ARG002 - of remote sources
-        wait_s: float,  # noqa: ARG002 - as above
+        wait_s: float,  # noqa: ARG002 - of remote sources
     ) -> Iterator[Callable[[float], None]]:
         """Stand in line for several boards at once; this process must hold none.
 

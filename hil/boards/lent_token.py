@@ -62,7 +62,7 @@ def remove_token(before: frozenset[threading.Thread]) -> None:
     Args:
         before: The threads that ran before the run.
     """
-    global _boards_before  # noqa: PLW0603 - as above
+    global _boards_before  # noqa: PLW0603 - the environment is one, too
     if before.issuperset(threading.enumerate()) and os.environ.get(LEASED) in _own_tokens:
         _own_tokens.clear()
         _set(_borrowed)

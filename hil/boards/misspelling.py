@@ -64,7 +64,7 @@ class KnownWords:
         return KnownWords(self.tags | more.tags, self.boards | more.boards, self.certain and more.certain)
 
     def and_now(self, told: KnownWords) -> KnownWords:
-        """Return these words and those that boards told now, with the certainty of the latter."""
+        """Return these words and those that boards told now; `certain` is that of `told`."""
         return KnownWords(self.tags | told.tags, self.boards | told.boards, told.certain)
 
     def as_data(self) -> dict[str, Any]:

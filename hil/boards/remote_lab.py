@@ -84,7 +84,7 @@ class RemoteLab(Protocol):
         """
         ...
 
-    def lease_boards(  # noqa: PLR0913 - as above
+    def lease_boards(  # noqa: PLR0913 - each is an independent option of the run
         self,
         text: str,
         client: str,

@@ -72,10 +72,10 @@ def complete_board(_context: click.Context, _option: click.Parameter, begin: str
     """
     from click.shell_completion import CompletionItem  # noqa: PLC0415 - the shell waits for the completion
 
-    from hil.errors import HilError  # noqa: PLC0415 - as above
-    from hil.lab.config.lab_file import find_lab  # noqa: PLC0415 - as above
-    from hil.lab.locks.lock_dir import lock_folder  # noqa: PLC0415 - as above
-    from hil.lab.safe_state.record import newest_boards  # noqa: PLC0415 - as above
+    from hil.errors import HilError  # noqa: PLC0415 - the shell waits for the completion
+    from hil.lab.config.lab_file import find_lab  # noqa: PLC0415 - the shell waits for the completion
+    from hil.lab.locks.lock_dir import lock_folder  # noqa: PLC0415 - the shell waits for the completion
+    from hil.lab.safe_state.record import newest_boards  # noqa: PLC0415 - the shell waits for the completion
 
     try:
         places = find_lab(None, Path.cwd()).places

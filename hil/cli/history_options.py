@@ -63,8 +63,8 @@ def open_history(path: Path, *, to_read: bool = True) -> History:
             beside it.
     """
     from hil.history.sqlite import list_damaged  # noqa: PLC0415 - the database is imported on use
-    from hil.history.store import History  # noqa: PLC0415 - as above
-    from hil.lab.files.trusted_path import refuse_untrusted  # noqa: PLC0415 - as above
+    from hil.history.store import History  # noqa: PLC0415 - the database is imported on use
+    from hil.lab.files.trusted_path import refuse_untrusted  # noqa: PLC0415 - the database is imported on use
 
     aside = list_damaged(path)
     refuse_untrusted(path, "the history", "run it as its owner")
@@ -85,7 +85,7 @@ def select_window(kept: History, nights: int, kind: str) -> Window:
     Raises:
         HistoryError: There is no run of this kind.
     """
-    from hil.history.window import Window  # noqa: PLC0415 - as above
+    from hil.history.window import Window  # noqa: PLC0415 - the database is imported on use
 
     window = Window(kept, nights, kind, now_s=time.time())
     if window.ahead and not window.runs:  # this host's clock is wrong

@@ -65,7 +65,7 @@ def _print(answer: Any, *, as_json: bool) -> int:  # noqa: ANN401 - the result o
     return result.status
 
 
-def _as_text(value: Any, indent: str = "") -> str:  # noqa: ANN401 - as above
+def _as_text(value: Any, indent: str = "") -> str:  # noqa: ANN401 - the result of any command
     if isinstance(value, dict):
         return "\n".join(_line(key, item, indent) for key, item in value.items())
     if isinstance(value, list):
@@ -75,7 +75,7 @@ def _as_text(value: Any, indent: str = "") -> str:  # noqa: ANN401 - as above
     return f"{indent}{without_ci_commands(sanitize_text(str(value)))}"
 
 
-def _line(key: str, item: Any, indent: str) -> str:  # noqa: ANN401 - as above
+def _line(key: str, item: Any, indent: str) -> str:  # noqa: ANN401 - the result of any command
     if isinstance(item, dict) and item:
         return f"{indent}{key}:\n{_as_text(item, indent + '  ')}"
     if isinstance(item, list):
@@ -89,7 +89,7 @@ def _row(item: dict[str, Any]) -> str:
     return "  ".join(f"{key}={_shown(part)}" for key, part in item.items() if part not in {None, ""})
 
 
-def _shown(item: Any) -> str:  # noqa: ANN401 - as above
+def _shown(item: Any) -> str:  # noqa: ANN401 - the result of any command
     """Return a value on one line, without control sequences: any user may have stored a name."""
     if item is None:
         return "-"

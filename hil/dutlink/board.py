@@ -97,15 +97,15 @@ class Board(Noun):
     @cached_property
     def settings(self) -> BoardSettings:
         """The settings in the board's flash."""
-        from hil.dutlink.settings import BoardSettings  # noqa: PLC0415 - the same
+        from hil.dutlink.settings import BoardSettings  # noqa: PLC0415 - a command that reads the meter does not need it
 
         return BoardSettings(self._link)
 
     @cached_property
     def console(self) -> Console:
         """The DUT's console and the board's shell."""
-        from hil.dutlink.console.console import Console  # noqa: PLC0415 - the same
-        from hil.dutlink.console.tty import uart_of  # noqa: PLC0415 - the same
+        from hil.dutlink.console.console import Console  # noqa: PLC0415 - a command that reads the meter does not need it
+        from hil.dutlink.console.tty import uart_of  # noqa: PLC0415 - a command that reads the meter does not need it
 
         console = Console(
             self.serial,
@@ -264,7 +264,7 @@ class Board(Noun):
 
     def _settle_console(self) -> None:
         if self.power.cut:
-            from hil.dutlink.console.console import Console  # noqa: PLC0415 - as above
+            from hil.dutlink.console.console import Console  # noqa: PLC0415 - few commands use the console
 
             Console.ensure_console_mode(self.console)
 
@@ -276,7 +276,7 @@ class Board(Noun):
 
     def _find_tty(self) -> Tty:
         """Return the console's tty; the board's setting is read only if the wiring names none."""
-        from hil.dutlink.console.tty import find_tty  # noqa: PLC0415 - as above
+        from hil.dutlink.console.tty import find_tty  # noqa: PLC0415 - few commands use the console
 
         usb_console = "" if self._wiring.console else self.settings.read().usb_console
         return find_tty(self.host.dev, self.serial, usb_console, self._wiring)

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, field
 
 from hil.dutlink.usb.request_log import SentRequest  # noqa: TC001 - pydantic reads the annotations
-from hil.evidence.measurement import Measurement  # noqa: TC001 - as above
+from hil.evidence.measurement import Measurement  # noqa: TC001 - pydantic reads the annotations
 from hil.evidence.used_board import UsedBoard
 
 __all__ = [

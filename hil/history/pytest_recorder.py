@@ -62,7 +62,7 @@ def measured_durations_s(config: pytest.Config) -> dict[str, float]:
     if not path.is_file():
         return {}
     from hil.history.durations import mean_durations_s  # noqa: PLC0415 - only runs that keep a history pay
-    from hil.history.store import History  # noqa: PLC0415 - as above
+    from hil.history.store import History  # noqa: PLC0415 - only runs that keep a history pay
 
     try:
         with History(path) as history:
@@ -114,7 +114,7 @@ class HistoryPlugin:
 
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         """Record the run's start."""
-        from hil.history.store import History  # noqa: PLC0415 - as above
+        from hil.history.store import History  # noqa: PLC0415 - only runs that keep a history pay
 
         if is_configured(session.config):
             asked = run_of(session.config).options
@@ -130,7 +130,7 @@ class HistoryPlugin:
         """Record a file that could not be collected as a failed test with the file's name."""
         if not report.failed:
             return
-        from hil.evidence.records import RecordedTest  # noqa: PLC0415 - as above
+        from hil.evidence.records import RecordedTest  # noqa: PLC0415 - only runs that keep a history pay
 
         board, attempt = UsedBoard(simulated=self._simulated), attempt_to_collect(report)
         self._unwritten.append(RecordedTest(report.nodeid, board=board, attempts=[attempt]))
@@ -199,7 +199,7 @@ class HistoryPlugin:
 
     def _attempt(self, phases: list[pytest.TestReport]) -> RecordedTest:
         """Return the attempt that consists of these phases, as the evidence records it too."""
-        from hil.evidence.records import RecordedTest  # noqa: PLC0415 - as above
+        from hil.evidence.records import RecordedTest  # noqa: PLC0415 - only runs that keep a history pay
 
         nodeid = phases[0].nodeid
         plain = without_group(nodeid) if self._grouped else nodeid

@@ -48,7 +48,7 @@ class _Connection(sqlite3.Connection):
     none: they are stored as `\udcff`.
     """
 
-    def execute(self, sql: str, values: Any = (), /) -> sqlite3.Cursor:  # noqa: ANN401 - as below
+    def execute(self, sql: str, values: Any = (), /) -> sqlite3.Cursor:  # noqa: ANN401 - as SQLite's stubs want it
         """Run one statement; its values are in the order of its question marks."""
         return super().execute(sql, tuple(_storable(value) for value in values))
 

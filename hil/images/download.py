@@ -164,7 +164,7 @@ def _receive(source: ImageSource, partial: BinaryIO, progress: Progress) -> bool
     headers = {"Range": f"bytes={at}-"} if at else {}
     request = Request(source.url, headers=headers)  # noqa: S310 - parse_image accepts https and http only
     with _network_errors():
-        opened = urlopen(request, timeout=_SILENCE_S)  # noqa: S310 - as above
+        opened = urlopen(request, timeout=_SILENCE_S)  # noqa: S310 - parse_image accepts https and http only
     with opened as answer:
         if at and answer.status != _PARTIAL_CONTENT:  # the server sends the whole file
             os.ftruncate(partial.fileno(), 0)

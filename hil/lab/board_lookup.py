@@ -136,7 +136,7 @@ def _no_board(
     host: Host, lab: Lab, asked: str, names: dict[str, str], in_use: dict[str, BoardBusyError]
 ) -> BoardAbsentError | BoardBusyError:
     """Return the error for a name that no board has."""
-    from hil.lab.safe_state.record import read_record  # noqa: PLC0415 - as above
+    from hil.lab.safe_state.record import read_record  # noqa: PLC0415 - only for boards that are named
 
     for serial, error in in_use.items():
         if read_record(lock_folder(), serial).name == asked:
@@ -172,7 +172,7 @@ def _no_board(
 
 def _stored_by_absent(asked: str, there: Collection[str]) -> str:
     """Return the absent board that stored this name when it was last read, or an empty string."""
-    from hil.lab.safe_state.record import newest_boards, read_record  # noqa: PLC0415 - as above
+    from hil.lab.safe_state.record import newest_boards, read_record  # noqa: PLC0415 - only for boards that are named
 
     folder = lock_folder()
     absent = (serial for serial in newest_boards(folder, _MOST_RECORDS) if serial not in there)

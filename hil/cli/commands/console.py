@@ -106,9 +106,9 @@ def _talk(
     board: Board, sinks: list[ConsoleSink], output: ConsoleOutput, keys: int | None, *, power_on: bool
 ) -> None:
     """Open the console and run a session."""
-    from hil.cli.commands.console_session import ConsoleSession  # noqa: PLC0415 - as above
-    from hil.lab.locks.lock_dir import lock_folder  # noqa: PLC0415 - as above
-    from hil.lab.safe_state.record import record_name  # noqa: PLC0415 - as above
+    from hil.cli.commands.console_session import ConsoleSession  # noqa: PLC0415 - only for this command
+    from hil.lab.locks.lock_dir import lock_folder  # noqa: PLC0415 - only for this command
+    from hil.lab.safe_state.record import record_name  # noqa: PLC0415 - only for this command
 
     board.console.open()
     record_name(lock_folder(), board)
@@ -138,9 +138,9 @@ def _note_old_bytes(board: Board) -> None:
 
     They cannot be distinguished from new output. The dialog of hil with the board's shell does not count.
     """
-    from hil.cli.commands.console_sinks import DutByteFilter  # noqa: PLC0415 - as above
-    from hil.dutlink.console.transcript import MarkKind  # noqa: PLC0415 - as above
-    from hil.dutlink.timing import sleep  # noqa: PLC0415 - as above
+    from hil.cli.commands.console_sinks import DutByteFilter  # noqa: PLC0415 - only for this command
+    from hil.dutlink.console.transcript import MarkKind  # noqa: PLC0415 - only for this command
+    from hil.dutlink.timing import sleep  # noqa: PLC0415 - only for this command
 
     sleep(_OLD_S)
     board.console.drain()
@@ -158,7 +158,7 @@ def _say_keys() -> None:
 
 def _warn_of_others(tty: Path) -> None:
     """Warn of other processes that have the tty open: each reader gets only a part of the output."""
-    from hil.dutlink.console.tty import users_of  # noqa: PLC0415 - as above
+    from hil.dutlink.console.tty import users_of  # noqa: PLC0415 - only for this command
 
     for other in users_of(tty):
         _say(f"{other} reads {tty}, too: each gets only a part of the DUT's output; kill {other.pid} ends it")
@@ -175,7 +175,7 @@ def _closing(sinks: list[ConsoleSink], output: ConsoleOutput) -> Iterator[None]:
 
 
 def _shown(output: ConsoleOutput, *, as_json: bool) -> ConsoleSink:
-    from hil.cli.commands.console_sinks import JsonSink, PlainTextSink, TerminalSink  # noqa: PLC0415 - as above
+    from hil.cli.commands.console_sinks import JsonSink, PlainTextSink, TerminalSink  # noqa: PLC0415 - only for this command
 
     if as_json:
         return JsonSink(output)
@@ -188,7 +188,7 @@ def _kept(session: ExitStack, transcript: Path | None, *, force: bool) -> list[C
     Raises:
         UsageError: The file cannot be written, or exists.
     """
-    from hil.cli.commands.console_sinks import RawFileSink, TimestampedFileSink  # noqa: PLC0415 - as above
+    from hil.cli.commands.console_sinks import RawFileSink, TimestampedFileSink  # noqa: PLC0415 - only for this command
 
     if transcript is None:
         return []
@@ -223,8 +223,8 @@ def _not_written(error: OSError) -> ConsoleError:
 
 def _restore_mode(board: Board, talk: ConsoleSession) -> None:
     """Return the board from its shell to console mode, so that the next user sees the DUT."""
-    from hil.dutlink.console.board_shell import ends_in_shell  # noqa: PLC0415 - as above
-    from hil.dutlink.timing import until  # noqa: PLC0415 - as above
+    from hil.dutlink.console.board_shell import ends_in_shell  # noqa: PLC0415 - only for this command
+    from hil.dutlink.timing import until  # noqa: PLC0415 - only for this command
 
     reaction_s = _REACTION_S if talk.has_typed_escape else 0.0
     if until(lambda: ends_in_shell(board.console.transcript.data), reaction_s):
@@ -240,7 +240,7 @@ def _forget_output() -> None:
 
 def _say(line: str, *, before: str = "") -> None:
     """Print a line to standard error, unless that stalls, too; `before` ends a line that the DUT began."""
-    from hil.cli.commands.console_output import ConsoleOutput  # noqa: PLC0415 - as above
+    from hil.cli.commands.console_output import ConsoleOutput  # noqa: PLC0415 - only for this command
 
     told = ConsoleOutput(sys.stderr.fileno())
     told.write(f"{before}hil: {line}\r\n" if sys.stderr.isatty() else f"hil: {line}\n")

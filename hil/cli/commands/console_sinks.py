@@ -170,7 +170,7 @@ class TimestampedFileSink:
     """Appends lines with times to a file."""
 
     def __init__(self, path: Path, title: str) -> None:
-        self._file: TextIO = open(  # noqa: SIM115 - as above
+        self._file: TextIO = open(  # noqa: SIM115 - pathlib takes no opener
             path, "a", encoding="utf-8", opener=nonblocking_opener
         )
         self._lines = TimestampedLog(self._file, time.monotonic())

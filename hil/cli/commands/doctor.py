@@ -62,12 +62,12 @@ def doctor(ctx: click.Context, serial: str | None, quick: bool, boards: str) -> 
 
 
 def _bench(boards: str, serial: str | None, *, quick: bool) -> DoctorContext:
-    from hil.cli.board_context import current_lab, find_source  # noqa: PLC0415 - as above
-    from hil.errors import UsageError  # noqa: PLC0415 - as above
-    from hil.lab.board_lookup import resolve_serial  # noqa: PLC0415 - as above
-    from hil.lab.config.lab import Lab  # noqa: PLC0415 - as above
-    from hil.lab.doctor.context import DoctorContext  # noqa: PLC0415 - as above
-    from hil.lab.doctor.host_info import HostInfo  # noqa: PLC0415 - as above
+    from hil.cli.board_context import current_lab, find_source  # noqa: PLC0415 - the driver is imported on use
+    from hil.errors import UsageError  # noqa: PLC0415 - only for this command
+    from hil.lab.board_lookup import resolve_serial  # noqa: PLC0415 - the driver is imported on use
+    from hil.lab.config.lab import Lab  # noqa: PLC0415 - only for this command
+    from hil.lab.doctor.context import DoctorContext  # noqa: PLC0415 - the driver is imported on use
+    from hil.lab.doctor.host_info import HostInfo  # noqa: PLC0415 - the driver is imported on use
 
     source = find_source(boards)
     host = source.host()

@@ -69,7 +69,7 @@ def flash(  # noqa: PLR0913 - its options
     hil flash image.wic --bmap image.wic.bmap --then off
     """  # noqa: D301 - click's own escape
     from hil.cli.board_context import use_board  # noqa: PLC0415 - the driver is imported on use
-    from hil.flash.formats.open import open_disk_image  # noqa: PLC0415 - as above
+    from hil.flash.formats.open import open_disk_image  # noqa: PLC0415 - the driver is imported on use
 
     wanted_map = _map(bmap, no_bmap)
     with show_progress() as progress:
@@ -112,7 +112,7 @@ def _result_data(flashed: Flashed) -> dict[str, Any]:
 
 def _sentence(board: Board, flashed: Flashed, image: Image, data: dict[str, Any]) -> str:
     """Return the text for users: the result, the position of the stick, and the next step."""
-    from hil.cli.running_dut import stick_lost_sentence  # noqa: PLC0415 - as above
+    from hil.cli.running_dut import stick_lost_sentence  # noqa: PLC0415 - the driver is imported on use
 
     size, written = format_size(flashed.size_bytes), format_size(flashed.written_bytes)
     amount = size if size == written else f"{written} of {size}"

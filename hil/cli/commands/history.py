@@ -82,14 +82,14 @@ def history(context: click.Context, path: Path, nights: int, kind: str, board: s
 @history.command(hidden=True)
 @click.argument("test")
 @click.pass_context
-def test(context: click.Context, test: str) -> Any:  # noqa: ANN401 - as above
+def test(context: click.Context, test: str) -> Any:  # noqa: ANN401 - data of any kind
     r"""Show all about a test.
 
     \b
     hil history test tests/test_boot.py::test_boots
     hil history test_boots
     """
-    from hil.history.detail import of_test  # noqa: PLC0415 - as above
+    from hil.history.detail import of_test  # noqa: PLC0415 - the database is imported on use
 
     selection: _HistorySelection = context.obj
     with open_history(selection.path) as kept:
@@ -100,7 +100,7 @@ def test(context: click.Context, test: str) -> Any:  # noqa: ANN401 - as above
 @history.command()
 @click.argument("name", required=False)
 @click.pass_context
-def numbers(context: click.Context, name: str | None) -> Any:  # noqa: ANN401 - as above
+def numbers(context: click.Context, name: str | None) -> Any:  # noqa: ANN401 - data of any kind
     r"""Show the numbers that tests measured, those that drifted first.
 
     With NAME, the name of a number or a part of it or of its test: show its values by night and board.
@@ -110,8 +110,8 @@ def numbers(context: click.Context, name: str | None) -> Any:  # noqa: ANN401 - 
     hil history numbers boot
     hil history --board left numbers boot
     """
-    from hil.history.detail import one_board  # noqa: PLC0415 - as above
-    from hil.history.numbers.listing import list_numbers, numbers_like  # noqa: PLC0415 - as above
+    from hil.history.detail import one_board  # noqa: PLC0415 - the database is imported on use
+    from hil.history.numbers.listing import list_numbers, numbers_like  # noqa: PLC0415 - the database is imported on use
 
     selection: _HistorySelection = context.obj
     as_json = context.find_root().params.get("as_json", False)
@@ -131,7 +131,7 @@ def numbers(context: click.Context, name: str | None) -> Any:  # noqa: ANN401 - 
 @click.pass_obj
 def merge(selection: _HistorySelection, other: Path) -> Answer:
     """Add the runs of OTHER, the history of another host, unless they are in the history already."""
-    from hil.history.store import History, merge_history  # noqa: PLC0415 - as above
+    from hil.history.store import History, merge_history  # noqa: PLC0415 - the database is imported on use
 
     is_new = not selection.path.exists()
     try:

@@ -109,9 +109,9 @@ def _requirement() -> str:
     pip records the origin of a package: packaging.python.org, "Direct URL Data Structure".
     """
     from json import loads  # noqa: PLC0415 - imported on use
-    from urllib.parse import unquote, urlsplit  # noqa: PLC0415 - the same
+    from urllib.parse import unquote, urlsplit  # noqa: PLC0415 - imported on use
 
-    from hil.distribution import NAME, installed  # noqa: PLC0415 - the same
+    from hil.distribution import NAME, installed  # noqa: PLC0415 - imported on use
 
     origin = loads(installed().read_text("direct_url.json") or "{}")
     url, revision = origin.get("url", ""), origin.get("vcs_info")

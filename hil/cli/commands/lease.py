@@ -68,8 +68,8 @@ def lease(selection: BoardSelection, storage: str, force: bool, command: tuple[s
             "no command to run", why="no words follow the options", remedy="hil lease -- COMMAND"
         )
     from hil.cli.board_context import use_board_safely  # noqa: PLC0415 - the driver is imported on use
-    from hil.lab.processes.supervise import command_end_pipe, run_supervised  # noqa: PLC0415 - as above
-    from hil.lab.safe_state.record import record_name  # noqa: PLC0415 - as above
+    from hil.lab.processes.supervise import command_end_pipe, run_supervised  # noqa: PLC0415 - the driver is imported on use
+    from hil.lab.safe_state.record import record_name  # noqa: PLC0415 - the driver is imported on use
 
     status = 0
     try:
@@ -110,8 +110,8 @@ def _place_stick(board: Board, storage: str) -> Path | None:
 def _environment(
     selection: BoardSelection, board: Board, held: GuardedLease, stick: Path | None
 ) -> dict[str, str]:
-    from hil.cli.board_context import current_lab  # noqa: PLC0415 - as above
-    from hil.dutlink.borrowed_lease import LEASED  # noqa: PLC0415 - as above
+    from hil.cli.board_context import current_lab  # noqa: PLC0415 - the driver is imported on use
+    from hil.dutlink.borrowed_lease import LEASED  # noqa: PLC0415 - the driver is imported on use
 
     sys.stdout.flush()
     name = current_lab().name_of(board.serial) or board.settings.read().name

@@ -79,7 +79,7 @@ def run(
 
     Exit status: 0 passed; 1 tests failed; 5 no test ran; 16 the bench was not ready; 17 flaky; else pytest's.
     """
-    from hil.nightly.night import run_night  # noqa: PLC0415 - as above
+    from hil.nightly.night import run_night  # noqa: PLC0415 - imported on use
     from hil.nightly.run_folder import delete_old_folders  # noqa: PLC0415 - imported on use
 
     _folder_of_tests()
@@ -136,8 +136,8 @@ def install(  # noqa: PLR0913, PLR0917 - click gives each option by its name
     """
     import shutil  # noqa: PLC0415 - only for this command
 
-    from hil.nightly.systemd import Units, is_running  # noqa: PLC0415 - as above
-    from hil.nightly.units import cron_line  # noqa: PLC0415 - as above
+    from hil.nightly.systemd import Units, is_running  # noqa: PLC0415 - only for this command
+    from hil.nightly.units import cron_line  # noqa: PLC0415 - only for this command
 
     kept = ("--keep", str(keep)) if keep else ()
     further = ("--", *pytest_arguments) if pytest_arguments else ()
@@ -158,7 +158,7 @@ def install(  # noqa: PLR0913, PLR0917 - click gives each option by its name
 @_name
 def uninstall(user: bool, name: str) -> dict[str, Any]:
     """Stop the timer and remove the files of `install`; nights and history stay."""
-    from hil.nightly.systemd import Units  # noqa: PLC0415 - as above
+    from hil.nightly.systemd import Units  # noqa: PLC0415 - only for this command
 
     units = Units.of(name, user=user)
     removed = units.remove()
@@ -180,9 +180,9 @@ def status(user: bool, name: str, folder: Path) -> Answer:
 
     Exit status: that of the last night; 18 if a due night did not run, or no night ever ran.
     """
-    from hil.lab.files.trusted_path import refuse_untrusted  # noqa: PLC0415 - as above
+    from hil.lab.files.trusted_path import refuse_untrusted  # noqa: PLC0415 - only for this command
     from hil.nightly.last_night import describe_last_night  # noqa: PLC0415 - the database is imported on use
-    from hil.nightly.systemd import Units, is_running  # noqa: PLC0415 - as above
+    from hil.nightly.systemd import Units, is_running  # noqa: PLC0415 - only for this command
 
     units = Units.of(name, user=user)
     refuse_untrusted(folder / "history.db", "the history", "run it as its owner")
@@ -210,7 +210,7 @@ def _status_sentences(told: dict[str, Any]) -> Iterator[str]:
 
 
 def _schedule_without_systemd(units: Units) -> str:
-    from hil.nightly.units import nights_in_crontab  # noqa: PLC0415 - as above
+    from hil.nightly.units import nights_in_crontab  # noqa: PLC0415 - only for this command
 
     idle = f", which would read {units.timer}," if units.timer.exists() else ""
     lines = nights_in_crontab()
@@ -231,11 +231,11 @@ def _schedule(
     at: str, arguments: tuple[str, ...], *, user: bool, memory: str, limit: str
 ) -> tuple[Schedule, dict[str, Any]]:
     """Return the schedule to install, and facts about it for the user."""
-    from hil.lab.files.system_root import SystemRoot  # noqa: PLC0415 - as above
-    from hil.lab.files.trusted_path import refuse_untrusted  # noqa: PLC0415 - as above
-    from hil.nightly import schedule as due_nights  # noqa: PLC0415 - as above
-    from hil.nightly.schedule import TimeOfDay  # noqa: PLC0415 - as above
-    from hil.nightly.units import Schedule, kept_environment, left_out_variables  # noqa: PLC0415 - as above
+    from hil.lab.files.system_root import SystemRoot  # noqa: PLC0415 - only for this command
+    from hil.lab.files.trusted_path import refuse_untrusted  # noqa: PLC0415 - only for this command
+    from hil.nightly import schedule as due_nights  # noqa: PLC0415 - only for this command
+    from hil.nightly.schedule import TimeOfDay  # noqa: PLC0415 - only for this command
+    from hil.nightly.units import Schedule, kept_environment, left_out_variables  # noqa: PLC0415 - only for this command
 
     clone = _folder_of_tests()
     time_of_day = TimeOfDay.parse(at)
@@ -272,7 +272,7 @@ def _schedule(
 
 def _due_s(units: Units) -> float | None:
     """Return when the last night was due by the installed timer, or None if it was installed later."""
-    from hil.nightly.schedule import last_due  # noqa: PLC0415 - as above
+    from hil.nightly.schedule import last_due  # noqa: PLC0415 - only for this command
 
     at = units.time_of_day()
     if at is None:

@@ -64,7 +64,7 @@ def set_(selection: BoardSelection, pin: str, level: str) -> Answer:
 @board_command
 def reset(selection: BoardSelection, duration_s: float) -> Answer:
     """Hold the reset pin low for a moment, then let it float."""
-    from hil.cli.board_context import use_board  # noqa: PLC0415 - as above
+    from hil.cli.board_context import use_board  # noqa: PLC0415 - the driver is imported on use
 
     with use_board(selection, "hil pins reset") as board:
         board.pins.pulse_reset(duration_s)
@@ -78,7 +78,7 @@ def reset(selection: BoardSelection, duration_s: float) -> Answer:
 @board_command
 def float_(selection: BoardSelection) -> Answer:
     """Let all pins float."""
-    from hil.cli.board_context import use_board  # noqa: PLC0415 - as above
+    from hil.cli.board_context import use_board  # noqa: PLC0415 - the driver is imported on use
 
     with use_board(selection, "hil pins float") as board:
         board.pins.float_all()

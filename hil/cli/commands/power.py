@@ -91,7 +91,7 @@ for _name, _text in _VERBS.items():
 @board_command
 def cycle(selection: BoardSelection, pause_s: float) -> Answer:
     """Switch the DUT off, wait, and switch it on again, with the board's sequences."""
-    from hil.cli.board_context import use_board  # noqa: PLC0415 - as above
+    from hil.cli.board_context import use_board  # noqa: PLC0415 - the driver is imported on use
 
     with use_board(selection, "hil power cycle") as board:
         board.power.cycle(pause_s)
@@ -108,7 +108,7 @@ def read(selection: BoardSelection) -> Answer:
 
     If a command used the board within that time, the reading may not have settled, and the answer says so.
     """
-    from hil.cli.board_context import use_board  # noqa: PLC0415 - as above
+    from hil.cli.board_context import use_board  # noqa: PLC0415 - the driver is imported on use
 
     with use_board(selection, "hil power read", changes=False) as board:
         reading = board.power.read()

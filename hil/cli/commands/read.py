@@ -44,7 +44,7 @@ def read(selection: BoardSelection, file: Path, size_bytes: int | None, force: b
     hil read first.img --size 64M --board 0df10035
     """  # noqa: D301 - click's own escape
     from hil.cli.board_context import use_board  # noqa: PLC0415 - the driver is imported on use
-    from hil.cli.running_dut import dut_runs_with_stick, stick_lost_sentence  # noqa: PLC0415 - as below
+    from hil.cli.running_dut import dut_runs_with_stick, stick_lost_sentence  # noqa: PLC0415 - the driver is imported on use
 
     check_output_file(file, force=force)
     with (

@@ -53,7 +53,7 @@ def report(  # noqa: PLR0913 - by keyword, from click
     hil report nightly/2026-11-23T013000Z/report
     hil report nightly/2026-11-23T013000Z --console test_boot
     """
-    from hil.lab.files.trusted_path import refuse_untrusted  # noqa: PLC0415 - as above
+    from hil.lab.files.trusted_path import refuse_untrusted  # noqa: PLC0415 - imported on use
 
     out = _meant(out or path.parent / "report")
     if test is not None:
@@ -112,7 +112,7 @@ def _one_run(folder: Path) -> Answer:
 
 
 def _all_nights(out: Path, path: Path, nights: int, kind: str, folders: tuple[Path, ...]) -> Answer:
-    from hil.report.night_pages import build_nights  # noqa: PLC0415 - as above
+    from hil.report.night_pages import build_nights  # noqa: PLC0415 - imported on use
 
     with open_history(path) as kept:
         built = build_nights(select_window(kept, nights, kind), out, folders or (path.parent,))

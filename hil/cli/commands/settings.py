@@ -48,7 +48,7 @@ def get(selection: BoardSelection, name: str | None) -> Any:  # noqa: ANN401 - o
 @board_command
 def set_(selection: BoardSelection, name: str, value: str) -> Answer:
     """Store VALUE as the setting NAME if it differs, and read it back. An empty VALUE clears the setting."""
-    from hil.cli.board_context import use_board  # noqa: PLC0415 - as above
+    from hil.cli.board_context import use_board  # noqa: PLC0415 - the driver is imported on use
 
     with use_board(selection, "hil settings set") as board:
         had = asdict(board.settings.read())[name]
@@ -62,7 +62,7 @@ def set_(selection: BoardSelection, name: str, value: str) -> Answer:
 @board_command
 def apply(selection: BoardSelection) -> Answer:
     """Store the power sequences of the board's place in the lab file, if they differ."""
-    from hil.cli.board_context import current_lab, use_board  # noqa: PLC0415 - as above
+    from hil.cli.board_context import current_lab, use_board  # noqa: PLC0415 - the driver is imported on use
 
     lab = current_lab()
     with use_board(selection, "hil settings apply") as board:

@@ -92,7 +92,7 @@ def sim(ctx: click.Context, /, end_with_stdin: bool, **options: Any) -> None:  #
         _refuse_options(ctx)
         return
     from hil.sim.serve import serve  # noqa: PLC0415 - imported on use
-    from hil.sim.simulator import SimulatorOptions  # noqa: PLC0415 - as above
+    from hil.sim.simulator import SimulatorOptions  # noqa: PLC0415 - imported on use
 
     stick_bytes = options.pop("stick_size")
     serials: list[str] = []

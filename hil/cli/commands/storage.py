@@ -65,7 +65,7 @@ def host(selection: BoardSelection, force: bool) -> Answer:
 @board_command
 def dut(selection: BoardSelection, force: bool) -> Answer:
     """Connect the stick to the DUT."""
-    from hil.cli.board_context import use_board  # noqa: PLC0415 - as above
+    from hil.cli.board_context import use_board  # noqa: PLC0415 - the driver is imported on use
 
     with use_board(selection, "hil storage dut") as board:
         board.storage.dut(force=force)
@@ -79,7 +79,7 @@ def dut(selection: BoardSelection, force: bool) -> Answer:
 @board_command
 def off(selection: BoardSelection, force: bool) -> Answer:
     """Disconnect the stick from host and DUT."""
-    from hil.cli.board_context import use_board  # noqa: PLC0415 - as above
+    from hil.cli.board_context import use_board  # noqa: PLC0415 - the driver is imported on use
 
     with use_board(selection, "hil storage off") as board:
         told = _told_of_dut(board)
@@ -99,7 +99,7 @@ def learn(selection: BoardSelection, force: bool) -> Answer:
     is off. While the stick is unknown, each removable USB disk of this host may be it. If one of them is in
     use and is not the stick, use --force. No other disk is removed or opened.
     """
-    from hil.cli.board_context import use_board  # noqa: PLC0415 - as above
+    from hil.cli.board_context import use_board  # noqa: PLC0415 - the driver is imported on use
 
     with use_board(selection, "hil storage learn") as board:
         disk = board.storage.learn(force=force)
@@ -112,6 +112,6 @@ def learn(selection: BoardSelection, force: bool) -> Answer:
 
 def _told_of_dut(board: Board) -> str:
     """Return a line for a running DUT that loses its stick, or an empty text."""
-    from hil.cli.running_dut import dut_runs_with_stick, stick_lost_sentence  # noqa: PLC0415 - as above
+    from hil.cli.running_dut import dut_runs_with_stick, stick_lost_sentence  # noqa: PLC0415 - the driver is imported on use
 
     return f"\n{stick_lost_sentence()}" if dut_runs_with_stick(board) else ""

@@ -116,7 +116,7 @@ class _Searcher:
         """Search; raise _EndedError if the process ended without a reply."""
         request = search_process.REQUEST.pack(pattern.flags, len(pattern.pattern), len(data), begin)
         assert self._process.stdin is not None  # noqa: S101 - for the type checker
-        assert self._process.stdout is not None  # noqa: S101 - as above
+        assert self._process.stdout is not None  # noqa: S101 - for the type checker
         try:
             for piece in (request, pattern.pattern, data):
                 rest = memoryview(piece)
@@ -231,7 +231,7 @@ def _ways(items: Any) -> _Ways:  # noqa: ANN401 - the parser's own types
     return factor, exponent
 
 
-def _ways_of_item(name: str, argument: Any) -> _Ways:  # noqa: ANN401 - as above
+def _ways_of_item(name: str, argument: Any) -> _Ways:  # noqa: ANN401 - the parser's own types
     if name in _ONE_WAY:
         return 1.0, 0.0
     if name in _REPEATS:
@@ -246,7 +246,7 @@ def _ways_of_item(name: str, argument: Any) -> _Ways:  # noqa: ANN401 - as above
     return math.inf, 0.0  # back references, conditions, and what later versions bring
 
 
-def _ways_of_repeat(least: int, most: int, item: Any) -> _Ways:  # noqa: ANN401 - as above
+def _ways_of_repeat(least: int, most: int, item: Any) -> _Ways:  # noqa: ANN401 - the parser's own types
     factor, exponent = _ways(item)
     if factor == 1.0 and exponent == 0.0:  # an item of one fixed length matches in one way
         return (1.0, 1.0) if most >= _UNBOUNDED else (most - least + 1.0, 0.0)

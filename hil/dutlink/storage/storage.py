@@ -417,7 +417,7 @@ class Storage(Noun):
                 `flash`.
             BoardFaultError, BoardLostError: The board did not take a request.
         """
-        from hil.dutlink.storage import flashing  # noqa: PLC0415 - as above
+        from hil.dutlink.storage import flashing  # noqa: PLC0415 - decompressors are slow to import
 
         progress = progress or self.progress
         if self._remote is not None:

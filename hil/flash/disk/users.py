@@ -215,7 +215,7 @@ def _mapped(task: str, nodes: dict[str, bytes]) -> str:
         nodes: For each disk how a line of `maps` ends that names its node.
     """
     try:
-        with open(f"{task}/maps", "rb", buffering=0) as file:  # noqa: PTH123 - as above
+        with open(f"{task}/maps", "rb", buffering=0) as file:  # noqa: PTH123 - a `Path` would cost more
             maps = file.readall()
     except OSError:
         return ""
@@ -229,10 +229,10 @@ def _opened(descriptor: str, nodes: str) -> str:
     descriptors, and a `Path` for each would cost more than everything else here.
     """
     with suppress(OSError):
-        link = os.readlink(descriptor)  # noqa: PTH115 - see above
+        link = os.readlink(descriptor)  # noqa: PTH115 - a `Path` would cost more
         if not link.startswith("/"):
             return ""
-        status = os.stat(descriptor)  # noqa: PTH116 - see above
+        status = os.stat(descriptor)  # noqa: PTH116 - a `Path` would cost more
         if stat.S_ISBLK(status.st_mode) or (
             stat.S_ISREG(status.st_mode) and link.rpartition("/")[0] == nodes
         ):

@@ -36,7 +36,7 @@ def load_client_config(client: str) -> Any:  # noqa: ANN401 - Jumpstarter's
     return config
 
 
-def _find(client: str) -> Any:  # noqa: ANN401 - as above
+def _find(client: str) -> Any:  # noqa: ANN401 - Jumpstarter's
     if client:
         is_file = "/" in client or client.endswith((".yaml", ".yml"))
         return ClientConfigV1Alpha1.from_file(Path(client)) if is_file else ClientConfigV1Alpha1.load(client)

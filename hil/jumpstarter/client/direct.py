@@ -73,7 +73,7 @@ def connect_in_shell(target: ShellTarget) -> ExporterConnection:
     return _connect(ExporterConnection(f"exporter {target.exporter or 'of this jmp shell'}"), make)
 
 
-def _connect(connection: ExporterConnection, make: Any) -> ExporterConnection:  # noqa: ANN401 - as above
+def _connect(connection: ExporterConnection, make: Any) -> ExporterConnection:  # noqa: ANN401 - Jumpstarter's
     with connection.close_on_error():
         try:
             return connection.connect(

@@ -34,7 +34,7 @@ class Fleet:
         ends: For each serial number the function that ends its lease; None: this run has no leases.
 
     Attributes:
-        infos: As above.
+        infos: The boards, each with the text by which a worker connects to it.
     """
 
     def __init__(

@@ -90,8 +90,8 @@ def end_lease(
 def _end(client: str, lease: str) -> None:
     from anyio.from_thread import start_blocking_portal  # noqa: PLC0415 - only a guard that acts pays for it
 
-    from hil.jumpstarter.client.client_config import load_client_config  # noqa: PLC0415 - as above
-    from hil.jumpstarter.client.lease import ExporterLease, open_channel  # noqa: PLC0415 - as above
+    from hil.jumpstarter.client.client_config import load_client_config  # noqa: PLC0415 - only a guard that acts pays for it
+    from hil.jumpstarter.client.lease import ExporterLease, open_channel  # noqa: PLC0415 - only a guard that acts pays for it
 
     config = load_client_config(client)
     with start_blocking_portal() as portal:

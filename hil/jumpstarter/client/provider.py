@@ -128,7 +128,7 @@ def connect_board(  # noqa: PLR0913 - each is an independent option of the run
         return JumpstarterBoard(board, lab, client, connection.exporter)
 
 
-def lease_boards(  # noqa: PLR0913 - as above
+def lease_boards(  # noqa: PLR0913 - each is an independent option of the run
     text: str,
     client: str,
     wait_s: float,
@@ -165,7 +165,7 @@ def lease_boards(  # noqa: PLR0913 - as above
     return Fleet([board.info])
 
 
-def stand_in_line(  # noqa: PLR0913 - as above
+def stand_in_line(  # noqa: PLR0913 - each is an independent option of the run
     text: str,
     client: str,
     needs: Sequence[BoardRequirement],
@@ -229,9 +229,9 @@ def _connect(
     tell: Callable[[str], None],
     requirement: BoardRequirement,
 ) -> ExporterConnection:
-    from hil.jumpstarter.client.direct import connect_directly, connect_in_shell  # noqa: PLC0415 - as above
-    from hil.jumpstarter.client.leased import SharedLeaseConnection  # noqa: PLC0415 - as above
-    from hil.jumpstarter.client.search import Search  # noqa: PLC0415 - as above
+    from hil.jumpstarter.client.direct import connect_directly, connect_in_shell  # noqa: PLC0415 - half a second
+    from hil.jumpstarter.client.leased import SharedLeaseConnection  # noqa: PLC0415 - half a second
+    from hil.jumpstarter.client.search import Search  # noqa: PLC0415 - half a second
 
     if isinstance(target, DirectTarget):
         return connect_directly(target)
@@ -262,7 +262,7 @@ class JumpstarterBoard:
     """
 
     def __init__(self, board: RemoteBoard, lab: Lab, client: str, exporter: str) -> None:
-        from hil.jumpstarter.client.search import board_info  # noqa: PLC0415 - as above
+        from hil.jumpstarter.client.search import board_info  # noqa: PLC0415 - half a second
 
         self._board = board
         self.host: Host = board.host

@@ -115,9 +115,9 @@ class RemoteBackend(usb.backend.IBackend):  # type: ignore[misc]  # pyusb ships 
         self,
         dev_handle: _Listed,
         bmRequestType: int,  # noqa: N803 - pyusb's name
-        bRequest: int,  # noqa: N803 - as above
-        wValue: int,  # noqa: N803 - as above
-        wIndex: int,  # noqa: N803 - as above
+        bRequest: int,  # noqa: N803 - pyusb's name
+        wValue: int,  # noqa: N803 - pyusb's name
+        wIndex: int,  # noqa: N803 - pyusb's name
         data: Any,  # noqa: ANN401 - array.array("B")
         timeout: int,
     ) -> int:
@@ -137,7 +137,7 @@ class RemoteBackend(usb.backend.IBackend):  # type: ignore[misc]  # pyusb ships 
         self._result(Transfer.from_bytes(transfer.to_bytes() + data.tobytes()))
         return len(data)
 
-    def _read(self, transfer: Transfer, into: Any) -> int:  # noqa: ANN401 - as above
+    def _read(self, transfer: Transfer, into: Any) -> int:  # noqa: ANN401 - array.array("B")
         answer = self._result(transfer)
         memoryview(into).cast("B")[: len(answer)] = answer
         return len(answer)

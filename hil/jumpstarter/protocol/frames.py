@@ -88,7 +88,7 @@ class Frame:
         return cls(FrameKind.RESULT, number, _RESULT.pack(status) + data)
 
     @property
-    def json(self) -> Any:  # noqa: ANN401 - as above
+    def json(self) -> Any:  # noqa: ANN401 - plain data
         """The payload, decoded from JSON.
 
         Raises:

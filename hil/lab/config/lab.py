@@ -100,7 +100,7 @@ class Lab(NamedTuple):
 
     def policy_of(self, serial: str) -> str:
         """Return the place's policy; see `hil.lab.safe_state.policy.Safety.policy`."""
-        from hil.lab.safe_state.policy import FORCE_OFF  # noqa: PLC0415 - as above
+        from hil.lab.safe_state.policy import FORCE_OFF  # noqa: PLC0415 - only to compare settings
 
         return self.stated_policy_of(serial) or FORCE_OFF
 
@@ -111,7 +111,7 @@ class Lab(NamedTuple):
 
     def leaves_alone(self, serial: str) -> bool:
         """Return True if the board's DUT is never to be made safe."""
-        from hil.lab.safe_state.policy import LEAVE  # noqa: PLC0415 - as above
+        from hil.lab.safe_state.policy import LEAVE  # noqa: PLC0415 - only to compare settings
 
         return self.policy_of(serial) == LEAVE
 

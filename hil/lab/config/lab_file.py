@@ -75,7 +75,7 @@ def parse_lab(file: Path, text: str) -> Lab:
     """
     import tomllib  # noqa: PLC0415 - only for runs that have a lab file
 
-    from hil.lab.config.toml_lines import DEEPEST, first_too_deep  # noqa: PLC0415 - the same
+    from hil.lab.config.toml_lines import DEEPEST, first_too_deep  # noqa: PLC0415 - only for runs that have a lab file
 
     if (line := first_too_deep(text)) is not None:
         from hil.lab.config.errors import lab_file_error  # noqa: PLC0415 - only for a wrong file
@@ -92,14 +92,14 @@ def parse_lab(file: Path, text: str) -> Lab:
     except (RecursionError, ValueError) as error:  # arrays in arrays without end, a number of 10,000 digits
         why = "its values are nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise UsageError(f"{file} is no lab file", why=why, remedy="see docs/lab-file.md") from error
-    from pydantic import ValidationError  # noqa: PLC0415 - the same
+    from pydantic import ValidationError  # noqa: PLC0415 - only for runs that have a lab file
 
-    from hil.lab.config.place import LabContent  # noqa: PLC0415 - the same
+    from hil.lab.config.place import LabContent  # noqa: PLC0415 - only for runs that have a lab file
 
     try:
         places = LabContent.model_validate(content).place
     except ValidationError as error:
-        from hil.lab.config.errors import validation_error  # noqa: PLC0415 - the same
+        from hil.lab.config.errors import validation_error  # noqa: PLC0415 - only for a wrong file
 
         raise validation_error(file, text, error.errors()) from error
     lab = Lab(file, places)
@@ -173,7 +173,7 @@ def _text(file: Path) -> str:
         return read.decode("utf-8-sig")  # some editors write a byte order mark
     except UnicodeDecodeError as error:
         line = read.count(b"\n", 0, error.start) + 1
-        from hil.lab.config.errors import lab_file_error  # noqa: PLC0415 - the same
+        from hil.lab.config.errors import lab_file_error  # noqa: PLC0415 - only for a wrong file
 
         raise lab_file_error(file, line, "the text is not UTF-8", "TOML is", "save it as UTF-8") from error
 
@@ -185,7 +185,7 @@ def _check_serials(file: Path, text: str, lab: Lab) -> None:
     for name, place in lab.places.items():
         other = owners.setdefault(place.serial, name)
         if other != name:
-            from hil.lab.config.errors import lab_file_error  # noqa: PLC0415 - the same
+            from hil.lab.config.errors import lab_file_error  # noqa: PLC0415 - only for a wrong file
 
             raise lab_file_error(
                 file,

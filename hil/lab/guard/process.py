@@ -64,10 +64,10 @@ def take_name(name: str, title: str) -> None:
     try:
         with open("/proc/self/comm", "wb") as file:  # noqa: PTH123 - pathlib is not imported here
             file.write(name.encode())
-        with open("/proc/self/stat", "rb") as file:  # noqa: PTH123 - as above
+        with open("/proc/self/stat", "rb") as file:  # noqa: PTH123 - pathlib is not imported here
             fields = file.read().rpartition(b")")[2].split()
         begin, end = int(fields[45]), int(fields[46])  # arg_start and arg_end, proc(5)
-        with open("/proc/self/mem", "r+b", 0) as memory:  # noqa: PTH123 - as above
+        with open("/proc/self/mem", "r+b", 0) as memory:  # noqa: PTH123 - pathlib is not imported here
             os.pwrite(memory.fileno(), title.encode()[: end - begin].ljust(end - begin, b"\0"), begin)
     except (OSError, ValueError, IndexError):
         return
@@ -79,7 +79,7 @@ def _avoid_oom_kill() -> None:
     Only root, or a service whose unit gave it that right, may do so.
     """
     try:
-        with open("/proc/self/oom_score_adj", "wb", 0) as file:  # noqa: PTH123 - as above
+        with open("/proc/self/oom_score_adj", "wb", 0) as file:  # noqa: PTH123 - pathlib is not imported here
             file.write(b"-1000")
     except OSError:
         return

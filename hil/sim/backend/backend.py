@@ -231,9 +231,9 @@ class SimulatedBackend(usb.backend.IBackend):  # type: ignore[misc]  # pyusb shi
         self,
         dev_handle: _Handle,
         bmRequestType: int,  # noqa: N803 - pyusb's name
-        bRequest: int,  # noqa: N803 - as above
-        wValue: int,  # noqa: N803 - as above
-        wIndex: int,  # noqa: N803 - as above
+        bRequest: int,  # noqa: N803 - pyusb's name
+        wValue: int,  # noqa: N803 - pyusb's name
+        wIndex: int,  # noqa: N803 - pyusb's name
         data: _Bytes[int],
         timeout: int,
     ) -> int:

@@ -51,9 +51,9 @@ class LoggedRequest:
     time: float
     sender: str
     bmRequestType: int  # noqa: N815 - names of the USB specification
-    bRequest: int  # noqa: N815 - as above
-    wValue: int  # noqa: N815 - as above
-    wIndex: int  # noqa: N815 - as above
+    bRequest: int  # noqa: N815 - names of the USB specification
+    wValue: int  # noqa: N815 - names of the USB specification
+    wIndex: int  # noqa: N815 - names of the USB specification
     length: int
     data: str
     status: int | None = None

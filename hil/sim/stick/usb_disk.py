@@ -148,6 +148,6 @@ class UsbStick:
             buffer=urb.data,
         )
 
-    def _complete(self, urb: Urb, answer: Any) -> None:  # noqa: ANN401 - as above
+    def _complete(self, urb: Urb, answer: Any) -> None:  # noqa: ANN401 - the package ships no types
         if self._waiting.pop(id(urb), None) is not None:
             urb.complete(answer.status, answer.buffer[: answer.actual] if urb.is_in else b"")

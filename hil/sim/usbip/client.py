@@ -162,7 +162,7 @@ class DeviceChannel:
         except BaseException as error:
             # half a message may have been sent, and the server would take the next message for its rest
             self._hang_up()
-            if isinstance(error, OSError | ValueError):  # the same as for reading
+            if isinstance(error, OSError | ValueError):  # the connection is broken, so the board is gone
                 return _GONE
             raise
         finally:

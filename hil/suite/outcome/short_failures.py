@@ -117,7 +117,7 @@ def _leave_causes_out(longrepr: Any, chain: list[BaseException]) -> None:  # noq
         longrepr.chain = [part for part, left_out in zip(shown, reversed(inner), strict=True) if not left_out]
 
 
-def _tell_headline(item: pytest.Item, longrepr: Any, crash: Any) -> None:  # noqa: ANN401 - the same
+def _tell_headline(item: pytest.Item, longrepr: Any, crash: Any) -> None:  # noqa: ANN401 - pytest has five kinds
     """Begin the headline with the name of the error; make one for an error whose frames are all hidden."""
     if not hasattr(longrepr, "reprcrash") or crash is None:
         return

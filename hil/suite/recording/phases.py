@@ -44,7 +44,7 @@ def attempt_of(phases: Sequence[pytest.TestReport], number: int) -> RecordedAtte
 
 def attempt_to_collect(report: pytest.CollectReport) -> RecordedAttempt:
     """Return the facts of a file or class that could not be collected."""
-    from hil.evidence.records import RecordedAttempt  # noqa: PLC0415 - as above
+    from hil.evidence.records import RecordedAttempt  # noqa: PLC0415 - runs that keep no evidence do not pay
 
     crash = getattr(report.longrepr, "reprcrash", None)
     lines = str(crash.message).splitlines()[:1] if crash is not None else report.longreprtext.splitlines()
@@ -60,7 +60,7 @@ def numbers_of(phases: Iterable[pytest.TestReport]) -> list[Measurement]:
 
 
 def _phase(report: pytest.TestReport) -> RecordedPhase:
-    from hil.evidence.records import RecordedPhase  # noqa: PLC0415 - as above
+    from hil.evidence.records import RecordedPhase  # noqa: PLC0415 - runs that keep no evidence do not pay
 
     name = "teardown" if report.when == BETWEEN else str(report.when)
     outcome = "passed" if is_flaky(report) else str(report.outcome)
