@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from hil.errors import HistoryError
+from hil.regular_file import check_regular
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,6 +67,11 @@ def open_history(path: Path, *, to_read: bool = True) -> History:
     from hil.history.store import History  # noqa: PLC0415 - the database is imported on use
     from hil.lab.files.trusted_path import refuse_untrusted  # noqa: PLC0415 - the database is imported on use
 
+    try:
+        check_regular(path)
+    except OSError as error:
+        why = str(error.strerror)
+        raise HistoryError(f"{path} is no history", why=why, remedy="name a file with --history") from error
     aside = list_damaged(path)
     refuse_untrusted(path, "the history", "run it as its owner")
     for damaged in aside[-1:]:

@@ -81,7 +81,8 @@ def open_folders(state: Path | None) -> Iterator[Folders]:
     """Lock the state folder and yield all folders; remove temporary ones at the end.
 
     Raises:
-        SimulatorError: Another simulator uses the state folder, or it cannot be created or locked.
+        SimulatorError: Another simulator uses the state folder, it has files of other programs only, or it
+            cannot be created or locked.
     """
     with contextlib.ExitStack() as stack:
         if state is None:
@@ -100,6 +101,12 @@ def open_folders(state: Path | None) -> Iterator[Folders]:
 def _lock(folder: Path, stack: contextlib.ExitStack) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()) and not (folder / "lock").is_file():
+            raise SimulatorError(
+                f"the state folder {folder} cannot be used",
+                why="it has files, and no simulator has used it before",
+                remedy="another --state, a new or an empty folder",
+            )
         lock = stack.enter_context((folder / "lock").open("w"))
     except OSError as error:
         raise SimulatorError(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 from hil.boards.address import BoardsOption, Where, parse_boards, remote_lab
+from hil.dutlink.console.sanitize import sanitize_line
 from hil.errors import UsageError
 from hil.images.choice import ImageChoice, parse_choice
 from hil.lab.config.lab import Lab
@@ -184,6 +185,7 @@ def read_options(config: pytest.Config, environ: Mapping[str, str] = os.environ)
     """
     try:
         _refuse_each(config)
+        _refuse_unsendable(config)
         boards = _boards(config, environ)
         return RunOptions(
             boards=boards,
@@ -220,6 +222,26 @@ def _refuse_each(config: pytest.Config) -> None:
             why="it runs each test in every worker, and a run of hil has one result for each test",
             remedy="-n NUMBER, which runs each test once; for several Pythons, one run for each",
         )
+
+
+def _refuse_unsendable(config: pytest.Config) -> None:
+    """Refuse workers in a folder, or with an argument, that xdist cannot send to them.
+
+    Raises:
+        UsageError: Its bytes are not UTF-8.
+    """
+    if getattr(config.option, "dist", "no") == "no" or hasattr(config, "workerinput"):
+        return
+    for sent in (config.invocation_params.dir, config.rootpath, *config.invocation_params.args):
+        text = str(sent)
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise UsageError(
+                f"-n cannot be used with {sanitize_line(text)}",
+                why="it is not UTF-8, and xdist cannot send it to workers",
+                remedy="rename it, or run without -n",
+            ) from None
 
 
 def _unasked(config: pytest.Config, environ: Mapping[str, str]) -> str:

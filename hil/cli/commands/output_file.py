@@ -17,9 +17,25 @@ __all__ = ["check_output_file", "is_redirected_stream"]
 def check_output_file(file: Path, *, force: bool) -> None:
     """Refuse a file that cannot be written, or would be replaced without --force.
 
+    A new file is made and removed again, so that no board is used for a file that cannot be made.
+
     Raises:
-        UsageError: The path is a folder, in no folder, or exists.
+        UsageError: The path is a folder, in no folder, or exists, or the file cannot be made.
     """
+    try:
+        _check(file, force=force)
+        if not file.exists():
+            os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+            file.unlink()
+    except OSError as error:
+        raise UsageError(
+            f"{file} cannot be written",
+            why=str(error.strerror),
+            remedy="give the path of a new file, in a folder that you may write to",
+        ) from error
+
+
+def _check(file: Path, *, force: bool) -> None:
     if file.is_dir() or not file.parent.is_dir():
         raise UsageError(
             f"{file} cannot be written",

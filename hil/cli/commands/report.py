@@ -12,6 +12,7 @@ from hil.cli.history_options import history_file, kind_of_runs, newest_nights, o
 from hil.cli.result import Answer
 from hil.dutlink.console.sanitize import sanitize_text
 from hil.errors import ReportError
+from hil.regular_file import check_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,6 +57,7 @@ def report(  # noqa: PLR0913 - by keyword, from click
     from hil.lab.files.trusted_path import refuse_untrusted  # noqa: PLC0415 - imported on use
 
     out = _meant(out or path.parent / "report")
+    _check(out)
     if test is not None:
         return _console(out, test)
     refuse_untrusted(out, "the folder", "run it as its owner")
@@ -63,6 +65,15 @@ def report(  # noqa: PLR0913 - by keyword, from click
         if (out / "run.json").is_file():
             return _one_run(out)
         return _all_nights(out, path, nights, kind, folders)
+
+
+def _check(out: Path) -> None:
+    try:
+        check_folder(out)
+    except OSError as error:
+        why = str(error.strerror)
+        remedy = "name a folder, or a path where there is nothing yet"
+        raise ReportError(f"{out} cannot be a folder of pages", why=why, remedy=remedy) from error
 
 
 def _meant(out: Path) -> Path:

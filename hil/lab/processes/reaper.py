@@ -38,6 +38,8 @@ __all__ = [
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
 """Exit statuses of a command that cannot be run, as in shells."""
 
+_REMEDY = "name a program on PATH, or the path of a file that ls -l shows as executable (x)"
+
 ENDED_BY = 128
 """The exit status of a command that a signal ended is this plus the signal's number, as in shells."""
 
@@ -152,7 +154,7 @@ def exec_command(
         os.execvp(command[0], list(command))  # noqa: S606 - the purpose of this function
     except OSError as error:
         missing = isinstance(error, FileNotFoundError)
-        sys.stderr.write(f"hil: {command[0]} cannot be run: {error.strerror}\n")
+        sys.stderr.write(f"hil: {command[0]} cannot be run: {error.strerror}\n  try: {_REMEDY}\n")
         sys.stderr.flush()
         os._exit(NOT_FOUND if missing else NOT_EXECUTABLE)
 

@@ -53,5 +53,6 @@ class ConsoleReport:
 
 
 def _attachments(report: pytest.TestReport) -> list[str]:
-    """Return the lines by which Jenkins and GitLab find a test's files."""
-    return [f"[[ATTACHMENT|{value}]]" for name, value in report.user_properties if name == "hil_console"]
+    """Return the lines by which Jenkins and GitLab find a test's files; XML cannot name every path."""
+    paths = [str(value) for name, value in report.user_properties if name == "hil_console"]
+    return [f"[[ATTACHMENT|{path}]]" for path in paths if path.isprintable()]

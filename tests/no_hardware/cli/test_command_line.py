@@ -161,6 +161,32 @@ def test_report_goes_beside_its_history_by_default(tmp_path: Path, monkeypatch: 
     assert (run(["report"]), (tmp_path / "report" / "index.html").is_file()) == (0, True)
 
 
+def test_report_refuses_a_named_pipe(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+
+    status = run(["report", str(pipe)])
+
+    assert (status, "cannot be a folder of pages: it is a named pipe" in capsys.readouterr().err) == (1, True)
+
+
+def test_history_says_that_a_device_is_none(capsys: pytest.CaptureFixture[str]) -> None:
+    status = run(["history", "--history", "/dev/null"])
+
+    assert (status, "/dev/null is no history: it is a device" in capsys.readouterr().err) == (1, True)
+
+
+@pytest.mark.parametrize("name", ["a" * 300, "/proc/copy.img"])
+def test_read_names_the_file_that_cannot_be_written_before_it_uses_a_board(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HIL_BOARDS", "usb")
+
+    status = run(["read", name])
+
+    assert (status, f"{name} cannot be written" in capsys.readouterr().err) == (2, True)
+
+
 WORDS = sorted(
     {word for path in COMMANDS for word in path.split()[1:]}
     | {option for command in COMMANDS.values() for each in command.params for option in each.opts}

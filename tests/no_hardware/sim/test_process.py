@@ -111,12 +111,22 @@ def test_state_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
 
 
 def test_state_folder_keeps_files_of_other_programs(tmp_path: Path) -> None:
-    (tmp_path / "dev").mkdir()
-    (tmp_path / "dev" / "precious").touch()
+    with SimulatorProcess(boards=1, state=tmp_path):
+        (tmp_path / "dev").mkdir()
+        (tmp_path / "dev" / "precious").touch()
     with SimulatorProcess(boards=1, state=tmp_path):
         pass
 
     assert (tmp_path / "dev" / "precious").exists()
+
+
+def test_state_folder_of_other_programs_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "passwd").touch()
+
+    with pytest.raises(SimulatorError, match="no simulator has used it before"):
+        SimulatorProcess(boards=1, state=tmp_path)
+
+    assert [path.name for path in tmp_path.iterdir()] == ["passwd"]
 
 
 def test_start_failure_quotes_standard_error() -> None:

@@ -65,6 +65,14 @@ def test_dist_each_is_refused(run_suite: RunSuite) -> None:
 
 
 @pytest.mark.thorough
+def test_workers_are_refused_with_a_path_that_is_not_utf_8(run_suite: RunSuite) -> None:
+    inner = run_suite(PASSES, "-n2", "--hil-boards=none", "--ignore=caf\udce9")
+
+    assert inner.status == pytest.ExitCode.USAGE_ERROR
+    assert r"caf\udce9: it is not UTF-8, and xdist cannot send it to workers" in inner.text
+
+
+@pytest.mark.thorough
 def test_hil_board_with_hil_boards_none_is_refused(run_suite: RunSuite) -> None:
     inner = run_suite(PASSES, "--hil-boards=none", "--hil-board=zzz")
 

@@ -119,6 +119,7 @@ def test_init_says_what_cannot_be_run(command: str, status: int) -> None:
     ran = run(*HIL, "init", "--", command)
 
     assert (ran.returncode, f"{command} cannot be run" in ran.stderr) == (status, True)
+    assert ran.stderr.splitlines()[-1].startswith("  try: name a program on PATH")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
