@@ -22,10 +22,10 @@ from typing import TYPE_CHECKING
 
 from hil.dutlink.storage.host_lock import HostLock
 from hil.dutlink.storage.learned_sticks import LearnedSticks
-from hil.dutlink.storage.mux_follower import MuxWatch
 from hil.dutlink.storage.mux_timing import LEAVES_WITHIN_S, Arrival
 from hil.dutlink.storage.stick_errors import stick_missing, stick_moved, stick_stayed, two_media
 from hil.dutlink.storage.stick_path import StickPath
+from hil.dutlink.storage.stick_proof import MuxWatch
 from hil.dutlink.storage.usb_sockets import UsbDisk, disks_by_socket
 from hil.dutlink.timing import until
 from hil.errors import StorageError
@@ -35,8 +35,8 @@ from hil.flash.disk.users import is_of_this_system
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hil.dutlink.storage.mux_follower import MuxTurns
     from hil.dutlink.storage.stick_memory import StickMemory
+    from hil.dutlink.storage.stick_proof import MuxTurns
     from hil.dutlink.usb.access import Access
     from hil.errors import StickMissingError
 

@@ -15,8 +15,8 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from hil.dutlink.storage.mux_follower import MuxTurns
 from hil.dutlink.storage.stick_finder import APPEARS_WITHIN_S, GOES_WITHIN_S
+from hil.dutlink.storage.stick_proof import MuxTurns
 from hil.dutlink.timing import until
 from hil.dutlink.usb.protocol import Request, StorageAction
 from hil.errors import StickInUseError, StickLostError

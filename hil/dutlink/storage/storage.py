@@ -51,7 +51,7 @@ class Storage(Noun):
     """The stick and its mux.
 
     A disk is the stick if it was seen to go with *off* and come with *host*, or if it came at the socket
-    where that was seen before; see `hil.dutlink.storage.mux_follower`. A stick that is mounted or open on
+    where that was seen before; see `hil.dutlink.storage.stick_proof`. A stick that is mounted or open on
     this host is not taken away unless that is forced.
 
     Args:

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-import hil.dutlink.storage.mux_follower
 import hil.dutlink.storage.stick_finder
 import hil.dutlink.storage.stick_mux
 import hil.dutlink.storage.stick_path
+import hil.dutlink.storage.stick_proof
 import hil.dutlink.storage.storage
 import hil.flash.disk.disk
 from hil.dutlink.timing import until
@@ -77,8 +77,8 @@ def stations(
     monkeypatch.setattr(hil.dutlink.storage.stick_mux, "APPEARS_WITHIN_S", 3.0)
     monkeypatch.setattr(hil.dutlink.storage.stick_finder, "until", partial(until, every_s=0.005))
     monkeypatch.setattr(hil.dutlink.storage.stick_path, "until", partial(until, every_s=0.005))
-    monkeypatch.setattr(hil.dutlink.storage.mux_follower, "until", partial(until, every_s=0.005))
-    monkeypatch.setattr(hil.dutlink.storage.mux_follower, "_SETTLE_S", 0.02)
+    monkeypatch.setattr(hil.dutlink.storage.stick_proof, "until", partial(until, every_s=0.005))
+    monkeypatch.setattr(hil.dutlink.storage.stick_proof, "_SETTLE_S", 0.02)
     with ExitStack() as stack:
         yield [stack.enter_context(FlashStation(bad_os, tmp_path / str(n))) for n in range(count)]
 

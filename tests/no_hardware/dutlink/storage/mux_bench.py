@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from hil.dutlink import timing
 from hil.dutlink.host import SLOWEST_STICK_S
-from hil.dutlink.storage import learned_sticks, mux_follower, stick_finder, stick_path, usb_sockets
+from hil.dutlink.storage import learned_sticks, stick_finder, stick_path, stick_proof, usb_sockets
 from hil.dutlink.storage.stick_memory import LearnedSocket
 from hil.dutlink.storage.storage import Storage
 from hil.dutlink.usb.access import Access
@@ -143,7 +143,7 @@ class LookedUp:
         for change in ("plug", "show", "hide"):
             monkeypatch.setattr(SysDisk, change, self._changing(getattr(SysDisk, change)))
         for look in (usb_sockets.disks_by_socket, usb_sockets.devices_by_socket):
-            for module in (mux_follower, stick_finder, stick_path, learned_sticks):
+            for module in (stick_proof, stick_finder, stick_path, learned_sticks):
                 monkeypatch.setattr(module, look.__name__, self._sparing(look), raising=False)
 
     def _changing(self, change: Callable[..., None]) -> Callable[..., None]:

@@ -1,4 +1,4 @@
-"""Prove which disk follows the mux, by watching it go with *off* and come with *host*.
+"""Prove that a disk is this board's stick: it goes with *off* and comes with *host*, as the mux turns.
 
 The first disk that comes, or the only one, need not be the stick: a person may plug in another disk. A
 round is *off*, then *host*, while every USB disk is watched. It proves a disk that came with *host* before
