@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from hil.suite.images.file_states import FileStates
     from hil.suite.images.flash_counts import FlashCounts
 
-__all__ = ["BoardImages", "RunImage"]
+__all__ = ["ImageFlasher", "ImageOnBoard", "RunImage"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +44,8 @@ class RunImage:
 
 
 @dataclass(slots=True)
-class _OnBoard:
-    """The image that is on a board.
+class ImageOnBoard:
+    """The image that this process put on a board's stick.
 
     Attributes:
         board: The open board.
@@ -61,9 +61,18 @@ class _OnBoard:
     file: Path
     changes: int
 
+    def is_still(self, wanted: ImageSource) -> bool:
+        """Return True if it is the image that a test wants, and no test has turned the stick since."""
+        storage = self.board.storage
+        return self.image == wanted and storage.position is Position.DUT and storage.changes == self.changes
 
-class BoardImages:
-    """The images of a run, and what this process's boards have on their sticks.
+    def as_run_image(self) -> RunImage:
+        """Return the image as a test sees it."""
+        return RunImage(self.image.name, self.image.version, self.file, self.flashed.digest)
+
+
+class ImageFlasher:
+    """Flashes images to this process's boards, and refuses those that a board did not take before.
 
     Args:
         lab: The lab file, for the names of boards.
@@ -84,20 +93,12 @@ class BoardImages:
         self._lab = lab
         self._limit_s = limit_s
         self._tell = tell
-        self._now: dict[str, _OnBoard] = {}  # by serial number
         self._failed: dict[tuple[str, ImageSource], str] = {}
         self._flashes = flashes
         self._planned = planned
 
-    def is_other(self, held: AcquiredBoard, wanted: ImageSource | None) -> bool:
-        """Return True if the board has another image than a test wants."""
-        now = self._on(held)
-        return wanted is not None and now is not None and now.image != wanted
-
-    def put(self, held: AcquiredBoard, wanted: ImageSource, test: str) -> None:
+    def flash(self, held: AcquiredBoard, wanted: ImageSource, test: str) -> ImageOnBoard:
         """Put an image on the board's stick, verify it, and turn the stick to the DUT.
-
-        The board is left as it is if the image is there, and no test has turned the stick since.
 
         Args:
             held: The board; its DUT has no power, unless its place leaves it alone.
@@ -109,10 +110,7 @@ class BoardImages:
             FlashError: The image could not be put on this board before another test.
             HilError: The image cannot be downloaded, is damaged, or the stick does not take it.
         """
-        if self._is_there(held, wanted):
-            return
         serial = held.board.serial
-        self._now.pop(serial, None)
         before = self._failed.get((serial, wanted))
         if before is not None:
             raise FlashError(
@@ -122,40 +120,14 @@ class BoardImages:
                 serial=serial,
             )
         try:
-            self._flash(held, wanted)
+            return self._flash(held, wanted)
         except BoardLostError:
             raise
         except HilError:
             self._failed[serial, wanted] = test
             raise
 
-    def flashed(self, held: AcquiredBoard) -> Flashed | None:
-        """Return how the image came to a board; None if none was put there since the board was opened."""
-        now = self._on(held)
-        return now.flashed if now is not None else None
-
-    def of(self, held: AcquiredBoard) -> RunImage | None:
-        """Return the image that was put on a board; None if none was."""
-        now = self._on(held)
-        if now is None:
-            return None
-        return RunImage(now.image.name, now.image.version, now.file, now.flashed.digest)
-
-    def _on(self, held: AcquiredBoard) -> _OnBoard | None:
-        """Return what was put on a board since it was opened."""
-        now = self._now.get(held.board.serial)
-        return now if now is not None and now.board is held.board else None
-
-    def _is_there(self, held: AcquiredBoard, wanted: ImageSource) -> bool:
-        now, storage = self._on(held), held.board.storage
-        return (
-            now is not None
-            and now.image == wanted
-            and storage.position is Position.DUT
-            and storage.changes == now.changes
-        )
-
-    def _flash(self, held: AcquiredBoard, image: ImageSource) -> None:
+    def _flash(self, held: AcquiredBoard, image: ImageSource) -> ImageOnBoard:
         board = held.board
         listed = held.source.listed_name(board.serial) if held.source is not None else ""
         where = self._lab.name_of(board.serial) or listed or board.serial
@@ -168,9 +140,10 @@ class BoardImages:
         board.storage.dut()
         board.storage.wait_until_gone()
         self._flashes.put(board.serial, image.key, was_written=flashed.was_written)
-        self._now[board.serial] = _OnBoard(board, image, flashed, file, board.storage.changes)
+        done = ImageOnBoard(board, image, flashed, file, board.storage.changes)
         how = "flashed and verified" if flashed.was_written else "was on the stick already"
         self._tell(f"hil: image {flashed.image} {how}: {where}")
+        return done
 
     def _switch_off(self, held: AcquiredBoard, image: ImageSource, where: str) -> None:
         """Leave the DUT without power: its stick is taken away.

@@ -1,4 +1,7 @@
-"""Show the progress of a flash before a test, and end a flash that takes too long."""
+"""Show the progress of a flash before a test, and end a flash that takes too long.
+
+The time is checked as bytes are done. Waits for the stick are not limited here: each has its own limit.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ _SHOWN_AFTER_S: Final = 10.0
 
 
 class FlashProgress(ProgressLines):
-    """A `Progress` that raises an error at a time limit.
+    """A `Progress` that raises an error if bytes are done after a time limit.
 
     Args:
         tell: Shows the user a line.
@@ -27,14 +30,14 @@ class FlashProgress(ProgressLines):
     """
 
     def __init__(self, tell: Callable[[str], None], what: str, limit_s: float) -> None:
-        self._began_phase_s = self._begins_s = time.monotonic()
+        self._flash_began_s = self._phase_began_s = time.monotonic()
         self._what = what
         self._limit_s = limit_s
         super().__init__(lambda line: self._show(tell, line))
 
     def begin(self, phase: str, total_bytes: int | None) -> None:
         """Start a phase; see `Progress`."""
-        self._began_phase_s = time.monotonic()
+        self._phase_began_s = time.monotonic()
         super().begin(phase, total_bytes)
 
     def advance(self, size_bytes: int) -> None:
@@ -44,7 +47,7 @@ class FlashProgress(ProgressLines):
             FlashError: The time limit is over.
         """
         super().advance(size_bytes)
-        if time.monotonic() - self._begins_s > self._limit_s:
+        if time.monotonic() - self._flash_began_s > self._limit_s:
             raise FlashError(
                 f"{self._what}: not done after {self._limit_s:g} s",
                 why="that is the time limit for an image",
@@ -52,5 +55,5 @@ class FlashProgress(ProgressLines):
             )
 
     def _show(self, tell: Callable[[str], None], line: str) -> None:
-        if time.monotonic() - self._began_phase_s > _SHOWN_AFTER_S:
+        if time.monotonic() - self._phase_began_s > _SHOWN_AFTER_S:
             tell(f"hil: {self._what}: {line}")

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from hil.boards.requirements import BoardInfo, BoardRequirement
     from hil.flash.results import Flashed
     from hil.images.source import ImageSource
-    from hil.suite.images.board_images import BoardImages, RunImage
+    from hil.suite.images.board_images import ImageFlasher, ImageOnBoard, RunImage
     from hil.suite.images.file_states import FileStates
     from hil.suite.images.flash_counts import FlashCounts
     from hil.suite.options import RunOptions
@@ -80,14 +80,15 @@ class RunImages:
         self._agree = agree
         self._files: FileStates = {}
         self._default_of = cache(self._find_default)
-        self._on_board: BoardImages | None = None
+        self._on_boards: dict[str, ImageOnBoard] = {}  # by serial number
 
     def plan(self, items: Iterable[pytest.Item]) -> None:
         """Check the boards of `--hil-image BOARD=IMAGE`, note the image files, and count the flashes.
 
         Each board gets each of its images once: tests that run with one image are run together. `planned` is
         how many flashes there are at most, `certain` how many of these do not depend on which of several
-        boards a test gets.
+        boards a test gets. Three tests that may run on board A or B with image X need two flashes, X on A and
+        X on B, and none of them is certain: all three may run on A. If a test needs both boards, both are.
 
         Args:
             items: The tests of the run.
@@ -111,7 +112,7 @@ class RunImages:
                 if own is not None or self._has_default:
                     of_test = Counter(self._flashes_for(need, own) for need in requirement.needs)
                     wanted += of_test
-                    certain.update(*(one for one, boards in of_test.items() if boards >= len(one)))
+                    certain.update(*(flashes for flashes, uses in of_test.items() if uses >= len(flashes)))
         possible = {flash for flashes in wanted for flash in flashes}
         needed = sum(min(uses, len(flashes)) for flashes, uses in wanted.items())
         self._flashes.planned = min(needed, len(possible))
@@ -196,36 +197,44 @@ class RunImages:
 
     def differ(self, item: pytest.Item, boards: Sequence[AcquiredBoard]) -> bool:
         """Return True if a board has another image than a test wants."""
-        on_board = self._on_board
-        if on_board is None:
+        if not self._on_boards:
             return False
         with suppress(HilError):  # `put` raises it again
-            return any(on_board.is_other(held, self._wanted(item, held)) for held in boards)
+            return any(self._is_other(held, self._wanted(item, held)) for held in boards)
         return False
 
+    def _is_other(self, held: AcquiredBoard, wanted: ImageSource | None) -> bool:
+        now = self._on(held)
+        return wanted is not None and now is not None and now.image != wanted
+
+    def _on(self, held: AcquiredBoard) -> ImageOnBoard | None:
+        """Return what was put on a board since it was opened."""
+        now = self._on_boards.get(held.board.serial)
+        return now if now is not None and now.board is held.board else None
+
     def put(self, item: pytest.Item, boards: Sequence[AcquiredBoard]) -> None:
-        """Put the image that a test wants on its boards.
+        """Put the image that a test wants on its boards, where it is not there yet.
 
         Raises:
             UsageError: There is no such image, or several are given for a board.
-            HilError: As `BoardImages.put`, or as a board that does not tell its name and tags.
+            HilError: As `ImageFlasher.flash`, or as a board that does not tell its name and tags.
         """
         for held in boards:
-            wanted = self._wanted(item, held)
-            if wanted is not None:
-                self._loaded.put(held, wanted, item.nodeid)
+            wanted, now = self._wanted(item, held), self._on(held)
+            if wanted is not None and (now is None or not now.is_still(wanted)):
+                self._on_boards.pop(held.board.serial, None)
+                self._on_boards[held.board.serial] = self._flasher.flash(held, wanted, item.nodeid)
 
-    @property
-    def _loaded(self) -> BoardImages:
-        if self._on_board is None:
-            from hil.suite.images.board_images import BoardImages  # noqa: PLC0415 - the driver is for runs that use boards
+    @cached_property
+    def _flasher(self) -> ImageFlasher:
+        from hil.suite.images.board_images import ImageFlasher  # noqa: PLC0415 - the driver is for runs that use boards
 
-            self._on_board = BoardImages(self._lab, self._limit_s, self._tell, self._flashes, self._files)
-        return self._on_board
+        return ImageFlasher(self._lab, self._limit_s, self._tell, self._flashes, self._files)
 
     def flashed(self, held: AcquiredBoard) -> Flashed | None:
         """Return how the run's image came to a board; None if the run has none for it."""
-        return self._on_board.flashed(held) if self._on_board is not None else None
+        now = self._on(held)
+        return now.flashed if now is not None else None
 
     def of(self, held: AcquiredBoard | None) -> RunImage:
         """Return the image of the present test.
@@ -233,14 +242,14 @@ class RunImages:
         Raises:
             UsageError: The test has none.
         """
-        image = self._on_board.of(held) if self._on_board is not None and held is not None else None
-        if image is None:
+        now = self._on(held) if held is not None else None
+        if now is None:
             raise UsageError(
                 "this test has no image",
                 why="none was given by --hil-image, by the test's marker, or by the board's place",
                 remedy="pytest --hil-image IMAGE",
             )
-        return image
+        return now.as_run_image()
 
     def _wanted(self, item: pytest.Item, held: AcquiredBoard) -> ImageSource | None:
         """Return the image for a test; None if there is none, or a simulated board stands in."""
