@@ -232,7 +232,9 @@ def _refuse_unsendable(config: pytest.Config) -> None:
     """
     if getattr(config.option, "dist", "no") == "no" or hasattr(config, "workerinput"):
         return
-    for sent in (config.invocation_params.dir, config.rootpath, *config.invocation_params.args):
+    by_environment = config.getoption("hil_history", "")
+    of_run = (config.invocation_params.dir, config.rootpath, by_environment)
+    for sent in (*of_run, *config.invocation_params.args):
         text = str(sent)
         try:
             text.encode()

@@ -73,6 +73,18 @@ def test_workers_are_refused_with_a_path_that_is_not_utf_8(run_suite: RunSuite) 
 
 
 @pytest.mark.thorough
+def test_workers_are_refused_with_a_history_that_is_not_utf_8(
+    run_suite: RunSuite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HIL_HISTORY", "caf\udce9.db")
+
+    inner = run_suite(PASSES, "-n2", "--hil-boards=none")
+
+    assert inner.status == pytest.ExitCode.USAGE_ERROR
+    assert r"-n cannot be used with caf\udce9.db" in inner.text
+
+
+@pytest.mark.thorough
 def test_hil_board_with_hil_boards_none_is_refused(run_suite: RunSuite) -> None:
     inner = run_suite(PASSES, "--hil-boards=none", "--hil-board=zzz")
 
