@@ -6,13 +6,14 @@ import statistics
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from hil.history.attribution import SURE_P, Counts, Suspicion, suspect_test
 from hil.history.durations import call_times_s, possibly_slower
+from hil.history.failing_since import failing_since, streak
 from hil.history.findings import AlwaysSkipped, Analysis, Failing, Flaky, Slower, TiedToBoard
 from hil.history.nights import future_runs, missing_nights, problems_of_newest, why_nothing_ran
 from hil.history.numbers.drift import find_drifts
 from hil.history.schema import AttemptOutcome
 from hil.history.statistics import slower_p, wilson
+from hil.history.suspects import SURE_P, Counts, Suspicion
 
 if TYPE_CHECKING:
     from hil.history.window import Result, Window
@@ -28,12 +29,6 @@ _SLOWER_P = 0.01
 _SKIPPED_RUNS = 3
 _BAD_BOARD_TESTS = 3
 """A board that fails fewer tests is no bad board; each of the tests is reported instead."""
-
-_SURE_STREAK = 3
-"""This many failures in a row are not by chance."""
-
-_SURE_BOARDS = 3
-"""Nor are failures on this many boards in one night."""
 
 _FLAKY_SPELLS = 2
 _SHORT = 3
@@ -89,7 +84,9 @@ def _judge(
         interval = wilson(counts.failed, counts.ran)
         analysis.flaky.append(Flaky(name, counts, *interval, fails_now=fails_now))
     elif fails_now and not is_there:
-        analysis.failing.append(_failing(window, test, fair or ran, follows, bad_boards if fair else set()))
+        analysis.failing.append(
+            failing_since(window, test, fair or ran, follows, bad_boards if fair else set())
+        )
     elif not fails_now and _was_failing(ran, newest) and ran[-2] in fair:
         analysis.fixed.append(name)
 
@@ -111,11 +108,7 @@ def _is_boards_fault(window: Window, board: str, ran: list[Result], fair: list[R
     if fair:
         return not fair[-1].outcome.is_failure
     rate = window.boards[board].rate
-    return rate ** _streak(ran) > SURE_P
-
-
-def _streak(ran: list[Result]) -> int:
-    return next((at for at, one in enumerate(reversed(ran)) if not one.outcome.is_failure), len(ran))
+    return rate ** streak(ran) > SURE_P
 
 
 def _was_failing(ran: list[Result], newest: int) -> bool:
@@ -135,31 +128,6 @@ def _comes_and_goes(results: list[Result]) -> bool:
 
 def _failed(result: Result) -> bool:
     return result.failed_attempts > 0
-
-
-def _failing(
-    window: Window, test: int, ran: list[Result], follows: Suspicion | None, without: set[str]
-) -> Failing:
-    if follows is not None and follows.factor == "board":
-        ran = [one for one in ran if follows.value in one.boards] or ran
-    streak = _streak(ran)
-    if follows is None and (streak >= _SURE_STREAK or window.fails_on_boards(test) >= _SURE_BOARDS):
-        counts = window.counts_of(test)
-        follows = suspect_test(window.failing_tests[test], counts, window.everything)
-    first = window.runs[ran[-streak].run]
-    before = window.runs[ran[-streak - 1].run] if streak < len(ran) else None
-    return Failing(
-        test=window.failing_tests[test],
-        runs=streak,
-        since_s=first.began_s,
-        commit=first.commit,
-        commit_before=before.commit if before else "",
-        image=ran[-streak].image,
-        image_before=ran[-streak - 1].image if before else "",
-        suspicion=follows,
-        hint="" if follows is not None else window.contrast_of(test, without),
-        everywhere=window.fails_everywhere(test),
-    )
 
 
 def _skipping(window: Window) -> list[AlwaysSkipped]:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 from hil.errors import HistoryError
 from hil.history.analysis import analyze
 from hil.history.attempts import attempts_of
-from hil.history.attribution import Counts
 from hil.history.nights import day_of
 from hil.history.numbers.listing import numbers_of_test
 from hil.history.schema import BENCH, FAILURES, USES, AttemptOutcome
 from hil.history.statistics import wilson
-from hil.history.text_table import section, table
+from hil.history.suspects import Counts
+from hil.text_table import section, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -6,13 +6,13 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from hil.history.nights import day_of
-from hil.history.text_table import section
+from hil.text_table import section
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from hil.history.attribution import Counts, Everywhere, Suspicion
     from hil.history.numbers.drift import Drift
+    from hil.history.suspects import Counts, Everywhere, Suspicion
 
 __all__ = ["AlwaysSkipped", "Analysis", "Failing", "Flaky", "Slower", "TiedToBoard"]
 

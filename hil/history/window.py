@@ -9,14 +9,14 @@ from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from hil.evidence.records import without_column
-from hil.history.attribution import Counts, Everywhere, contrast, suspect
 from hil.history.newest_runs import NewestRuns
 from hil.history.schema import BENCH, FAILURES, PARTNER_USES, USES, AttemptOutcome
+from hil.history.suspects import Counts, Everywhere, contrast, suspect
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from hil.history.attribution import Suspicion
+    from hil.history.suspects import Suspicion
 
 __all__ = ["Result", "Window"]
 

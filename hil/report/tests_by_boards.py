@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from hil.evidence.records import without_column
-from hil.history.attribution import Counts, Everywhere, Suspicion, contrast, suspect, suspect_test
+from hil.history.suspects import Counts, Everywhere, Suspicion, contrast, suspect, suspect_test
 from hil.report.filters import OUTCOMES
 
 if TYPE_CHECKING:

@@ -9,7 +9,6 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from hil.evidence.measurement import format_quantity
-from hil.history.attribution import SURE_P
 from hil.history.nights import day_of
 from hil.history.numbers.change import LEAST_VALUES, Change, find_change, fit_change
 from hil.history.numbers.image_lines import image_lines
@@ -20,6 +19,7 @@ from hil.history.numbers.series import (
     on_all_boards,
     read_series,
 )
+from hil.history.suspects import SURE_P
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -12,7 +12,7 @@ from hil.history.nights import day_of
 from hil.history.numbers.change import LEAST_VALUES
 from hil.history.numbers.drift import drifts_of, find_drifts
 from hil.history.numbers.series import count_numbers, name_benches, newest_blocks, read_series
-from hil.history.text_table import section, table
+from hil.text_table import section, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

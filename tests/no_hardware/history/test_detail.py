@@ -13,10 +13,10 @@ from hil.errors import HistoryError
 from hil.evidence.records import RunRecord
 from hil.evidence.used_board import UsedBoard
 from hil.history.analysis import analyze
-from hil.history.attribution import Counts
 from hil.history.detail import of_board, of_test
 from hil.history.schema import AttemptOutcome
 from hil.history.store import History
+from hil.history.suspects import Counts
 from hil.history.window import Window
 from tests.support.made_up import tried
 

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hil.history.attribution import Counts, suspect
 from hil.history.statistics import fisher, slower_p, wilson
 
 
@@ -38,20 +37,3 @@ def test_slower_p_of_equal_times_is_high() -> None:
 
 def test_slower_p_of_longer_times_is_low() -> None:
     assert slower_p(range(10), range(10, 20)) < 1e-3
-
-
-def test_suspicion_text_has_counts_and_what_to_look_at() -> None:
-    suspicion = suspect({"board": {"0df10035": Counts(9, 10), "0df10036": Counts(0, 41)}})
-
-    assert str(suspicion).startswith("fails on 0df10035 only: 9 of 10 there, 0 of 41 elsewhere, p = ")
-    assert str(suspicion).endswith("look at the board")
-
-
-def test_suspect_is_none_for_failures_everywhere() -> None:
-    assert (
-        suspect({"board": {"a": Counts(9, 20), "b": Counts(8, 20)}, "image": {"x": Counts(17, 40)}}) is None
-    )
-
-
-def test_suspect_is_none_without_runs() -> None:
-    assert suspect({"board": {}}) is None

@@ -1,4 +1,4 @@
-"""Attribute failures to a board, an image or a test, if they follow it more than chance explains."""
+"""Suspect a board, an image or a test of failures, if they follow it more than chance explains."""
 
 from __future__ import annotations
 
