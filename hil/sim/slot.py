@@ -11,9 +11,9 @@ from hil.sim.board.board import BootLoader, SimulatedBoard
 from hil.sim.board.settings_flash import SettingsFlash
 from hil.sim.dut.dut import SimulatedDut
 from hil.sim.host.dev_nodes import UsbDeviceNode
+from hil.sim.host.faulty_path import ConsoleNoise, FaultyPath, PathFaults, RequestLog
 from hil.sim.host.tty import SimulatedTty
 from hil.sim.interfaces import MuxPosition
-from hil.sim.management.faulty_path import ConsoleNoise, FaultyPath, PathFaults, RequestLog
 from hil.sim.stick.file import StickFile
 from hil.sim.stick.mux import Stick
 from hil.sim.stick.usb_disk import usb_names_of

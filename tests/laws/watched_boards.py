@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from types import TracebackType
 
+    from hil.sim.host.faulty_path import LoggedRequest
     from hil.sim.interfaces import Urb
-    from hil.sim.management.faulty_path import LoggedRequest
     from tests.laws.suite_plan import Fault
 
 _Result = TypeVar("_Result")

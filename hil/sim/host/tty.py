@@ -15,8 +15,8 @@ import termios
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hil.sim.host.faulty_path import HOST_DRIVER
 from hil.sim.interfaces import Urb, UsbDevice
-from hil.sim.management.faulty_path import HOST_DRIVER
 
 if TYPE_CHECKING:
     import asyncio

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hil.sim.interfaces import BlockStore, Clock, MuxPosition, NoTimer, Timer
-from hil.sim.stick.faults import FaultyStore, HostWrites, StickFaults
+from hil.sim.stick.faulty_store import FaultyStore, HostWrites, StickFaults
 from hil.sim.stick.usb_disk import UsbStick
 
 if TYPE_CHECKING:

@@ -30,7 +30,7 @@ _ASK_EVERY = 4
 
 _BLOCK_BYTES = 512
 _HEAD_BYTES = 1 << 20
-_PAGE_BYTES = 4096  # see hil.sim.stick.faults
+_PAGE_BYTES = 4096  # see hil.sim.stick.faulty_store
 _STORAGE, _DUT = 2, 2  # bRequest and wValue of the request that would hand the stick over
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hil.sim.stick.faults import FaultyStore, StickFaults
+from hil.sim.stick.faulty_store import FaultyStore, StickFaults
 from hil.sim.stick.file import StickFile
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hil.sim.interfaces import MuxPosition
-from hil.sim.stick.faults import FaultyStore
+from hil.sim.stick.faulty_store import FaultyStore
 from tests.no_hardware.sim.stick.stick_bench import SIZE_BYTES, StickBench
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Faults between host and board, and the log of control requests."""
+"""The USB path between host and board: its faults, and the log of control requests."""
 
 from __future__ import annotations
 

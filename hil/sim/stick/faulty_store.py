@@ -1,4 +1,4 @@
-"""Faults of a stick, a block store that applies them, and the same for what host processes wrote."""
+"""A block store that applies the faults of a stick, and the same for what host processes wrote."""
 
 from __future__ import annotations
 
