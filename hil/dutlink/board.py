@@ -18,7 +18,7 @@ from hil.dutlink.usb.firmware import check_firmware
 from hil.dutlink.usb.protocol import CLOCK_MARGIN, ConfigKey
 from hil.dutlink.usb.request_log import uncounted
 from hil.dutlink.wiring import Wiring
-from hil.errors import BoardFaultError, HilError
+from hil.errors import HilError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -201,17 +201,9 @@ class Board(Noun):
             BoardFaultError: The DUT is switched off.
             ConsoleError: The console cannot be used.
         """
-        if self.power.is_off:
-            raise BoardFaultError(
-                f"the DUT of board {self.serial} cannot come up",
-                why="it is switched off",
-                remedy="power.on()",
-                serial=self.serial,
-            )
-        from hil.dutlink.dut.login_questions import LOGIN_PROMPT  # noqa: PLC0415 - few commands wait for the DUT
+        from hil.dutlink.dut.boot_wait import wait_until_up  # noqa: PLC0415 - few commands wait for the DUT
 
-        limit_s = self._wiring.up_timeout_s if timeout_s is None else timeout_s
-        return self.console.wait_for_pattern(self._wiring.up or LOGIN_PROMPT, self._boot_begin, limit_s)
+        return wait_until_up(self.console, self._wiring, self._boot_begin, timeout_s)
 
     @property
     def access(self) -> Access:

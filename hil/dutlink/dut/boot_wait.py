@@ -1,82 +1,35 @@
-"""Wait for a pattern in the transcript, which leaves the bytes to `expect` and `login`."""
+"""Decide that the DUT is up: by which pattern on its console, since when, and after how long it is not."""
 
 from __future__ import annotations
 
-import threading
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from hil.dutlink.console.expect import KEPT_BYTES, Expected
-from hil.dutlink.patterns.incremental_match import IncrementalPattern, compile_patterns
-from hil.dutlink.timing import Deadline
+from hil.dutlink.dut.login_questions import LOGIN_PROMPT
+from hil.errors import BoardFaultError
 
 if TYPE_CHECKING:
-    import re
-    from collections.abc import Callable
+    from hil.dutlink.console.console import Console
+    from hil.dutlink.console.expect import Expected
+    from hil.dutlink.wiring import Wiring
 
-    from hil.dutlink.console.transcript import Transcript
-    from hil.dutlink.patterns.incremental_match import Pattern
-
-__all__ = ["wait_for_pattern"]
-
-_LOOK_EVERY_S: Final = 0.5
-"""How often to check whether the console is still there, in seconds."""
+__all__ = ["wait_until_up"]
 
 
-QUIET_S: Final = 2.0
-"""Seconds after which a silent DUT may wait at a prompt."""
-
-
-def wait_for_pattern(  # noqa: PLR0913 - what ends such a wait
-    transcript: Transcript,
-    begin: int,
-    pattern: Pattern,
-    timeout_s: float,
-    gone: Callable[[], bool],
-    *,
-    check_silent: Callable[[], None],
-) -> Expected | bytes:
-    """Wait for a pattern in the bytes since a position of the transcript.
+def wait_until_up(console: Console, wiring: Wiring, begin: int, timeout_s: float | None) -> Expected:
+    """Do what `Board.wait_until_up` does.
 
     Args:
-        transcript: The transcript of an open console.
-        begin: The position.
-        pattern: The pattern.
-        timeout_s: How long to wait, in seconds.
-        gone: Returns True if no more bytes will come.
-        check_silent: Called while the DUT is silent; raises an error if it waits for a person.
-
-    Returns:
-        The match; or all bytes since the position if the time is over or the console went away.
+        console: The DUT's console.
+        wiring: Its surroundings, with `up` and `up_timeout_s`.
+        begin: The position in the transcript at which the supply was last switched on.
+        timeout_s: How long to wait, in seconds; None: `up_timeout_s`.
     """
-    has_news = threading.Event()
-    end = transcript.listen(lambda _event: has_news.set())
-    (compiled,), haystack, deadline = compile_patterns(pattern), bytearray(), Deadline(timeout_s)
-    incremental, quiet = IncrementalPattern(compiled), Deadline(QUIET_S)
-    try:
-        while True:
-            has_news.clear()
-            last = gone() or deadline.passed
-            for chunk in transcript.chunks_between(begin):
-                haystack += chunk.data
-                begin, quiet = chunk.end, Deadline(QUIET_S)
-            if span := incremental.search(haystack):
-                return _expected(compiled, bytes(haystack), span[0])
-            if last:
-                return bytes(haystack)
-            if quiet.passed:
-                check_silent()
-                quiet = Deadline(QUIET_S)
-            surplus = len(haystack) - KEPT_BYTES
-            if surplus > KEPT_BYTES:
-                del haystack[:surplus]
-                incremental.drop_front(surplus)
-            has_news.wait(min(_LOOK_EVERY_S, deadline.left_s))
-    finally:
-        end()
-
-
-def _expected(pattern: re.Pattern[bytes], haystack: bytes, begin: int) -> Expected:
-    match = pattern.match(haystack, begin)
-    if match is None:  # pragma: no cover  # it was found here a moment ago
-        raise AssertionError(pattern)
-    return Expected(0, match, haystack[:begin])
+    if console.dut_is_off:
+        raise BoardFaultError(
+            f"the DUT of board {console.serial} cannot come up",
+            why="it is switched off",
+            remedy="power.on()",
+            serial=console.serial,
+        )
+    limit_s = wiring.up_timeout_s if timeout_s is None else timeout_s
+    return console.wait_for_pattern(wiring.up or LOGIN_PROMPT, begin, limit_s)

@@ -8,10 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hil.dutlink.board import Board, open_driver
-from hil.dutlink.console.expect import Expected
-from hil.dutlink.console.transcript import Transcript
 from hil.dutlink.dut.account import Login
-from hil.dutlink.dut.boot_wait import wait_for_pattern
 from hil.dutlink.dut.login import credentials
 from hil.dutlink.wiring import Wiring
 from hil.errors import BoardFaultError, BootLoaderError, ExpectError, UsageError
@@ -172,37 +169,3 @@ def test_login_of_another_user_does_not_send_the_place_s_password(
     name, secret = credentials(Login("root", "hil"), "5a1c0e01", user, password)
 
     assert (name, secret.reveal()) == used
-
-
-def test_wait_for_pattern_ignores_bytes_before_its_begin() -> None:
-    transcript = Transcript()
-    transcript.append(b"old login: ")
-    begin = transcript.position
-    transcript.append(b"new log")
-    transcript.append(b"in: ")
-
-    found = wait_for_pattern(transcript, begin, "login: ", 0.0, lambda: False, check_silent=lambda: None)
-
-    assert isinstance(found, Expected)
-    assert found.before == b"new "
-
-
-def test_wait_for_pattern_ends_if_the_console_is_gone() -> None:
-    transcript = Transcript()
-    transcript.append(b"half a lo")
-
-    assert (
-        wait_for_pattern(transcript, 0, "login: ", 1e9, lambda: True, check_silent=lambda: None)
-        == b"half a lo"
-    )
-
-
-def test_wait_for_pattern_keeps_no_more_bytes_than_expect() -> None:
-    transcript = Transcript()
-    for _ in range(20):
-        transcript.append(b"x" * (1 << 20))
-
-    unmatched = wait_for_pattern(transcript, 0, "login: ", 0.3, lambda: False, check_silent=lambda: None)
-
-    assert isinstance(unmatched, bytes)
-    assert len(unmatched) <= 8 << 20
