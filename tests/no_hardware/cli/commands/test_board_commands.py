@@ -13,6 +13,7 @@ import pytest
 from hil.boards.address import BoardsOption, Where
 from hil.cli.board_context import refuse_remote_boards
 from hil.cli.main import run
+from hil.dutlink import settings
 from hil.dutlink.board import open_driver
 from hil.dutlink.power.reading import SETTLE_S
 from hil.dutlink.timing import sleep, until
@@ -480,9 +481,11 @@ def test_help_needs_no_board(noun: str, capsys: pytest.CaptureFixture[str]) -> N
 
 @pytest.mark.parametrize("command", [["boards"], ["settings", "get"], ["settings", "get", "name"]])
 def test_boards_sanitizes_a_name_with_control_sequences(
-    command: list[str], capsys: pytest.CaptureFixture[str]
+    command: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run(["settings", "set", "name", "\x1b]0;evil\x07\x1b[31mred"])
+    with monkeypatch.context() as another_program:  # hil refuses to store such a name
+        another_program.setattr(settings, "encode", lambda _name, value: value.encode())
+        run(["settings", "set", "name", "\x1b]0;evil\x07\x1b[31mred"])
     capsys.readouterr()
 
     status = run(command)

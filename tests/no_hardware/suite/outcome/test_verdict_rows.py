@@ -675,8 +675,13 @@ def test_a_board_that_was_lost_in_an_earlier_attempt_counts_as_used_in_the_last_
     source = f"""{prelude}
 from pathlib import Path
 
+@pytest.fixture
+def answers_later(power):
+    yield
+    fault("hang", on=False)
+
 @pytest.mark.flaky(reruns=1)
-def test_1_hangs_once(power):
+def test_1_hangs_once(power, answers_later):
     again = Path({str(tmp_path / "again")!r})
     fault("hang", on=not again.exists())
     again.touch()

@@ -18,8 +18,11 @@ pytest_plugins = ["pytester"]
 pytestmark = pytest.mark.thorough  # runs of the suite
 THREE = """
 import time
-def test_on(power): power.force_on(); time.sleep(0.5)
-def test_fails(power): time.sleep(1.5); assert False
+def sampled(power):
+    with power.trace() as trace:
+        while len(trace.samples) < 5: time.sleep(0.05)
+def test_on(power): power.force_on(); sampled(power)
+def test_fails(power): sampled(power); assert False
 def test_plain(): pass
 """
 
