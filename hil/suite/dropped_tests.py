@@ -1,4 +1,4 @@
-"""Find hardware tests that a conftest or a plugin dropped from the collected items without telling pytest.
+"""Count the tests that were deselected, and find hardware tests that were dropped without telling pytest.
 
 `items[:] = ...` in `pytest_collection_modifyitems` leaves no trace: pytest prints how many tests were
 deselected only if the hook `pytest_deselected` was called for them.
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from hil.suite.markers import Kind, kind_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     import pytest
 
@@ -19,17 +19,23 @@ __all__ = ["DroppedTests"]
 
 
 class DroppedTests:
-    """A pytest plugin, in each process that collects."""
+    """A pytest plugin, in each process that collects.
+
+    Attributes:
+        deselected: How many tests pytest counts as deselected; with -n it prints no such count.
+    """
 
     def __init__(self) -> None:
+        self.deselected = 0
         self._collected: dict[int, pytest.Item] = {}
 
     def pytest_itemcollected(self, item: pytest.Item) -> None:
         """Note a test, before any hook can drop it."""
         self._collected[id(item)] = item
 
-    def pytest_deselected(self, items: Iterable[pytest.Item]) -> None:
-        """Forget tests that pytest counts as deselected."""
+    def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
+        """Count tests that pytest counts as deselected, and forget them."""
+        self.deselected += len(items)
         for item in items:
             self._collected.pop(id(item), None)
 

@@ -24,6 +24,7 @@ __all__ = [
 
 TAGS, BOARDS, EACH, IMAGE, OBSERVES_ONLY = "tags", "boards", "each", "image", "observes_only"
 _LIKE_OURS = 0.85  # `hardwear` is, `fixed` is not like `mixed`
+_MAYBE_OURS = 0.7  # `pwoer`
 _TAKES = {
     "hardware": (TAGS, BOARDS, EACH, IMAGE, OBSERVES_ONLY),
     "mixed": (TAGS, IMAGE, OBSERVES_ONLY),
@@ -95,31 +96,34 @@ def check_names(item: pytest.Item, ours: Collection[str]) -> None:
                 )
 
 
-def check_fixtures(item: pytest.Item, ours: Collection[str], *, uses_board: bool) -> None:
-    """Check that a test requests no misspelt fixture of hil: it could be taken for a test without a board.
+def check_fixtures(item: pytest.Item, ours: Collection[str]) -> None:
+    """Check that all fixtures of a test exist: by a misspelt one a test is taken for one without a board.
 
     Args:
         item: The test.
         ours: The fixtures of hil.
-        uses_board: Whether the test's markers or other fixtures say that it uses a board.
 
     Raises:
-        UsageError: A fixture does not exist, and its name is much like one of hil.
+        UsageError: A fixture does not exist.
     """
     asked = getattr(item, "_fixtureinfo", None)  # an item of another plugin may have none
-    given = getattr(getattr(item, "callspec", None), "params", {})
     if asked is None:
         return
     for name in asked.names_closure:
-        missing = name != "request" and name not in asked.name2fixturedefs and name not in given
-        if missing and (near := nearest(name, ours, _LIKE_OURS)):
+        if name not in asked.name2fixturedefs and name != "request" and not _is_given(item, name):
             raise UsageError(
                 f"{item.nodeid}: fixture '{name}' not found",
-                why="no fixture that this test can request has that name"
-                if uses_board
-                else "a test without a board's fixture is taken for one that uses no board",
-                remedy=f"did you mean {near}?",
+                why="no fixture that this test can request has that name",
+                remedy=f"did you mean {near}?"
+                if (near := nearest(name, ours, _MAYBE_OURS))
+                else f"pytest --fixtures {item.nodeid.partition('::')[0]} lists them",
             )
+
+
+def _is_given(item: pytest.Item, name: str) -> bool:
+    """Return True if a test has an argument from its parameters, or from a plugin."""
+    params = getattr(getattr(item, "callspec", None), "params", ())
+    return name in params or name in getattr(item, "funcargs", ())
 
 
 def check_words(test: str, marks: Iterable[pytest.Mark]) -> None:

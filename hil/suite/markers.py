@@ -65,7 +65,7 @@ _IN_DOCTEST = re.compile(r"""getfixture\(\s*["'](\w+)["']""")
 KIND = pytest.StashKey[Kind]()
 
 MARKER_ERROR = pytest.StashKey[UsageError]()
-"""The error of a test's markers."""
+"""The error of a test's markers or fixtures."""
 
 _DECORATORS = {kind: getattr(pytest.mark, kind.value) for kind in Kind}
 _MARKERS = {kind.value: kind for kind in Kind}
@@ -108,7 +108,7 @@ def kind_of(item: pytest.Item) -> Kind:
             check_arguments(item.nodeid, marks)
             check_words(item.nodeid, (mark for mark in every if mark.name == TROUBLE_MARKER))
             check_names(item, (*_MARKERS, TROUBLE_MARKER))
-        check_fixtures(item, BOARD_FIXTURES, uses_board=kind is not Kind.NO_HARDWARE)
+        check_fixtures(item, BOARD_FIXTURES)
     except UsageError as error:
         kind = refuse(item, error)
     item.stash[KIND] = kind

@@ -126,7 +126,7 @@ class Run:
     Attributes:
         options: The options of the run.
         ledger: This process's ledger.
-        dropped: Tests that a conftest or a plugin dropped.
+        dropped: Tests that were deselected, or that a conftest or a plugin dropped.
         processes: The controller and its workers.
         boards: This process's board.
         time_limit: The timer of the present test.
@@ -322,6 +322,7 @@ class Run:
         """Count the planned tests, after deselection; register the plugins of boards if a test uses one."""
         self.ledger.plan(session.items)
         self.ledger.dropped = self.dropped.take(session.items)
+        self.ledger.deselected = self.dropped.deselected
         channel = worker_channel(session.config)
         if channel is not None:
             channel.send_collected(self.ledger.collected())

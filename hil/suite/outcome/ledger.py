@@ -130,6 +130,7 @@ class Ledger:
             tests they have is not known.
         dropped: The kinds of tests that a conftest or a plugin dropped after they were collected, by node id;
             they are not planned.
+        deselected: How many tests -k, -m or a plugin left out; they are not planned.
         not_kept: Evidence that could not be written.
         flashes: How many images were to be put on boards, and how many were.
         remarks: Other lines of the summary, such as console trouble between two tests.
@@ -146,6 +147,7 @@ class Ledger:
     uncollected: dict[str, str] = field(default_factory=dict)
     vanished: dict[str, str] = field(default_factory=dict)
     dropped: dict[str, str] = field(default_factory=dict)
+    deselected: int = 0
     not_kept: list[str] = field(default_factory=list)
     flashes: FlashCounts = field(default_factory=FlashCounts)
     remarks: list[str] = field(default_factory=list)
@@ -163,7 +165,7 @@ class Ledger:
 
     def _counted(self) -> dict[str, Any]:
         planned = {kind.value: number for kind, number in self.planned.items()}
-        return {"planned": planned, "dropped": self.dropped}
+        return {"planned": planned, "dropped": self.dropped, "deselected": self.deselected}
 
     def as_data(self) -> dict[str, Any]:
         """Return what a worker sends to the controller at its end; the reports have sent the rest."""
@@ -195,6 +197,7 @@ class Ledger:
         self.uncollected |= data.get("uncollected", {})
         self.vanished |= data.get("vanished", {})
         self.dropped |= data.get("dropped", {})
+        self.deselected = max(self.deselected, data.get("deselected", 0))
         if "flashes" in data:
             self.flashes.take_over(data["flashes"])
         self.remarks += data.get("remarks", [])

@@ -73,7 +73,8 @@ def summary_lines(ledger: Ledger) -> list[str]:
     lines += [
         f"{number} x in a tear-down, after the test had its outcome: {reason}" for reason, number in late
     ]
-    return lines + caught_lines(ledger) + vanished_lines(ledger) + dropped_lines(ledger)
+    lines += caught_lines(ledger) + vanished_lines(ledger) + dropped_lines(ledger)
+    return lines + deselected_lines(ledger) if lines else []
 
 
 def error_lines(ledger: Ledger) -> list[str]:
@@ -126,6 +127,12 @@ def dropped_lines(ledger: Ledger) -> list[str]:
     return [f"dropped after collection, by a conftest.py or a plugin: {number}: {told}"] if told else []
 
 
+def deselected_lines(ledger: Ledger) -> list[str]:
+    """Return how many tests were deselected: with -n pytest does not tell."""
+    number = ledger.deselected
+    return [f"deselected, by -k, -m or a plugin: {number}"] if number else []
+
+
 def fault_lines(ledger: Ledger) -> list[str]:
     """Return what was wrong with each board that answered and could not be used."""
     return [f"FAULTY: {fault}" for _, fault in sorted(ledger.faults.items())]
@@ -152,6 +159,7 @@ def loud_line(ledger: Ledger) -> str:
     if not counts["planned"]:
         gone = f", {len(ledger.vanished)} files vanished at collection" if ledger.vanished else ""
         gone += f", {len(ledger.dropped)} dropped after collection" if ledger.dropped else ""
+        gone += f", {ledger.deselected} deselected" if ledger.deselected else ""
         failed = f", {len(ledger.uncollected)} files could not be collected" if ledger.uncollected else ""
         return f"NO HARDWARE TEST RAN: none was planned{failed}{gone}{aside}"
     headlines = Counter(record.headline for record in ledger.of(Kind.HARDWARE) if record.headline)
@@ -174,6 +182,7 @@ def junit_properties(ledger: Ledger) -> dict[str, str]:
         "hil_uncollected": "; ".join(uncollected_lines(ledger)),
         "hil_vanished": "; ".join(vanished_lines(ledger)),
         "hil_dropped": "; ".join(dropped_lines(ledger)),
+        "hil_deselected": "; ".join(deselected_lines(ledger)),
         "hil_faults": "; ".join(fault_lines(ledger)),
         "hil_no_hardware_ran": loud_line(ledger),
     }

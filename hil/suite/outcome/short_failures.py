@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from hil.errors import HilError
+from hil.suite.columns.column import PARAMETER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,6 +66,7 @@ class ShortFailures:
             report.sections[:] = [(title, _without_our_stacks(text)) for title, text in report.sections]
         if chain and call.excinfo is not None and call.excinfo.value is chain[0]:
             _leave_causes_out(report.longrepr, chain)
+            _leave_our_fixture_out(report.longrepr)
             if _is_raised_by_hil(chain[0]):
                 _tell_headline(item, report.longrepr, self._crash)
 
@@ -115,6 +117,13 @@ def _leave_causes_out(longrepr: Any, chain: list[BaseException]) -> None:  # noq
     if isinstance(shown, list) and len(shown) == len(chain):
         inner = [at > 0 and _is_inner(one, chain[at - 1]) for at, one in enumerate(chain)]
         longrepr.chain = [part for part, left_out in zip(shown, reversed(inner), strict=True) if not left_out]
+
+
+def _leave_our_fixture_out(longrepr: Any) -> None:  # noqa: ANN401 - pytest has five kinds
+    """Leave the fixture of columns out of pytest's list of available fixtures: no test requests it itself."""
+    listed = getattr(longrepr, "errorstring", None)
+    if isinstance(listed, str):
+        longrepr.errorstring = listed.replace(f"{PARAMETER}, ", "")
 
 
 def _tell_headline(item: pytest.Item, longrepr: Any, crash: Any) -> None:  # noqa: ANN401 - pytest has five kinds

@@ -109,7 +109,9 @@ def test_check_arguments_refuses_several_boards_of_a_mixed_test() -> None:
 ONE_OF_EACH = program(__file__, "markers_one_of_each")
 CONTRADICTION_TOLD = {
     "a misspelt marker": "did you mean hardware?",
-    "a misspelt fixture": "is taken for one that uses no board\n      try: did you mean power?",
+    "a misspelt fixture": "can request has that name\n      try: did you mean power?",
+    "a fixture with a swapped pair": "fixture 'pwoer' not found",
+    "a fixture that does not exist": "pytest --fixtures test_inner.py lists them",
     "a misspelt fixture beside another": "can request has that name\n      try: did you mean power?",
     "two markers": "test_inner.py::test_confused is marked hardware and mixed",
     "a fixture": "test_inner.py::test_confused is marked no_hardware and asks for dutlink, power",
@@ -134,6 +136,8 @@ CONTRADICTIONS = {
     "a second argument": "@pytest.mark.hardware('one')\ndef test_confused(): pass",
     "no such value": "@pytest.mark.hardware(tags=7)\ndef test_confused(): pass",
     "a misspelt marker": "@pytest.mark.hardwear\ndef test_confused(): pass",
+    "a fixture with a swapped pair": "def test_confused(pwoer): pass",
+    "a fixture that does not exist": "def test_confused(rack_fan): pass",
     "a misspelt fixture": "def test_confused(powr): pass",
     "a misspelt fixture beside another": "def test_confused(pwer, console): pass",
     "two markers": "@pytest.mark.hardware\n@pytest.mark.mixed\ndef test_confused(): pass",
@@ -174,13 +178,49 @@ def test_test_with_contradicting_markers_is_an_error_and_the_others_run(
     assert CONTRADICTION_TOLD[contradiction] in inner.text
 
 
+@pytest.mark.parametrize("fixture", ["powr", "pwoer", "rack_fan"])
 @pytest.mark.parametrize("selected", ["hardware or mixed", "no_hardware"])
-def test_test_with_an_error_in_its_markers_fails_whichever_kind_is_selected(
-    selected: str, run_suite: RunSuite
+def test_test_with_an_unknown_fixture_fails_whichever_kind_is_selected(
+    selected: str, fixture: str, run_suite: RunSuite
 ) -> None:
-    inner = run_suite("def test_confused(powr): pass", "-m", selected, "--hil-boards=none")
+    inner = run_suite(f"def test_confused({fixture}): pass", "-m", selected, "--hil-boards=none")
 
     assert inner.results() == {"test_confused": "error"}
+
+
+@pytest.mark.parametrize("marker", ["skip", "skipif(True, reason='no fan')"])
+def test_test_with_an_unknown_fixture_that_a_marker_skips_is_skipped(
+    marker: str, run_suite: RunSuite
+) -> None:
+    source = f"import pytest\n@pytest.mark.{marker}\ndef test_needs_a_plugin(rack_fan): pass"
+
+    inner = run_suite(source, "--hil-boards=none")
+
+    assert inner.results() == {"test_needs_a_plugin": "skipped"}
+
+
+GIVES_ARGUMENTS = """
+import pytest
+@pytest.fixture
+def doubled(number): return 2 * number
+@pytest.mark.parametrize("number", [1])
+def test_of_a_fixture_of_a_parameter(doubled): pass
+@pytest.mark.parametrize("doubled", [1])
+def test_of_a_parameter(doubled, request): pass
+"""
+
+
+def test_argument_that_a_parameter_gives_is_no_unknown_fixture(run_suite: RunSuite) -> None:
+    inner = run_suite(GIVES_ARGUMENTS, "--hil-boards=none")
+
+    assert set(inner.results().values()) == {"passed"}, inner.text
+
+
+def test_list_of_available_fixtures_does_not_have_the_one_of_columns(run_suite: RunSuite) -> None:
+    inner = run_suite("def test_it(request): request.getfixturevalue('pwoer')", "--hil-boards=none")
+
+    assert "available fixtures: " in inner.text
+    assert "_hil_column" not in inner.text
 
 
 @pytest.mark.thorough

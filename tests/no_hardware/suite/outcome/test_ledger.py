@@ -343,6 +343,21 @@ def test_hardware_tests_that_a_plugin_drops_after_collection_are_counted(
     assert inner.results() == {"test_reads": "skipped", "test_plain": "passed"}
 
 
+@ALONE_AND_IN_TWO
+def test_deselected_tests_are_counted_in_the_ledger(workers: str, run_suite: RunSuite) -> None:
+    inner = run_suite(TWO_OF_EACH, "--hil-boards=none", "-k", "not mixed and not plain", workers)
+
+    number = inner.suite_properties["hil_deselected"].removeprefix("deselected, by -k, -m or a plugin: ")
+    assert f"\ndeselected, by -k, -m or a plugin: {number}\n" in inner.text
+    assert int(number) > 0
+
+
+def test_run_all_of_whose_hardware_tests_were_deselected_says_so(run_suite: RunSuite) -> None:
+    inner = run_suite("def test_a(power): pass\ndef test_x(): pass", "-k", "test_x", "--hil-boards=none")
+
+    assert "NO HARDWARE TEST RAN: none was planned, 1 deselected" in inner.text
+
+
 def test_run_all_of_whose_hardware_tests_were_dropped_says_so(
     run_suite: RunSuite, pytester: pytest.Pytester
 ) -> None:
