@@ -11,8 +11,8 @@ from hil.history.matrix_data import MatrixQueries
 from hil.report.filters import board_file, when
 from hil.report.highlights import headline, highlight_groups, named_tests
 from hil.report.matrix import build_matrix
-from hil.report.nights_of_test import NightsOfTest
 from hil.report.numbers import view_numbers, write_numbers
+from hil.report.page_of_test_over_nights import PagesOfTestsOverNights
 from hil.report.pages import write_page
 from hil.report.run_pages import find_run_folders, link_to
 
@@ -86,7 +86,7 @@ def build_nights(
     queries = MatrixQueries(window)
     cells = queries.cells()
     matrix = build_matrix(cells, window.runs, queries.benches(), links)
-    pages = NightsOfTest(queries, window.runs, kept, out, numbers)
+    pages = PagesOfTestsOverNights(queries, window.runs, kept, out, numbers)
     named = [*named_tests(groups), *numbers.tests]
     newest = {test: pages.write(test) for test in _worth_a_page(matrix, named) if test in cells}
     boards = _write_boards(

@@ -21,7 +21,7 @@ from hil.history.store import History
 from hil.lab.enroll.lab_file_editor import LabFileEditor
 from hil.nightly.run_folder import newest_record
 from hil.regular_file import check_folder, nonblocking_opener
-from hil.report.run_pages import _read as read_trace
+from hil.report.page_of_test_in_run import _read as read_trace
 from hil.report.transcript import read_console_view
 from tests.support.made_up import READ_FILES
 

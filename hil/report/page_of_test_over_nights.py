@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from hil.history.matrix_data import MatrixQueries
     from hil.report.numbers import NumbersPage
 
-__all__ = ["NightsOfTest"]
+__all__ = ["PagesOfTestsOverNights"]
 
 _WIDTH, _HEIGHT = 800, 150
 
@@ -37,7 +37,7 @@ class _Row:
     boards: str
 
 
-class NightsOfTest:
+class PagesOfTestsOverNights:
     """Writes the pages of tests.
 
     Args:
@@ -69,7 +69,7 @@ class NightsOfTest:
         write_page(
             self._out,
             f"tests/{file_stem(test)}.html",
-            "test_nights.html.j2",
+            "test_over_nights.html.j2",
             test=test,
             rows=rows,
             chart=_chart(attempts, self._runs),
