@@ -32,11 +32,21 @@ class MatrixCell:
 
 @dataclass(frozen=True, slots=True)
 class BoardInRun:
-    """A board in a run: position of the run, first attempts that ran and failed, seconds used, its kind."""
+    """A board in a run.
+
+    Attributes:
+        run: Position of the run.
+        ran: Number of tests that ran on the board.
+        failed: Number of tests that failed on it and did not pass when they were rerun.
+        flaky: Number of tests that failed on it and passed when they were rerun.
+        used_s: How long tests used it, in seconds.
+        is_simulated: Whether it is a simulated board.
+    """
 
     run: int
     ran: int
     failed: int
+    flaky: int
     used_s: float
     is_simulated: int = False
 
@@ -85,9 +95,17 @@ class MatrixQueries:
     def boards(self) -> dict[str, list[BoardInRun]]:
         """Return the runs that used each board, oldest first."""
         found: dict[str, list[BoardInRun]] = defaultdict(list)
+        passed_later = (
+            "EXISTS (SELECT 1 FROM attempt AS later WHERE later.run_id=attempt.run_id "
+            "AND later.test_id=attempt.test_id AND later.number > attempt.number "
+            f"AND later.outcome={AttemptOutcome.PASSED:d})"
+        )
         rows = self._ask(
-            f"SELECT board, run_id, sum(number=1 AND outcome != {AttemptOutcome.SKIPPED:d}), "
-            f"sum(number=1 AND outcome IN {FAILURES}), sum(setup_s + call_s + teardown_s), max(simulated) "
+            "SELECT board, run_id, "
+            f"count(DISTINCT CASE WHEN outcome != {AttemptOutcome.SKIPPED:d} THEN test_id END), "
+            f"count(DISTINCT CASE WHEN outcome IN {FAILURES} AND NOT {passed_later} THEN test_id END), "
+            f"count(DISTINCT CASE WHEN outcome IN {FAILURES} AND {passed_later} THEN test_id END), "
+            "sum(setup_s + call_s + teardown_s), max(simulated) "
             f"FROM {USES} JOIN {BENCH} ON bench.id=bench_id WHERE run_id IN {self._in} AND board != '' "
             "GROUP BY board, run_id"
         )

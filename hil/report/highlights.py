@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from hil.history.numbers.drift import Drift
     from hil.report.numbers import NumbersPage
 
-__all__ = ["Group", "Item", "headline", "highlight_groups", "named_tests"]
+__all__ = ["Group", "Item", "flaky_and_failing", "headline", "highlight_groups", "named_tests"]
 
 
 class _OfTest(Protocol):
@@ -75,14 +75,17 @@ def headline(analysis: Analysis) -> str:
         return "no night is in this history"
     if analysis.nothing_ran:
         return analysis.nothing_ran
-    failing = len(analysis.failing) + len(analysis.there)
+    failing = len(analysis.failing) + len(analysis.there) + len(flaky_and_failing(analysis))
     new = sum(one.is_new for one in analysis.failing)
     absent = len(analysis.no_board)
     had_none = f"{absent} {'test' if absent == 1 else 'tests'} had no board"
     if not failing and absent:
         return f"the bench was not ready: {had_none}"
+    flaky = analysis.last.get("flaky", 0)
     if not failing:
-        return "no test fails" if not analysis.nights else "no test fails, but look at the nights"
+        are = "1 test is" if flaky == 1 else f"{flaky} tests are"
+        calm = f"{are} flaky, none fails" if flaky else "no test fails"
+        return calm if not analysis.nights else f"{calm}, but look at the nights"
     files = sum(one.is_file for one in analysis.failing)
     failing -= files
     fails = "1 test fails" if failing == 1 else f"{failing} tests fail"
@@ -93,8 +96,14 @@ def headline(analysis: Analysis) -> str:
         f"{new} new" if new else "",
         f"{len(analysis.there)} on a bad board alone" if analysis.there else "",
         had_none if absent else "",
+        f"{flaky} flaky" if flaky else "",
     ]
     return ", ".join(filter(None, parts))
+
+
+def flaky_and_failing(analysis: Analysis) -> list[str]:
+    """Return the flaky tests that failed in the newest run in all attempts, except those on a bad board."""
+    return [one.test for one in analysis.flaky if one.fails_now and one.test not in analysis.there]
 
 
 def named_tests(groups: Iterable[Group]) -> list[str]:

@@ -9,7 +9,7 @@ from hil.evidence.report_folder import refuse_foreign_report
 from hil.history.analysis import analyze
 from hil.history.matrix_data import MatrixQueries
 from hil.report.filters import board_file, when
-from hil.report.highlights import headline, highlight_groups, named_tests
+from hil.report.highlights import flaky_and_failing, headline, highlight_groups, named_tests
 from hil.report.matrix import build_matrix
 from hil.report.numbers import view_numbers, write_numbers
 from hil.report.page_of_test_over_nights import PagesOfTestsOverNights
@@ -118,19 +118,23 @@ def build_nights(
 def _write_wall(
     out: Path, title: str, analysis: Analysis, matrix: Matrix, boards: list[dict[str, object]]
 ) -> None:
-    """Write the page for a wall screen: the number of failures in large type, and the boards.
+    """Write the page for a wall screen: the number of failing tests in large type, and the boards.
+
+    If none fails, the number is that of flaky tests, in their colour.
 
     Simulated boards of earlier nights are left out: each night starts new ones.
     """
-    number = len(analysis.failing) + len(analysis.there) + len(analysis.no_board)
-    is_calm = not number and not analysis.nights and bool(analysis.runs)
+    failing = len(analysis.failing) + len(analysis.there) + len(flaky_and_failing(analysis))
+    number = failing + len(analysis.no_board)
+    flaky = analysis.last.get("flaky", 0)
+    is_calm = not number and not flaky and not analysis.nights and bool(analysis.runs)
     write_page(
         out,
         "wall.html",
         "wall.html.j2",
         headline=title,
-        number=number if analysis.runs and not analysis.nothing_ran else "-",
-        colour="o-passed" if is_calm else "o-failed" if number else "o-cut",
+        number=number or flaky if analysis.runs and not analysis.nothing_ran else "-",
+        colour="o-failed" if number else "o-passed" if is_calm else "o-flaky" if flaky else "o-cut",
         newest=matrix.nights[-1] if matrix.nights else None,
         boards=[board for board in boards if board["in_newest"] or not board["is_simulated"]],
     )
@@ -143,6 +147,7 @@ def _in_newest(row: BoardInRun, newest: int) -> dict[str, object]:
         "in_newest": there,
         "newest_ran": row.ran if there else 0,
         "newest_failed": row.failed if there else 0,
+        "newest_flaky": row.flaky if there else 0,
     }
 
 
@@ -172,6 +177,7 @@ def _write_boards(
             "label": queries.labels[serial],
             "ran": sum(row.ran for row in rows),
             "failed": sum(row.failed for row in rows),
+            "flaky": sum(row.flaky for row in rows),
             "used_s": sum(row.used_s for row in rows),
             "nights": len(rows),
             "last": when(matrix.nights[rows[-1].run].run.began_s),

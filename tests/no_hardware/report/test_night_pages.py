@@ -19,6 +19,7 @@ from hil.history.store import History
 from hil.history.window import Window
 from hil.report.matrix import outcome_letters, sparkline, tally
 from hil.report.night_pages import build_nights
+from hil.suite.outcome.exit_status import Status
 from tests.no_hardware.report.test_run_pages import Page
 from tests.support.made_up import BEGAN_S, HOSTILE, a_test, keep_nights, keep_run, tried
 
@@ -105,6 +106,68 @@ def test_wall_page_shows_one_number_and_boards_and_reloads(built: Path) -> None:
     assert 'http-equiv="refresh"' in wall
     assert "1 test fails" in wall
     assert "<kbd>/</kbd> search" not in wall, "it has nothing to search"
+
+
+@pytest.mark.parametrize(
+    ("second", "number", "said", "tiles"),
+    [
+        (
+            AttemptOutcome.PASSED,
+            '"number o-flaky">1<',
+            "1 test is flaky, none fails",
+            {"o-flaky", "o-passed"},
+        ),
+        (AttemptOutcome.FAILED, '"number o-failed">1<', "1 test fails, 1 new", {"o-failed", "o-passed"}),
+    ],
+)
+def test_wall_page_tells_flaky_tests_from_failed_ones(
+    tmp_path: Path, second: AttemptOutcome, number: str, said: str, tiles: set[str]
+) -> None:
+    boards = [UsedBoard("0df10035", "0.09"), UsedBoard("0df10036", "0.09")]
+    keep_night(
+        tmp_path,
+        tried("t.py::test_b", AttemptOutcome.PASSED, board=boards[1]),
+        tried("t.py::test_a", AttemptOutcome.FAILED, board=boards[0]),
+        tried("t.py::test_a", second, 2, board=boards[0]),
+    )
+
+    wall = (tmp_path / "wall.html").read_text(encoding="utf-8")
+    assert (number in wall, f"<h1>{said}</h1>" in wall) == (True, True), wall
+    assert set(re.findall(r'<li class="(.*?)">', wall)) == tiles
+    is_flaky = second is AttemptOutcome.PASSED
+    assert ("1 test, 0 failed, 1 flaky" in wall, "1 test, 1 failed<" in wall) == (is_flaky, not is_flaky)
+
+
+def test_night_page_counts_a_boards_flaky_tests_apart_from_failed_ones(tmp_path: Path) -> None:
+    board = UsedBoard("0df10035", "0.09")
+    outcomes = [AttemptOutcome.FAILED, AttemptOutcome.FAILED, AttemptOutcome.PASSED]
+    attempts = [tried("t.py::test_a", outcome, at, board=board) for at, outcome in enumerate(outcomes, 1)]
+    keep_night(tmp_path, *attempts, tried("t.py::test_b", AttemptOutcome.ERROR, board=board))
+
+    page = (tmp_path / "index.html").read_text(encoding="utf-8").partition('id="boards"')[2]
+    assert re.findall(r'<td class="num">(.*?)</td>', page)[:5] == ["1", "2", "1", "1", "50.0 %"]
+
+
+def test_headline_counts_a_flaky_test_that_fails_now(tmp_path: Path) -> None:
+    board = UsedBoard("0df10035", "0.09")
+    nights = [AttemptOutcome.FAILED if night % 3 == 0 else AttemptOutcome.PASSED for night in range(10)]
+    for night, outcome in enumerate(nights):
+        keep_night(tmp_path, tried("t.py::test_a", outcome, board=board), night=night)
+
+    wall = (tmp_path / "wall.html").read_text(encoding="utf-8")
+    assert ('"number o-failed">1<' in wall, "1 test fails" in wall) == (True, True)
+    assert ">Flaky<" in (tmp_path / "index.html").read_text(encoding="utf-8")
+
+
+def keep_night(folder: Path, *attempts: RecordedTest, night: int = 0) -> None:
+    """Add a night to the folder's history and write the pages."""
+    with History(folder / "history.db") as history:
+        run = RunRecord(f"n{night}", BEGAN_S + night * 86_400, kind="nightly")
+        history.begin_run(run)
+        history.add(run.key, attempts)
+        failed = any(AttemptOutcome[each.attempts[-1].outcome.upper()].is_failure for each in attempts[-1:])
+        history.close_run(run.key, run.began_s + 60, Status.TESTS_FAILED if failed else Status.FLAKY)
+        build_nights(Window(history), folder)
 
 
 def test_wall_page_leaves_out_simulated_boards_of_earlier_nights(tmp_path: Path) -> None:
