@@ -96,12 +96,16 @@ def sim(session: nox.Session) -> None:
 def nightly(session: nox.Session) -> None:
     """Run a night as `hil nightly` does, and exit as it does: docs/nightly.md says what the status means."""
     _install(session)
+    newest = ROOT / "nightly" / "newest" / "night.json"
+    before = newest.resolve()  # each night has a folder of its own
     more = ("--", *session.posargs) if session.posargs else ()
     command = ("hil", "nightly", "run", "--folder", str(ROOT / "nightly"), *more)
     session.run(
         *command, success_codes=range(256), interrupt_timeout=PATIENCE_S, terminate_timeout=PATIENCE_S
     )
-    night = json.loads((ROOT / "nightly" / "newest" / "night.json").read_text(encoding="utf-8"))
+    if newest.resolve() == before:
+        session.error("no night began: the command line or the folder is wrong, as the lines above say")
+    night = json.loads(newest.read_text(encoding="utf-8"))
     if night["status"] != 0:
         session.warn(f"{night['meaning']}; kept in {night['folder']}")
         sys.exit(night["status"] or 1)  # nox would make a 1 of whatever it was

@@ -48,6 +48,9 @@ class FakeSession:
 
     warn = log
 
+    def error(self, message: str) -> None:
+        raise RuntimeError(message)
+
     @property
     def pytest(self) -> tuple[tuple[str, ...], dict[str, Any]]:
         """The one command that runs pytest, and how it is run."""
@@ -146,7 +149,8 @@ class NightSession(FakeSession):
     def run(self, *command: str, **options: Any) -> None:
         super().run(*command, **options)
         newest = self.root / "nightly" / "newest"
-        newest.mkdir(parents=True)
+        (newest.parent / "1").mkdir(parents=True)
+        newest.symlink_to("1")
         record = {"status": self.status, "meaning": "as it went", "folder": "nightly/1"}
         newest.joinpath("night.json").write_text(json.dumps(record), "utf-8")
 
@@ -170,6 +174,14 @@ def test_nox_exits_as_the_night_did(
         noxfile.nightly(NightSession(tmp_path, status))
 
     assert ended.value.code == said
+
+
+def test_nightly_never_exits_as_the_night_before_did(noxfile: ModuleType, tmp_path: Path) -> None:
+    NightSession(tmp_path, 0).run()
+    session = FakeSession()
+
+    with pytest.raises(RuntimeError, match="no night began"):
+        noxfile.nightly(session)
 
 
 def test_minimums_pins_each_dependency_to_its_lower_bound(noxfile: ModuleType) -> None:

@@ -47,6 +47,10 @@ def test_dut_wakes_up(power: Power, storage: Storage, console: Console) -> None:
 
 _NOXFILE = '''"""What can be run: one session, one command. What follows `--` goes to pytest."""
 
+import json
+import sys
+from pathlib import Path
+
 import nox
 
 nox.options.sessions = ["sim"]
@@ -65,10 +69,32 @@ def hil(session: nox.Session) -> None:
     """Run every test on the boards of this host."""
     session.install(HIL)
     session.run("pytest", *session.posargs)
+
+
+@nox.session
+def nightly(session: nox.Session) -> None:
+    """Run a night on the boards of this host; its exit status is in docs/nightly.md of hil."""
+    session.install(HIL)
+    newest = Path("nightly", "newest", "night.json")
+    before = newest.resolve()  # each night has a folder of its own
+    arguments = ("--", *session.posargs) if session.posargs else ()
+    session.run(
+        *("hil", "nightly", "run", *arguments),
+        success_codes=range(256),
+        interrupt_timeout=30,  # a power-off sequence may take 20 s
+        terminate_timeout=30,
+    )
+    if newest.resolve() == before:
+        session.error("no night began")
+    night = json.loads(newest.read_text(encoding="utf-8"))
+    if night["status"] != 0:
+        session.warn(night["meaning"])
+        sys.exit(night["status"] or 1)  # nox makes a 1 of any other status
 '''
 
 _WORKFLOW = """\
-# Every test on simulated boards, for each push; docs/nightly.md of hil has the night on real ones.
+# Every test on simulated boards, for each push. For the night on real ones copy packaging/github/nightly.yml
+# of hil, which runs the session `nightly`, to .github/workflows.
 name: hil
 on: [push, pull_request]
 jobs:
@@ -91,6 +117,8 @@ jobs:
 _GITIGNORE = """\
 __pycache__/
 /.nox/
+/.venv/
+/night/
 /nightly/
 /report/
 """
