@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from hil.boards.requirements import ANY_BOARD
+from hil.suite.boards.assigned_boards import AssignedBoards
 from hil.suite.boards.dependent_fixtures import raise_together
 from hil.suite.boards.release import BoardRelease
 from hil.suite.boards.remaining_tests import RemainingTests
@@ -25,7 +26,6 @@ from hil.suite.outcome.user_properties import (
     describe_test,
 )
 from hil.suite.shown_line import show_line
-from hil.suite.xdist.assigned_boards import AssignedBoards
 from hil.suite.xdist.plugin import worker_channel
 
 if TYPE_CHECKING:

@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
     import pytest
 
+    from hil.suite.boards.assigned_boards import AssignedBoards
     from hil.suite.boards.run_boards import RunBoards
     from hil.suite.boards.session import BoardSession
     from hil.suite.images.run_images import RunImages
     from hil.suite.options import RunOptions
     from hil.suite.outcome.time_limit import TimeLimit
-    from hil.suite.xdist.assigned_boards import AssignedBoards
 
 __all__ = ["RemainingTests"]
 

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from hil.boards.search import BoardSearch
     from hil.dutlink.discovery import ProbeResult
     from hil.dutlink.host import Host
+    from hil.suite.boards.assigned_boards import AssignedBoards
     from hil.suite.columns.listed_boards import ListedBoard
     from hil.suite.options import RunOptions
-    from hil.suite.xdist.assigned_boards import AssignedBoards
     from hil.suite.xdist.processes import Processes
 
 __all__ = ["RunBoards"]

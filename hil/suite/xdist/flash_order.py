@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from hil.suite.images.image_sequence import ImageSequence
+from hil.suite.xdist.image_sequence import ImageSequence
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
