@@ -235,19 +235,32 @@ class PowerTrace(TraceData):
     def _settled(self) -> list[Sample]:
         settled = self.settled
         if not settled:
-            raise self._too_short("settled power", 1)
+            told = f"none of {len(self.samples)} readings is settled"
+            block = f"after the block's beginning, and it took {self._took_s():.1f} s"
+            since = f"after the last gap ({self.gaps[-1].why})" if self.gaps else block
+            raise UsageError(
+                f"{told}, as this trace needs for its power",
+                why=f"they settle {SETTLE_S:g} s {since}",
+                remedy=_LONGER,
+            )
         return settled
+
+    def _took_s(self) -> float:
+        ends = [self.ended_s] if self.ended_s is not None else [one.monotonic_s for one in self.samples[-1:]]
+        return max([0.0, *(end_s - self.began_s for end_s in ends)])
 
     def _too_short(self, what: str, readings: int) -> UsageError:
         gaps = f", with {len(self.gaps)} gaps (the last: {self.gaps[-1].why})" if self.gaps else ""
         return UsageError(
             f"this trace cannot tell the {what}",
-            why=f"that takes {readings} readings or more, and it has {len(self.samples)}{gaps}; "
-            f"a reading settles in {SETTLE_S:g} s",
-            remedy="let the block of power.trace() last longer, with no power sequence at its end",
+            why=f"that takes {readings} readings or more, and it has {len(self.samples)}{gaps}",
+            remedy=_LONGER,
         )
 
 
+_LONGER: Final = (
+    f"let the block of power.trace() last longer than {SETTLE_S:g} s, with no power sequence at its end"
+)
 _MOST_LATE_S: Final = 0.5
 _SWITCHED: Final = 0.8
 """A supply was switched if its voltage falls below this share of its highest; a load lowers it less."""

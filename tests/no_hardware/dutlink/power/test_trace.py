@@ -186,13 +186,24 @@ def test_mean_while_on_leaves_out_what_averages_over_a_change(watts: list[float]
 
 
 def test_assert_off_refuses_a_trace_without_settled_readings() -> None:
-    with pytest.raises(UsageError, match="settled power"):
+    with pytest.raises(UsageError, match=r"none of \d+ readings is settled"):
         PowerTrace(samples(0.0, 0.0, 0.0)).assert_off()
 
 
 def test_assert_off_refuses_a_tolerance_below_a_step_of_the_sensor() -> None:
     with pytest.raises(UsageError, match="cannot tell"):
         PowerTrace(samples(*[0.0] * 6)).assert_off(tolerance_amps=0.001)
+
+
+def test_error_of_a_short_trace_tells_how_long_its_block_took_and_how_long_readings_settle() -> None:
+    trace = PowerTrace(samples(1.0, 1.0, 1.0), ended_s=1.0)
+
+    with pytest.raises(UsageError) as raised:
+        trace.assert_mean_below(2.0)
+
+    assert raised.value.what == "none of 3 readings is settled, as this trace needs for its power"
+    assert raised.value.why == "they settle 2 s after the block's beginning, and it took 1.0 s"
+    assert "longer than 2 s" in raised.value.remedy
 
 
 def test_settled_leaves_out_readings_right_after_a_gap() -> None:
