@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from hil.dutlink.console.sanitize import tail_lines
 from hil.dutlink.dut.login_questions import LOGIN_PROMPT
-from hil.dutlink.dut.prompt import PROMPT
+from hil.dutlink.dut.prompt import PROMPT, pattern_at_end
+from hil.dutlink.patterns.search import search
 from hil.errors import ExpectError
 
 if TYPE_CHECKING:
@@ -15,7 +16,14 @@ if TYPE_CHECKING:
 
     from hil.dutlink.patterns.incremental_match import Pattern
 
-__all__ = ["DUT_IS_OFF", "LAST_BYTES", "SWITCH_ON", "describe_last_line", "expect_timeout_error"]
+__all__ = [
+    "DUT_IS_OFF",
+    "LAST_BYTES",
+    "PATTERN_ADVICE",
+    "SWITCH_ON",
+    "describe_last_line",
+    "expect_timeout_error",
+]
 
 LAST_BYTES: Final = 4096
 """The newest bytes of a console, enough to show its last line."""
@@ -23,11 +31,21 @@ LAST_BYTES: Final = 4096
 _LONGEST_LINE: Final = 60
 _LONGEST_PATTERN: Final = 80
 _SHOWN_PATTERNS: Final = 3
+_PROMPTS_AT_END: Final = [pattern_at_end(prompt) for prompt in (PROMPT, LOGIN_PROMPT)]
 _KNOWN: Final = {LOGIN_PROMPT: "login prompt", PROMPT: "shell prompt"}
 _LEFT_IN_SHELL: Final = "console.restore_console_mode(), if the board was left in its shell"
 DUT_IS_OFF: Final = "the DUT is switched off"
 SWITCH_ON: Final = "power.on()"
 _WAS_ON: Final = "power.cycle() boots a DUT that is on; power.on() does nothing to it"
+_AT_PROMPT: Final = (
+    "the DUT waits at a prompt; expect() searches what came after the last match, "
+    "console.transcript has the rest"
+)
+_OTHER_OUTPUT: Final = (
+    "compare the pattern, a regular expression, with what came after the last match; or allow more time"
+)
+PATTERN_ADVICE: Final = (_AT_PROMPT, _OTHER_OUTPUT)
+"""Advice for patterns of tests; `login` and `run` have their own."""
 
 
 def expect_timeout_error(  # noqa: PLR0913 - what such an error tells
@@ -52,13 +70,23 @@ def expect_timeout_error(  # noqa: PLR0913 - what such an error tells
         maybe_in_shell: Whether the board may be in its shell, where the DUT's output is dropped.
     """
     came = describe_last_line(serial, unmatched, before)
-    remedy = _LEFT_IN_SHELL if maybe_in_shell else "" if unmatched.strip() else _WAS_ON
+    if maybe_in_shell:
+        remedy = _LEFT_IN_SHELL
+    elif _waits_for_input(unmatched if unmatched.strip() else before):
+        remedy = _AT_PROMPT
+    else:
+        remedy = _OTHER_OUTPUT if unmatched.strip() else _WAS_ON
     return ExpectError(
         f"{_describe_missing(pattern)} within {seconds:.1f} s",
         why=f"{DUT_IS_OFF}; {came}" if dut_is_off else came,
         remedy=SWITCH_ON if dut_is_off else remedy,
         serial=serial,
     )
+
+
+def _waits_for_input(said: bytes) -> bool:
+    """Return True if output ends with the prompt of a shell or of a login."""
+    return any(search(prompt, said[-LAST_BYTES:]) for prompt in _PROMPTS_AT_END)
 
 
 def _describe_missing(pattern: Pattern | Sequence[Pattern]) -> str:

@@ -7,7 +7,7 @@ import re
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from hil.dutlink.console.expect_error import describe_last_line
+from hil.dutlink.console.expect_error import PATTERN_ADVICE, describe_last_line
 from hil.dutlink.console.sanitize import sanitize_text
 from hil.dutlink.dut.account import Secret
 from hil.dutlink.dut.boot_stage import Stage, may_press_enter, stage_of
@@ -103,7 +103,7 @@ def log_in(console: DutConsole, user: str, password: Secret, timeout_s: float) -
     raise ExpectError(
         f"no {missing} came within {deadline.spent_s:.1f} s, to log in as {user}",
         why=f"{_stage_words(console)}{error.why}",
-        remedy=error.remedy,
+        remedy="allow more time: timeout_s=..." if error.remedy in PATTERN_ADVICE else error.remedy,
         serial=error.serial,
     )
 

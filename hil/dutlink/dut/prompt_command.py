@@ -9,6 +9,7 @@ import re
 import secrets
 from typing import TYPE_CHECKING, Final
 
+from hil.dutlink.console.expect_error import PATTERN_ADVICE
 from hil.dutlink.console.transcript import MarkKind
 from hil.dutlink.dut.prompt import describe_prompt, pattern_at_end, wait_for_prompt
 from hil.dutlink.patterns.search import search
@@ -124,7 +125,9 @@ def _not_ended(console: DutConsole, command: str, spent_s: float, error: ExpectE
         f"{command[:_SHOWN]!r} did not end on the console of board {error.serial} within {spent_s:.1f} s, "
         f"by the prompt {describe_prompt(console.prompt)}",
         why=error.why,
-        remedy=error.remedy or "allow more time; if there is another prompt, say so: console.prompt = ...",
+        remedy="allow more time; if there is another prompt, say so: console.prompt = ..."
+        if error.remedy in PATTERN_ADVICE
+        else error.remedy,
         serial=error.serial,
     )
 

@@ -326,6 +326,40 @@ def test_expect_error_sanitizes_the_dut_s_output(opened: Console, other_end: Fak
     assert r"\x1b]0;evil\x07logged in" in caught.value.why
 
 
+@pytest.mark.parametrize(
+    ("said", "advice"),
+    [
+        (b"[    1.000000] eth0: link up\r\nlogin: root\r\n# ", "the DUT waits at a prompt"),
+        (b"dut login: ", "the DUT waits at a prompt"),
+        (b"[    1.000000] eth0: link down\r\n", "compare the pattern"),
+        (b"U-Boot\r\nboot> ", "compare the pattern"),
+    ],
+)
+def test_expect_error_advises_by_what_the_dut_said_last(
+    said: bytes, advice: str, opened: Console, other_end: FakeTty
+) -> None:
+    other_end.say(said)
+    until(lambda: len(opened.transcript) == len(said), 60)
+
+    with pytest.raises(errors.ExpectError) as raised:
+        opened.expect("eth1: link up", timeout_s=0.01)
+
+    assert raised.value.remedy.startswith(advice)
+
+
+@pytest.mark.parametrize(("prompt", "advice"), [("# ", "the DUT waits"), ("boot> ", "power.cycle() boots")])
+def test_expect_error_of_a_silent_dut_tells_to_boot_it_unless_it_waits_at_a_prompt(
+    prompt: str, advice: str, opened: Console, other_end: FakeTty
+) -> None:
+    other_end.say(prompt.encode())
+    opened.expect(prompt, timeout_s=60)
+
+    with pytest.raises(errors.ExpectError) as raised:
+        opened.expect("eth0: link up", timeout_s=0.01)
+
+    assert raised.value.remedy.startswith(advice)
+
+
 def test_expect_error_shows_earlier_output_if_all_was_matched(opened: Console, other_end: FakeTty) -> None:
     other_end.say(b"booting\r\nlogin: ")
     opened.expect("login: ", timeout_s=5)
