@@ -1,24 +1,34 @@
-"""One process's part of a test run, as a pytest plugin: it connects the other modules and decides nothing.
+"""One process's part of a test run, as a pytest plugin: it connects the other modules.
 
 Under xdist the controller starts simulated boards and keeps the ledger, and each worker acquires a board.
+
+Wrappers of plugins nest by `tryfirst` and `trylast`. Of equal ones, the plugin that is registered later has
+the outer one. These depend on each other, the outermost first (`hil-` and `pytest_` are left out):
+
+    runtest_protocol    test-recorder board-hooks lasting-time-limit repeats timeout console-evidence
+    runtest_setup       returning-child request-counter capturemanager
+    runtest_call        returning-child request-counter board-hooks timeout skipping console-evidence
+    runtest_teardown    returning-child request-counter lasting-time-limit board-hooks console-evidence
+    runtest_makereport  returning-child request-counter board-hooks repeats attempt-hooks skipping
+    sessionfinish       console-evidence terminalreporter run-status
+    unconfigure         run-status early-exit
+
+Inside the wrappers of `pytest_runtest_setup` follow, one after the other: board-hooks, lasting-time-limit,
+dependent-fixtures, attempt-hooks.
 """
 
 from __future__ import annotations
 
 import os
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from hil.boards.address import Where
-from hil.dutlink.console.sanitize import sanitize_line
-from hil.errors import Verdict
-from hil.lab.files.trusted_path import why_untrusted
 from hil.lab.guard.exit_with_parent import exit_with_parent
-from hil.lab.guard.survival import find_dangers, is_first
 from hil.suite.attempt_hooks import AttemptHooks
 from hil.suite.boards.dependent_fixtures import DependentFixtures
-from hil.suite.boards.hooks import JUDGED, NOT_EXCUSED, PASSED, BoardHooks, ReturnedTests, has_failed
+from hil.suite.boards.hooks import BoardHooks, ReturnedTests
 from hil.suite.boards.lifecycle import BoardLifecycle
 from hil.suite.columns.column import column_of
 from hil.suite.columns.plugin import ColumnPlugin
@@ -31,17 +41,16 @@ from hil.suite.outcome.caught_errors import CaughtErrors
 from hil.suite.outcome.early_exit import EarlyExit
 from hil.suite.outcome.exit_status import RunStatus, boards_without_part
 from hil.suite.outcome.ledger import Ledger
-from hil.suite.outcome.ledger_report import JunitLedger, write_summary
+from hil.suite.outcome.ledger_report import JunitLedger, TeardownSkips, write_summary
 from hil.suite.outcome.reruns import Repeats
 from hil.suite.outcome.returning_child import ReturningChild
 from hil.suite.outcome.short_failures import ShortFailures
-from hil.suite.outcome.teardown_skips import TeardownSkips
 from hil.suite.outcome.time_limit import LastingTimeLimit, TimeLimit
 from hil.suite.outcome.usb_block import UsbBlock
-from hil.suite.outcome.user_properties import describe_judgement, describe_late_loss
 from hil.suite.recording.console_report import ConsoleReport
 from hil.suite.recording.numbers import NumberRecorder
 from hil.suite.recording.sanitize_live import PlainTerminal
+from hil.suite.run_header import where_boards_are, why_in_doubt
 from hil.suite.xdist.plugin import worker_channel
 from hil.suite.xdist.processes import Processes
 
@@ -49,6 +58,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
     from hil.dutlink.board import Board
+    from hil.suite.outcome.judging import Judging
 
 __all__ = ["END_WITH", "Run", "begin", "is_configured", "run_of"]
 
@@ -56,11 +66,6 @@ END_WITH = "HIL_END_WITH"
 """Environment variable: pid of a parent; when it ends, the run ends at once, and guards do the rest."""
 
 _RUN = pytest.StashKey["Run"]()
-
-_WAS_PID_1 = (
-    "hil: this run was PID 1 of its container; it goes on in a child, and PID 1 waits for guards. "
-    "Better start it as: hil init -- COMMAND (docs/containers.md)"
-)
 
 
 def begin(config: pytest.Config) -> Run:
@@ -93,21 +98,16 @@ def begin(config: pytest.Config) -> Run:
     if not is_no_run(config):
         early_exit = EarlyExit(run.boards.show, is_worker=run.processes.is_worker)
         register(early_exit, "hil-early-exit")
-        if not run.processes.is_worker:  # its hooks are outside those of the line above
+        if not run.processes.is_worker:
             run.status = RunStatus(run.ledger, run.missing, required=run.options.require)
             register(run.status, "hil-run-status")
     if run.options.report is not None and not is_no_run(config):
         from hil.evidence.run_folder import EvidenceFolder  # noqa: PLC0415 - only runs that keep evidence pay
-        from hil.suite.recording.plugin import keep_evidence  # noqa: PLC0415 - the same
+        from hil.suite.recording.plugin import keep_evidence  # noqa: PLC0415 - only runs that keep evidence pay
 
         boards_from = run.options.boards.text or "this host's USB"
         keep_evidence(config, EvidenceFolder(run.options.report), run.boards, run.ledger, boards_from)
     return run
-
-
-def _dangers() -> list[str]:
-    stepped_aside = [_WAS_PID_1] if os.getppid() == 1 and is_first() else []
-    return [*stepped_aside, *(f"hil: {danger}" for danger in find_dangers())]
 
 
 def run_of(config: pytest.Config) -> Run:
@@ -160,7 +160,7 @@ class Run:
             self.boards.of_run.listed_for_all,
             self.boards.images.keys_of,
         )
-        self._blocked_outside = self._block.active  # the same
+        self._blocked_outside = self._block.active  # by a run that has this run inside one of its tests
         parent = os.environ.pop(END_WITH, "")  # not for the runs that this one starts
         if self.processes.is_worker:
             exit_with_parent(self.processes.controller)
@@ -180,7 +180,7 @@ class Run:
     def _note_raw_error(self, error: Exception) -> None:
         """Note an error of pyusb that a test met without hil, as hil's own driver notes its errors."""
         from hil.dutlink.usb.error_mapping import ErrorSource, classify, translate  # noqa: PLC0415 - the driver is for runs with boards
-        from hil.dutlink.usb.request_log import record_error  # noqa: PLC0415 - the same
+        from hil.dutlink.usb.request_log import record_error  # noqa: PLC0415 - the driver is for runs with boards
 
         board = self.boards.usable_board()
         if board is not None and classify(error, ErrorSource.USB) is not None:
@@ -197,111 +197,54 @@ class Run:
 
         With `--hil-real`, simulated boards that only the environment asks for count as missing, too.
         """
-        if self.options.unasked:
-            asked = f"nothing but HIL_BOARDS={self.options.unasked} asks for them"
-            return [
-                f"its boards are SIMULATED, and {asked}; unset it, or say --hil-boards {self.options.unasked}"
-            ]
-        if not self.options.whole_lab or not self.options.lab.places:
-            return None
-        of_run, problems = self.boards.of_run, list[BaseException]()
+        if unasked := self.options.unasked:
+            asked = f"nothing but HIL_BOARDS={unasked} asks for them"
+            return [f"its boards are SIMULATED, and {asked}; unset it, or say --hil-boards {unasked}"]
+        if self.options.whole_lab and self.options.lab.places:
+            return self._without_part()
+        return None
+
+    def _without_part(self) -> list[str]:
+        """Return a line for each board of the lab file that took no part, or why that cannot be told."""
+        lines, problems, of_run = list[str](), list[BaseException](), self.boards.of_run
         with contained(problems.append):
             used = self.ledger.serials()
-            return boards_without_part(self.options.lab, used, of_run.probe, of_run.host())
-        return [f"its boards cannot be looked at: {told(problems[0])}"]
+            lines = boards_without_part(self.options.lab, used, of_run.probe, of_run.host())
+        return lines + [f"its boards cannot be looked at: {told(one)}" for one in problems]
 
     def judge(self, item: pytest.Item, call: pytest.CallInfo[Any]) -> None:
         """Replace an error that was proven to come from missing hardware by the outcome that says so."""
         if call.excinfo is not None:
             self.short_failures.hide_frames(call)
-            self._judge(item, call, call.excinfo.value, kind_of(item))
+            if kind_of(item) is not Kind.NO_HARDWARE:
+                self._judging.judge_raised(item, call, call.excinfo.value)
 
     def _judge_caught(
         self, item: pytest.Item, call: pytest.CallInfo[Any], chain: list[BaseException]
     ) -> None:
-        """Replace a skip or an expected failure by the outcome of the hardware error that the test caught.
+        if call.excinfo is not None and kind_of(item) is not Kind.NO_HARDWARE:
+            self._judging.judge_caught(item, call, call.excinfo.value, chain)
 
-        Args:
-            item: The test.
-            call: Its present phase, which raised the skip or the expected failure.
-            chain: The errors in the chain of the skip.
-        """
-        if call.excinfo is None or kind_of(item) is Kind.NO_HARDWARE or item.stash.get(JUDGED, False):
-            return
-        from hil.suite.outcome.request_counter import errors_of_requests  # noqa: PLC0415 - the driver is for runs with boards
-        from hil.suite.outcome.verdicts import may_be_hardware_error  # noqa: PLC0415 - the same
+    @cached_property
+    def _judging(self) -> Judging:
+        from hil.suite.outcome.judging import Judging  # noqa: PLC0415 - the driver is for runs with boards
 
-        if may_be_hardware_error(call.excinfo.value):
-            return  # `judge` has judged it, and it stands: the test caught nothing
-        cause = self.caught_errors.cause_of(chain, errors_of_requests(item))
-        if cause is not None:
-            held = self.boards.session.held
-            loses = held is not None and not held.is_fallback  # a mixed test, too, can lose its board
-            self._judge(item, call, cause, Kind.HARDWARE if loses else kind_of(item))
-
-    def _judge(self, item: pytest.Item, call: pytest.CallInfo[Any], error: BaseException, kind: Kind) -> None:
-        if call.excinfo is None or kind_of(item) is Kind.NO_HARDWARE:
-            return
-        from hil.suite.outcome.verdicts import REASONS, as_pytest_outcome, judge  # noqa: PLC0415 - for errors of tests that use boards
-
-        with self.time_limit.stopped_then_reset():
-            judgement = judge(
-                error,
-                kind=kind,
-                phase=call.when,
-                proven=self.boards.session.error,
-                probe=self.boards.session.probe,
-            )
-        if judgement is not None:
-            if judgement.verdict is Verdict.LOST:
-                self.boards.lost()
-            required = self.options.require or kind_of(item) is Kind.MIXED
-            if self._has_outcome(item, call.when, call.excinfo.value, required=required):
-                if call.when == "teardown":
-                    describe_late_loss(item, judgement)
-                    call.excinfo = None  # a loss is no second outcome
-                return
-            describe_judgement(item, judgement, REASONS[judgement.verdict])
-            item.stash[JUDGED] = True
-            if required:
-                item.stash[NOT_EXCUSED] = call.when
-            call.excinfo = as_pytest_outcome(judgement.reason, required=required)
-
-    def _has_outcome(self, item: pytest.Item, phase: str, error: BaseException, *, required: bool) -> bool:
-        """Return True if a test has an outcome that a loss of its board does not change."""
-        if has_failed(item):
-            return True
-        if phase != "teardown":
-            return False
-        if required:
-            return bool(item.stash.get(NOT_EXCUSED, ""))
-        return not (item.stash.get(PASSED, False) and self._fixtures.is_own(error))
+        required = self.options.require
+        return Judging(self.boards, self._fixtures, self.time_limit, self.caught_errors, required=required)
 
     def pytest_report_header(self) -> list[str]:
         """Tell where boards are, which other users decide that, and what would end guards with the run."""
-        return [self._where_boards_are(), *self._others_who_decide(), *_dangers()]
+        return [where_boards_are(self.options.boards), *why_in_doubt(self.options.lab)]
 
     def pytest_sessionstart(self) -> None:
-        """Tell the last two with -q, too: pytest writes no header then. Note the threads of plugins."""
+        """Tell who else decides where boards are, and what would end guards, also with -q, without a header.
+
+        Note the threads of plugins.
+        """
         self.boards.begin()
         if self._config.get_verbosity() < 0 and not self.processes.is_worker and not is_no_run(self._config):
-            for line in (*self._others_who_decide(), *_dangers()):
+            for line in why_in_doubt(self.options.lab):
                 self.boards.show(line)
-
-    def _others_who_decide(self) -> list[str]:
-        """Return a line about a lab file that other users can change."""
-        lab = self.options.lab.file
-        why = why_untrusted(lab) if lab else ""
-        return [f"hil: other users decide what {lab} says: {sanitize_line(why)}"] if why else []
-
-    def _where_boards_are(self) -> str:
-        boards = self.options.boards
-        if not boards.simulated:
-            asked = f" ({boards.text})" if boards.where is Where.JUMPSTARTER else ""
-            return f"hil: boards from {boards.where.value}{asked}"
-        number = f"{boards.number} " if boards.where is Where.STARTED else ""
-        ending = "" if boards.where is Where.STARTED and boards.number == 1 else "s"
-        return f"hil: {number}SIMULATED board{ending} (asked for by --hil-boards {boards.text} or HIL_BOARDS)"
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> Generator[None, object, object]:
@@ -338,17 +281,17 @@ class Run:
         if self.options.board and not self.processes.is_worker:
             self.boards.of_run.check_board(self.boards.of_run.infos())
         from hil.suite.outcome.request_counter import RequestCounter  # noqa: PLC0415 - the driver is for runs with boards
-        from hil.suite.recording.console import keep_consoles  # noqa: PLC0415 - the same
+        from hil.suite.recording.console import keep_consoles  # noqa: PLC0415 - the driver is for runs with boards
 
-        register = session.config.pluginmanager.register  # a later plugin's wrappers are outside
+        register = session.config.pluginmanager.register
         register(self._fixtures, "hil-dependent-fixtures")
-        register(LastingTimeLimit(self.time_limit), "hil-lasting-time-limit")  # inside BoardHooks
+        register(LastingTimeLimit(self.time_limit), "hil-lasting-time-limit")
         register(BoardHooks(self.boards, self._block), "hil-board-hooks")
         register(ReturnedTests(), "hil-returned-tests")
         counter = RequestCounter(self.boards, self._fixtures, required=self.options.require)
         register(counter, "hil-request-counter")
         keep_consoles(session.config, self.boards, self.options, self.ledger)
-        register(ReturningChild(self.boards.show), "hil-returning-child")  # outside all of them
+        register(ReturningChild(self.boards.show), "hil-returning-child")
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """Count files that skip themselves at collection, or cannot be collected."""

@@ -17,30 +17,13 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
     from hil.suite.boards.lifecycle import BoardLifecycle
+    from hil.suite.outcome.attempts import Attempts
     from hil.suite.outcome.usb_block import UsbBlock
 
-__all__ = ["JUDGED", "NOT_EXCUSED", "PASSED", "BoardHooks", "ReturnedTests", "has_failed"]
-
-NOT_EXCUSED = pytest.StashKey[str]()
-"""The phase in which a test failed because required hardware is missing: `xfail` does not excuse that."""
-
-PASSED = pytest.StashKey[bool]()
-"""Whether the body of the test's present attempt has passed, an unexpected pass of an `xfail` left out."""
-
-JUDGED = pytest.StashKey[bool]()
-"""Whether the error that is being reported was proven to come from hardware that could not be used."""
-
-_FAILURES = pytest.StashKey[list["pytest.TestReport | None"]]()
-"""The first failure of each attempt of a test; None: the attempt passed, or only hardware was missing."""
+__all__ = ["BoardHooks", "ReturnedTests"]
 
 _RETURNED = pytest.StashKey[bool]()
 """Whether the test is returned to the controller, which has another board for it."""
-
-
-def has_failed(item: pytest.Item) -> bool:
-    """Return True if the present attempt of a test has failed, in an earlier phase or in a subtest."""
-    attempts = item.stash.get(_FAILURES, [])
-    return bool(attempts) and attempts[-1] is not None
 
 
 class BoardHooks:
@@ -81,9 +64,7 @@ class BoardHooks:
         """Raise why a test has no board, in each attempt: each is judged separately."""
         if kind_of(item) is not Kind.NO_HARDWARE:
             forget_judgement(item)
-            item.stash[NOT_EXCUSED] = ""
-            item.stash[PASSED] = False
-            item.stash[_FAILURES] = [*item.stash.get(_FAILURES, []), None]
+            attempts_of(item).begin_on_board()
             self._boards.raise_if_missing(item)
 
     @pytest.hookimpl(wrapper=True)
@@ -103,43 +84,40 @@ class BoardHooks:
         """Put the flashed image into the last report of a test; let no `xfail` excuse missing hardware."""
         if call.when == "teardown" and kind_of(item) is not Kind.NO_HARDWARE:
             self._boards.record_result(item)
-        item.stash[JUDGED] = False
+        attempts = attempts_of(item)
+        attempts.is_judged = False
         report = yield
-        is_own = call.when == "call" and not attempts_of(item).in_body
+        is_own = call.when == "call" and not attempts.in_body
         if is_own and report.passed and has_verdict(report):
             skip_for_subtests(report, facts_of(report)["hil_reason"])
-        if item.stash.get(NOT_EXCUSED, None) == call.when and hasattr(report, "wasxfail"):
+        if attempts.not_excused_in == call.when and hasattr(report, "wasxfail"):
             report.outcome = "failed"
             del report.wasxfail
-        if _FAILURES in item.stash:
-            self._settle_attempt(item, report, item.stash[_FAILURES], raised=call.excinfo is not None)
+        if attempts.on_boards:
+            self._settle_attempt(item, report, attempts, raised=call.excinfo is not None)
         if call.when == "call":
             expected = hasattr(report, "wasxfail")
-            item.stash[PASSED] = report.passed and not expected and not has_failed(item)
+            attempts.has_passed = report.passed and not expected and not attempts.present_has_failed
         return report
 
     @staticmethod
     def _settle_attempt(
-        item: pytest.Item,
-        report: pytest.TestReport,
-        attempts: list[pytest.TestReport | None],
-        *,
-        raised: bool,
+        item: pytest.Item, report: pytest.TestReport, attempts: Attempts, *, raised: bool
     ) -> None:
         """Settle what a report says of the present attempt, whichever plugin reruns the test.
 
         If an earlier attempt failed and this one skips, it fails. A failure of the test itself is noted as
         the first of this attempt, and overrules the verdict of an earlier subtest or phase.
         """
-        earlier = next(filter(None, attempts[:-1]), None)
+        earlier = next(filter(None, attempts.on_boards[:-1]), None)
         if earlier is not None and not report.passed and not hasattr(report, "wasxfail"):
             overrule_judgement(item, report)
             if report.skipped:
                 fail_skipped_rerun(report, earlier)
-        own = item.stash[JUDGED] is False and (raised or not has_verdict(report))
+        own = not attempts.is_judged and (raised or not has_verdict(report))
         if report.failed and own:
             overrule_judgement(item, report)
-            attempts[-1] = attempts[-1] or report
+            attempts.on_boards[-1] = attempts.on_boards[-1] or report
 
     @pytest.hookimpl(wrapper=True, trylast=True)  # inside the time limit, the capture and the recorders
     def pytest_runtest_teardown(

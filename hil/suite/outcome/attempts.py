@@ -63,6 +63,14 @@ class Attempts:
         in_body: Whether the body runs, as `BoardHooks` notes: a report that is made then is a subtest's.
         failures: Reports of failures, in earlier attempts and in this one.
         failed_parts: How many subtests of the present attempt have failed and are not repeated.
+        on_boards: Of each attempt that was to have a board, whichever plugin reruns the test, the first
+            failure; None: it passed, or only hardware was missing.
+        has_passed: Whether the body of the present attempt has passed; an unexpected pass of an `xfail` is
+            left out.
+        is_judged: Whether the error that is being reported was proven to come from hardware that could not
+            be used.
+        not_excused_in: The phase in which the present attempt failed because required hardware is missing,
+            which `xfail` does not excuse; or empty.
     """
 
     number: int = 1
@@ -70,6 +78,21 @@ class Attempts:
     in_body: bool = False
     failures: list[pytest.TestReport] = field(default_factory=list)
     failed_parts: int = 0
+    on_boards: list[pytest.TestReport | None] = field(default_factory=list)
+    has_passed: bool = False
+    is_judged: bool = False
+    not_excused_in: str = ""
+
+    @property
+    def present_has_failed(self) -> bool:
+        """Whether the present attempt has failed, in an earlier phase or in a subtest."""
+        return bool(self.on_boards) and self.on_boards[-1] is not None
+
+    def begin_on_board(self) -> None:
+        """Begin an attempt that is to have a board: what is noted of the one before is not of this one."""
+        self.on_boards.append(None)
+        self.has_passed = False
+        self.not_excused_in = ""
 
     def fail(self, report: pytest.TestReport) -> None:
         """Add a failed phase of an attempt that is to be repeated."""

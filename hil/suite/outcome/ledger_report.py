@@ -1,4 +1,8 @@
-"""The ledger as text for pytest's summary, and as JUnit properties."""
+"""The ledger as text for pytest's summary and as JUnit properties, and one outcome for each test in both.
+
+pytest reports a body before its tear-down begins. A test that lost its board in its own tear-down was not
+tested to its end: JUnit, ledger and history call it skipped, and so do the terminal's counts.
+"""
 
 from __future__ import annotations
 
@@ -9,15 +13,17 @@ import pytest
 
 from hil.suite.markers import Kind
 from hil.suite.outcome.ledger import CRASHED
+from hil.suite.outcome.user_properties import has_verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Iterable
 
     from hil.evidence.used_board import UsedBoard
     from hil.suite.outcome.ledger import Ledger
 
 __all__ = [
     "JunitLedger",
+    "TeardownSkips",
     "fault_lines",
     "junit_properties",
     "loud_line",
@@ -242,3 +248,29 @@ def _drop_testcase(file: Any, testcase: Any) -> None:  # noqa: ANN401 - pytest's
     told = [node.tag for node in testcase.nodes if node.tag in file.stats]
     for outcome in told or (["passed"] if testcase.attrs else []):
         file.stats[outcome] -= 1
+
+
+class TeardownSkips:
+    """A plugin that replaces a pass in the terminal's counts by a skip in the tear-down of the same test.
+
+    Args:
+        config: The run.
+    """
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Remove the pass from the terminal's counts when the tear-down reports that the board was lost."""
+        if report.when != "teardown" or not report.skipped:
+            return
+        terminal: Any = self._config.pluginmanager.get_plugin("terminalreporter")
+        if terminal is not None and has_verdict(report):
+            terminal.stats["passed"] = _without(terminal.stats.get("passed", ()), report.nodeid)
+            if not terminal.stats["passed"]:
+                del terminal.stats["passed"]
+
+
+def _without(passes: Iterable[pytest.TestReport], nodeid: str) -> list[pytest.TestReport]:
+    return [one for one in passes if one.nodeid != nodeid]

@@ -11,8 +11,8 @@ import pytest
 
 from hil.errors import BrokenLimitError
 from hil.evidence.measure import Measure
-from hil.suite.boards.hooks import JUDGED
 from hil.suite.outcome.attempts import skip_text
+from hil.suite.outcome.reruns import attempts_of
 from hil.suite.outcome.user_properties import overrule_judgement
 from hil.suite.recording.phases import NUMBERS, numbers_of
 
@@ -101,7 +101,7 @@ class NumberRecorder:
         if broken and report.skipped and not hasattr(report, "wasxfail"):
             report.longrepr = f"{_error(broken)}\nThen the test was skipped: {skip_text(report)}"
             report.outcome = "failed"
-            item.stash[JUDGED] = False
+            attempts_of(item).is_judged = False
             overrule_judgement(item, report)
         elif broken:
             report.sections.append((_TITLE, "\n".join(map(str, broken))))
