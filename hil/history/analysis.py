@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import statistics
+from collections import defaultdict
 from itertools import groupby
 from typing import TYPE_CHECKING
 
 from hil.history.durations import call_times_s, possibly_slower
 from hil.history.failing_since import failing_since, streak
-from hil.history.findings import AlwaysSkipped, Analysis, Failing, Flaky, Slower, TiedToBoard
+from hil.history.findings import AlwaysSkipped, Analysis, BadImage, Failing, Flaky, Slower, TiedToBoard
 from hil.history.nights import future_runs, missing_nights, problems_of_newest, why_nothing_ran
 from hil.history.numbers.drift import find_drifts
 from hil.history.schema import AttemptOutcome
 from hil.history.statistics import slower_p, wilson
-from hil.history.suspects import SURE_P, Counts, Suspicion
+from hil.history.suspects import SURE_P, Counts, Suspicion, fails_more, joined_builds, suspect, without_alike
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from hil.history.window import Result, Window
 
 __all__ = ["AlwaysSkipped", "Analysis", "Failing", "Flaky", "Slower", "TiedToBoard", "analyze"]
@@ -29,6 +32,9 @@ _SLOWER_P = 0.01
 _SKIPPED_RUNS = 3
 _BAD_BOARD_TESTS = 3
 """A board that fails fewer tests is no bad board; each of the tests is reported instead."""
+
+_BAD_IMAGE_TESTS = 3
+"""The same for an image."""
 
 _FLAKY_SPELLS = 2
 _SHORT = 3
@@ -49,7 +55,11 @@ def analyze(window: Window, now_s: float | None = None) -> Analysis:
     is_bad = board is not None and window.tests_failing_on(board.value) >= _BAD_BOARD_TESTS
     analysis.boards = [board] if board is not None and is_bad else []
     bad_boards = {one.value for one in analysis.boards}
+    analysis.images = _bad_images(window, bad_boards)
+    with_image = set(analysis.with_image)
     for test, results in window.results.items():
+        if window.failing_tests[test] in with_image:
+            continue
         _judge(window, test, results, bad_boards, analysis)
     # A file that could not be collected hides its tests, so it comes first.
     analysis.failing.sort(key=lambda one: (one.runs, not one.is_file, one.everywhere is None, one.test))
@@ -58,6 +68,69 @@ def analyze(window: Window, now_s: float | None = None) -> Analysis:
     analysis.slower = _slower(window)
     analysis.drifted = find_drifts(window)
     return analysis
+
+
+def _bad_images(window: Window, bad_boards: set[str]) -> list[BadImage]:
+    """Return the images of the newest run with which tests fail that pass with others."""
+    newest, failing = len(window.runs) - 1, defaultdict(list)
+    for test, results in window.results.items():
+        last = results[-1]
+        if last.run == newest and last.outcome.is_failure and last.ran and last.boards.isdisjoint(bad_boards):
+            failing[last.image].append(test)
+    counts = window.images(bad_boards)
+    shared = {one: joined_builds(counts, one) for one in counts if one in failing}
+    found = (
+        _bad_image(window, one, failing[one], without_alike(counts, one, shared), bad_boards)
+        for one in shared
+    )
+    return sorted(filter(None, found), key=lambda one: one.p)
+
+
+def _bad_image(
+    window: Window, image: str, failing: list[int], counts: dict[str, Counts], bad_boards: set[str]
+) -> BadImage | None:
+    """Return the finding about an image, or None if its failures may be chance or are of few tests."""
+    builds = joined_builds(counts, image)
+    here = sum((counts[one] for one in builds), Counts())
+    others = {one: number for one, number in counts.items() if one not in builds}
+    found = suspect({"image": {image: here, **others}})
+    if found is None or found.value != image:
+        return None
+    tests = defaultdict(list)
+    for test in failing:
+        if _fails_with_image(window, test, builds, others, bad_boards):
+            tests[window.base_names[test]].append(window.failing_tests[test])
+    if len(tests) < _BAD_IMAGE_TESTS:
+        return None
+    own = {nodeid for nodeids in tests.values() for nodeid in nodeids}
+    last = [window.results[test][-1] for test in failing if window.failing_tests[test] in own]
+    boards = {board for one in last for board in one.boards}
+    ran, used = window.used_last(image)
+    since_s, runs = window.failed_with(builds)
+    return BadImage(
+        image,
+        len(builds),
+        tests=dict(sorted(tests.items())),
+        ran=len(ran),
+        boards=sorted(window.labels[one] for one in boards),
+        boards_used=len(used),
+        runs=runs,
+        since_s=since_s,
+        here=here,
+        elsewhere=found.elsewhere,
+        p=found.p,
+    )
+
+
+def _fails_with_image(
+    window: Window, test: int, builds: Iterable[str], others: Iterable[str], bad_boards: set[str]
+) -> bool:
+    """Return True if a test fails with these builds of an image, and passes with other images."""
+    everywhere = window.fails_everywhere(test)
+    counts = window.by_image(test, bad_boards)
+    here = sum((counts.get(one, Counts()) for one in builds), Counts())
+    elsewhere = sum((counts.get(one, Counts()) for one in others), Counts())
+    return (everywhere is None or everywhere.images <= 1) and fails_more(here, elsewhere)
 
 
 def _judge(

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from hil.evidence.records import RecordedTest
-    from hil.history.findings import AlwaysSkipped, Analysis, Failing, Flaky, Slower, TiedToBoard
+    from hil.history.findings import AlwaysSkipped, Analysis, BadImage, Failing, Flaky, Slower, TiedToBoard
     from hil.history.numbers.drift import Drift
     from hil.history.window import Window
 
@@ -200,7 +200,12 @@ def _findings_about(analysis: Analysis, name: str) -> list[str]:
     found += [*analysis.tied, *analysis.drifted, *analysis.skipping, *analysis.flaky, *analysis.slower]
     told = [str(one).removeprefix(f"{name}: ") for one in found if one.test == name]
     told += ["fixed"] if name in analysis.fixed else []
+    told += [f"fails now, as others do: {one}" for one in analysis.images if name in _nodeids(one)]
     return told + (["fails now, on a board that fails others, too"] if name in analysis.there else [])
+
+
+def _nodeids(image: BadImage) -> list[str]:
+    return [nodeid for nodeids in image.tests.values() for nodeid in nodeids]
 
 
 def _row(name: str, counts: Counts) -> tuple[str, str, str]:

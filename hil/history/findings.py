@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from hil.history.nights import day_of
+from hil.history.suspects import all_of, power_of_ten, seen_once
 from hil.text_table import section
 
 if TYPE_CHECKING:
@@ -14,11 +15,62 @@ if TYPE_CHECKING:
     from hil.history.numbers.drift import Drift
     from hil.history.suspects import Counts, Everywhere, Suspicion
 
-__all__ = ["AlwaysSkipped", "Analysis", "Failing", "Flaky", "Slower", "TiedToBoard"]
+__all__ = ["AlwaysSkipped", "Analysis", "BadImage", "Failing", "Flaky", "Slower", "TiedToBoard"]
 
 
 _FEWEST_OF_RATE = 5
 """With fewer runs, the interval of a rate is so wide that it is not shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class BadImage:
+    """An image of the newest run with which three or more tests fail that pass with others.
+
+    Attributes:
+        image: The image.
+        builds: Number of builds of it that failed, itself among them.
+        tests: The node ids of failing tests, by the node id that a test has on all boards and images.
+        ran: Number of tests that ran with it in the newest run.
+        boards: The boards on which they fail, as people know them.
+        boards_used: Number of boards that had it in the newest run.
+        runs: Number of runs in which tests failed with it.
+        since_s: Start of the first of them.
+        here: Counts of all runs with it.
+        elsewhere: Counts of all runs with other images.
+        p: Probability of a coincidence.
+    """
+
+    image: str
+    builds: int
+    tests: dict[str, list[str]]
+    ran: int
+    boards: list[str]
+    boards_used: int
+    runs: int
+    since_s: float
+    here: Counts
+    elsewhere: Counts
+    p: float
+
+    @property
+    def fails_all(self) -> bool:
+        """Whether all tests fail that ran with it, so that their names say nothing more."""
+        return len(self.tests) == self.ran
+
+    def __str__(self) -> str:
+        failed, several = len(self.tests), len(self.boards) > 1
+        tests = f"{all_of(failed)} tests" if self.fails_all else f"{failed} of {self.ran} tests"
+        every = several and len(self.boards) == self.boards_used
+        where = f"{all_of(len(self.boards))} boards" if every else ", ".join(self.boards)
+        since = "new" if self.runs == 1 else f"since {day_of(self.since_s)}, {self.runs} runs"
+        builds = f" ({self.builds} builds)" if self.builds > 1 else ""
+        here, others = self.here, self.elsewhere
+        look = seen_once("image") if self.runs == 1 else "look at the image"
+        return (
+            f"{tests} fail with image {self.image}{f' on {where}' if where else ''}, {since}{builds}: "
+            f"{here.failed} of {here.ran} there, {others.failed} of {others.ran} with other images, "
+            f"p = {power_of_ten(self.p)}: {look}"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +223,7 @@ class Analysis:
         nothing_ran: Why no test ran in the newest run; empty if one did.
         nights: Problems of whole nights.
         no_board: Tests that failed in the newest run because their board could not be used.
+        images: Bad images, with which tests fail that pass with others; the tests are not in `failing`.
         boards: Bad boards, which fail tests more often than others do.
         there: Tests that fail now, but only on a bad board.
         failing: Other tests that fail now, new failures first.
@@ -188,6 +241,7 @@ class Analysis:
     nothing_ran: str = ""
     nights: list[str] = field(default_factory=list)
     no_board: list[str] = field(default_factory=list)
+    images: list[BadImage] = field(default_factory=list)
     boards: list[Suspicion] = field(default_factory=list)
     there: list[str] = field(default_factory=list)
     failing: list[Failing] = field(default_factory=list)
@@ -197,6 +251,16 @@ class Analysis:
     slower: list[Slower] = field(default_factory=list)
     drifted: list[Drift] = field(default_factory=list)
     skipping: list[AlwaysSkipped] = field(default_factory=list)
+
+    @property
+    def images_in_part(self) -> list[BadImage]:
+        """The images of which the names of failing tests are worth telling, as others pass."""
+        return [one for one in self.images if not one.fails_all]
+
+    @property
+    def with_image(self) -> list[str]:
+        """The node ids of the tests that fail with a bad image alone."""
+        return [nodeid for one in self.images for nodeids in one.tests.values() for nodeid in nodeids]
 
     @property
     def failures(self) -> list[Failing]:
@@ -222,6 +286,11 @@ class Analysis:
     def _sections(self) -> list[tuple[str, Iterable[object]]]:
         return [
             ("Nights", self.nights),
+            ("Images with which tests fail that pass with others", self.images),
+            (
+                "Fail now, with such an image alone",
+                [test for one in self.images_in_part for test in one.tests],
+            ),
             ("Boards that fail tests more often than others", self.boards),
             ("Fail now, on such a board alone", self.there),
             ("Had no board, so the bench is at fault", self.no_board),

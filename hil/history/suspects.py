@@ -12,7 +12,22 @@ from hil.history.statistics import fisher
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["SURE_P", "TEST", "Counts", "Everywhere", "Suspicion", "contrast", "suspect", "suspect_test"]
+__all__ = [
+    "SURE_P",
+    "TEST",
+    "Counts",
+    "Everywhere",
+    "Suspicion",
+    "all_of",
+    "contrast",
+    "fails_more",
+    "joined_builds",
+    "power_of_ten",
+    "seen_once",
+    "suspect",
+    "suspect_test",
+    "without_alike",
+]
 
 TEST = "test"
 """The factor for failures that follow the test itself."""
@@ -71,14 +86,14 @@ class Suspicion:
         if self.factor == TEST:
             return (
                 f"fails wherever it runs: {here.failed} of {here.ran}, other tests {others.failed} of "
-                f"{others.ran}, p = {_power_of_ten(self.p)}: look at the test, and at what it tests"
+                f"{others.ran}, p = {power_of_ten(self.p)}: look at the test, and at what it tests"
             )
         only = "only" if others.failed == 0 else "mostly"
         return (
             f"fails {_PREPOSITIONS[self.factor]} {self.label or self.value} {only}: "
             f"{here.failed} of {here.ran} there, {others.failed} of {others.ran} elsewhere, "
-            f"p = {_power_of_ten(self.p)}: "
-            + (_seen_once(self.factor) if self.runs == 1 else f"look at the {self.factor}")
+            f"p = {power_of_ten(self.p)}: "
+            + (seen_once(self.factor) if self.runs == 1 else f"look at the {self.factor}")
         )
 
 
@@ -100,7 +115,7 @@ class Everywhere:
 
     def __str__(self) -> str:
         parts = [("on", self.boards, "boards"), ("with", self.images, "images")]
-        where = [f"{word} {_all_of(number)} {what}" for word, number, what in parts if number > 1]
+        where = [f"{word} {all_of(number)} {what}" for word, number, what in parts if number > 1]
         return f"fails {' '.join(where)}: look at the test, or at what it tests"
 
 
@@ -122,6 +137,46 @@ def suspect(
         if one.p * compared < SURE_P and _is_marked(one)
     ]
     return min(sure, key=lambda one: one.p, default=None)
+
+
+def fails_more(here: Counts, elsewhere: Counts) -> bool:
+    """Return True if something fails at least three times as often as elsewhere."""
+    return elsewhere.ran > 0 and here.failed > 0 and here.rate >= _TIMES_AS_OFTEN * elsewhere.rate
+
+
+def joined_builds(counts: Mapping[str, Counts], newest: str) -> list[str]:
+    """Return an image and its other builds that fail about as often.
+
+    Builds of an image differ in size or digest. Compared one by one, each broken build would hide the others,
+    as it fails elsewhere, too.
+
+    Args:
+        counts: The counts by image.
+        newest: The image.
+    """
+    name, rate = newest.partition(" (")[0], counts[newest].rate
+    builds = [one for one in counts if one.partition(" (")[0] == name and one != newest]
+    return [newest, *(one for one in builds if rate and _TIMES_AS_OFTEN * counts[one].rate > rate)]
+
+
+def without_alike(
+    counts: Mapping[str, Counts], image: str, builds: Mapping[str, Iterable[str]]
+) -> dict[str, Counts]:
+    """Return the counts by image without other images of a run that fail about as often.
+
+    Args:
+        counts: The counts by image.
+        image: The image, which stays.
+        builds: The images of the run, each with its joined builds.
+    """
+    rate = counts[image].rate
+    alike = {
+        build
+        for one, those in builds.items()
+        if one not in builds[image] and _TIMES_AS_OFTEN * counts[one].rate > rate
+        for build in those
+    } - {*builds[image]}
+    return {one: number for one, number in counts.items() if one not in alike}
 
 
 def contrast(factors: Mapping[str, Mapping[str, Counts]], totals: Mapping[str, Counts] | None = None) -> str:
@@ -172,11 +227,13 @@ def _enough(one: Suspicion, compared: int) -> int:
     )
 
 
-def _all_of(number: int) -> str:
+def all_of(number: int) -> str:
+    """Return `both`, or `all` with the number."""
     return "both" if number == 2 else f"all {number}"  # noqa: PLR2004 - both
 
 
-def _seen_once(factor: str) -> str:
+def seen_once(factor: str) -> str:
+    """Return what to say of failures of one run."""
     return f"seen in one run, another one tells whether the {factor} or the tests are at fault"
 
 
@@ -184,7 +241,8 @@ def _is_marked(one: Suspicion) -> bool:
     return one.here.failed >= _FEWEST_FAILURES and one.here.rate >= _TIMES_AS_OFTEN * one.elsewhere.rate
 
 
-def _power_of_ten(p: float) -> str:
+def power_of_ten(p: float) -> str:
+    """Return a probability with one digit, as 6e-6."""
     if p < sys.float_info.min:
         return "0"
     mantissa, _, exponent = f"{p:.0e}".partition("e")

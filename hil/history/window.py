@@ -140,6 +140,36 @@ class Window(NewestRuns):
             found[board] += Counts(failed, ran)
         return dict(sorted(found.items()))
 
+    def images(self, without: Collection[str] = ()) -> dict[str, Counts]:
+        """Return the counts of tests by image, without some boards; only first attempts, without skips."""
+        rows = self.query(
+            f"SELECT {_IMAGE} AS value, sum(failed), sum(ran) FROM tally JOIN {BENCH} ON bench.id=bench_id "
+            f"JOIN run ON run.id=run_id WHERE run_id IN {self.within} AND {self.like_newest} AND value != '' "
+            f"AND board NOT IN ({','.join('?' * len(without))}) GROUP BY value ORDER BY value",
+            without,
+        )
+        return {image: Counts(failed, ran) for image, failed, ran in rows}
+
+    def failed_with(self, images: Collection[str]) -> tuple[float, int]:
+        """Return the start of the first run in which tests failed with images, and the number of the runs."""
+        ((since_s, runs),) = self.query(
+            f"SELECT min(began_s), count(DISTINCT run_id) FROM tally JOIN {BENCH} ON bench.id=bench_id "
+            f"JOIN run ON run.id=run_id WHERE run_id IN {self.within} AND {self.like_newest} AND failed "
+            f"AND {_IMAGE} IN ({','.join('?' * len(images))})",
+            images,
+        )
+        return since_s, runs
+
+    def used_last(self, image: str) -> tuple[set[str], set[str]]:
+        """Return the tests that ran with an image in the newest run, as `base_names`, and their boards."""
+        rows = self.query(
+            f"SELECT nodeid, column_name, board FROM attempt JOIN test ON test.id=test_id JOIN {BENCH} "
+            f"ON bench.id=bench_id JOIN run ON run.id=run_id WHERE run_id=? AND {_IMAGE}=? AND number=1 "
+            f"AND outcome != {AttemptOutcome.SKIPPED:d}",
+            (*self.numbers[-1:], image),
+        )
+        return {without_column(*row[:2]) for row in rows}, {row[2] for row in rows} - {""}
+
     @cached_property
     def on_boards(self) -> Counts:
         """Counts of all tests with a board, each once; only first attempts, without skips."""
@@ -236,6 +266,13 @@ class Window(NewestRuns):
         if not some or not all(AttemptOutcome(row[1]).is_failure for row in rows):
             return None
         return Everywhere(without_column(*rows[0][2:4]), len(boards), len(images))
+
+    @cached_property
+    def base_names(self) -> dict[int, str]:
+        """The node id that each failing test has on all boards, with all images, by its number."""
+        numbers = ",".join(map(str, self.failing_tests))
+        rows = self.query(f"SELECT id, nodeid, column_name FROM test WHERE id IN ({numbers})")
+        return {number: without_column(*names) for number, *names in rows}
 
     @cached_property
     def _on_each_board(self) -> dict[int, list[int]]:

@@ -51,8 +51,15 @@ def highlight_groups(analysis: Analysis, numbers: NumbersPage) -> list[Group]:
     new = [one for one in analysis.failures if one.is_new]
     old = [one for one in analysis.failures if not one.is_new]
     boards = [Item(str(one), board=one.value, label=one.label or one.value) for one in analysis.boards]
+    with_image = [
+        Item("", nodeids[0], name=name)
+        for one in analysis.images_in_part
+        for name, nodeids in one.tests.items()
+    ]
     groups = [
         Group("Nights", "cut short", [Item(line) for line in analysis.nights]),
+        Group("Images", "failed", [Item(str(one)) for one in analysis.images]),
+        Group("Fail now, with that image alone", "failed", with_image),
         Group("Boards", "error", boards),
         Group(
             "Without a board", "error", [Item("the bench is at fault", test) for test in analysis.no_board]
@@ -75,7 +82,8 @@ def headline(analysis: Analysis) -> str:
         return "no night is in this history"
     if analysis.nothing_ran:
         return analysis.nothing_ran
-    failing = len(analysis.failing) + len(analysis.there) + len(flaky_and_failing(analysis))
+    with_image = sum(len(one.tests) for one in analysis.images)
+    failing = len(analysis.failing) + len(analysis.there) + len(flaky_and_failing(analysis)) + with_image
     new = sum(one.is_new for one in analysis.failing)
     absent = len(analysis.no_board)
     had_none = f"{absent} {'test' if absent == 1 else 'tests'} had no board"
@@ -94,6 +102,7 @@ def headline(analysis: Analysis) -> str:
         gone if files else "",
         fails if failing else "",
         f"{new} new" if new else "",
+        f"{with_image} with a bad image alone" if with_image else "",
         f"{len(analysis.there)} on a bad board alone" if analysis.there else "",
         had_none if absent else "",
         f"{flaky} flaky" if flaky else "",

@@ -125,7 +125,7 @@ def _write_wall(
     Simulated boards of earlier nights are left out: each night starts new ones.
     """
     failing = len(analysis.failing) + len(analysis.there) + len(flaky_and_failing(analysis))
-    number = failing + len(analysis.no_board)
+    number = failing + len(analysis.with_image) + len(analysis.no_board)
     flaky = analysis.last.get("flaky", 0)
     is_calm = not number and not flaky and not analysis.nights and bool(analysis.runs)
     write_page(
