@@ -34,6 +34,7 @@ from hil.suite.columns.column import column_of
 from hil.suite.columns.plugin import ColumnPlugin
 from hil.suite.dropped_tests import DroppedTests
 from hil.suite.hook_errors import contained, told
+from hil.suite.images.order_of_tests import put_in_order
 from hil.suite.marker_errors import MarkerErrors
 from hil.suite.markers import MARKER_ERROR, Kind, kind_of
 from hil.suite.options import is_no_run, read_options
@@ -154,12 +155,7 @@ class Run:
         self.numbers = NumberRecorder(config.pluginmanager)
         self._fixtures = DependentFixtures(self._block, self.time_limit)
         self.boards = BoardLifecycle(config, self.options, self.ledger, self.processes, self._fixtures)
-        self.columns = ColumnPlugin(
-            self.options.each,
-            self.options.images,
-            self.boards.of_run.listed_for_all,
-            self.boards.images.keys_of,
-        )
+        self.columns = ColumnPlugin(self.options.each, self.options.images, self.boards.of_run.listed_for_all)
         self._blocked_outside = self._block.active  # by a run that has this run inside one of its tests
         parent = os.environ.pop(END_WITH, "")  # not for the runs that this one starts
         if self.processes.is_worker:
@@ -256,7 +252,7 @@ class Run:
         may_use_boards = [one for one in items if kind_of(one) is not Kind.NO_HARDWARE or column_of(one)]
         if may_use_boards:
             self.columns.refuse_other_columns(may_use_boards)
-            self.columns.put_in_order(items)
+            put_in_order(items, self.boards.images.keys_of)
         if any(MARKER_ERROR in item.stash for item in items):
             self._config.pluginmanager.register(MarkerErrors(), "hil-marker-errors")
         return result

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,11 +13,10 @@ from hil.suite.columns.column import PARAMETER, Column, column_of, split_by_boar
 from hil.suite.markers import MARKER_ERROR, Kind, boards_of, refuse, tags_of, told_marks, unchecked_kind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from hil.images.choice import ImageChoice
     from hil.suite.columns.listed_boards import ListedBoard
-    from hil.suite.images.run_images import ImageKeys
 
 __all__ = ["ColumnPlugin"]
 
@@ -29,7 +28,6 @@ class ColumnPlugin:
         each: The value of `--hil-each`; a test's marker goes first.
         images: The images of the run.
         list_boards: Returns the boards of the run; called only if a test runs on each of them.
-        images_of: Returns boards, each with a key of the image that a test would have there.
     """
 
     def __init__(
@@ -37,9 +35,7 @@ class ColumnPlugin:
         each: str,
         images: Sequence[ImageChoice],
         list_boards: Callable[[], Sequence[ListedBoard]],
-        images_of: Callable[[pytest.Item], ImageKeys],
     ) -> None:
-        self._images_of = images_of
         self._each = each
         self._images = images
         sources = list(dict.fromkeys(choice.source for choice in images))
@@ -55,45 +51,6 @@ class ColumnPlugin:
             metafunc.fixturenames.append(PARAMETER)  # for a test that opens its board itself, too
             names = [column.name for column in columns]
             metafunc.parametrize(PARAMETER, columns, indirect=True, ids=names, scope="session")
-
-    def put_in_order(self, items: list[pytest.Item]) -> None:
-        """Put the tests of a board together, and of these the tests with one image; keep all other places.
-
-        So a board is acquired once, and each of its images is flashed once. If other tests run with an image
-        on any board, or on several at once, the tests of all boards with one image are run together instead:
-        first those that need it on all their boards.
-        """
-        keys = {place: key for place, item in enumerate(items) if (key := self._group_of(item))}
-        boards = _by_first(board for board, _ in keys.values())
-        groups = _by_first(keys.values())
-        # images that boards have at the same time for a test are neighbours, so no board goes back to one
-        several_first = sorted((some for _, some in keys.values()), key=lambda some: not some[1:])
-        images = _by_first(image for some in several_first for image in some)
-
-        def order(place: int) -> tuple[int, ...]:
-            board, some = keys[place]
-            first = min((images[image] for image in some), default=-1)
-            return (*((first, len(some)) if "" in boards else ()), boards[board], groups[keys[place]])
-
-        together = sorted(keys, key=order)
-        for place, item in zip(keys, [items[place] for place in together], strict=True):
-            items[place] = item
-
-    def _group_of(self, item: pytest.Item) -> tuple[str, tuple[str, ...]] | None:
-        """Return the board of a test by name, and the images that it may have, by which board it gets.
-
-        It is None if any board with any image will do.
-        """
-        column, on_boards = column_of(item), dict(self._images_of(item))
-        if not on_boards:
-            return (column.group, ()) if column else None
-        own = (
-            {board: on_boards.get(board) or on_boards.get("", "") for board in column.boards}
-            if column
-            else {}
-        )
-        images = tuple(dict.fromkeys(filter(None, (own or on_boards).values())))
-        return (column.group if column else "", images) if column or images else None
 
     def refuse_other_columns(self, items: Sequence[pytest.Item]) -> None:
         """Let tests fail whose markers ask for other columns than pytest made from their functions' markers.
@@ -145,11 +102,6 @@ class ColumnPlugin:
         if has_image or (each != "any" and not columns):
             return columns
         return split_by_image(columns, boards, self._images, self._labels)
-
-
-def _by_first(keys: Iterable[Any]) -> dict[Any, int]:
-    """Return a number for each key, in the order in which the keys come first."""
-    return {key: number for number, key in enumerate(dict.fromkeys(keys))}
 
 
 def _no_parameters(item: pytest.Item) -> UsageError:

@@ -1,6 +1,6 @@
 """The order of images on boards, with `-n`: a flash takes long, so a board gets each of its images once.
 
-In a run of one process `hil.suite.columns.plugin` puts tests with one image together.
+In a run of one process `hil.suite.images.order_of_tests` puts tests with one image together.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hil.suite.columns.column import PARAMETER, Column
-from hil.suite.columns.plugin import ColumnPlugin
+from hil.suite.images.order_of_tests import put_in_order
 from tests.no_hardware.suite.xdist.simulated_run import SimulatedRun
 
 if TYPE_CHECKING:
@@ -71,8 +71,7 @@ def collected(tests: Sequence[OneTest]) -> list[OneTest]:
         )
         for test in tests
     ]
-    plugin = ColumnPlugin("board", (), tuple, lambda item: item.test.images)  # type: ignore[attr-defined]
-    plugin.put_in_order(items)
+    put_in_order(items, lambda item: item.test.images)  # type: ignore[attr-defined]
     return [item.test for item in items]
 
 
