@@ -79,7 +79,7 @@ class Case:
             kinds = [i * hardware // TESTS != (i + 1) * hardware // TESTS for i in range(TESTS)]
         elif self.order == "random":
             random.Random(3).shuffle(kinds)  # noqa: S311  # nothing to keep secret
-        chosen = random.Random(5)  # noqa: S311  # the same
+        chosen = random.Random(5)  # noqa: S311  # nothing to keep secret
         seconds = [chosen.choice(self.durations_s) for _ in kinds]
         if self.order != EACH:
             return [("" if kind else None, each_s) for kind, each_s in zip(kinds, seconds, strict=True)]

@@ -29,15 +29,15 @@ class _Suite:
     def boards(
         self,
         config: pytest.Config,  # noqa: ARG002  # the protocol's
-        requirements: Sequence[BoardRequirement] = (),  # noqa: ARG002  # as above
-        workers: int = 0,  # noqa: ARG002  # as above
+        requirements: Sequence[BoardRequirement] = (),  # noqa: ARG002  # the protocol's
+        workers: int = 0,  # noqa: ARG002  # the protocol's
     ) -> list[BoardInfo]:
         return [BoardInfo(serial) for serial in SERIALS]
 
     def take_over(self, config: pytest.Config, collected: dict[str, Any]) -> None:
         raise NotImplementedError  # workers of the whole suite call it
 
-    def listed_boards(self, config: pytest.Config) -> list[ListedBoard]:  # noqa: ARG002  # as above
+    def listed_boards(self, config: pytest.Config) -> list[ListedBoard]:  # noqa: ARG002  # the protocol's
         return []
 
     def requirement(self, item: pytest.Function) -> BoardRequirement | None:

@@ -329,7 +329,7 @@ class ForExporters(jumpstarter_pb2_grpc.ControllerServiceServicer):
         await self._exporter(context)
         return jumpstarter_pb2.RegisterResponse(uuid=str(uuid.uuid4()))
 
-    async def Unregister(self, request: Any, context: Any) -> Any:  # noqa: ARG002 - as above
+    async def Unregister(self, request: Any, context: Any) -> Any:  # noqa: ARG002 - gRPC's
         (await self._exporter(context)).status = common_pb2.EXPORTER_STATUS_OFFLINE
         return jumpstarter_pb2.UnregisterResponse()
 
@@ -348,7 +348,7 @@ class ForExporters(jumpstarter_pb2_grpc.ControllerServiceServicer):
             self._all.end(lease)
         return jumpstarter_pb2.ReleaseLeaseResponse()
 
-    async def Status(self, request: Any, context: Any) -> AsyncIterator[Any]:  # noqa: ARG002 - as above
+    async def Status(self, request: Any, context: Any) -> AsyncIterator[Any]:  # noqa: ARG002 - gRPC's
         exporter = await self._exporter(context)
         exporter.online = True
         self._all.assign()

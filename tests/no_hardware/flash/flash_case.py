@@ -116,7 +116,7 @@ class FlashCase:
     @cached_property
     def blocks(self) -> list[bytes | None]:
         """The image's blocks, None for blocks that are no part of it."""
-        blocks = _blocks(random.Random(-self.number - 1), self.count)  # noqa: S311 - as above
+        blocks = _blocks(random.Random(-self.number - 1), self.count)  # noqa: S311 - no secrets
         if self.fault is Fault.TOO_LARGE:
             blocks += [bytes(BLOCK)] * (STICK_BYTES // BLOCK + 1 - self.count)
         return blocks

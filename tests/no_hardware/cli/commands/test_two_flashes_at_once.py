@@ -109,7 +109,7 @@ def test_two_unknown_boards_are_flashed_twice(simulator: SimulatorProcess, folde
 def test_two_users_flash_their_boards_at_the_same_time(
     simulator: SimulatorProcess, folder: Path, seed: int
 ) -> None:
-    rng = random.Random(seed)  # noqa: S311 - as above
+    rng = random.Random(seed)  # noqa: S311 - delays, no secrets
     for _ in range(2):
         said = both_flash(simulator, folder, rng, (MALLORY, VICTIM))
 

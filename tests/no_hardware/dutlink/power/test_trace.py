@@ -321,7 +321,7 @@ def test_plot_names_its_axes_and_shows_the_gap(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("readings", [0, 1])
 def test_plot_draws_a_trace_with_hardly_any_readings(readings: int) -> None:
-    ET.fromstring(plot.to_svg(PowerTrace(samples(*[1.0] * readings))))  # noqa: S314 - as above
+    ET.fromstring(plot.to_svg(PowerTrace(samples(*[1.0] * readings))))  # noqa: S314 - written just now
 
 
 @pytest.mark.thorough

@@ -160,7 +160,7 @@ def judged(seed: int, folder: Path, monkeypatch: pytest.MonkeyPatch, counts: Cou
 
         return run
 
-    rngs = [random.Random(seed * 2 + index) for index in (0, 1)]  # noqa: S311 - as above
+    rngs = [random.Random(seed * 2 + index) for index in (0, 1)]  # noqa: S311 - no secrets
     bench.time.play(*(kept(act_of(judge, index, rng, folder)) for index, rng in enumerate(rngs)))
     judge.check_tags()
     changed = bench.changed_bytes()

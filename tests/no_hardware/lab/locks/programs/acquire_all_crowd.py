@@ -26,7 +26,7 @@ def note(what, pid, serials=()):
 
 
 def use(seed):
-    mine = random.Random(seed)  # noqa: S311 - as above
+    mine = random.Random(seed)  # noqa: S311 - no secret
     for _ in range(8):
         needs = mine.randint(1, len(boards))
         choices = [boards] * needs if mine.random() < 0.5 else [[one] for one in mine.sample(boards, needs)]
