@@ -20,7 +20,7 @@ dependent-fixtures, attempt-hooks.
 from __future__ import annotations
 
 import os
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -33,14 +33,13 @@ from hil.suite.boards.lifecycle import BoardLifecycle
 from hil.suite.columns.column import column_of
 from hil.suite.columns.plugin import ColumnPlugin
 from hil.suite.dropped_tests import DroppedTests
-from hil.suite.hook_errors import contained, told
 from hil.suite.images.order_of_tests import put_in_order
 from hil.suite.marker_errors import MarkerErrors
 from hil.suite.markers import MARKER_ERROR, Kind, kind_of
 from hil.suite.options import is_no_run, read_options
 from hil.suite.outcome.caught_errors import CaughtErrors
 from hil.suite.outcome.early_exit import EarlyExit
-from hil.suite.outcome.exit_status import RunStatus, boards_without_part
+from hil.suite.outcome.exit_status import RunStatus, missing_boards
 from hil.suite.outcome.ledger import Ledger
 from hil.suite.outcome.ledger_report import JunitLedger, TeardownSkips, write_summary
 from hil.suite.outcome.reruns import Repeats
@@ -100,7 +99,8 @@ def begin(config: pytest.Config) -> Run:
         early_exit = EarlyExit(run.boards.show, is_worker=run.processes.is_worker)
         register(early_exit, "hil-early-exit")
         if not run.processes.is_worker:
-            run.status = RunStatus(run.ledger, run.missing, required=run.options.require)
+            find_missing = partial(missing_boards, run.options, run.ledger, run.boards.of_run)
+            run.status = RunStatus(run.ledger, find_missing, required=run.options.require)
             register(run.status, "hil-run-status")
     if run.options.report is not None and not is_no_run(config):
         from hil.evidence.run_folder import EvidenceFolder  # noqa: PLC0415 - only runs that keep evidence pay
@@ -187,26 +187,6 @@ class Run:
         """Return the boards of the present test by role, or raise why it has none."""
         self.board()
         return self.boards.session.boards()
-
-    def missing(self) -> list[str] | None:
-        """Return a line for each board of the lab file that took no part; None without `--hil-whole-lab`.
-
-        With `--hil-real`, simulated boards that only the environment asks for count as missing, too.
-        """
-        if unasked := self.options.unasked:
-            asked = f"nothing but HIL_BOARDS={unasked} asks for them"
-            return [f"its boards are SIMULATED, and {asked}; unset it, or say --hil-boards {unasked}"]
-        if self.options.whole_lab and self.options.lab.places:
-            return self._without_part()
-        return None
-
-    def _without_part(self) -> list[str]:
-        """Return a line for each board of the lab file that took no part, or why that cannot be told."""
-        lines, problems, of_run = list[str](), list[BaseException](), self.boards.of_run
-        with contained(problems.append):
-            used = self.ledger.serials()
-            lines = boards_without_part(self.options.lab, used, of_run.probe, of_run.host())
-        return lines + [f"its boards cannot be looked at: {told(one)}" for one in problems]
 
     def judge(self, item: pytest.Item, call: pytest.CallInfo[Any]) -> None:
         """Replace an error that was proven to come from missing hardware by the outcome that says so."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from hil.errors import BoardBusyError, UnavailableError, Verdict
+from hil.suite.hook_errors import contained, told
 from hil.suite.outcome.attempts import ATTEMPT, is_flaky
 from hil.suite.outcome.ledger_report import write_summary
 
@@ -24,9 +25,11 @@ if TYPE_CHECKING:
     from hil.dutlink.discovery import ProbeResult
     from hil.dutlink.host import Host
     from hil.lab.config.lab import Lab
+    from hil.suite.boards.run_boards import RunBoards
+    from hil.suite.options import RunOptions
     from hil.suite.outcome.ledger import Ledger
 
-__all__ = ["RunStatus", "Status", "boards_without_part", "refuse_green_start"]
+__all__ = ["RunStatus", "Status", "boards_without_part", "missing_boards", "refuse_green_start"]
 
 _NO_TEST_BEGAN = "NO TEST BEGAN: pytest.exit with status 0 ended this run; exit status 2"
 
@@ -227,6 +230,22 @@ def _status_of(ended: SystemExit) -> int:
     if ended.code is None or _is_green(ended.code):
         return 0
     return ended.code if isinstance(ended.code, int) else 1
+
+
+def missing_boards(options: RunOptions, ledger: Ledger, of_run: RunBoards) -> list[str] | None:
+    """Return a line for each board of the lab file that took no part; None without `--hil-whole-lab`.
+
+    With `--hil-real`, simulated boards that only the environment asks for count as missing, too.
+    """
+    if unasked := options.unasked:
+        asked = f"nothing but HIL_BOARDS={unasked} asks for them"
+        return [f"its boards are SIMULATED, and {asked}; unset it, or say --hil-boards {unasked}"]
+    if not options.whole_lab or not options.lab.places:
+        return None
+    lines, problems = list[str](), list[BaseException]()
+    with contained(problems.append):
+        lines = boards_without_part(options.lab, ledger.serials(), of_run.probe, of_run.host())
+    return lines + [f"its boards cannot be looked at: {told(one)}" for one in problems]
 
 
 def boards_without_part(
