@@ -14,7 +14,16 @@ from hil.history.nights import future_runs, missing_nights, problems_of_newest, 
 from hil.history.numbers.drift import find_drifts
 from hil.history.schema import AttemptOutcome
 from hil.history.statistics import slower_p, wilson
-from hil.history.suspects import SURE_P, Counts, Suspicion, fails_more, joined_builds, suspect, without_alike
+from hil.history.suspects import (
+    SURE_P,
+    Counts,
+    Suspicion,
+    fails_more,
+    joined_builds,
+    merged_builds,
+    suspect,
+    without_alike,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -90,15 +99,13 @@ def _bad_image(
     window: Window, image: str, failing: list[int], counts: dict[str, Counts], bad_boards: set[str]
 ) -> BadImage | None:
     """Return the finding about an image, or None if its failures may be chance or are of few tests."""
-    builds = joined_builds(counts, image)
-    here = sum((counts[one] for one in builds), Counts())
-    others = {one: number for one, number in counts.items() if one not in builds}
-    found = suspect({"image": {image: here, **others}})
+    builds, merged = joined_builds(counts, image), merged_builds(counts, image)
+    found = suspect({"image": merged})
     if found is None or found.value != image:
         return None
     tests = defaultdict(list)
     for test in failing:
-        if _fails_with_image(window, test, builds, others, bad_boards):
+        if _fails_with_image(window, test, builds, merged.keys() - {image}, bad_boards):
             tests[window.base_names[test]].append(window.failing_tests[test])
     if len(tests) < _BAD_IMAGE_TESTS:
         return None
@@ -116,7 +123,7 @@ def _bad_image(
         boards_used=len(used),
         runs=runs,
         since_s=since_s,
-        here=here,
+        here=found.here,
         elsewhere=found.elsewhere,
         p=found.p,
     )

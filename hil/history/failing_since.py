@@ -50,6 +50,7 @@ def failing_since(
         suspicion=follows,
         hint="" if follows is not None else window.contrast_of(test, without),
         everywhere=window.fails_everywhere(test),
+        image_now=ran[-1].image,
     )
 
 

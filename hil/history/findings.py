@@ -85,9 +85,11 @@ class Failing:
         commit_before: Commit of the last run in which it passed; empty if it never did.
         image: Image of the first failing run; empty if unknown.
         image_before: Image of the last run in which it passed; empty if it never did, or if unknown.
+        image_now: Image of the newest run; empty if unknown.
         suspicion: What its failures follow, if anything.
         hint: What they may follow, in words, if there are not enough runs to say; else empty.
         everywhere: That it fails on all boards with all images, if it does.
+        before: Of a finding about all boards and images: since when it fails on some of them; else None.
     """
 
     test: str
@@ -100,6 +102,8 @@ class Failing:
     suspicion: Suspicion | None
     hint: str = ""
     everywhere: Everywhere | None = None
+    image_now: str = ""
+    before: Failing | None = None
 
     @property
     def is_new(self) -> bool:
@@ -111,11 +115,21 @@ class Failing:
         """Whether it is a file that could not be collected, in place of its tests."""
         return "::" not in self.test
 
+    @property
+    def since(self) -> str:
+        """Since when it fails, in words."""
+        return "new" if self.is_new else f"since {day_of(self.since_s)}, {self.runs} runs"
+
     def __str__(self) -> str:
-        since = "new" if self.is_new else f"since {day_of(self.since_s)}, {self.runs} runs"
+        since = self.since
+        if self.before is not None:  # the last pass of one board is no pass of all
+            since = f"{since} on all, {self.before.since} on some"
         fails = "could not be collected" if self.is_file else "fails"
-        commits = _change("at", self.commit_before, self.commit, 10)
-        images = _change("with image", self.image_before, self.image)
+        is_one = self.before is None
+        commits = _change("at", self.commit_before, self.commit, 10) if is_one else ""
+        images = _change("with image", self.image_before, self.image) if is_one else ""
+        if self.image_now not in {"", self.image}:
+            images += f", now with image {self.image_now}"
         words = f"{self.test}: {fails}, {since}{commits}{images}"
         why = str(self.suspicion or self.everywhere or self.hint)
         return f"{words}; {why}" if why else words
@@ -264,11 +278,11 @@ class Analysis:
 
     @property
     def failures(self) -> list[Failing]:
-        """The tests in `failing`; of one that fails everywhere only the first, as all say the same."""
-        found: dict[str, Failing] = {}
+        """The tests in `failing`; of one that fails everywhere only the newest failure, which made it so."""
+        found: dict[str, list[Failing]] = {}
         for one in self.failing:
-            found.setdefault(one.everywhere.value if one.everywhere else one.test, one)
-        return list(found.values())
+            found.setdefault(one.everywhere.value if one.everywhere else one.test, []).append(one)
+        return [_of_all(those) for those in found.values()]
 
     def data(self) -> dict[str, Any]:
         """Return the findings as plain data."""
@@ -303,6 +317,12 @@ class Analysis:
             ("Flaky: fail now and then, on any board", self.flaky),
             ("Slower than before", self.slower),
         ]
+
+
+def _of_all(failing: list[Failing]) -> Failing:
+    """Return the newest of the failures of one test, with the oldest if that began in another run."""
+    newest, oldest = min(failing, key=lambda one: one.runs), max(failing, key=lambda one: one.runs)
+    return newest if newest.runs == oldest.runs else replace(newest, before=oldest)
 
 
 def _named(one: Failing) -> Failing:

@@ -22,6 +22,7 @@ __all__ = [
     "contrast",
     "fails_more",
     "joined_builds",
+    "merged_builds",
     "power_of_ten",
     "seen_once",
     "suspect",
@@ -157,6 +158,13 @@ def joined_builds(counts: Mapping[str, Counts], newest: str) -> list[str]:
     name, rate = newest.partition(" (")[0], counts[newest].rate
     builds = [one for one in counts if one.partition(" (")[0] == name and one != newest]
     return [newest, *(one for one in builds if rate and _TIMES_AS_OFTEN * counts[one].rate > rate)]
+
+
+def merged_builds(counts: Mapping[str, Counts], newest: str) -> dict[str, Counts]:
+    """Return the counts by image, with those of the joined builds of an image as its own."""
+    builds = joined_builds(counts, newest)
+    here = sum((counts[one] for one in builds), Counts())
+    return {newest: here} | {one: number for one, number in counts.items() if one not in builds}
 
 
 def without_alike(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from hil.evidence.records import without_column
 from hil.history.newest_runs import NewestRuns
 from hil.history.schema import BENCH, FAILURES, PARTNER_USES, USES, AttemptOutcome
-from hil.history.suspects import Counts, Everywhere, contrast, suspect
+from hil.history.suspects import Counts, Everywhere, contrast, joined_builds, merged_builds, suspect
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -186,7 +186,12 @@ class Window(NewestRuns):
     def suspect_of(self, test: int, without: Collection[str] = ()) -> Suspicion | None:
         """Return the board or image that a test's failures follow, without runs with some boards."""
         factors, totals = self._factors_of(test, without)
-        return self._labelled(suspect(factors, totals), self.siblings(test))
+        found = suspect(factors, totals)
+        if found is None or found.factor == "board":
+            return self._labelled(found, self.siblings(test))
+        apart = self.by_image(test, without)
+        builds = joined_builds(apart, found.value) if found.here != apart[found.value] else [found.value]
+        return self._labelled(found, self.siblings(test), builds)
 
     def contrast_of(self, test: int, without: Collection[str] = ()) -> str:
         """Return a weak finding about a test in words, see `contrast`; empty if there is none."""
@@ -197,10 +202,15 @@ class Window(NewestRuns):
     def _factors_of(
         self, test: int, without: Collection[str]
     ) -> tuple[dict[str, dict[str, Counts]], dict[str, Counts]]:
-        factors = {"board": self.by_board(test, without), "image": self.by_image(test, without)}
+        images, last = self.by_image(test, without), self.results[test][-1]
+        if last.image in images and last.outcome.is_failure:
+            images = merged_builds(images, last.image)
+        factors = {"board": self.by_board(test, without), "image": images}
         return factors, {"board": self.counts_of(test, without)}
 
-    def _labelled(self, found: Suspicion | None, tests: Sequence[int] = ()) -> Suspicion | None:
+    def _labelled(
+        self, found: Suspicion | None, tests: Sequence[int] = (), builds: Sequence[str] = ()
+    ) -> Suspicion | None:
         """Add to a suspicion the name of its board, and in how many runs it failed."""
         if found is None:
             return None
@@ -209,10 +219,12 @@ class Window(NewestRuns):
         ((runs,),) = self.query(
             f"SELECT count(DISTINCT run_id) FROM {USES} JOIN {BENCH} ON bench.id=bench_id "
             f"JOIN run ON run.id=run_id WHERE run_id IN {self.within} AND outcome IN {FAILURES} "
-            f"AND {some} AND {column}=?",
-            (found.value,),
+            f"AND {some} AND {column} IN ({','.join('?' * max(1, len(builds)))})",
+            builds or (found.value,),
         )
         label = self.labels.get(found.value, "") if found.factor == "board" else ""
+        if len(builds) > 1:
+            label = f"{found.value} ({len(builds)} builds)"
         return replace(found, label=label, runs=runs)
 
     @cached_property

@@ -83,8 +83,8 @@ def headline(analysis: Analysis) -> str:
     if analysis.nothing_ran:
         return analysis.nothing_ran
     with_image = sum(len(one.tests) for one in analysis.images)
-    failing = len(analysis.failing) + len(analysis.there) + len(flaky_and_failing(analysis)) + with_image
-    new = sum(one.is_new for one in analysis.failing)
+    failing = len(analysis.failures) + len(analysis.there) + len(flaky_and_failing(analysis)) + with_image
+    new = sum(one.is_new for one in analysis.failures)
     absent = len(analysis.no_board)
     had_none = f"{absent} {'test' if absent == 1 else 'tests'} had no board"
     if not failing and absent:

@@ -138,3 +138,35 @@ def test_night_pages_name_the_bad_image_and_count_its_tests_once(history: Histor
     assert headline(analysis_of(window)) == "6 tests fail, 6 with a bad image alone"
     assert "all 6 tests fail with image rack-v2.1.img" in page
     assert "<h2>New failures" not in page
+
+
+def test_failing_names_the_image_of_the_newest_run(history: History) -> None:
+    found = analysis_of(
+        keep(history, 6, lambda night, test, name: name == "v2.1" and night >= 3 and test == 0)
+    )
+
+    left, _ = map(str, found.failing)
+    assert f"fails with image {BUILDS[3]}, now with image {BUILDS[5]}; " in left
+    assert f"fails with image {BUILDS[5]} (3 builds) only: 6 of 6 there, 0 of 18 elsewhere" in left
+    assert "look at the image" in left
+
+
+def test_test_that_fails_with_all_images_is_not_said_to_have_passed(history: History) -> None:
+    found = analysis_of(
+        keep(
+            history,
+            4,
+            lambda night, test, name: test == 0 and (night == 3 or (night == 2 and name == "v2.1")),
+        )
+    )
+
+    (said,) = [line for line in found.lines() if "test_0" in line]
+    assert ": fails, new on all, since " in said
+    assert "2 runs on some; fails on both boards with both images: look at the test" in said
+    assert "passed at" not in said
+
+
+def test_headline_counts_a_test_that_fails_everywhere_once(history: History) -> None:
+    found = analysis_of(keep(history, 2, lambda night, test, _: test == 0 and night == 1))
+
+    assert headline(found) == "1 test fails, 1 new"
