@@ -89,10 +89,10 @@ class MarkedRun:
                     self._awaited(),
                     min(_LOOK_EVERY_S, self._deadline.left_s),
                 )
-            except ExpectError as error:
+            except ExpectError:
                 if self._console.transcript.position != position:
                     position, quiet = self._console.transcript.position, Deadline(_LONG_QUIET_S)
-                self._check_progress(error, quiet.spent_s)
+                self._check_progress(quiet.spent_s)
                 continue
             if came.index == _Match.END and self._is_own_end(came.text("word")):
                 return self._ended(int(came.group("status")))
@@ -182,7 +182,7 @@ class MarkedRun:
         except ExpectError:
             return
 
-    def _check_progress(self, error: ExpectError, quiet_s: float) -> None:
+    def _check_progress(self, quiet_s: float) -> None:
         """Find out why no mark has come.
 
         Raises:
@@ -199,16 +199,18 @@ class MarkedRun:
                 self._console.sendline(self._marked.ask() if self._started else self._probe)
         if self._deadline.passed:
             self._prompt.unfinished.append(self._marked.word)
-            raise self._not_ended(error) from None
+            raise self._not_ended() from None
 
     def _last_line(self) -> str:
-        """Describe the last line, with the command in place of the echo of what was typed for it."""
+        """Describe the last line of a command that started; else of all, with the command for its echo."""
         transcript = self._console.transcript
         shown = shown_events([self._noted, *transcript.events_between(self._noted)])
         said = b"".join(event.data for event in shown if isinstance(event, Chunk))
-        return describe_last_line(
-            self._console.serial, said, transcript.between(max(0, self._begin - LAST_BYTES), self._begin)
-        )
+        before = transcript.between(max(0, self._begin - LAST_BYTES), self._begin)
+        if self._started:
+            before = self._marked.command.replace("\n", "\r\n> ").encode()
+            said = said.removeprefix(before)
+        return describe_last_line(self._console.serial, said, before)
 
     def _check_shell(self, quiet_s: float) -> None:
         last = self._console.unread()[-256:]
@@ -219,7 +221,7 @@ class MarkedRun:
         if not self._started and _ASKS_PASSWORD.search(last):
             raise no_shell_error(self._console, command, "the DUT asks for a password")
 
-    def _not_ended(self, error: ExpectError) -> ExpectError:
+    def _not_ended(self) -> ExpectError:
         did = "did not end" if self._started else "did not start"
         if self._console.dut_is_off:
             hint = SWITCH_ON
@@ -232,9 +234,9 @@ class MarkedRun:
             )
         return ExpectError(
             f"{self._marked.command[:_SHOWN]!r} {did} within {self._deadline.spent_s:.1f} s",
-            why=error.why if self._started else self._last_line(),
+            why=f"{DUT_IS_OFF}; {self._last_line()}" if self._console.dut_is_off else self._last_line(),
             remedy=hint,
-            serial=error.serial,
+            serial=self._console.serial,
         )
 
 

@@ -113,10 +113,19 @@ def test_run_returns_the_trace_of_the_command_only(trace: str) -> None:
 
 
 def test_run_works_after_a_command_that_waits_for_input(shell: Console) -> None:
-    with pytest.raises(ExpectError, match="did not end"):
+    with pytest.raises(ExpectError, match="did not end") as raised:
         shell.run("head -n 1", timeout_s=1)
 
+    assert "hil-" not in str(raised.value), "no mark is shown"
+    assert raised.value.why.endswith(" after 'head -n 1'")
     assert shell.run("echo here") == CommandResult(0, "here")
+
+
+def test_run_tells_the_last_line_of_a_command_that_did_not_end(shell: Console) -> None:
+    with pytest.raises(ExpectError, match="did not end") as raised:
+        shell.run("echo waits for a line; head -n 1", timeout_s=2)
+
+    assert raised.value.why.endswith(": 'waits for a line'")
 
 
 def test_run_works_in_a_shell_started_by_hand(shell: Console) -> None:
