@@ -60,6 +60,7 @@ class OuterLimit:
 
     Attributes:
         left_s: Returns the seconds until the limit; None: there is no limit.
+        whole_s: The whole limit in seconds, for errors.
         suspended: Returns a context manager whose block does not count for the limit, for waits whose length
             another process decides.
     """
@@ -68,6 +69,7 @@ class OuterLimit:
 
     def __init__(self) -> None:
         self.left_s: Callable[[], float] | None = None
+        self.whole_s = 0.0
         self.suspended: Callable[[], AbstractContextManager[None]] = nullcontext
 
     def cut(self, timeout_s: float) -> float:

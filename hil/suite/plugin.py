@@ -150,7 +150,7 @@ class Run:
         self._noted_outside = self._block.note  # by a run that has this run inside one of its tests
         self._block.note = self._note_raw_error
         self.time_limit = TimeLimit()
-        self.short_failures = ShortFailures(config)
+        self.short_failures = ShortFailures(config, lambda: self.boards.usable_board())  # noqa: PLW0108 - it is made below
         self.caught_errors = CaughtErrors(self._judge_caught)
         self.numbers = NumberRecorder(config.pluginmanager)
         self._fixtures = DependentFixtures(self._block, self.time_limit)

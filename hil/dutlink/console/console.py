@@ -368,8 +368,10 @@ def _before_the_test_ends(timeout_s: float) -> Iterator[float]:
         yield limit_s
     except ExpectError as error:
         if limit_s < timeout_s and not isinstance(error, BootLoaderError):  # more time would not help that
+            whole = f"{outer_limit.whole_s:g}"
             error.remedy = (
-                f"@pytest.mark.timeout(...): the test's own time limit leaves less than {timeout_s:g} s"
+                f"raise @pytest.mark.timeout({whole}): the test's own time limit of {whole} s leaves less "
+                f"than the {timeout_s:g} s that this may take"
             )
         raise
 

@@ -10,17 +10,22 @@ from __future__ import annotations
 
 import re
 import sysconfig
+from contextlib import suppress
 from pathlib import Path
+from traceback import extract_tb
 from typing import TYPE_CHECKING, Any, Final
 
+import pytest
+
+from hil.dutlink.timing import outer_limit
 from hil.errors import HilError
 from hil.suite.columns.column import PARAMETER
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from types import FrameType, TracebackType
 
-    import pytest
+    from hil.dutlink.board import Board
 
 __all__ = ["ShortFailures"]
 
@@ -38,9 +43,11 @@ class ShortFailures:
 
     Args:
         config: The run; with `--full-trace` nothing is hidden.
+        board: Returns the board of the present test.
     """
 
-    def __init__(self, config: pytest.Config) -> None:
+    def __init__(self, config: pytest.Config, board: Callable[[], Board | None]) -> None:
+        self._board = board
         self._is_full = bool(config.getoption("fulltrace", default=False))
         self._chain: list[BaseException] = []
         self._crash: Any = None
@@ -54,6 +61,8 @@ class ShortFailures:
             return
         if self._chain and self._chain[0] is call.excinfo.value:
             return
+        if _is_time_limit(call.excinfo.value):
+            _explain_time_limit(call.excinfo.value, self._board())
         self._chain = list(_chain(call.excinfo.value))
         self._crash = call.excinfo.getrepr(style="value", chain=False).reprcrash  # before frames are hidden
         for one in self._chain:
@@ -63,7 +72,8 @@ class ShortFailures:
         """Leave the causes inside hil out of an error's report, and give it a headline."""
         chain, self._chain = self._chain, []
         if report.failed and not self._is_full:
-            report.sections[:] = [(title, _without_our_stacks(text)) for title, text in report.sections]
+            sections = [(title, _without_our_stacks(text)) for title, text in report.sections]
+            report.sections[:] = [(title, text) for title, text in sections if text]
         if chain and call.excinfo is not None and call.excinfo.value is chain[0]:
             _leave_causes_out(report.longrepr, chain)
             _leave_our_fixture_out(report.longrepr)
@@ -83,8 +93,8 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def _hide_frames(error: BaseException) -> None:
-    """Hide the frames of `hil` and of libraries between them in the traceback of an error that hil raised."""
-    if not _is_raised_by_hil(error):
+    """Hide frames of hil and of libraries below it, in an error that hil or a time limit raised."""
+    if not (_is_raised_by_hil(error) or _is_time_limit(error)):
         return
     frames = list(_frames(error.__traceback__))
     ours = [at for at, frame in enumerate(frames) if _is_ours(frame)]
@@ -101,10 +111,35 @@ def _is_raised_by_hil(error: BaseException) -> bool:
     return isinstance(error, AssertionError) and bool(frames) and _is_ours(frames[-1])
 
 
+def _is_time_limit(error: BaseException) -> bool:
+    """Return True for the failure of a test that pytest-timeout stopped."""
+    return isinstance(error, pytest.fail.Exception) and any(
+        frame.f_globals.get("__name__") == "pytest_timeout" for frame in _frames(error.__traceback__)
+    )
+
+
+def _explain_time_limit(error: Any, board: Board | None) -> None:  # noqa: ANN401 - mypy knows no name for it
+    """Add to the failure of a time limit what the test waited for, its console's last line, and advice."""
+    calls = extract_tb(error.__traceback__)
+    of_test = [one for one in calls if not one.filename.startswith(_NOT_OF_TESTS) and one.line]
+    why = [f"the test was at line {of_test[-1].lineno}: {of_test[-1].line}"] if of_test else []
+    if board is not None:
+        from hil.dutlink.console.expect_error import LAST_BYTES, describe_last_line  # noqa: PLC0415 - the driver is for runs with boards
+
+        with suppress(HilError):
+            transcript = board.console.transcript
+            why.append(describe_last_line(board.serial, transcript.between(transcript.position - LAST_BYTES)))
+    error.msg = (
+        f"{str(error).rstrip('.')}: {'; '.join(why)}\n"
+        f"  try: raise @pytest.mark.timeout({outer_limit.whole_s:g}) if this may take longer; "
+        "--full-trace shows all threads"
+    )
+
+
 def _without_our_stacks(text: str) -> str:
-    """Leave out stacks of threads that run only hil and libraries."""
+    """Leave out stacks of threads that run only hil and libraries; the error tells how to see them."""
     told = _STACK.sub(lambda stack: "" if _is_without_tests(stack[0]) else stack[0], text)
-    return _NO_STACKS.sub("the time limit stopped the test; --full-trace shows all threads\n", told)
+    return _NO_STACKS.sub("", told)
 
 
 def _is_without_tests(stack: str) -> bool:

@@ -116,6 +116,8 @@ class TimeLimit:
         self.runs = True
         self._ends_s = time.monotonic() + (left_s or 0.0)
         outer_limit.suspended = self.stopped_then_resumed
+        if self._latest is not None:
+            outer_limit.whole_s = self._latest[1].timeout or 0.0
         if left_s and not _may_debug(item):
             outer_limit.left_s = self._left_s
 

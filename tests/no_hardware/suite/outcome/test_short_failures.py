@@ -32,11 +32,12 @@ HEADLINES = {
     "test_wrong_pin": "UsageError: there is no pin 'x'",
     "test_time_limit": "ExpectError: 'never comes' did not come within",
     "test_hang": "Failed: Timeout (>2.0s) from pytest-timeout",
+    "test_off": "Failed: Timeout (>2.0s) from pytest-timeout",
     "test_run_without_login": "ExpectError: 'uname' has no shell to run in",
     "test_wrong_password": "ConsoleError: the DUT did not let root in: it answered 'Login incorrect'",
     "test_unittest": "ExpectError: 'never comes' did not come within 0.5 s",
 }
-SILENT = {"test_refused_attribute", "test_time_limit", "test_hang"}
+SILENT = {"test_refused_attribute", "test_time_limit", "test_hang", "test_off"}
 SIMULATOR = {"boards": 1, "speed": 10}
 
 
@@ -73,7 +74,23 @@ def test_a_failure_has_at_most_25_lines_and_its_headline_says_what_came(
         assert not any("hil/" in line for line in lines), "a frame of ours is shown"
         assert name in SILENT or any(" | " in one for one in lines)
     assert "ExpectError: 'never" in run.text.rpartition("short test summary info")[2]
-    assert "@pytest.mark.timeout" in "".join(shown["test_time_limit"])
+    assert "raise @pytest.mark.timeout(4)" in "".join(shown["test_time_limit"])
+    assert "that this may take" in "".join(shown["test_time_limit"])
+
+
+def test_a_time_limit_s_failure_says_what_was_waited_for_the_last_console_line_and_what_to_try(
+    run_suite: RunSuite, boards: str
+) -> None:
+    run = run_suite(FAILURES, boards, "-k", "test_hang or test_off")
+
+    for name, call in {"test_hang": "time.sleep(300)", "test_off": "power.wait_until_off(300)"}.items():
+        told = run.outcomes[name].message
+        assert f": {call}" in told
+        assert "last line on board" in told
+        assert "try: raise @pytest.mark.timeout(2)" in told
+        shown = failures_in(run.text)[name]
+        assert not any("hil/" in line for line in shown)
+        assert not any("Captured stdout" in line for line in shown)
 
 
 def test_a_failed_assert_method_ends_at_the_line_of_the_test(run_suite: RunSuite) -> None:

@@ -45,6 +45,11 @@ def test_hang(power):
     time.sleep(300)
 
 
+@pytest.mark.timeout(2)
+def test_off(power):
+    power.wait_until_off(300)
+
+
 def test_run_without_login(console, power):
     power.cycle(wait_s=0.1)
     console.expect("login: ")
