@@ -168,7 +168,8 @@ def open_tty(port: Tty, serial: str) -> int:
     """Open a tty raw and exclusively, and return a non-blocking file descriptor.
 
     It is made raw before the first read: with the kernel's default ECHO the boot log would be sent back to
-    the DUT. Bytes that wait in the tty already are kept.
+    the DUT. A tty that was never raw echoes already between its opening and that, so the udev rule makes it
+    raw when the board is plugged in. Bytes that wait in the tty already are kept.
 
     Raises:
         ConsoleMissingError, ConsoleDeniedError, ConsoleBusyError: The tty cannot be opened.

@@ -1,8 +1,9 @@
 """The console's tty on the simulated host: a pty, and the work of Linux' cdc_acm driver.
 
 The bridge reads from the board only while a program has the tty open. Old output waits in the board's buffers
-for the next program that opens it. The bridge does not change the tty's settings: a new tty echoes, as on
-Linux, and a program that does not set raw mode sends the DUT's boot log back to the DUT.
+for the next program that opens it. A new tty is raw, as on a host with hil's udev rule: Linux' default echo
+would send old output back to the DUT before the program that opens it can set raw mode. The tty then keeps
+what programs set.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import os
 import select
 import struct
 import termios
+import tty
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -89,6 +91,7 @@ class _PtyBridge:
         self._watch = watch
         self._master, slave = os.openpty()
         self.path = os.ttyname(slave)
+        tty.setraw(slave)
         os.close(slave)
         os.set_blocking(self._master, False)
         self._poll = select.poll()

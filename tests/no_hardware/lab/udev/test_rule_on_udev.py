@@ -98,6 +98,14 @@ def test_rule_opens_the_console_to_the_logged_in_user_and_excludes_modem_manager
     assert ("ID_MM_DEVICE_IGNORE=1" in said, "uaccess" in tags_in(said)) == (True, True), said
 
 
+def test_rule_makes_a_new_console_raw(udevadm: list[str], groups: Path) -> None:
+    rule = rule_text().replace(OF_A_TTY, 'KERNEL=="tty0", GOTO="dutlink_tty"')
+
+    said = tried_on("/sys/class/tty/tty0", udevadm, groups, rule)
+
+    assert "/bin/stty -F /dev/tty0 raw -echo" in said, said
+
+
 def test_rule_opens_the_stick_at_its_socket_and_excludes_udisks(udevadm: list[str], groups: Path) -> None:
     rule = rule_text([STICK]).replace(OF_A_STICK, 'DEVPATH=="/devices/virtual/block/loop0"')
 

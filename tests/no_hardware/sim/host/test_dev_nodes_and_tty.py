@@ -198,13 +198,31 @@ def test_tty_drops_bytes_that_a_program_left_unread(host: SimulatedHost, serial:
         assert b"Jumpstarter" not in read_until(fd, b"0.09")
 
 
-def test_new_tty_echoes_as_on_linux(host: SimulatedHost, serial: str, simulator: SimulatorProcess) -> None:
+def test_new_tty_sends_no_old_output_back_to_the_dut(
+    host: SimulatedHost, serial: str, simulator: SimulatorProcess
+) -> None:
     simulator.management.fault(serial, "replug")
+    board = usb.core.find(backend=host.backend(), serial_number=serial)
+    board.ctrl_transfer(*FORCE_ON)
+    usb.util.dispose_resources(board)
+    assert until(lambda: simulator.management.state(serial)["dut"]["phase"] == "boot prompt", LIMIT_S)
 
     with opened(host, serial, raw=False) as fd:
+        read_until(fd, PROMPT)
         local_modes = termios.tcgetattr(fd)[3]
 
-    assert local_modes & termios.ECHO
+    assert not local_modes & termios.ECHO
+
+
+def test_tty_keeps_the_echo_that_a_program_set(host: SimulatedHost, serial: str) -> None:
+    with opened(host, serial, raw=False) as fd:
+        attributes = termios.tcgetattr(fd)
+        attributes[3] |= termios.ECHO
+        termios.tcsetattr(fd, termios.TCSANOW, attributes)
+
+    with opened(host, serial, raw=False) as fd:
+        assert termios.tcgetattr(fd)[3] & termios.ECHO
+        tty.setraw(fd)
 
 
 def test_tty_serves_a_second_program(host: SimulatedHost, serial: str) -> None:
