@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from hil.errors import HistoryError
 from hil.evidence.records import RunRecord
@@ -12,10 +13,7 @@ from hil.history.nights import NIGHTLY
 from hil.history.sqlite import list_damaged
 from hil.history.store import History
 from hil.history.window import Window
-from hil.nightly.run_folder import LATE, explain_status, mark_simulated, newest_record
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from hil.nightly.run_folder import LATE, explain_status, is_running, mark_simulated, newest_record
 
 __all__ = ["describe_last_night"]
 
@@ -33,7 +31,7 @@ _CUT_SHORT = 1
 def describe_last_night(
     parent: Path, now_s: float | None = None, due_s: float | None = None
 ) -> tuple[dict[str, Any], int]:
-    """Return facts about the last night, and an exit status.
+    """Return facts about the last night that ended, one that runs now, and an exit status.
 
     Args:
         parent: The folder of the nights and their history.
@@ -44,15 +42,22 @@ def describe_last_night(
         HistoryError: The history cannot be read, and no night has a readable record.
     """
     now_s = time.time() if now_s is None else now_s
-    told, last = _last(parent, now_s)
-    if last is None:
+    told, nights = _nights(parent, now_s)
+    if not nights:
         return told | {"last_night": "none", "meaning": f"red: no night has run in {parent}"}, LATE
-    told = {"last_night": _utc(last.began_s), "status": last.exit_status, "meaning": _meaning(last)} | told
+    last = newest = nights[-1]
     record = newest_record(parent, now_s)
+    if record is not None and not record.ended and is_running(Path(record.folder)):
+        told["running"] = f"a night has been running since {_utc(newest.began_s)}"
+        if not nights[:-1]:
+            return told | {"last_night": "none", "meaning": "no night has ended yet"}, LATE
+        last = nights[-2]
+        record = newest_record(parent, now_s, but=record.folder)
+    told = {"last_night": _utc(last.began_s), "status": last.exit_status, "meaning": _meaning(last)} | told
     told |= {"folder": record.folder} if record else {}
     if record is not None and record.simulated:
         told["meaning"] = mark_simulated(told["meaning"])
-    late = _late(last, now_s, due_s)
+    late = _late(newest, now_s, due_s)
     if late:
         return told | {"late": late}, LATE
     return told, _CUT_SHORT if last.exit_status is None else last.exit_status
@@ -70,28 +75,28 @@ def _late(last: RunRecord, now_s: float, due_s: float | None) -> str:
     return ""
 
 
-def _last(parent: Path, now_s: float) -> tuple[dict[str, Any], RunRecord | None]:
-    """Return facts about the history, and its last night."""
+def _nights(parent: Path, now_s: float) -> tuple[dict[str, Any], list[RunRecord]]:
+    """Return facts about the history, and the last night and, if any, the one before it, oldest first."""
     path = parent / "history.db"
     told: dict[str, Any] = {}
     if aside := list_damaged(path):
         told["damaged"] = f"an older history was damaged; it was renamed to {aside[-1]}"
     if not path.is_file():
-        return told, None
+        return told, []
     try:
         with History(path, to_read=True) as history:
-            window = Window(history, 1, NIGHTLY, now_s=now_s)
+            window = Window(history, 2, NIGHTLY, now_s=now_s)
             runs, ahead = window.runs, window.ahead
     except HistoryError as error:
         run = _recorded(parent, now_s)
         if run is None:
             raise
-        return told | {"history": str(error)}, run
+        return told | {"history": str(error)}, [run]
     if ahead:
         told["ahead"] = [
             f"a run is dated {_utc(one.began_s)}, in the future: it does not count" for one in ahead
         ]
-    return told, runs[-1] if runs else None
+    return told, runs[-2:]
 
 
 def _recorded(parent: Path, now_s: float) -> RunRecord | None:
@@ -109,6 +114,4 @@ def _utc(time_s: float) -> str:
 
 
 def _meaning(run: RunRecord) -> str:
-    return (
-        "red: it was cut short, or still runs" if run.exit_status is None else explain_status(run.exit_status)
-    )
+    return "red: it was cut short" if run.exit_status is None else explain_status(run.exit_status)

@@ -28,7 +28,7 @@ from hil.history.window import Window
 from hil.lab.config.lab_file import find_lab
 from hil.lab.files.atomic_file import write_below
 from hil.lab.files.trusted_path import refuse_untrusted
-from hil.nightly.run_folder import NightRecord, explain_status, new_folder
+from hil.nightly.run_folder import NightRecord, explain_status, marked_as_running, new_folder
 from hil.nightly.tee_process import run_tee
 from hil.suite.outcome.exit_status import Status
 from hil.suite.plugin import END_WITH
@@ -80,7 +80,8 @@ def run_night(
     tell(f"this night is kept in {folder}")
     _replace_damaged_history(folder.parent / "history.db", tell)
     _enter(folder, key, tell)
-    status = run_tee(command, _environ(), folder / "console.txt", terminal)
+    with marked_as_running(folder):
+        status = run_tee(command, _environ(), folder / "console.txt", terminal)
     if status == Status.GREEN:
         status = _prove_green(folder, tell)
     _end(folder, key, status, tell)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import itertools
 import json
 import os
@@ -12,6 +13,7 @@ import time
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter
 
@@ -19,12 +21,17 @@ from hil.lab.files.atomic_file import write_below
 from hil.regular_file import read_regular
 from hil.suite.outcome.exit_status import Status
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 __all__ = [
     "LATE",
     "NightRecord",
     "delete_old_folders",
     "explain_status",
+    "is_running",
     "mark_simulated",
+    "marked_as_running",
     "new_folder",
     "newest_record",
 ]
@@ -114,9 +121,45 @@ def new_folder(parent: Path) -> Path:
     raise AssertionError  # pragma: no cover  # count() does not end
 
 
-def newest_record(parent: Path, now_s: float | None = None) -> NightRecord | None:
-    """Return the newest night's record that can be read, or None if there is none."""
+@contextlib.contextmanager
+def marked_as_running(folder: Path) -> Iterator[None]:
+    """Hold a kernel lock on a night's folder, which ends with this process, however it ends."""
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):  # a network's file system may have no such locks
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+            stack.callback(os.close, descriptor)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+
+
+def is_running(folder: Path) -> bool:
+    """Return True if a process runs the night of this folder; False also if that cannot be told."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def newest_record(parent: Path, now_s: float | None = None, *, but: str = "") -> NightRecord | None:
+    """Return the newest night's record that can be read, or None if there is none.
+
+    Args:
+        parent: The folder of the nights.
+        now_s: The present time in seconds since 1970; None for the clock's.
+        but: A night's folder that does not count.
+    """
     for folder in reversed(_nights(parent, now_s)):
+        if str(folder) == but:
+            continue
         with contextlib.suppress(OSError, ValueError, RecursionError):
             record = TypeAdapter(NightRecord).validate_json(read_regular(folder / _RECORD))
             for moment in filter(None, (record.began, record.ended)):

@@ -176,9 +176,9 @@ def uninstall(user: bool, name: str) -> dict[str, Any]:
 @_name
 @_folder
 def status(user: bool, name: str, folder: Path) -> Answer:
-    """Show what starts the nights, the result of the last one, and whether one is overdue.
+    """Show what starts the nights, whether one runs now, the last one's result, and whether one is overdue.
 
-    Exit status: that of the last night; 18 if a due night did not run, or no night ever ran.
+    Exit status: that of the last night that ended; 18 if a due night did not run, or none ever ended.
     """
     from hil.lab.files.trusted_path import refuse_untrusted  # noqa: PLC0415 - only for this command
     from hil.nightly.last_night import describe_last_night  # noqa: PLC0415 - the database is imported on use
@@ -200,6 +200,7 @@ def _status_sentences(told: dict[str, Any]) -> Iterator[str]:
     due, kept = told.get("NextElapseUSecRealtime"), told.get("folder")
     sentences = [
         told.get("schedule") or (f"the next night is due {due}" if due else f"timer: {told['timer']}"),
+        *((told["running"],) if "running" in told else ()),
         (f"the last night, of {told['last_night']}: " if told["last_night"] != "none" else "")
         + told["meaning"]
         + (f"; it is kept in {kept}" if kept else ""),
@@ -218,7 +219,7 @@ def _schedule_without_systemd(units: Units) -> str:
         return f"by your crontab, as systemd{idle} does not run this host: {'; '.join(lines)}"
     cron = "crontab is not installed" if lines is None else "your crontab starts none"
     return (
-        f"no night: systemd{idle} does not run this host, and {cron}; "
+        f"nothing starts nights: systemd{idle} does not run this host, and {cron}; "
         "hil nightly install --at 04:30 prints a line for crontab -e"
     )
 

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -24,6 +25,7 @@ from hil.nightly.run_folder import (
     NightRecord,
     delete_old_folders,
     explain_status,
+    marked_as_running,
     new_folder,
     newest_record,
 )
@@ -299,6 +301,39 @@ def test_last_night_is_described_with_its_status(
         history.begin_run(RunRecord("k", began_s, kind="nightly", ended_s=ended_s, exit_status=exit_status))
 
     assert describe_last_night(tmp_path, now_s)[1] == told
+
+
+@pytest.mark.parametrize(("before", "told"), [((0,), 0), ((1,), 1), ((), LATE)])
+def test_last_night_while_another_runs_is_the_one_that_ended(
+    tmp_path: Path, before: tuple[int, ...], told: int
+) -> None:
+    now_s = time.time()
+    with History(tmp_path / "history.db") as history:
+        for at, status in enumerate(before):
+            began_s = now_s - 5 * 86_400
+            history.begin_run(RunRecord(f"k{at}", began_s, kind="nightly", ended_s=now_s, exit_status=status))
+        history.begin_run(RunRecord("now", now_s - 60, kind="nightly"))
+    folder = new_folder(tmp_path)
+    NightRecord("2026-01-01T02:00:00+00:00", folder=str(folder)).write()
+
+    with marked_as_running(folder):
+        while_it_runs = describe_last_night(tmp_path)
+    after_its_death = describe_last_night(tmp_path)
+
+    assert (while_it_runs[1], "running since" in while_it_runs[0]["running"]) == (told, True)
+    assert (after_its_death[1], "running" in after_its_death[0]) == (1, False)
+    assert after_its_death[0]["meaning"] == "red: it was cut short"
+
+
+@RUNS
+def test_night_is_marked_as_running_until_its_process_ends(clone: Path) -> None:
+    (clone / "test_inner.py").write_text("import time\ndef test_waits(power): time.sleep(60)\n", "utf-8")
+    command = [sys.executable, "-m", "hil.cli.main", "nightly", "run", "--", "-n0", "--hil-boards=sim:1"]
+    with running(command, cwd=clone, stdout=subprocess.DEVNULL) as night:
+        assert until(lambda: "running" in describe_last_night(clone / "nightly")[0] or None, 60)
+        night.kill()
+
+    assert "running" not in describe_last_night(clone / "nightly")[0]
 
 
 def test_last_night_without_any_night_is_described(tmp_path: Path) -> None:

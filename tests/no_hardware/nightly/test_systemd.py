@@ -363,7 +363,9 @@ def test_install_as_root_has_no_hil_of_another_user_run_as_root() -> None:
         ),
         pytest.param("0 3 * * * cd /srv/hil && nox -s nightly", "nox -s nightly", id="nox"),
         pytest.param("# 0 3 * * * hil nightly run", "your crontab starts none", id="a comment"),
-        pytest.param("0 3 * * * backup", "no night: systemd does not run this host", id="another line"),
+        pytest.param(
+            "0 3 * * * backup", "nothing starts nights: systemd does not run this host", id="another line"
+        ),
         pytest.param("", "hil nightly install --at 04:30 prints a line", id="an empty crontab"),
     ],
 )
@@ -386,5 +388,7 @@ def test_status_without_systemd_names_a_timer_that_nothing_reads(clone: Path) ->
     ran = hil(clone, "--json", "nightly", "status", "--user", PATH="/nonexistent")
 
     said = json.loads(ran.stdout)["schedule"]
-    assert said.startswith(f"no night: systemd, which would read {units.timer}, does not run this host")
+    assert said.startswith(
+        f"nothing starts nights: systemd, which would read {units.timer}, does not run this host"
+    )
     assert "crontab is not installed" in said
