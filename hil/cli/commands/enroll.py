@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -74,12 +73,6 @@ def enroll(  # noqa: PLR0913 - its options
             "--name and --tags need a board",
             why="no board was named",
             remedy="hil enroll --board SERIAL ...",
-        )
-    if not yes and not dry_run and not sys.stdin.isatty():
-        raise UsageError(
-            "hil enroll asks questions, which need a terminal",
-            why="standard input is no terminal",
-            remedy="hil enroll --yes, or --dry-run",
         )
     from hil.cli.commands.enroll_dialog import EnrollCommand, EnrollOptions  # noqa: PLC0415 - the driver is imported on use
 

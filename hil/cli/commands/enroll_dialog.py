@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from hil.dutlink.board import open_driver
 from hil.dutlink.discovery import list_boards
 from hil.dutlink.held_boards import held_boards
 from hil.dutlink.power.power import OFF_AMPS
-from hil.errors import BoardAbsentError, BoardBusyError, HilError, Verdict
+from hil.errors import BoardAbsentError, BoardBusyError, HilError, UsageError, Verdict
 from hil.lab.board_lookup import resolve_serial
 from hil.lab.config.lab_file import FILE_NAME, project_folder
 from hil.lab.enroll.lab_file_editor import LabFileEditor, default_name, split_words
@@ -77,7 +78,9 @@ class EnrollCommand:
 
     def run(self) -> Answer:
         """Survey the boards, then show and write the lab file."""
-        boards = [*self._unusable(), *(self._one(serial) for serial in self._serials())]
+        serials = self._serials()
+        self._refuse_without_terminal()
+        boards = [*self._unusable(), *(self._one(serial) for serial in serials)]
         diff = self._edit.diff
         written = self._write(diff)
         if self._host.sys == Path("/sys"):
@@ -87,6 +90,16 @@ class EnrollCommand:
         store = "would store" if self._options.dry_run else "stored"
         value = answer if context.find_root().params["as_json"] else _summary(answer, store)
         return Answer(value, int(any(board["problems"] for board in boards)))
+
+    def _refuse_without_terminal(self) -> None:
+        """Refuse to ask questions that no user can answer; only after a board was found."""
+        options = self._options
+        if not options.yes and not options.dry_run and not sys.stdin.isatty():
+            raise UsageError(
+                "hil enroll asks questions, which need a terminal",
+                why="standard input is no terminal",
+                remedy="hil enroll --yes, or --dry-run",
+            )
 
     def _serials(self) -> list[str]:
         if self._asked.serial:

@@ -239,6 +239,16 @@ def test_enroll_refuses_misuse(options: list[str], said: str, capsys: pytest.Cap
     assert (status, said in capsys.readouterr().err) == (2, True)
 
 
+def test_enroll_from_a_script_tells_first_that_there_is_no_board(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("hil.cli.commands.enroll_dialog.list_boards", lambda _host: [])
+
+    status = run(["enroll"])
+
+    assert (status, "has no board to enroll" in capsys.readouterr().err) == (1, True)
+
+
 def test_enroll_does_not_touch_a_lab_file_with_an_error(
     lab: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
