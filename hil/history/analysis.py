@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING
 
 from hil.history.durations import call_times_s, possibly_slower
 from hil.history.failing_since import failing_since, streak
-from hil.history.findings import AlwaysSkipped, Analysis, BadImage, Failing, Flaky, Slower, TiedToBoard
+from hil.history.findings import (
+    AlwaysSkipped,
+    Analysis,
+    BadImage,
+    Failing,
+    Flaky,
+    NotRun,
+    Slower,
+    TiedToBoard,
+)
 from hil.history.nights import future_runs, missing_nights, problems_of_newest, why_nothing_ran
 from hil.history.numbers.drift import find_drifts
 from hil.history.schema import AttemptOutcome
@@ -24,6 +33,7 @@ from hil.history.suspects import (
     suspect,
     without_alike,
 )
+from hil.history.window import RECENT_RUNS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -70,6 +80,7 @@ def analyze(window: Window, now_s: float | None = None) -> Analysis:
         if window.failing_tests[test] in with_image:
             continue
         _judge(window, test, results, bad_boards, analysis)
+    analysis.not_run = _not_run(window)
     # A file that could not be collected hides its tests, so it comes first.
     analysis.failing.sort(key=lambda one: (one.runs, not one.is_file, one.everywhere is None, one.test))
     analysis.no_board.sort()
@@ -77,6 +88,22 @@ def analyze(window: Window, now_s: float | None = None) -> Analysis:
     analysis.slower = _slower(window)
     analysis.drifted = find_drifts(window)
     return analysis
+
+
+def _not_run(window: Window) -> NotRun | None:
+    """Return the tests that failed when they last ran, which was not in the newest run; or None."""
+    newest, files = len(window.runs) - 1, window.files_last()
+    failed = [
+        test
+        for test, results in window.results.items()
+        if newest - RECENT_RUNS < results[-1].run < newest
+        and results[-1].outcome.is_failure
+        and window.failing_tests[test] not in files  # a file that can be collected again
+    ]
+    if not failed:
+        return None
+    names = sorted({window.base_names[test] for test in failed})
+    return NotRun(window.missing_last(), names, sorted(window.failing_tests[test] for test in failed))
 
 
 def _bad_images(window: Window, bad_boards: set[str]) -> list[BadImage]:

@@ -15,11 +15,14 @@ if TYPE_CHECKING:
     from hil.history.numbers.drift import Drift
     from hil.history.suspects import Counts, Everywhere, Suspicion
 
-__all__ = ["AlwaysSkipped", "Analysis", "BadImage", "Failing", "Flaky", "Slower", "TiedToBoard"]
+__all__ = ["AlwaysSkipped", "Analysis", "BadImage", "Failing", "Flaky", "NotRun", "Slower", "TiedToBoard"]
 
 
 _FEWEST_OF_RATE = 5
 """With fewer runs, the interval of a rate is so wide that it is not shown."""
+
+
+_MOST_NAMES = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +229,30 @@ class AlwaysSkipped:
         return f"{self.test}: always skipped since {day_of(self.since_s)}, {self.runs} runs{why}"
 
 
+@dataclass(frozen=True, slots=True)
+class NotRun:
+    """Tests that earlier runs had and the newest one lacks, some of which failed when they last ran.
+
+    Attributes:
+        tests: How many they are.
+        failed: Those that failed; of a test with several boards or images its node id on all of them.
+        nodeids: The node ids of those that failed.
+    """
+
+    tests: int
+    failed: list[str]
+    nodeids: list[str]
+
+    def __str__(self) -> str:
+        were = f"{self.tests} tests" if self.tests > 1 else "1 test"
+        more = f" and {len(self.failed) - _MOST_NAMES} more" if len(self.failed) > _MOST_NAMES else ""
+        names = f"{', '.join(self.failed[:_MOST_NAMES])}{more}"
+        return (
+            f"{were} did not run in the newest run, {len(self.nodeids)} of them failed when they last ran: "
+            f"{names}"
+        )
+
+
 @dataclass
 class Analysis:
     """The findings about the newest nights.
@@ -242,6 +269,7 @@ class Analysis:
         there: Tests that fail now, but only on a bad board.
         failing: Other tests that fail now, new failures first.
         tied: Tests that pass now, and fail on one board.
+        not_run: Tests that failed when they last ran and did not run in the newest run, or None.
         fixed: Tests that failed in the previous run and pass now.
         flaky: Tests that fail now and then.
         slower: Tests that take longer than before.
@@ -260,6 +288,7 @@ class Analysis:
     there: list[str] = field(default_factory=list)
     failing: list[Failing] = field(default_factory=list)
     tied: list[TiedToBoard] = field(default_factory=list)
+    not_run: NotRun | None = None
     fixed: list[str] = field(default_factory=list)
     flaky: list[Flaky] = field(default_factory=list)
     slower: list[Slower] = field(default_factory=list)
@@ -310,6 +339,7 @@ class Analysis:
             ("Had no board, so the bench is at fault", self.no_board),
             ("New failures", [_named(one) for one in self.failures if one.is_new]),
             ("Still failing", [_named(one) for one in self.failures if not one.is_new]),
+            ("Did not run", [self.not_run] if self.not_run else []),
             ("Fail now and then, on one board or with one image", self.tied),
             ("Fixed", [f"{test}: passes again" for test in self.fixed]),
             ("Numbers that changed", self.drifted),

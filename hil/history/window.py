@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
     from hil.history.suspects import Suspicion
 
-__all__ = ["Result", "Window"]
+__all__ = ["RECENT_RUNS", "Result", "Window"]
 
 _IMAGE = "iif(run.image != '', run.image, bench.image)"
 _OUTCOMES = {int(outcome): outcome for outcome in AttemptOutcome}
-_RECENT_RUNS = 14
+RECENT_RUNS = 14
 """A test that failed once within this many runs may be a new failure, or just fixed."""
 
 _BY_RUN = attrgetter("run")
@@ -73,7 +73,7 @@ class Window(NewestRuns):
 
         A test that failed only once, not recently, and was not rerun is left out: nothing follows from it.
         """
-        late = set(self.numbers[-_RECENT_RUNS:])
+        late = set(self.numbers[-RECENT_RUNS:])
         rows = self.query(
             "SELECT test_id, count(DISTINCT run_id), max(run_id), max(number) FROM attempt "
             f"WHERE run_id IN {self.within} AND {self.like_newest} AND outcome IN {FAILURES} GROUP BY test_id"
@@ -308,6 +308,25 @@ class Window(NewestRuns):
         return {
             "flaky" if number < 0 else AttemptOutcome(number).name.lower(): count for number, count in rows
         }
+
+    def missing_last(self) -> int:
+        """Return how many tests ran in recent runs, and not in the newest one."""
+        recent = ",".join(map(str, self.numbers[-RECENT_RUNS:-1]))
+        rows = self.query(
+            f"SELECT count(DISTINCT test_id) FROM attempt WHERE run_id IN ({recent}) AND {self.like_newest} "
+            f"AND outcome != {AttemptOutcome.SKIPPED:d} "
+            "AND test_id NOT IN (SELECT test_id FROM attempt WHERE run_id=?)",
+            self.numbers[-1:],
+        )
+        return int(rows[0][0])
+
+    def files_last(self) -> set[str]:
+        """Return the files whose tests the newest run had."""
+        rows = self.query(
+            "SELECT nodeid FROM attempt JOIN test ON test.id=test_id WHERE run_id=?",
+            self.numbers[-1:] or [None],
+        )
+        return {nodeid.partition("::")[0] for (nodeid,) in rows}
 
     def boards_used_last(self) -> int:
         """Return how many boards the newest run used."""

@@ -56,6 +56,7 @@ def highlight_groups(analysis: Analysis, numbers: NumbersPage) -> list[Group]:
         for one in analysis.images_in_part
         for name, nodeids in one.tests.items()
     ]
+    not_run = [Item(str(analysis.not_run))] if analysis.not_run else []
     groups = [
         Group("Nights", "cut short", [Item(line) for line in analysis.nights]),
         Group("Images", "failed", [Item(str(one)) for one in analysis.images]),
@@ -66,6 +67,7 @@ def highlight_groups(analysis: Analysis, numbers: NumbersPage) -> list[Group]:
         ),
         Group("New failures", "failed", _failures(new)),
         Group("Still failing", "failed", _failures(old)),
+        Group("Did not run", "failed", not_run),
         Group("Fail now, on that board alone", "error", [Item("", test) for test in analysis.there]),
         Group("Numbers that drifted", "drifted", [_of_number(one, numbers) for one in analysis.drifted]),
         Group("Always skipped", "skipped", _items(analysis.skipping)),
@@ -90,10 +92,11 @@ def headline(analysis: Analysis) -> str:
     if not failing and absent:
         return f"the bench was not ready: {had_none}"
     flaky = analysis.last.get("flaky", 0)
+    red = f"{len(analysis.not_run.nodeids)} that failed before did not run" if analysis.not_run else ""
     if not failing:
         are = "1 test is" if flaky == 1 else f"{flaky} tests are"
         calm = f"{are} flaky, none fails" if flaky else "no test fails"
-        return calm if not analysis.nights else f"{calm}, but look at the nights"
+        return ", ".join(filter(None, (calm, red, "but look at the nights" if analysis.nights else "")))
     files = sum(one.is_file for one in analysis.failing)
     failing -= files
     fails = "1 test fails" if failing == 1 else f"{failing} tests fail"
@@ -104,6 +107,7 @@ def headline(analysis: Analysis) -> str:
         f"{new} new" if new else "",
         f"{with_image} with a bad image alone" if with_image else "",
         f"{len(analysis.there)} on a bad board alone" if analysis.there else "",
+        red,
         had_none if absent else "",
         f"{flaky} flaky" if flaky else "",
     ]

@@ -127,7 +127,7 @@ def _write_wall(
     failing = len(analysis.failing) + len(analysis.there) + len(flaky_and_failing(analysis))
     number = failing + len(analysis.with_image) + len(analysis.no_board)
     flaky = analysis.last.get("flaky", 0)
-    is_calm = not number and not flaky and not analysis.nights and bool(analysis.runs)
+    is_calm = not (number or flaky or analysis.nights or analysis.not_run) and bool(analysis.runs)
     write_page(
         out,
         "wall.html",
