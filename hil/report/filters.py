@@ -57,7 +57,7 @@ def moment(time_s: float) -> str:
 
 
 def when(time_s: float) -> Markup:
-    """Format a time, which the page shows in the reader's time zone, or in UTC without JavaScript."""
+    """Format a time in UTC, as all times of a page; the page shows the reader's own on hover."""
     iso = datetime.fromtimestamp(time_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return Markup('<time datetime="{}">{}</time>').format(iso, moment(time_s))
 

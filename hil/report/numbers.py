@@ -15,7 +15,7 @@ from hil.dutlink.power.plot import PlotAxis
 from hil.evidence.measurement import format_quantity
 from hil.evidence.records import file_stem
 from hil.history.nights import day_of
-from hil.history.numbers.listing import HEADS, newest_numbers
+from hil.history.numbers.listing import HEADS, SCALED, newest_numbers
 from hil.history.numbers.series import newest_blocks, on_all_boards, read_series
 from hil.report.pages import write_page
 
@@ -89,10 +89,12 @@ class NumbersPage:
     Attributes:
         views: The numbers with a plot: those that drifted, then those that break a limit, then others.
         others: Numbers without a plot.
+        remark: What to know about all of them; empty if nothing.
     """
 
     views: list[NumberView] = field(default_factory=list)
     others: list[NewestNumber] = field(default_factory=list)
+    remark: str = ""
 
     @property
     def tests(self) -> list[str]:
@@ -124,7 +126,8 @@ def view_numbers(window: Window, drifts: Sequence[Drift]) -> NumbersPage:
     series = read_series(window, chosen) if chosen else []
     views = [_view(one, window, drifts) for one in series]
     views.sort(key=lambda view: (not view.drifts, not view.is_broken))
-    return NumbersPage(views, [one for one in newest if one.number not in chosen])
+    remark = SCALED if window.simulated_last() else ""
+    return NumbersPage(views, [one for one in newest if one.number not in chosen], remark)
 
 
 def write_numbers(page: NumbersPage, out: Path) -> None:
@@ -217,12 +220,19 @@ def _grid(unit: str, runs: Sequence[RunRecord], up: PlotAxis) -> Iterator[str]:
         yield f'<path class="grid" d="M{_LEFT} {y}H{_WIDTH - _RIGHT}"/>'
         label = _shown(format_quantity(value, unit))
         yield f'<text x="{_LEFT - 6}" y="{y + 4}" text-anchor="end">{label}</text>'
-    shown = -float(_DAY_WIDTH)
-    for run, facts in enumerate(runs):
-        x = _x(run, runs)
-        if x - shown >= _DAY_WIDTH and x <= _WIDTH - _RIGHT - 30:
-            shown = x
-            yield f'<text x="{x}" y="{_HEIGHT - 8}" text-anchor="middle">{day_of(facts.began_s)}</text>'
+    yield from _days(runs)
+
+
+def _days(runs: Sequence[RunRecord]) -> Iterator[str]:
+    """Yield the dates below the plot where there is room, the newest first, which always has one."""
+    taken = float("inf")  # left end of the last label
+    for run in reversed(range(len(runs))):
+        x, half = _x(run, runs), _DAY_WIDTH / 2
+        right = min(x + half, _WIDTH)
+        if right <= taken:
+            taken = right - _DAY_WIDTH
+            day = day_of(runs[run].began_s)
+            yield f'<text x="{right - half}" y="{_HEIGHT - 8}" text-anchor="middle">{day}</text>'
 
 
 def _commits(runs: Sequence[RunRecord]) -> Iterator[str]:

@@ -111,7 +111,7 @@ def numbers(context: click.Context, name: str | None) -> Any:  # noqa: ANN401 - 
     hil history --board left numbers boot
     """
     from hil.history.detail import one_board  # noqa: PLC0415 - the database is imported on use
-    from hil.history.numbers.listing import list_numbers, numbers_like  # noqa: PLC0415 - the database is imported on use
+    from hil.history.numbers.listing import SCALED, list_numbers, numbers_like  # noqa: PLC0415 - the database is imported on use
 
     selection: _HistorySelection = context.obj
     as_json = context.find_root().params.get("as_json", False)
@@ -121,9 +121,12 @@ def numbers(context: click.Context, name: str | None) -> Any:  # noqa: ANN401 - 
             one_board(window, selection.board)  # names those there are if there is no such board
         if name is None:
             listed = list_numbers(window, selection.board)
-            return listed.data() if as_json else listed.lines()
-        found, lines = numbers_like(window, name, selection.board)
-    return found if as_json else lines
+            found: Any = listed.data()
+            lines = listed.lines()
+        else:
+            found, lines = numbers_like(window, name, selection.board)
+        remarks = [SCALED] if window.simulated_last() and lines else []
+    return found if as_json else [*lines, *remarks]
 
 
 @history.command()

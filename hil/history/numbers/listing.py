@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "HEADS",
+    "SCALED",
     "NewestNumber",
     "NumberList",
     "list_numbers",
@@ -34,6 +35,9 @@ __all__ = [
 _MOST_SERIES = 20
 _SHOWN_POINTS = 20
 HEADS = ("number", "newest>", "must be", "mean, newest 8 runs>", "values>", "board")
+
+SCALED = "These are of simulated boards; with speed=F their times are an F-th of real ones."
+"""What to know about numbers of simulated boards, whose records do not say how fast their time ran."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,13 +19,12 @@
     try { localStorage.setItem("hil-colours", root.style.colorScheme); } catch { /* not kept, then */ }
   };
 
-  // Times: the reader's own, UTC on hover; Swedish dates are ISO's, as those in lists are.
+  // Times: UTC, as in consoles and plots; the reader's own on hover. Swedish dates are ISO's, as those in lists are.
   for (const time of all("time[datetime]")) {
     const moment = new Date(time.dateTime);
-    time.title = time.textContent;
-    time.textContent = moment.toLocaleString("sv-SE", { dateStyle: "short", timeStyle: "short" });
+    time.title = `${moment.toLocaleString("sv-SE", { dateStyle: "short", timeStyle: "short" })} your time`;
   }
-  if (one("time[datetime]")) one("#zone").textContent = "Dates are your time, UTC on hover; other times are UTC.";
+  if (one("time[datetime]")) one("#zone").textContent = "Times are UTC; a date shows your time on hover.";
 
   // Tests: by words and by outcome.
   const words = one("#find"), kind = one("#kind");

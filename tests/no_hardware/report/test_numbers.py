@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
 
+from hil.cli.main import run
 from hil.evidence.measurement import Measurement
 from hil.evidence.records import RecordedAttempt, RunRecord, file_stem
 from hil.evidence.used_board import UsedBoard
+from hil.history.nights import day_of
 from hil.history.numbers.series import NumberPoint, NumberSeries
 from hil.history.schema import AttemptOutcome
 from hil.history.store import History
@@ -91,6 +94,24 @@ def test_numbers_pages_have_no_broken_link(built: Path) -> None:
         assert (path.name, missing) == (path.name, [])
 
 
+@pytest.mark.parametrize("simulated", [True, False])
+def test_numbers_of_simulated_boards_say_that_times_may_be_scaled(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], simulated: bool
+) -> None:
+    board = UsedBoard("0df10035", "0.09", simulated=simulated)
+    with History(tmp_path / "h.db") as history:
+        history.begin_run(RunRecord("n1", BEGAN_S))
+        number = Measurement("boot", 0.48, "s")
+        history.add("n1", [tried(BOOT, AttemptOutcome.PASSED, board=board, numbers=[number])])
+        build_nights(Window(history), tmp_path / "report")
+
+    run(["history", "--history", str(tmp_path / "h.db"), "numbers"])
+
+    page = (tmp_path / "report" / "numbers.html").read_text(encoding="utf-8")
+    said = "of simulated boards; with speed=F"
+    assert (said in page, said in capsys.readouterr().out) == (simulated, simulated)
+
+
 def test_history_without_numbers_has_no_page_of_them(tmp_path: Path) -> None:
     keep_nights(tmp_path / "h.db", ["t.py::test_a"])
     with History(tmp_path / "h.db") as history:
@@ -164,6 +185,20 @@ def test_draw_numbers_of_a_constant_draws_a_line(value: float) -> None:
 
     assert "nan" not in drawn
     assert drawn.count("<circle") == 3
+
+
+@pytest.mark.parametrize("nights", [1, 2, 3, 60])
+def test_plot_has_the_date_of_the_newest_night(nights: int) -> None:
+    runs = [RunRecord(f"n{night}", BEGAN_S + night * DAY_S) for night in range(nights)]
+    points = [NumberPoint(night, 5.0) for night in range(nights)]
+
+    drawn = numbers.draw_numbers(NumberSeries(BOOT, "n", "s", points), runs, [])
+
+    shown = re.findall(r'<text x="([\d.]+)" [^>]*>(\d{4}-\d\d-\d\d)</text>', drawn)
+    places = sorted(float(x) for x, _ in shown)
+    assert max(shown, key=lambda one: float(one[0]))[1] == day_of(runs[-1].began_s)
+    assert all(after - before >= 90 for before, after in pairwise(places)), "none overlaps another"
+    assert places[-1] <= 800 - 35, "the whole date is in the picture"
 
 
 def test_page_of_a_run_shows_the_numbers_of_each_attempt(tmp_path: Path) -> None:
