@@ -10,7 +10,7 @@ from hil.errors import HilError, Verdict
 from hil.flash.disk.permission import BOARD_GROUP
 from hil.lab.doctor.finding import ok, problem, skipped
 from hil.lab.doctor.usb_tree import boards_in_sysfs
-from hil.lab.udev.rule import INSTALL_RULE, RULE_NAME, is_this_version
+from hil.lab.udev.rule import INSTALL_RULE, RULE_NAME, is_this_version, unopened_sticks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,6 +71,22 @@ def udev_rule(context: DoctorContext) -> Findings:
         boards = boards_in_sysfs(host_info, context.only)
         findings = [rule_finding(host_info, file, f"{_DEVICES}/{node.name}", node.serial) for node in boards]
         yield from findings or [ok("udev rule", f"{file} names DUTLink boards; none is plugged in")]
+        yield from _unopened(host_info)
+
+
+def _unopened(host_info: HostInfo) -> Iterator[Finding]:
+    """Yield a problem for each known stick that the installed rule does not open to users."""
+    if host_info.uid == 0:
+        return
+    rule = host_info.root / _RULE_FOLDERS[0] / RULE_NAME
+    for stick in unopened_sticks(host_info.root / "sys", installed=rule):
+        yield problem(
+            "udev rule",
+            f"the rule does not open the stick at {stick}",
+            why="hil enroll or hil storage learn found its socket after the rule was installed",
+            fix=INSTALL_RULE,
+            board=stick.board,
+        )
 
 
 def rule_finding(host_info: HostInfo, file: Path, device: str, board: str) -> Finding:

@@ -12,6 +12,7 @@ import pytest
 from hil.dutlink.discovery import ProbeResult
 from hil.dutlink.host import Host
 from hil.errors import BoardDeniedError, BoardLostError, UsageError, Verdict
+from hil.lab.doctor.checks import usb_access
 from hil.lab.doctor.checks.bus import boards_on_the_bus, hub_power
 from hil.lab.doctor.checks.console_users import modem_manager, tty_holders
 from hil.lab.doctor.checks.host import clock, disk_space, guard_survival, locks
@@ -22,6 +23,7 @@ from hil.lab.doctor.context import Check, DoctorContext
 from hil.lab.doctor.finding import CheckOutcome, Finding
 from hil.lab.doctor.runner import run_checks
 from hil.lab.locks.acquire import acquire
+from hil.lab.udev.rule import StickPlace
 from hil.lab.udev.unit_escapes import command_line
 from tests.no_hardware.lab.doctor.fake_machine import APPLIED, BOARD, FakeMachine
 from tests.support.other_user import MALLORY, only_root
@@ -151,6 +153,19 @@ def test_check_finds_a_problem_and_names_its_fix(
     assert (finding.outcome, finding.board in {"", "5a1c0e01", SERIAL}) == (CheckOutcome.PROBLEM, True)
     assert says in finding.says
     assert fix in finding.fix
+
+
+def test_udev_check_names_a_stick_that_the_rule_does_not_open(
+    machine: FakeMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stick = StickPlace(SERIAL, "1-3", "/devices/pci0000:00/usb1/1-3")
+    monkeypatch.setattr(usb_access, "unopened_sticks", lambda *_, **__: [stick])
+
+    *_, finding = udev_rule(bench_of(machine))
+
+    assert (finding.outcome, finding.board) == (CheckOutcome.PROBLEM, SERIAL)
+    assert "does not open the stick at USB socket 1-3" in finding.says
+    assert "udev --install" in finding.fix
 
 
 def test_group_check_passes_if_a_board_can_be_opened(machine: FakeMachine) -> None:
