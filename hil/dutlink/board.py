@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from hil.dutlink.console.console import Console
     from hil.dutlink.console.expect import Expected
     from hil.dutlink.console.tty import Tty
+    from hil.dutlink.dut.loader_prompt import StickState
     from hil.dutlink.dut_event import DutEvent
     from hil.dutlink.host import Host
     from hil.dutlink.settings import BoardSettings
@@ -115,6 +116,7 @@ class Board(Noun):
             unpowered=self._dut_is_unpowered,
             switched_off=lambda: self.power.is_off,
             allowance=self._busy_with,
+            find_stick=self._find_stick,
         )
         console.set_login(self._wiring.login)
         console.pace_s = self._wiring.pace_s
@@ -124,6 +126,15 @@ class Board(Noun):
     def position(self) -> Position | None:
         """The storage position that this object set last; None if it set none."""
         return self.storage.position if "storage" in self.__dict__ else None
+
+    def _find_stick(self) -> StickState:
+        from hil.dutlink.dut.loader_prompt import StickState  # noqa: PLC0415 - the console has loaded it
+
+        position = self.position
+        flashed = self.storage.flashed if "storage" in self.__dict__ else None
+        return StickState(
+            position.value if position is not None else "", flashed.image if flashed is not None else ""
+        )
 
     def call_before_turn(self, function: Callable[[], None]) -> None:
         """Call `function` before each turn of the mux, since the process may be killed during the turn."""

@@ -14,7 +14,7 @@ from hil.dutlink.console.pattern_wait import wait_for_pattern
 from hil.dutlink.console.transcript import Transcript
 from hil.dutlink.dut.account import Secret
 from hil.dutlink.dut.command import CommandResult, run_command
-from hil.dutlink.dut.loader_prompt import check_loader_prompt, newest_bytes
+from hil.dutlink.dut.loader_prompt import StickState, check_loader_prompt, newest_bytes
 from hil.dutlink.dut.login import credentials, log_in
 from hil.dutlink.dut.prompt import PROMPT, PromptTracker
 from hil.dutlink.noun import Noun
@@ -54,6 +54,7 @@ class Console(Noun):
         unpowered: Returns True if the DUT certainly has no power.
         switched_off: Returns True if the test switched the DUT off; the board is not asked.
         allowance: Returns for how many seconds a shell command may keep the board busy.
+        find_stick: Returns what is known of the DUT's stick.
 
     Attributes:
         transcript: Every byte, with times and notes.
@@ -69,7 +70,7 @@ class Console(Noun):
     pace_s: float
     prompt: Pattern
 
-    def __init__(  # noqa: PLR0913 - the last four are the board's
+    def __init__(  # noqa: PLR0913 - the last five are the board's
         self,
         serial: str,
         find: Callable[[], Tty],
@@ -79,6 +80,7 @@ class Console(Noun):
         unpowered: Callable[[], bool] = lambda: False,
         switched_off: Callable[[], bool] = lambda: False,
         allowance: Callable[[str], float] = lambda _: 0.0,
+        find_stick: Callable[[], StickState] = StickState,
     ) -> None:
         self.transcript = Transcript()
         self.error_allowlist = ErrorAllowlist(self.transcript)
@@ -90,6 +92,7 @@ class Console(Noun):
         self._serial = serial
         self._access = access or Access(serial)
         self._switched_off = switched_off
+        self._find_stick = find_stick
         self._connection = ConsoleConnection(
             serial, find, uart, self.transcript, self._access, unpowered, allowance
         )
@@ -108,6 +111,11 @@ class Console(Noun):
     def serial(self) -> str:
         """The board's serial number."""
         return self._serial
+
+    @property
+    def stick(self) -> StickState:
+        """What is known of the stick that the DUT boots from."""
+        return self._find_stick()
 
     @property
     def dut_is_off(self) -> bool:

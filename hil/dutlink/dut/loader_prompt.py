@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hil.dutlink.console.expect_error import describe_last_line
@@ -12,10 +13,23 @@ if TYPE_CHECKING:
     from hil.dutlink.console.transcript import Transcript
     from hil.dutlink.dut.prompt import DutConsole
 
-__all__ = ["LINE_BYTES", "check_loader_prompt", "newest_bytes"]
+__all__ = ["LINE_BYTES", "StickState", "check_loader_prompt", "newest_bytes"]
 
 LINE_BYTES = 1024
 """The newest bytes of a console, enough for a prompt."""
+
+
+@dataclass(frozen=True, slots=True)
+class StickState:
+    """What the board's object knows of the stick that the DUT boots from.
+
+    Attributes:
+        position: The storage position that was set last; empty if it is unknown.
+        image: The image that was flashed and verified last; empty if there is none.
+    """
+
+    position: str = ""
+    image: str = ""
 
 
 def check_loader_prompt(console: DutConsole, said: bytes, *, is_named: bool = True) -> None:
@@ -34,10 +48,23 @@ def check_loader_prompt(console: DutConsole, said: bytes, *, is_named: bool = Tr
         raise BootLoaderError(
             f"the DUT waits at the prompt of {name}",
             why=describe_last_line(console.serial, said),
-            remedy="storage.flash(IMAGE) if the stick holds no system; else power.cycle(): "
-            "a key, or noise on the line, stopped the autoboot",
+            remedy=_advice(console.stick),
             serial=console.serial,
         )
+
+
+def _advice(stick: StickState) -> str:
+    if stick.position not in {"", "dut"}:
+        flash = "" if stick.image else "storage.flash(IMAGE) if the stick holds no system, then "
+        return (
+            f"{flash}storage.dut() and power.cycle(): the stick is not at the DUT (position {stick.position})"
+        )
+    stopped = "power.cycle(): a key, or noise on the line, stopped the autoboot"
+    if stick.image:
+        return f"see why image {stick.image} does not boot: it is verified on the stick; or {stopped}"
+    return (
+        f"storage.flash(IMAGE), storage.dut() and power.cycle() if the stick holds no system; else {stopped}"
+    )
 
 
 def newest_bytes(transcript: Transcript, begin: int = 0) -> bytes:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from hil.dutlink.console.expect import Expected
     from hil.dutlink.console.transcript import Transcript
     from hil.dutlink.dut.account import Secret
+    from hil.dutlink.dut.loader_prompt import StickState
     from hil.dutlink.patterns.incremental_match import Pattern
 
 __all__ = [
@@ -55,6 +56,11 @@ class DutConsole(Protocol):
     @property
     def serial(self) -> str:
         """The board's serial number."""
+        ...
+
+    @property
+    def stick(self) -> StickState:
+        """What is known of the stick that the DUT boots from."""
         ...
 
     @property

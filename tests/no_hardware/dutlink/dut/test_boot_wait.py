@@ -92,6 +92,7 @@ def test_wait_until_up_raises_the_error_of_login_at_the_boot_loader_s_prompt(boa
         board.console.login(timeout_s=600)
 
     assert str(of_wait.value) == str(of_login.value)
+    assert "the stick is not at the DUT (position off)" in of_login.value.remedy
 
 
 def test_wait_until_up_takes_a_prompt_before_a_reset_for_none(board: Board) -> None:

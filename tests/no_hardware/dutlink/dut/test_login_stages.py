@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from hil.dutlink.dut import boot_stage, login
+from hil.dutlink.dut.loader_prompt import StickState
 from hil.dutlink.timing import outer_limit
 from hil.errors import BootLoaderError, ConsoleError, ExpectError
 from tests.no_hardware.dutlink.dut import plain_prompt
@@ -63,8 +64,31 @@ def test_login_names_the_boot_loader_that_the_dut_waits_in(prompt: str, name: st
         it.console.login("root", "hil", timeout_s=60)
 
     assert raised.value.remedy.startswith(
-        "storage.flash(IMAGE) if the stick holds no system; else power.cycle()"
+        "storage.flash(IMAGE), storage.dut() and power.cycle() if the stick holds no system; else"
     )
+
+
+@pytest.mark.parametrize(
+    ("stick", "advice"),
+    [
+        (
+            StickState("off"),
+            "storage.flash(IMAGE) if the stick holds no system, then storage.dut() and power.cycle(): ",
+        ),
+        (StickState("host", "rack.img"), "storage.dut() and power.cycle(): the stick is not at the DUT"),
+        (StickState("dut", "rack.img"), "see why image rack.img does not boot"),
+    ],
+)
+def test_login_at_a_boot_loader_advises_by_the_stick(stick: StickState, advice: str) -> None:
+    with (
+        dut("out('U-Boot 2024.04\\n=> '); ask('')") as it,
+        pytest.MonkeyPatch.context() as patch,
+        pytest.raises(BootLoaderError) as raised,
+    ):
+        patch.setattr(it.console, "_find_stick", lambda: stick)
+        it.console.login("root", "hil", timeout_s=60)
+
+    assert raised.value.remedy.startswith(advice)
 
 
 def test_login_takes_no_boot_loader_s_prompt_for_a_shell_s() -> None:
