@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from hil.dutlink.console.console import Console
     from hil.dutlink.console.expect import Expected
     from hil.dutlink.console.tty import Tty
-    from hil.dutlink.dut.loader_prompt import StickState
+    from hil.dutlink.dut.prompt import StickState
     from hil.dutlink.dut_event import DutEvent
     from hil.dutlink.host import Host
     from hil.dutlink.settings import BoardSettings
@@ -128,7 +128,7 @@ class Board(Noun):
         return self.storage.position if "storage" in self.__dict__ else None
 
     def _find_stick(self) -> StickState:
-        from hil.dutlink.dut.loader_prompt import StickState  # noqa: PLC0415 - the console has loaded it
+        from hil.dutlink.dut.prompt import StickState  # noqa: PLC0415 - the console has loaded it
 
         position = self.position
         flashed = self.storage.flashed if "storage" in self.__dict__ else None

@@ -14,9 +14,9 @@ from hil.dutlink.console.pattern_wait import wait_for_pattern
 from hil.dutlink.console.transcript import Transcript
 from hil.dutlink.dut.account import Secret
 from hil.dutlink.dut.command import CommandResult, run_command
-from hil.dutlink.dut.loader_prompt import StickState, check_loader_prompt, newest_bytes
+from hil.dutlink.dut.loader_prompt import check_loader_prompt, newest_bytes
 from hil.dutlink.dut.login import credentials, log_in
-from hil.dutlink.dut.prompt import PROMPT, PromptTracker
+from hil.dutlink.dut.prompt import PROMPT, PromptTracker, StickState
 from hil.dutlink.noun import Noun
 from hil.dutlink.timing import Deadline, outer_limit, sleep
 from hil.dutlink.usb.access import Access

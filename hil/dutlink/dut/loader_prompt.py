@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hil.dutlink.console.expect_error import describe_last_line
@@ -11,25 +10,12 @@ from hil.errors import BootLoaderError
 
 if TYPE_CHECKING:
     from hil.dutlink.console.transcript import Transcript
-    from hil.dutlink.dut.prompt import DutConsole
+    from hil.dutlink.dut.prompt import DutConsole, StickState
 
-__all__ = ["LINE_BYTES", "StickState", "check_loader_prompt", "newest_bytes"]
+__all__ = ["LINE_BYTES", "check_loader_prompt", "newest_bytes"]
 
 LINE_BYTES = 1024
 """The newest bytes of a console, enough for a prompt."""
-
-
-@dataclass(frozen=True, slots=True)
-class StickState:
-    """What the board's object knows of the stick that the DUT boots from.
-
-    Attributes:
-        position: The storage position that was set last; empty if it is unknown.
-        image: The image that was flashed and verified last; empty if there is none.
-    """
-
-    position: str = ""
-    image: str = ""
 
 
 def check_loader_prompt(console: DutConsole, said: bytes, *, is_named: bool = True) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 from hil.dutlink.dut.shell_escapes import ESCAPE, ESCAPES_AT_END, calls_editor, last_line
@@ -18,13 +19,13 @@ if TYPE_CHECKING:
     from hil.dutlink.console.expect import Expected
     from hil.dutlink.console.transcript import Transcript
     from hil.dutlink.dut.account import Secret
-    from hil.dutlink.dut.loader_prompt import StickState
     from hil.dutlink.patterns.incremental_match import Pattern
 
 __all__ = [
     "PROMPT",
     "DutConsole",
     "PromptTracker",
+    "StickState",
     "describe_prompt",
     "nothing_follows",
     "pattern_at_end",
@@ -48,6 +49,19 @@ _KERNEL: Final = re.compile(rb"\[ *[0-9]+\.[0-9]{6}\]")
 _GLOBAL_FLAGS: Final = re.compile(rb"\A\(\?[aiLmsux]+\)")
 _SEQUENCES: Final = re.compile(ESCAPES_AT_END)
 """BusyBox asks for the cursor's position after each prompt; other shells mark its end by OSC 133."""
+
+
+@dataclass(frozen=True, slots=True)
+class StickState:
+    """What the board's object knows of the stick that the DUT boots from.
+
+    Attributes:
+        position: The storage position that was set last; empty if it is unknown.
+        image: The image that was flashed and verified last; empty if there is none.
+    """
+
+    position: str = ""
+    image: str = ""
 
 
 class DutConsole(Protocol):

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from hil.dutlink.dut import boot_stage, login
-from hil.dutlink.dut.loader_prompt import StickState
+from hil.dutlink.dut.prompt import StickState
 from hil.dutlink.timing import outer_limit
 from hil.errors import BootLoaderError, ConsoleError, ExpectError
 from tests.no_hardware.dutlink.dut import plain_prompt
@@ -80,13 +80,10 @@ def test_login_names_the_boot_loader_that_the_dut_waits_in(prompt: str, name: st
     ],
 )
 def test_login_at_a_boot_loader_advises_by_the_stick(stick: StickState, advice: str) -> None:
-    with (
-        dut("out('U-Boot 2024.04\\n=> '); ask('')") as it,
-        pytest.MonkeyPatch.context() as patch,
-        pytest.raises(BootLoaderError) as raised,
-    ):
-        patch.setattr(it.console, "_find_stick", lambda: stick)
-        it.console.login("root", "hil", timeout_s=60)
+    with dut("out('U-Boot 2024.04\\n=> '); ask('')") as it:
+        it.console._find_stick = lambda: stick
+        with pytest.raises(BootLoaderError) as raised:
+            it.console.login("root", "hil", timeout_s=60)
 
     assert raised.value.remedy.startswith(advice)
 
