@@ -155,7 +155,10 @@ def _view(series: NumberSeries, window: Window, drifts: Sequence[Drift]) -> Numb
         any(point.is_broken for point in series.points if point.run == last.run),
         [
             PlotLine(
-                window.labels.get(line.board, line.board), line.image, _colour(at), line.values(series.unit)
+                window.labels.get(line.board, line.board),
+                line.image_label,
+                _colour(at),
+                line.values(series.unit),
             )
             for at, line in enumerate(series.lines)
         ],
@@ -167,7 +170,7 @@ def _view(series: NumberSeries, window: Window, drifts: Sequence[Drift]) -> Numb
 def _label(line: NumberLine, labels: Mapping[str, str]) -> str:
     """Return how people know a line: "sim-1, rack-v2.1.img"."""
     board = labels.get(line.board, line.board) or "without a board"
-    return f"{board}, {line.image}" if line.image else board
+    return f"{board}, {line.image_label}" if line.image else board
 
 
 def _colour(at: int) -> str:

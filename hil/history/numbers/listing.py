@@ -244,5 +244,5 @@ def _by_line(series: NumberSeries) -> Iterator[str]:
     for line in series.lines:
         made = line.values(series.unit)
         where = f"on {series.label_of(line.board)}" if line.board else "without a board"
-        where += f" with image {line.image}" if line.image else ""
+        where += f" with image {line.image_label}" if line.image else ""
         yield f"{where}: {made.low} to {made.high}, median {made.median}, of {made.count}"

@@ -101,6 +101,13 @@ class NumberLine:
     image: str
     points: list[NumberPoint]
 
+    @property
+    def image_label(self) -> str:
+        """The newest point's image and the number of others in the line; empty if no images take turns."""
+        earlier = len({point.image for point in self.points}) - 1
+        more = f" and {earlier} earlier" if earlier else ""
+        return f"{self.points[-1].image}{more}" if self.image else ""
+
     def values(self, unit: str) -> LineValues:
         """Return the values in words."""
         values = [point.value for point in self.points]

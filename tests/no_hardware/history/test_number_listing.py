@@ -123,6 +123,26 @@ def test_read_series_goes_on_with_the_next_image_version(tmp_path: Path) -> None
     assert [point.image for point in joined.points] == ["os-v2.1.img", "os-v2.2.img"]
 
 
+def test_lines_of_series_name_the_image_of_the_newest_value(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with History(tmp_path / "h.db") as history:
+        for night, build in enumerate(("aa", "bb", "aa")):
+            history.begin_run(RunRecord(f"n{night}", night * DAY_S))
+            numbers = (Measurement("boot", 12.0, "s"),)
+            history.add(
+                f"n{night}",
+                [
+                    replace(passed(f"t.py::test_a[{name}]", LEFT, numbers, name), image=image)
+                    for name, image in (("v2.0", "rack-v2.0.img"), ("v2.1", f"rack-v2.1.img ({build})"))
+                ],
+            )
+
+    _, said = hil(capsys, tmp_path / "h.db", "numbers", "boot")
+
+    assert "on left (0df10035) with image rack-v2.1.img (aa) and 1 earlier: 12 s to 12 s" in said
+
+
 def test_read_series_tells_simulated_boards_by_their_place(tmp_path: Path) -> None:
     with History(tmp_path / "h.db") as history:
         for night in range(2):
