@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 from hil.dutlink.console.allowlist import ErrorAllowlist
 from hil.dutlink.console.board_shell import check_command
 from hil.dutlink.console.connection import NODE_LIMIT_S, ConsoleConnection
-from hil.dutlink.console.expect_error import LAST_BYTES, expect_timeout_error
+from hil.dutlink.console.expect_error import LAST_BYTES, SWITCH_ON, expect_timeout_error
 from hil.dutlink.console.pattern_wait import wait_for_pattern
 from hil.dutlink.console.transcript import Transcript
 from hil.dutlink.dut.account import Secret
@@ -375,7 +375,8 @@ def _before_the_test_ends(timeout_s: float) -> Iterator[float]:
     try:
         yield limit_s
     except ExpectError as error:
-        if limit_s < timeout_s and not isinstance(error, BootLoaderError):  # more time would not help that
+        is_late = not isinstance(error, BootLoaderError) and error.remedy != SWITCH_ON  # else time is no help
+        if limit_s < timeout_s and is_late:
             whole = f"{outer_limit.whole_s:g}"
             error.remedy = (
                 f"raise @pytest.mark.timeout({whole}): the test's own time limit of {whole} s leaves less "

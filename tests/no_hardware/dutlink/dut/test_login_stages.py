@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from hil.dutlink.console.console import Console
 from hil.dutlink.dut import boot_stage, login
 from hil.dutlink.dut.prompt import StickState
 from hil.dutlink.timing import outer_limit
@@ -177,6 +178,18 @@ def test_login_at_a_boot_loader_does_not_blame_the_time_limit_of_the_test(
         it.console.login("root", "hil", timeout_s=60)
 
     assert raised.value.remedy.startswith("storage.flash(IMAGE)")
+
+
+def test_expect_of_a_dut_that_is_off_does_not_blame_the_time_limit_of_the_test(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(outer_limit, "left_s", lambda: 0.1)
+    monkeypatch.setattr(Console, "dut_is_off", True)
+
+    with dut("ask('')") as it, pytest.raises(ExpectError) as raised:
+        it.console.expect("login: ", timeout_s=60)
+
+    assert raised.value.remedy == "power.on()"
 
 
 def test_login_that_times_out_at_the_boot_loader_s_prompt_says_only_that() -> None:
