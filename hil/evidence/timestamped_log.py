@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from io import StringIO
 from typing import TYPE_CHECKING, Final, TextIO
@@ -15,13 +16,15 @@ if TYPE_CHECKING:
 
     from hil.dutlink.console.transcript import Event
 
-__all__ = ["LEGEND", "TimestampedLog", "newest_lines"]
+__all__ = ["LEGEND", "SHORT_LEGEND", "TimestampedLog", "newest_lines"]
 
 LEGEND: Final = "UTC, and seconds since the start; | the DUT, < what came before the test, * what was done"
+SHORT_LEGEND: Final = "seconds, | the DUT, * what was done"
 
 _LONGEST_LINE: Final = 2000
 _LONGEST_SHOWN: Final = 240
 _DUT, _NEIGHBOUR, _MARK = "|", "<", "*"
+_BLANK: Final = re.compile(rf"\s*[+-][0-9.]+ [{_DUT}{_NEIGHBOUR}]\s*")
 
 
 class TimestampedLog:
@@ -124,11 +127,12 @@ def _time_of_day(time_s: float) -> str:
 
 
 def newest_lines(events: Iterable[Event], start_s: float, lines: int) -> list[str]:
-    """Return the last lines of these events, with seconds since the start; long lines are cut."""
+    """Return the last lines of these events that are not blank, with seconds; long lines are cut."""
     text = StringIO()
     timed = TimestampedLog(text, start_s, wall=False)
     for event in events:
         timed.add(event)
     timed.finish()
-    newest = text.getvalue().splitlines()[-lines:]
+    written = text.getvalue().splitlines()
+    newest = [line for line in written if not _BLANK.fullmatch(line)][-lines:]
     return [line if len(line) <= _LONGEST_SHOWN else f"{line[:_LONGEST_SHOWN]}..." for line in newest]

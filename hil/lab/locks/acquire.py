@@ -207,7 +207,7 @@ class _Wait:
                 if not waits_on():
                     raise self._busy_error(wait_s, wait_option)
                 wait_s, left_s = time.monotonic() - began + LOOK_AGAIN_S, LOOK_AGAIN_S
-            if on_wait is not None and wait_s > 0 and (status := self._status()) != told:
+            if on_wait is not None and wait_s > 0 and (status := self._status()).is_news_after(told):
                 told = status
                 on_wait(status)
             if self._wait_for_change(min(left_s, backoff.next())):

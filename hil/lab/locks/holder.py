@@ -80,7 +80,7 @@ class Holder(NamedTuple):
         return cls(_user(), os.getpid(), _command(), utc_now(), test)
 
     def __str__(self) -> str:
-        return f"held by {self.name} since {self.since}"
+        return f"held since {self.since} by {self.name}"
 
     @property
     def name(self) -> str:

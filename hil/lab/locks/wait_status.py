@@ -34,6 +34,14 @@ class WaitStatus(NamedTuple):
         boards = "; ".join(f"board {serial} is {use}" for serial, use in self._uses().items())
         return boards + self._line()
 
+    def is_news_after(self, told: WaitStatus | None) -> bool:
+        """Return True if other processes have the boards, or wait for them, than when the user was told last.
+
+        Not if only their tests are others, nor between two leases, when a lock file names no holder.
+        """
+        processes = _processes_of(self)
+        return told is None or (processes != _processes_of(told) and (None, 0) not in processes)
+
     def busy_error(
         self, needs: int, wait_s: float, wait_option: str, files: Mapping[str, os.stat_result]
     ) -> BoardBusyError:
@@ -65,10 +73,18 @@ class WaitStatus(NamedTuple):
 
     def _uses(self) -> dict[str, str]:
         elsewhere = dict(self.elsewhere)
-        return {serial: str(holder or elsewhere.get(serial) or "in use") for serial, holder in self.holders}
+        return {
+            serial: str(holder or elsewhere.get(serial) or "in use by a process that has not given its name")
+            for serial, holder in self.holders
+        }
 
     def _line(self) -> str:
         return f"; {len(self.ahead)} ahead in line, first {self.ahead[0].name}" if self.ahead else ""
+
+
+def _processes_of(status: WaitStatus) -> list[tuple[str | None, int]]:
+    held = [(serial if holder else None, holder.pid if holder else 0) for serial, holder in status.holders]
+    return [*held, *(("", waiter.pid) for waiter in status.ahead)]
 
 
 def _stopped_guard_error(serial: str, holder: Holder | None, guard: StoppedGuard) -> BoardBusyError:

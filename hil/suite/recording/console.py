@@ -19,6 +19,7 @@ from hil.errors import HilError
 from hil.evidence.console_capture import ConsoleCapture
 from hil.evidence.console_file import ConsoleFolder
 from hil.evidence.console_recorder import ConsoleRecorder
+from hil.evidence.timestamped_log import SHORT_LEGEND
 from hil.suite.hook_errors import contained, told
 from hil.suite.markers import TROUBLE_MARKER, Kind, kind_of
 from hil.suite.recording.console_report import CONSOLE_FOLDER, SECTION
@@ -260,8 +261,10 @@ class ConsoleEvidence:
             rest = f"all of it: {test.path_in(folder)}"
             for properties in (item.user_properties, report.user_properties):
                 _note(properties, test.path_in(folder))
-        lines = "\n".join(test.newest_lines(_SHOWN_LINES)) or "it said nothing"
-        report.sections.append((f"{SECTION} of board {test.serial}", f"{lines}\n({rest})"))
+        newest = test.newest_lines(_SHOWN_LINES)
+        legend = f": {SHORT_LEGEND}" if newest else ""
+        lines = "\n".join(newest) or "it said nothing"
+        report.sections.append((f"{SECTION} of board {test.serial}{legend}", f"{lines}\n({rest})"))
 
 
 _SKIP: Final = pytest.skip.Exception

@@ -60,6 +60,14 @@ def test_timestamped_log_mark_ends_the_line() -> None:
     assert [line.split(None, 1)[-1] for line in shown] == ["| login: ", r"* power\x1b off", "| x"]
 
 
+def test_newest_lines_leave_out_blank_ones() -> None:
+    events = [Chunk(100.0, 1.0, b"first\r\n\r\n  \r\n\r\nlast |\r\n")]
+
+    shown = newest_lines(events, 100.0, 2)
+
+    assert [line.split(None, 1)[-1] for line in shown] == ["| first", "| last |"]
+
+
 def test_timestamped_log_shows_a_command_after_its_prompt() -> None:
     text = TimestampedLog(file := StringIO(), 0.0, wall=False)
 

@@ -18,7 +18,7 @@ from hil.dutlink.timing import until
 from hil.errors import BoardBusyError, SpoiltFileError, UsageError
 from hil.lab.locks import inotify, lock_file, tickets
 from hil.lab.locks.acquire import _Wait, acquire
-from hil.lab.locks.holder import Holder
+from hil.lab.locks.holder import Holder, utc_now
 from hil.lab.locks.lease import holder_of
 from hil.lab.locks.lock_file import LockFile
 from hil.lab.locks.stopped_guards import is_stopped
@@ -223,21 +223,17 @@ def test_wait_status_names_holder_and_earlier_waiters(folder: Path, line: Callab
     assert [who.test for who in news[0].ahead] == ["ahead"]
 
 
-def test_wait_status_is_reported_again_when_the_holders_test_changes(folder: Path) -> None:
-    first = acquire(ONE, folder=folder, test="first")
-    news: list[str] = []
+def test_wait_status_is_reported_once_for_each_process_and_not_for_each_of_its_tests() -> None:
+    first = WaitStatus(((ONE, Holder("me", 1, "pytest", utc_now(), "first")),), ())
+    second = WaitStatus(((ONE, Holder("me", 1, "pytest", utc_now(), "second")),), ())
+    unnamed = WaitStatus(((ONE, None),), ())
+    another = WaitStatus(((ONE, Holder("you", 2, "pytest", utc_now(), "first")),), ())
 
-    def hear(waiting: WaitStatus) -> None:
-        news.append(str(waiting))
-        if "for second" in news[-1]:
-            first.release()
-        else:
-            first.set_test("second")
-
-    acquire(ONE, wait_s=SOON_S, on_wait=hear, folder=folder).release()
-
-    assert "for first" in news[0]
-    assert "for second" in news[-1]
+    assert first.is_news_after(None)
+    assert not second.is_news_after(first)
+    assert not unnamed.is_news_after(first)
+    assert another.is_news_after(first)
+    assert str(unnamed) == f"board {ONE} is in use by a process that has not given its name"
 
 
 def test_acquire_ends_at_an_interrupt(folder: Path) -> None:

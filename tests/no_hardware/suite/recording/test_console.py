@@ -148,6 +148,7 @@ def test_a_failure_shows_the_last_lines_and_junit_has_them(
     shown = inner.text.partition("DUT console of board")[2]
     assert r"| \x1b]0;evil\x07of two\x00" in shown
     assert "* power force-on" in shown
+    assert ": seconds, | the DUT, * what was done -" in shown
     assert "\x1b]" not in inner.text
     kept = re.search(r"\(all of it: (.*)\)", inner.text)
     assert kept is not None
