@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html import escape
 from itertools import pairwise
 from types import MappingProxyType
@@ -146,25 +146,35 @@ def _view(series: NumberSeries, window: Window, drifts: Sequence[Drift]) -> Numb
     values = sorted(point.value for point in series.points if point.run == last.run)
     shown = dict.fromkeys(format_quantity(value, series.unit) for value in (values[0], values[-1]))
     limits = series.measurement(last).limits
+    stale = last.run < len(window.runs) - 1
+    day = f", on {day_of(window.runs[last.run].began_s)}: not measured in the newest run" if stale else ""
     chart = draw_numbers(series, window.runs, own, window.labels)
     return NumberView(
         series,
         f"n-{file_stem(f'{series.name} {series.unit} {series.test}')}",
         own,
-        " to ".join(shown) + (f", must be {limits}" if limits else ""),
+        " to ".join(shown) + (f", must be {limits}" if limits else "") + day,
         any(point.is_broken for point in series.points if point.run == last.run),
         [
             PlotLine(
                 window.labels.get(line.board, line.board),
                 line.image_label,
                 _colour(at),
-                line.values(series.unit),
+                _values(line, series, window),
             )
             for at, line in enumerate(series.lines)
         ],
         limits if 'class="limit"' in chart else "",
         chart,
     )
+
+
+def _values(line: NumberLine, series: NumberSeries, window: Window) -> LineValues:
+    """Return the values of a line in words, the newest with its day if the newest run has none."""
+    values, last = line.values(series.unit), line.points[-1].run
+    if last == len(window.runs) - 1:
+        return values
+    return replace(values, newest=f"{values.newest}, {day_of(window.runs[last].began_s)}")
 
 
 def _label(line: NumberLine, labels: Mapping[str, str]) -> str:
@@ -282,12 +292,25 @@ def _lines(
     series: NumberSeries, runs: Sequence[RunRecord], up: PlotAxis, labels: Mapping[str, str]
 ) -> Iterator[str]:
     for at, line in enumerate(series.lines):
-        spots = " ".join(f"{_x(point.run, runs)},{up.at(point.value)}" for point in line.points)
         name = _shown(_label(line, labels))
-        yield f'<g class="{_colour(at)}"><title>{name}</title><polyline class="number" points="{spots}"/>'
+        yield f'<g class="{_colour(at)}"><title>{name}</title>'
+        for points in _without_gaps(line.points):
+            spots = " ".join(f"{_x(point.run, runs)},{up.at(point.value)}" for point in points)
+            yield f'<polyline class="number" points="{spots}"/>'
         for point in line.points:
             yield _spot(series, runs, up, point)
         yield "</g>"
+
+
+def _without_gaps(points: Sequence[NumberPoint]) -> Iterator[list[NumberPoint]]:
+    """Yield the points in pieces, between which there are runs that did not measure the number."""
+    piece: list[NumberPoint] = []
+    for point in points:
+        if piece and point.run > piece[-1].run + 1:
+            yield piece
+            piece = []
+        piece.append(point)
+    yield piece
 
 
 def _spot(series: NumberSeries, runs: Sequence[RunRecord], up: PlotAxis, point: NumberPoint) -> str:

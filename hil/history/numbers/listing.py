@@ -34,7 +34,7 @@ __all__ = [
 
 _MOST_SERIES = 20
 _SHOWN_POINTS = 20
-HEADS = ("number", "newest>", "must be", "mean, newest 8 runs>", "values>", "board")
+HEADS = ("number", "newest>", "must be", "mean, newest 8 runs>", "runs>", "board", "image", "note")
 
 SCALED = "These are of simulated boards; with speed=F their times are an F-th of real ones."
 """What to know about numbers of simulated boards, whose records do not say how fast their time ran."""
@@ -51,6 +51,8 @@ class NewestNumber:
         unit: Its unit.
         board: The board of the newest value, as a point names it; empty if the test had none.
         label: How people know that board.
+        image: The image of the newest value; empty if not known.
+        missing_since: The day of the newest value if the newest run measured none; else empty.
         block: The values of the newest eight runs.
     """
 
@@ -60,6 +62,8 @@ class NewestNumber:
     unit: str
     board: str
     label: str
+    image: str
+    missing_since: str
     block: NumberBlock
 
     @property
@@ -70,7 +74,8 @@ class NewestNumber:
     def as_data(self) -> dict[str, Any]:
         """Return it as plain data."""
         few = {"test": self.test, "board": self.board, "mean": self.block.mean, "values": self.block.count}
-        return {**asdict(self.newest), **few}
+        more = {"runs": self.block.runs, "image": self.image, "missing_since": self.missing_since}
+        return {**asdict(self.newest), **few, **more}
 
     @property
     def cells(self) -> list[str]:
@@ -81,8 +86,10 @@ class NewestNumber:
             format_quantity(block.newest, self.unit),
             f"{newest.limits}{': BROKEN' if newest.is_broken else ''}",
             format_quantity(block.mean, self.unit),
-            str(block.count),
+            str(block.runs),
             self.label,
+            self.image,
+            f"not in the newest run, {self.missing_since}" if self.missing_since else "",
         ]
 
 
@@ -142,12 +149,17 @@ def newest_numbers(window: Window, blocks: Mapping[int, NumberBlock]) -> list[Ne
         "SELECT measure.id, nodeid, name, unit FROM measure JOIN test ON test.id=test_id "
         "ORDER BY nodeid, name, unit"
     )
-    return [
-        NewestNumber(number, test, name, unit, board, labels.get(board, board), blocks[number])
-        for number, test, name, unit in rows
-        if number in blocks
-        for board in (boards[blocks[number].bench],)
-    ]
+    images, found = dict(window.query("SELECT id, image FROM bench")), []
+    for number, test, name, unit in rows:
+        if number not in blocks:
+            continue
+        block = blocks[number]
+        board, run = boards[block.bench], window.runs[window.position[block.run]]
+        missing_since = "" if block.run == window.numbers[-1] else day_of(run.began_s)
+        image = run.image or images[block.bench]
+        label = labels.get(board, board)
+        found.append(NewestNumber(number, test, name, unit, board, label, image, missing_since, block))
+    return found
 
 
 def numbers_like(window: Window, text: str, board: str = "") -> tuple[list[dict[str, Any]], list[str]]:

@@ -255,6 +255,8 @@ class NumberBlock:
         below: Its limit that it must be below, or None.
         above: Its limit that it must be above, or None.
         bench: The bench of the last value, by its number in the database.
+        runs: In how many runs they were measured.
+        run: The run of the last value, by its number in the database.
     """
 
     count: int
@@ -264,6 +266,8 @@ class NumberBlock:
     below: float | None
     above: float | None
     bench: int
+    runs: int = 1
+    run: int = 0
 
     def differs(self, other: NumberBlock) -> bool:
         """Return True if the means differ by more than the scatter explains."""
@@ -302,6 +306,7 @@ def _blocks(window: Window, runs: Sequence[int], board: str) -> dict[int, Number
     chosen = ",".join(f"({run},{position})" for position, run in enumerate(runs))
     rows = window.query(
         "SELECT measure.id, count(*), avg(value), avg(value * value), value, below, above, bench_id, "
+        "count(DISTINCT run_id), run_id, "
         "max((chosen.column2 * 1000 + attempt) * 1000 + position) "  # the row of the last value
         f"FROM measure CROSS JOIN (VALUES {chosen}) AS chosen "
         "JOIN number ON measure_id=measure.id AND run_id=chosen.column1 "

@@ -215,14 +215,31 @@ def test_hil_history_numbers_tells_drifts_then_newest_values(
             f"{TEST}: boot rose since 1970-01-17, 12.6 s became 21.12 s (+67.6%), on both boards, {commits}",
             "",
             TEST,
-            "  number  newest  must be             mean, newest 8 runs  values  board",
-            "  boot    21.7 s  below 20 s: BROKEN              21.11 s      16  right (0df10036)",
+            "  number  newest  must be             mean, newest 8 runs  runs  board",
+            "  boot    21.7 s  below 20 s: BROKEN              21.11 s     8  right (0df10036)",
             "",
             "t.py::test_rate",
-            "  number   newest  must be       mean, newest 8 runs  values",
-            "  rate    45 MB/s  above 1 MB/s            28.5 MB/s      24",
+            "  number   newest  must be       mean, newest 8 runs  runs",
+            "  rate    45 MB/s  above 1 MB/s            28.5 MB/s     8",
         ],
     )
+
+
+def test_hil_history_numbers_tells_what_the_newest_run_did_not_measure(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with History(tmp_path / "h.db") as history:
+        for night in range(2):
+            history.begin_run(RunRecord(f"n{night}", night * DAY_S))
+            for name in ("v2.0", "v2.1")[: 2 - night]:
+                one = passed(f"{TEST}[{name}]", LEFT, (Measurement("boot", 12.0, "s"),), name)
+                history.add(f"n{night}", [replace(one, image=f"rack-{name}.img")])
+
+    _, said = hil(capsys, tmp_path / "h.db", "numbers")
+
+    old, new = (line.split() for line in said.splitlines() if line.startswith("  boot"))
+    assert old[-2:] == ["(0df10035)", "rack-v2.0.img"]
+    assert " ".join(new).endswith("rack-v2.1.img not in the newest run, 1970-01-01")
 
 
 def test_hil_history_numbers_as_json(kept: Path, capsys: pytest.CaptureFixture[str]) -> None:

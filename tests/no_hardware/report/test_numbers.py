@@ -172,6 +172,30 @@ def test_table_of_a_number_has_a_column_for_images(tmp_path: Path) -> None:
     assert re.search(r"left-2 \(51000002\)</a></th><td>rack-v2.0.img</td><td class=\"num\">12 s</td>", table)
 
 
+def test_plot_breaks_a_line_where_runs_measured_nothing() -> None:
+    runs = [RunRecord(f"n{night}", BEGAN_S + night * DAY_S) for night in range(5)]
+    points = [NumberPoint(night, 1.0) for night in (0, 1, 3, 4)]
+
+    drawn = numbers.draw_numbers(NumberSeries(BOOT, "n", "s", points), runs, [])
+
+    assert drawn.count('<polyline class="number"') == 2
+
+
+def test_numbers_page_tells_that_the_newest_run_measured_nothing(tmp_path: Path) -> None:
+    with History(tmp_path / "h.db") as history:
+        for night in range(2):
+            history.begin_run(RunRecord(f"n{night}", BEGAN_S + night * DAY_S))
+            values = (Measurement("boot", 12.0, "s"),) if not night else ()
+            board = UsedBoard("51000001", "0.09", "left")
+            history.add(f"n{night}", [tried(BOOT, AttemptOutcome.PASSED, board=board, numbers=values)])
+        build_nights(Window(history), tmp_path / "report")
+
+    day = day_of(BEGAN_S)
+    page = (tmp_path / "report" / "numbers.html").read_text()
+    assert f"12 s, on {day}: not measured in the newest run" in page
+    assert f'<td class="num">12 s, {day}</td>' in page
+
+
 def test_plot_with_a_limit_has_a_legend_for_it(tmp_path: Path) -> None:
     assert "limit: must be below 20 s" in Page(of_two_images(tmp_path).read_text()).text
 
