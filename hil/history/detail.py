@@ -243,7 +243,11 @@ def _watts(attempts: list[tuple[int, RecordedTest]]) -> Iterable[str]:
     yield from _median(
         "The DUT draws",
         "W",
-        [one.last.mean_watts for _, one in attempts if one.last.mean_watts is not None],
+        [
+            one.last.mean_watts
+            for _, one in attempts
+            if one.last.mean_watts is not None and one.outcome == "passed"  # others may die with the DUT off
+        ],
     )
 
 
