@@ -168,7 +168,8 @@ class Flaky:
         rate = f"{self.counts.rate:.0%}"
         if self.counts.ran >= _FEWEST_OF_RATE:
             rate += f"; its true rate is {self.low:.0%} to {self.high:.0%}, with 95 % confidence"
-        return f"{self.test}: flaky, failed in {self.counts.failed} of {self.counts.ran} runs ({rate}){now}"
+        runs = f"{self.counts.ran} {'run' if self.counts.ran == 1 else 'runs'}"
+        return f"{self.test}: flaky, an attempt failed in {self.counts.failed} of {runs} ({rate}){now}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -344,7 +345,7 @@ class Analysis:
             ("Fixed", [f"{test}: passes again" for test in self.fixed]),
             ("Numbers that changed", self.drifted),
             ("Always skipped", self.skipping),
-            ("Flaky: fail now and then, on any board", self.flaky),
+            ("Flaky: some attempts fail, and no board or image explains it", self.flaky),
             ("Slower than before", self.slower),
         ]
 

@@ -119,7 +119,11 @@ def _one_run(folder: Path) -> Answer:
         )
     page = folder / "index.html"
     data = {"page": str(page), "tests": len(run.tests), "headline": run.headline}
-    return Answer(data, text=f"Made {page}, of {len(run.tests)} tests: {run.headline}")
+    return Answer(data, text=f"Made {page}, of {_counted(len(run.tests), 'test')}: {run.headline}")
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'s' if number != 1 else ''}"
 
 
 def _all_nights(out: Path, path: Path, nights: int, kind: str, folders: tuple[Path, ...]) -> Answer:
@@ -134,7 +138,8 @@ def _all_nights(out: Path, path: Path, nights: int, kind: str, folders: tuple[Pa
         "runs_with_pages": built.kept,
         "headline": built.headline,
     }
-    lines = [f"Made {built.page}, of {built.runs} runs and {built.tests} tests: {built.headline}"]
+    counted = f"{_counted(built.runs, 'run')} and {_counted(built.tests, 'test')}"
+    lines = [f"Made {built.page}, of {counted}: {built.headline}"]
     return Answer(
         said | ({"trouble": built.trouble} if built.trouble else {}), text="\n".join([*lines, *built.trouble])
     )

@@ -11,8 +11,10 @@ import pytest
 from hil.evidence.records import RecordedTest, RunRecord
 from hil.evidence.used_board import UsedBoard
 from hil.history.analysis import Analysis, analyze
+from hil.history.findings import Flaky
 from hil.history.schema import AttemptOutcome
 from hil.history.store import History
+from hil.history.suspects import Counts
 from hil.history.window import Window
 from hil.report.night_pages import build_nights
 from tests.support.made_up import tried
@@ -133,6 +135,16 @@ def test_night_page_shows_all_findings_and_no_others(quarter: Path, tmp_path: Pa
     assert blamed == {"test_07", "test_11", "test_20", "test_33"}
     assert loud.count(": no run") == len(MISSED)
     assert f"board {BAD_BOARD}</a>" in loud
+
+
+def test_flaky_tells_attempts_and_claims_nothing_about_other_boards() -> None:
+    flaky = [Flaky("a.py::one", Counts(1, 1), 0.0, 1.0), Flaky("a.py::two", Counts(3, 3), 0.0, 1.0)]
+
+    told = Analysis(3, {"flaky": 2}, flaky=flaky).lines()
+
+    assert "  a.py::one: flaky, an attempt failed in 1 of 1 run (100%)" in told
+    assert "  a.py::two: flaky, an attempt failed in 3 of 3 runs (100%)" in told
+    assert "Flaky: some attempts fail, and no board or image explains it" in told
 
 
 def test_analysis_tells_with_which_image_a_test_broke(tmp_path: Path) -> None:
