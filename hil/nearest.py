@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 __all__ = ["meant", "nearest"]
 
 
+_DECIMALS = "0123456789"
+
+
 def nearest(word: str, known: Iterable[str], likeness: float = 0.5) -> str:
     """Return the known word that is most like another one; empty if none is.
 
@@ -32,6 +35,13 @@ def _nearest(word: str, known: tuple[str, ...], likeness: float) -> str:
 
 
 def meant(word: str, known: Iterable[str]) -> str:
-    """Return the question `did you mean ...?` with the nearest word; empty if none is near."""
-    near = nearest(word, known)
+    """Return the question `did you mean ...?` with the nearest word; empty if none is near.
+
+    It is empty, too, if several words differ only in their number: sim-9 may stand for sim-1 and for sim-2.
+    """
+    words = set(known)
+    stem = word.rstrip(_DECIMALS)
+    if stem and sum(one.rstrip(_DECIMALS) == stem for one in words) > 1:
+        return ""
+    near = nearest(word, words)
     return f"did you mean {near}?" if near else ""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
@@ -154,6 +155,10 @@ def _reader_left() -> int:
     return 0
 
 
+_NO_RANGE = re.compile(r"is not a valid (integer|float) range")
+"""Click's words for `--nights x`."""
+
+
 def _as_usage_error(error: click.ClickException, argv: Sequence[str]) -> UsageError:
     context = error.ctx if isinstance(error, click.UsageError) else None
     command = context.command_path if context else "hil"
@@ -173,6 +178,7 @@ def _as_usage_error(error: click.ClickException, argv: Sequence[str]) -> UsageEr
             what = f"{command} needs {missing.human_readable_name}"
         case _:
             what = " ".join(error.format_message().split()).rstrip(".")
+            what = _NO_RANGE.sub(r"is no \1 number", what).replace("integer number", "whole number")
     meant = f"{command} {near[0]}" if near else ""
     if isinstance(error, click.UsageError) and not isinstance(error, click.exceptions.NoArgsIsHelpError):
         from hil.cli.suggestions import suggest_command_line  # noqa: PLC0415 - only after a typing error

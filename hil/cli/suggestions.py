@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import shlex
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from hil.errors import HilError
 from hil.nearest import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = ["suggest_command_line"]
+
+_BOARD: Final = re.compile(r"[0-9a-f]{8}|sim-[0-9]+")
 
 _OF_COMMANDS: Final = ("--board", "--boards", "--wait")
 """Options with a value that stand after a command."""
@@ -50,9 +55,20 @@ def _of_arguments(
     if isinstance(error, click.BadParameter):
         return _nearest_choice(error.param, options, argv)
     takes_board = any("--board" in parameter.opts for parameter in command.params)
-    if takes_board and len(extra) == 1 and options.get("serial") is None:
+    if takes_board and len(extra) == 1 and options.get("serial") is None and _may_be_a_board(extra[0]):
         return _typed([*(word for word in argv if word != extra[0]), "--board", extra[0]])
     return ""
+
+
+def _may_be_a_board(word: str) -> bool:
+    """Return True for a serial number, a simulated board or a place of the lab file."""
+    if _BOARD.fullmatch(word):
+        return True
+    from hil.cli.board_context import current_lab  # noqa: PLC0415 - only after a typing error
+
+    with suppress(HilError):
+        return word in current_lab().places
+    return False
 
 
 def _option_last(option: str, argv: Sequence[str], context: click.Context) -> str:

@@ -76,9 +76,11 @@ class Measurement:
         return " and ".join(f"{word} {shown(limit)}" for word, limit in told if limit is not None)
 
     def __str__(self) -> str:
-        limits = self.limits
+        given = [limit for limit in (self.above, self.below) if limit is not None]
+        largest = max([self.value, *given], key=abs)  # one prefix for all: 1.08 W is compared with 0.5 W
+        limits = self._limits(lambda limit: format_quantity(limit, self.unit, largest))
         must = f", must be {limits}" if limits else ""
-        shown = format_quantity(self.value, self.unit)
+        shown = format_quantity(self.value, self.unit, largest)
         if self.is_broken and self.value not in {self.below, self.above} and shown in limits:
             shown = f"{self.value!r} {self.unit}".rstrip()  # 20.00001 s must be below 20 s
         return f"{self.name} is {shown}{must}"
@@ -111,9 +113,15 @@ def check_measurement(
     return made
 
 
-def format_quantity(value: float, unit: str) -> str:
-    """Return a number with its unit: four digits, or a whole number; with a prefix if the unit takes one."""
-    factor = _factor(value) if unit in _SCALED else 1.0
+def format_quantity(value: float, unit: str, like: float | None = None) -> str:
+    """Return a number with its unit: four digits, or a whole number; with a prefix if the unit takes one.
+
+    Args:
+        value: The number.
+        unit: Its unit.
+        like: The number whose prefix to take; None: the value.
+    """
+    factor = _factor(value if like is None else like) if unit in _SCALED else 1.0
     if unit == "s":
         factor = min(factor, 1.0)
     prefix = _PREFIXES[factor]

@@ -215,11 +215,15 @@ def _split(url: str) -> SplitResult:
     return parts
 
 
+_LIKE_AN_IMAGE = 0.75
+"""So `nofile.img` is not taken for `noxfile.py`."""
+
+
 def _near(path: Path) -> str:
     """Return the remedy for a file that does not exist."""
     try:
         names = [entry.name for entry in path.parent.iterdir() if entry.is_file()]
     except OSError:
         return "check the path"
-    near = nearest(path.name, names)
+    near = nearest(path.name, names, _LIKE_AN_IMAGE)
     return f"did you mean {path.parent / near}?" if near else "check the path"

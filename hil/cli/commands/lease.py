@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from shutil import which
 from typing import TYPE_CHECKING
 
 import click
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from hil.lab.guard.guarded_lease import GuardedLease
 
 __all__ = ["lease"]
+
+_NOT_FOUND = 127
+"""The exit status for a command that does not exist, as in shells."""
 
 
 @click.command(context_settings={"ignore_unknown_options": False, "allow_interspersed_args": False})
@@ -67,6 +71,9 @@ def lease(selection: BoardSelection, storage: str, force: bool, command: tuple[s
         raise UsageError(
             "no command to run", why="no words follow the options", remedy="hil lease -- COMMAND"
         )
+    if "/" not in command[0] and which(command[0]) is None:
+        click.echo(f"hil: {command[0]} cannot be run: it is not on PATH; no board was leased", err=True)
+        return Answer(None, _NOT_FOUND)
     from hil.cli.board_context import use_board_safely  # noqa: PLC0415 - the driver is imported on use
     from hil.lab.processes.supervise import command_end_pipe, run_supervised  # noqa: PLC0415 - the driver is imported on use
     from hil.lab.safe_state.record import record_name  # noqa: PLC0415 - the driver is imported on use

@@ -11,6 +11,8 @@ from hil.nearest import meant
 CARDS = [
     BoardInfo("03f306a2", "alice", frozenset({"jetson", "nvme"})),
     BoardInfo("5a1c0e01", "", frozenset({"pi"})),
+    BoardInfo("7b2d1f02", "rack-1", frozenset()),
+    BoardInfo("7b2d1f13", "rack-2", frozenset()),
 ]
 KNOWN = KnownWords.of(CARDS)
 
@@ -23,6 +25,7 @@ KNOWN = KnownWords.of(CARDS)
         (BoardRequirement(board="03O306a2"), "did you mean 03f306a2?"),
         (BoardRequirement(board="03f306a3"), "did you mean 03f306a2?"),
         (BoardRequirement(board="Alice"), "did you mean alice?"),
+        (BoardRequirement(board="rack-9"), "correct the board"),
         (BoardRequirement(board="somewhere"), "put it into the lab file"),
     ],
 )

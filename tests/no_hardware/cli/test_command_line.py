@@ -114,6 +114,7 @@ def test_command_that_does_not_exist_leads_to_the_one_that_was_meant(
         ("power read --wait nan", "'nan' is no number"),
         ("history forget --days nan", "'nan' is no number"),
         ("history --nights 99999999999999999999", "is not in the range"),
+        ("history --nights x", "'x' is no whole number"),
         ("settings get nme", "'nme' is not one of 'name', 'tags'"),
         ("settings set nme x", "'nme' is not one of 'name', 'tags'"),
         ("completion", "bash, zsh, fish"),

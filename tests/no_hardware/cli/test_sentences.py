@@ -152,6 +152,7 @@ def test_misspelt_board_lists_each_board_once(
         ("history numbers --history F", "  try: hil history --history F numbers\n"),
         ("history numbers boot --nights=3", "  try: hil history --nights=3 numbers boot\n"),
         ("power on 5a1c0e01", "  try: hil power on --board 5a1c0e01\n"),
+        ("storage dut extra", "  try: hil storage dut --help\n"),
         ("power on 5a1c0e01 --board 5a1c0e02", "  try: hil power on --help\n"),
         ("pins a high", "  try: hil pins set a high\n"),
         ("pins a", "  try: hil pins set a LEVEL\n"),

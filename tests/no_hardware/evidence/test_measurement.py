@@ -127,6 +127,14 @@ def test_measurement_tells_its_limits() -> None:
     assert str(Measurement("boot", 21.5, "s", 20, 1)) == "boot is 21.5 s, must be above 1 s and below 20 s"
 
 
+@pytest.mark.parametrize(
+    ("value", "below", "said"),
+    [(1.08, 0.5, "1.08 W, must be below 0.5 W"), (0.02, 1.5, "0.02 W, must be below 1.5 W")],
+)
+def test_measurement_and_its_limit_have_the_same_prefix(value: float, below: float, said: str) -> None:
+    assert str(Measurement("idle", value, "W", below)) == f"idle is {said}"
+
+
 def test_measurement_that_is_just_beyond_its_limit_is_told_in_full() -> None:
     assert str(Measurement("boot", 20.00001, "s", 20)) == "boot is 20.00001 s, must be below 20 s"
 

@@ -34,6 +34,7 @@ def test_parse_image_takes_an_address_with_its_digest(tmp_path: Path) -> None:
     [
         ("", "no name"),
         ("dut.imgg", "did you mean .*dut.img"),
+        ("nofile.img", "check the path"),
         (".", "it is a folder"),
         ("a\0b", "NUL"),
         ("https://images.lan/dut.img", "no digest"),
@@ -50,6 +51,7 @@ def test_parse_image_takes_an_address_with_its_digest(tmp_path: Path) -> None:
 )
 def test_parse_image_refuses(tmp_path: Path, text: str, said: str) -> None:
     (tmp_path / "dut.img").touch()
+    (tmp_path / "noxfile.py").touch()
     with pytest.raises(UsageError, match=said):
         parse_image(text, tmp_path)
 

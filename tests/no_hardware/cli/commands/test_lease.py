@@ -91,6 +91,16 @@ def test_lease_reports_a_command_that_cannot_be_run(command: str, status: int) -
     assert (ran.returncode, f"{command} cannot be run" in ran.stderr) == (status, True)
 
 
+def test_lease_of_a_command_that_does_not_exist_leaves_the_board_alone(
+    serial: str, simulator: SimulatorProcess
+) -> None:
+    _, since = simulator.management.log(serial)
+
+    leased("nonesuch-program")
+
+    assert simulator.management.log(serial, since)[0] == []
+
+
 def test_lease_sets_the_environment_of_its_command(serial: str, simulator: SimulatorProcess) -> None:
     ran = leased(sys.executable, "-c", "import json, os; print(json.dumps(dict(os.environ)))")
 
