@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 from hil.dutlink.usb.device_node import usb_node
 from hil.forked_child import forget_on_fork
-from hil.lock_holders import lock_holders
 from hil.open_descriptors import CheckedDescriptor
 
 if TYPE_CHECKING:
@@ -114,6 +113,8 @@ def _locked(descriptor: int) -> bool:
 
 def _holder_of(descriptor: int) -> str:
     """Return the process that has locked an open file, as far as the kernel tells (proc(5), `locks`)."""
+    from hil.lock_holders import lock_holders  # noqa: PLC0415 - only a board in use has another holder
+
     pid = next(iter(lock_holders(os.fstat(descriptor))), 0)
     if not pid:
         return "a process outside this container"
