@@ -190,10 +190,12 @@ def _judge(
         counts = Counts(sum(one.failed_attempts > 0 for one in fair), len(fair))
         interval = wilson(counts.failed, counts.ran)
         analysis.flaky.append(Flaky(name, counts, *interval, fails_now=fails_now))
+        analysis.messages[name] = window.newest_message(test)
     elif fails_now and not is_there:
         analysis.failing.append(
             failing_since(window, test, fair or ran, follows, bad_boards if fair else set())
         )
+        analysis.messages[name] = window.newest_message(test)
     elif not fails_now and _was_failing(ran, newest) and ran[-2] in fair:
         analysis.fixed.append(name)
 

@@ -273,6 +273,7 @@ class Analysis:
         not_run: Tests that failed when they last ran and did not run in the newest run, or None.
         fixed: Tests that failed in the previous run and pass now.
         flaky: Tests that fail now and then.
+        messages: The message of the newest failed attempt, by node id of failing and flaky tests.
         slower: Tests that take longer than before.
         drifted: Numbers that are not what they were.
         skipping: Tests that have been skipped for some time.
@@ -292,6 +293,7 @@ class Analysis:
     not_run: NotRun | None = None
     fixed: list[str] = field(default_factory=list)
     flaky: list[Flaky] = field(default_factory=list)
+    messages: dict[str, str] = field(default_factory=dict)
     slower: list[Slower] = field(default_factory=list)
     drifted: list[Drift] = field(default_factory=list)
     skipping: list[AlwaysSkipped] = field(default_factory=list)
@@ -323,9 +325,17 @@ class Analysis:
         tally = ", ".join(f"{count} {name}" for name, count in self.last.items()) or "nothing ran"
         runs = "The only run" if self.runs == 1 else f"The newest of {self.runs} runs"
         where = ", on SIMULATED boards" if self.simulated else ""
-        found = [line for title, items in self._sections() for line in section(title, _indented(items))]
+        found = [line for title, items in self._sections() for line in section(title, self._indented(items))]
         calm = "Nothing is new, failing, flaky, slower or always skipped, and no number drifted."
         return [f"{runs}{where}: {tally}.", *(found or [calm])]
+
+    def _indented(self, items: Iterable[object]) -> list[str]:
+        lines = []
+        for one in items:
+            lines.append(f"  {one}")
+            if isinstance(one, Failing | Flaky) and (message := self.messages.get(one.test)):
+                lines.append(f"    {message}")
+        return lines
 
     def _sections(self) -> list[tuple[str, Iterable[object]]]:
         return [
@@ -358,7 +368,3 @@ def _of_all(failing: list[Failing]) -> Failing:
 
 def _named(one: Failing) -> Failing:
     return replace(one, test=one.everywhere.value) if one.everywhere else one
-
-
-def _indented(items: Iterable[object]) -> list[str]:
-    return [f"  {one}" for one in items]

@@ -355,6 +355,15 @@ class Window(NewestRuns):
         )
         return sorted((self.position[run], AttemptOutcome(outcome)) for run, outcome, _ in rows)
 
+    def newest_message(self, test: int) -> str:
+        """Return the message of the newest failed attempt of a test, on one line."""
+        rows = self.query(
+            f"SELECT message FROM attempt WHERE test_id=? AND run_id IN {self.within} "
+            f"AND {self.like_newest} AND outcome IN {FAILURES} ORDER BY run_id DESC, number DESC LIMIT 1",
+            (test,),
+        )
+        return " ".join(rows[0][0].split()) if rows else ""
+
     def tests_failing_on(self, board: str) -> int:
         """Return how many tests failed on a board."""
         rows = self.query(

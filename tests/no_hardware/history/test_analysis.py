@@ -147,6 +147,20 @@ def test_flaky_tells_attempts_and_claims_nothing_about_other_boards() -> None:
     assert "Flaky: some attempts fail, and no board or image explains it" in told
 
 
+def test_analysis_tells_the_newest_message_of_failing_and_flaky_tests(tmp_path: Path) -> None:
+    with History(tmp_path / "history.db") as history:
+        for number, outcome in enumerate([AttemptOutcome.PASSED, *[AttemptOutcome.FAILED] * 2]):
+            run = RunRecord(f"night-{number}", START_S + number * DAY_S, kind="nightly")
+            history.begin_run(run)
+            one = tried("test_a.py::test_one", outcome, message=f"no login\nin night {number}")
+            history.add(run.key, [one])
+            history.end_run(run)
+        lines = analyze(Window(history, NIGHTS)).lines()
+
+    (at,) = (at for at, line in enumerate(lines) if "test_a.py::test_one: fails" in line)
+    assert lines[at + 1] == "    no login in night 2"
+
+
 def test_analysis_tells_with_which_image_a_test_broke(tmp_path: Path) -> None:
     with History(tmp_path / "history.db") as history:
         for number, (image, outcome) in enumerate(
