@@ -110,7 +110,7 @@ def sim(ctx: click.Context, /, end_with_stdin: bool, **options: Any) -> None:  #
 
 
 def _ready_words(ready: dict[str, Any]) -> str:
-    serials = [board["serial"] for board in ready["boards"]]
+    serials = [f"sim-{number} ({board['serial']})" for number, board in enumerate(ready["boards"], 1)]
     number = "1 simulated board runs" if len(serials) == 1 else f"{len(serials)} simulated boards run"
     return (
         f"{number} until Ctrl-C: {', '.join(serials)}\n"
@@ -137,7 +137,7 @@ def _is_given(ctx: click.Context, name: str) -> bool:
 @_CONTROL
 @click.argument("board", required=False)
 def state(port: int, board: str | None) -> Any:  # noqa: ANN401 - plain data
-    """Show the true state of all boards, or of BOARD (its serial number)."""
+    """Show the true state of all boards, or of BOARD (its name or serial number)."""
     with _client(port) as client:
         return client.states() if board is None else client.state(board)
 

@@ -137,12 +137,14 @@ class ManagementServer:
         return {}
 
     def _board(self, request: _JsonObject) -> ServedBoard:
-        serial = request.get("board")
-        board = self._simulator.boards.get(serial) if isinstance(serial, str) else None
+        word = request.get("board")
+        boards = self._simulator.boards
+        named = {f"sim-{number}": board for number, board in enumerate(boards.values(), 1)}
+        board = {**named, **boards}.get(word) if isinstance(word, str) else None
         if board is None:
-            known = ", ".join(self._simulator.boards)
+            known = ", ".join(f"{name} ({serial})" for name, serial in zip(named, boards, strict=True))
             raise SimulatorError(
-                f"no board has the serial number {serial!r}", why="", remedy=f"one of {known}"
+                f"no board has the name or serial number {word!r}", why="", remedy=f"one of {known}"
             )
         return board
 

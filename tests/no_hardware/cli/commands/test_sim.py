@@ -66,6 +66,14 @@ def test_sim_state_is_readable_text(port: str, serial: str, capsys: pytest.Captu
     assert "pins:\n  " in said
 
 
+def test_sim_fault_takes_the_name_of_a_board(port: str, serial: str, simulator: SimulatorProcess) -> None:
+    status = run(["sim", "fault", "--control", port, "sim-1", "hang_in_boot"])
+    faults = simulator.management.state(serial)["faults"]
+    run(["sim", "clear", "--control", port, "sim-1"])
+
+    assert (status, list(faults)) == (0, ["hang_in_boot"])
+
+
 @pytest.mark.parametrize(
     ("arguments", "active"),
     [
@@ -151,7 +159,7 @@ def test_sim_prints_errors_as_json(capsys: pytest.CaptureFixture[str], port: str
     status = run(["--json", "sim", "state", "--control", port, "nobody"])
 
     error = json.loads(capsys.readouterr().err)
-    assert (status, error["what"]) == (1, "no board has the serial number 'nobody'")
+    assert (status, error["what"]) == (1, "no board has the name or serial number 'nobody'")
 
 
 def test_sim_reports_a_port_in_use(capsys: pytest.CaptureFixture[str]) -> None:

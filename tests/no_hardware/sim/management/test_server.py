@@ -152,11 +152,13 @@ def test_log_has_no_status_for_a_waiting_request(
         pytest.param(b'{"do": ["state"]}', "unknown request ['state']", id="a verb that is a list"),
         pytest.param(
             b'{"do": "state", "board": 7, "token": "TOKEN"}',
-            "no board has the serial number 7",
+            "no board has the name or serial number 7",
             id="no such board",
         ),
         pytest.param(
-            b'{"do": "clear", "token": "TOKEN"}', "no board has the serial number None", id="no board at all"
+            b'{"do": "clear", "token": "TOKEN"}',
+            "no board has the name or serial number None",
+            id="no board at all",
         ),
     ],
 )
