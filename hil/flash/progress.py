@@ -19,6 +19,7 @@ _PAUSE_S = 1.0
 _UNKNOWN_PAUSE_S = 10.0
 """Seconds between two lines while the total is not known."""
 
+_SHORTEST_S = 0.1
 _UNIT = 1024
 _MINUTE_S = 60
 
@@ -102,7 +103,8 @@ class ProgressLines:
         if not self._done or (self._phase == "compare" and self._total not in {None, self._done}):
             return
         took_s = self._now() - self._began_s
-        self._write(f"{self._phase}: {size_text(self._done)} in {took_s:.1f} s, {self._rate()}")
+        rate = f", {self._rate()}" if took_s >= _SHORTEST_S else ""  # of less time it means nothing
+        self._write(f"{self._phase}: {size_text(self._done)} in {took_s:.1f} s{rate}")
 
     def _is_due(self) -> bool:
         silent_s = self._now() - self._written_s

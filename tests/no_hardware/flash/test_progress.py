@@ -54,6 +54,14 @@ def test_progress_lines_of_a_short_phase_are_one_line(log: Log) -> None:
     assert log.lines == ["verify: 10.0 MiB in 0.5 s, 20.0 MiB/s"]
 
 
+def test_progress_lines_tell_no_rate_of_a_phase_that_took_no_time(log: Log) -> None:
+    log.progress.begin("write", 7 * MIB)
+    log.work(1, 7 * MIB, 0.01)
+    log.progress.end()
+
+    assert log.lines == ["write: 7.0 MiB in 0.0 s"]
+
+
 def test_progress_lines_without_a_total_come_every_ten_seconds(log: Log) -> None:
     log.progress.begin("write", None)
     log.work(25, MIB, 1)
