@@ -139,10 +139,11 @@ class ImageFlasher:
         check_unchanged(image, self._planned)  # the file may have changed while it was read
         board.storage.dut()
         board.storage.wait_until_gone()
-        self._flashes.put(board.serial, image.key, was_written=flashed.was_written)
+        is_news = self._flashes.put(board.serial, image.key, was_written=flashed.was_written)
         done = ImageOnBoard(board, image, flashed, file, board.storage.changes)
         how = "flashed and verified" if flashed.was_written else "was on the stick already"
-        self._tell(f"hil: image {flashed.image} {how}: {where}")
+        if is_news:  # the summary counts the rest
+            self._tell(f"hil: image {flashed.image} {how}: {where}")
         return done
 
     def _switch_off(self, held: AcquiredBoard, image: ImageSource, where: str) -> None:

@@ -28,9 +28,12 @@ class FlashCounts:
     written: Counter[str] = field(default_factory=Counter)
     found: Counter[str] = field(default_factory=Counter)
 
-    def put(self, board: str, image: str, *, was_written: bool) -> None:
-        """Count an image that was put on a board."""
-        (self.written if was_written else self.found)[f"{board} {image}"] += 1
+    def put(self, board: str, image: str, *, was_written: bool) -> bool:
+        """Count an image that was put on a board; return True if it was not there before, or was written."""
+        key = f"{board} {image}"
+        is_news = was_written or key not in self.written.keys() | self.found.keys()
+        (self.written if was_written else self.found)[key] += 1
+        return is_news
 
     def as_data(self) -> dict[str, Any]:
         """Return the counts as plain data."""
