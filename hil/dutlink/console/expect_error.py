@@ -41,10 +41,11 @@ _AT_PROMPT: Final = (
     "the DUT waits at a prompt; expect() searches what came after the last match, "
     "console.transcript has the rest"
 )
+_SILENT_AT_PROMPT: Final = f"{_AT_PROMPT}; power.cycle() boots it again"
 _OTHER_OUTPUT: Final = (
     "compare the pattern, a regular expression, with what came after the last match; or allow more time"
 )
-PATTERN_ADVICE: Final = (_AT_PROMPT, _OTHER_OUTPUT)
+PATTERN_ADVICE: Final = (_AT_PROMPT, _SILENT_AT_PROMPT, _OTHER_OUTPUT)
 """Advice for patterns of tests; `login` and `run` have their own."""
 
 
@@ -73,7 +74,7 @@ def expect_timeout_error(  # noqa: PLR0913 - what such an error tells
     if maybe_in_shell:
         remedy = _LEFT_IN_SHELL
     elif _waits_for_input(unmatched if unmatched.strip() else before):
-        remedy = _AT_PROMPT
+        remedy = _AT_PROMPT if unmatched.strip() else _SILENT_AT_PROMPT
     else:
         remedy = _OTHER_OUTPUT if unmatched.strip() else _WAS_ON
     return ExpectError(

@@ -116,7 +116,7 @@ def opened(host: SimulatedHost, serial: str, *, raw: bool = True) -> Iterator[in
     fd = os.open(path_of(host, serial), os.O_RDWR | os.O_NOCTTY)
     try:
         if raw:
-            tty.setraw(fd)
+            tty.setraw(fd, termios.TCSANOW)  # the default drops what came since the open
         yield fd
     finally:
         os.close(fd)
