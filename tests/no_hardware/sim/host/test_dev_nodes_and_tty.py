@@ -116,7 +116,7 @@ def opened(host: SimulatedHost, serial: str, *, raw: bool = True) -> Iterator[in
     fd = os.open(path_of(host, serial), os.O_RDWR | os.O_NOCTTY)
     try:
         if raw:
-            tty.setraw(fd, termios.TCSANOW)  # the default drops what came since the open
+            tty.setraw(fd)
         yield fd
     finally:
         os.close(fd)
@@ -179,7 +179,7 @@ def test_tty_gives_old_output_to_the_next_program(
     while simulator.management.state(serial)["dut"]["phase"] != "boot prompt" and time.monotonic() < deadline:
         time.sleep(0.005)  # the DUT takes its own time
 
-    with opened(host, serial) as fd:
+    with opened(host, serial, raw=False) as fd:  # setraw drops what came since the open
         assert PROMPT in read_until(fd, PROMPT)
 
 
