@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 __all__ = ["FileStates", "check_unchanged", "states_of"]
 
 FileStates: TypeAlias = "dict[str, list[list[int]]]"
-"""By the key of an image: device, inode, size and mtime of its file and of its block map. Plain data."""
+"""By the key of an image: device, inode, size, mtime and ctime of its file and of its block map. Plain data.
+
+A build may keep size and mtime of a file that it writes again; no program can set its ctime.
+"""
 
 
 def states_of(images: Iterable[ImageSource]) -> FileStates:
@@ -51,4 +54,4 @@ def _state_of(image: ImageSource) -> list[list[int]]:
         found = [path.stat() for path in (image.path, find_bmap(image.path)) if path is not None]
     except OSError:
         return []
-    return [[one.st_dev, one.st_ino, one.st_size, one.st_mtime_ns] for one in found]
+    return [[one.st_dev, one.st_ino, one.st_size, one.st_mtime_ns, one.st_ctime_ns] for one in found]
