@@ -162,7 +162,7 @@ def test_test_passes_on_a_board_that_another_worker_of_the_run_held(run: RunOnTw
 
     assert inner.results() == dict.fromkeys(("test_holds[0]", "test_holds[1]"), "passed"), inner.text
     assert {"[gw0]", "[gw1]"} <= set(inner.text.split())
-    assert "is held by" in inner.text
+    assert "is held since" in inner.text
 
 
 @pytest.mark.parametrize("fault", ["hang", "deny", "boot_loader"])
