@@ -212,8 +212,7 @@ def partition_tests(
     busy_s = {queue.name: queue.left_s(now_s) for queue in queues}
     holders = {queue.board: queue.name for queue in queues if queue.board}
     groups: dict[frozenset[str], list[int]] = {}
-    for index in backlog:
-        boards = backlog.boards_now(index)
+    for index, boards in backlog.sendable():
         good = frozenset(one for one in boards if not flashes.has_left(index, one))
         groups.setdefault(boards if good.isdisjoint(holders) else good, []).append(index)
     shares: dict[str, list[int]] = {worker: [] for worker in busy_s}

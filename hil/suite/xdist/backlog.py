@@ -50,9 +50,19 @@ class Backlog:
     def __len__(self) -> int:
         return len(self._unsent) + len(self._unsent_partnered) + len(self._aside)
 
-    def __iter__(self) -> Iterator[int]:
-        """Iterate over the tests with one board or none that can be sent now, in the order of collection."""
-        return (index for index in sorted(self._unsent) if not self._wanted[index] or self.boards_now(index))
+    def sendable(self) -> Iterator[tuple[int, frozenset[str]]]:
+        """Yield the tests with one board or none that can be sent now, in the order of collection.
+
+        Each comes with the boards that will do for it and are to have its image now.
+        """
+        for index in sorted(self._unsent):
+            boards = frozenset(
+                board
+                for board in self.boards_for(index)
+                if self.images.is_next(self.images.of(index, board), board)
+            )
+            if boards or not self._wanted[index]:
+                yield index, boards
 
     def put(self, indices: Iterable[int]) -> None:
         """Add tests that are unsent, or unsent again."""
@@ -71,16 +81,17 @@ class Backlog:
                 self._waiting[board][self.images.of(index, board)] += 1
             self.plain += not self._wanted[index]
 
-    def take(self, index: int) -> None:
-        """Remove a test that is sent now."""
-        self.images.take(index)
+    def take(self, index: int) -> bool:
+        """Remove a test that is sent; return True if it was the last that wanted a board with an image."""
+        is_last = self.images.take(index)
         if index in self._unsent_partnered:
             self._unsent_partnered.remove(index)
-            return
+            return is_last
         self._unsent.remove(index)
         for board in self._wanted[index]:
             self._waiting[board][self.images.of(index, board)] -= 1
         self.plain -= not self._wanted[index]
+        return is_last
 
     def boards_together(self, index: int) -> tuple[str, ...]:
         """Return the board and the partners that a test gets; none if it has no partners.
@@ -106,14 +117,6 @@ class Backlog:
     def boards_for(self, index: int) -> frozenset[str]:
         """Return the boards that will do for a test, sent or not; none if it needs no board."""
         return self._wanted[index] - self.deferred
-
-    def boards_now(self, index: int) -> frozenset[str]:
-        """Return the boards that will do for an unsent test and are to have its image now."""
-        return frozenset(
-            board
-            for board in self.boards_for(index)
-            if self.images.is_next(self.images.of(index, board), board)
-        )
 
     def waits_for(self, board: str | None) -> bool:
         """Return True if an unsent test could run on a board now."""

@@ -19,9 +19,6 @@ class ImageSequence:
     Args:
         images: For each test, by index, and each board the image that the test would have there; none if
             every test can be sent at any time.
-
-    Attributes:
-        changes: How often the last test was sent that wanted a board with an image.
     """
 
     def __init__(self, images: Mapping[int, Mapping[str, str]] | None = None) -> None:
@@ -35,7 +32,6 @@ class ImageSequence:
             )
         )
         self._wanting: dict[str, Counter[str]] = defaultdict(Counter)  # numbers of tests, by image
-        self.changes = 0
         self._is_lifted = False
         self._boards: dict[int, tuple[str, ...]] = {}
 
@@ -54,12 +50,14 @@ class ImageSequence:
             for board in self._boards[index]:
                 self._wanting[board][self.of(index, board)] += 1
 
-    def take(self, index: int) -> None:
-        """Remove a test."""
+    def take(self, index: int) -> bool:
+        """Remove a test; return True if it was the last that wanted a board with an image."""
+        is_last = False
         for board in self._boards.pop(index, ()):
             image = self.of(index, board)
             self._wanting[board][image] -= 1
-            self.changes += bool(image) and not self._wanting[board][image]
+            is_last |= bool(image) and not self._wanting[board][image]
+        return is_last
 
     def lift(self) -> bool:
         """Let tests be sent at any time, because none could be sent; return True if that changes anything."""

@@ -287,9 +287,7 @@ class Plan:
         owners = [share for share in self._shares.values() if index in share[-1:]]
         for share in owners or [share for share in self._shares.values() if index in share]:
             share.remove(index)
-        changes = self._backlog.images.changes
-        self._backlog.take(index)
-        if changes != self._backlog.images.changes:
+        if self._backlog.take(index):
             self._forget_shares()
         board = queue.board if self._backlog.boards_for(index) else None
         if together:
