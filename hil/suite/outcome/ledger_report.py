@@ -16,7 +16,7 @@ from hil.suite.outcome.ledger import CRASHED
 from hil.suite.outcome.user_properties import has_verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable
+    from collections.abc import Iterable
 
     from hil.evidence.used_board import UsedBoard
     from hil.suite.outcome.ledger import Ledger
@@ -25,6 +25,7 @@ __all__ = [
     "JunitLedger",
     "TeardownSkips",
     "fault_lines",
+    "junit_files",
     "junit_properties",
     "loud_line",
     "not_kept_lines",
@@ -207,6 +208,12 @@ def _their_boards(ledger: Ledger) -> str:
     return "real and SIMULATED" if simulated else "real"
 
 
+def junit_files(config: pytest.Config) -> list[Any]:
+    """Return what writes pytest's JUnit file, in a list; it is empty if this process writes none."""
+    plugins = config.pluginmanager.get_plugins()
+    return [one for one in plugins if callable(getattr(one, "add_global_property", None))]
+
+
 class JunitLedger:
     """A plugin that puts the ledger into the JUnit file, and keeps one outcome for each test in it.
 
@@ -219,24 +226,18 @@ class JunitLedger:
         self._config = config
         self._ledger = ledger
 
-    def _junit_files(self) -> list[Any]:
-        plugins = self._config.pluginmanager.get_plugins()
-        return [one for one in plugins if callable(getattr(one, "add_global_property", None))]
-
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> Generator[None, object, object]:
+    @pytest.hookimpl(trylast=True)  # after pytest has added the report to the file
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Drop what a worker reported of a test before it died, if the test is rerun."""
-        result = yield
         outcome: str = report.outcome
         if report.when == CRASHED and outcome == "rerun":
-            for file in self._junit_files():
+            for file in junit_files(self._config):
                 _drop_testcase(file, file.node_reporter(report))
-        return result
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self) -> None:
         """Add the properties of the whole suite, before pytest writes the file."""
-        for file in self._junit_files():
+        for file in junit_files(self._config):
             for name, value in junit_properties(self._ledger).items():
                 file.add_global_property(name, value)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hil.suite.markers import Kind, kind_of
+from hil.suite.outcome.ledger_report import junit_files
 from hil.suite.recording.identity import RUN_KEY, run_record_of
 from hil.suite.recording.power import PowerEvidence
 from hil.suite.recording.run import RunRecorder
@@ -62,8 +63,7 @@ class _OptionalJunit:
     @pytest.hookimpl(wrapper=True, trylast=True)  # inside the hook that chooses the exit status
     def pytest_sessionfinish(self) -> Iterator[None]:
         """Let pytest write a new file, and rename it; note an error with the evidence that is not kept."""
-        plugins = self._config.pluginmanager.get_plugins()
-        files = [one for one in plugins if callable(getattr(one, "add_global_property", None))]
+        files = junit_files(self._config)
         path = Path(self._config.option.xmlpath)
         beside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
         for file in files:
