@@ -64,7 +64,8 @@ class ShortFailures:
         if _is_time_limit(call.excinfo.value):
             _explain_time_limit(call.excinfo.value, self._board())
         self._chain = list(_chain(call.excinfo.value))
-        self._crash = call.excinfo.getrepr(style="value", chain=False).reprcrash  # before frames are hidden
+        if _is_raised_by_hil(call.excinfo.value):  # now: frames are hidden below
+            self._crash = call.excinfo.getrepr(style="value", chain=False).reprcrash
         for one in self._chain:
             _hide_frames(one)
 
