@@ -228,10 +228,11 @@ class Ledger:
         record = self.records.setdefault(report.nodeid, LedgerEntry(Kind(facts["hil_kind"])))
         expected = hasattr(report, "wasxfail")
         record.ran = record.ran or (report.when == "call" and (expected or not report.skipped))
-        record.flaky = is_flaky(report) or (record.flaky and report.when != "setup")
-        record.error |= report.failed and not is_flaky(report) and report.when in {"setup", "teardown"}
+        flaky = is_flaky(report)  # a body that failed only in the eyes of other tools
+        record.flaky = flaky or (record.flaky and report.when != "setup")
+        record.error |= report.failed and report.when in {"setup", "teardown"}
         record.skipped = (report.skipped and not expected) or (record.skipped and report.when != "setup")
-        record.add_failure(failed=report.failed and not is_flaky(report))
+        record.add_failure(failed=report.failed and not flaky)
         if report.when == "setup":
             record.set_up = report.passed
         if report.skipped and not expected:
