@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import os
 
-from hil.process_stat import FIRST_PID_NAMESPACE, process_stat
+from hil.process_stat import FIRST_PID_NAMESPACE, ancestors
 
 __all__ = ["is_locked_for_this_process", "lock_holders"]
-
-_MOST_ABOVE = 1000
 
 
 def lock_holders(file: os.stat_result) -> list[int]:
@@ -42,8 +40,13 @@ def is_locked_for_this_process(file: os.stat_result) -> bool:
     pids = lock_holders(file)
     if not pids:
         return _is_apart()
-    above = _ancestors()
-    return all(pid in above or _user_of(pid) == os.geteuid() for pid in pids)
+    return all(_user_of(pid) == os.geteuid() or pid in _line_of_this_process() for pid in pids)
+
+
+def _line_of_this_process() -> list[int]:
+    """Return this process and its ancestors."""
+    me = os.getpid()
+    return [me, *ancestors(me)]
 
 
 def _is_apart() -> bool:
@@ -61,13 +64,3 @@ def _user_of(pid: int) -> int:
             return next((int(line.split()[2]) for line in status if line.startswith("Uid:")), -1)
     except OSError:
         return -1
-
-
-def _ancestors() -> set[int]:
-    """Return this process and its ancestors."""
-    found, pid = {os.getpid()}, os.getppid()
-    while pid > 0 and pid not in found and len(found) < _MOST_ABOVE:
-        found.add(pid)
-        stat = process_stat(pid)
-        pid = stat.parent if stat is not None else 0
-    return found

@@ -1,16 +1,17 @@
-"""Read `/proc/PID/stat`: a process's state, parent and start (proc(5))."""
+"""Read `/proc/PID/stat`: a process's state, parent, ancestors and start (proc(5))."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["FIRST_PID_NAMESPACE", "ProcessStat", "process_stat"]
+__all__ = ["FIRST_PID_NAMESPACE", "ProcessStat", "ancestors", "process_stat"]
 
 FIRST_PID_NAMESPACE = "pid:[4026531836]"
 """The PID namespace of the machine, outside of containers (linux/proc_ns.h: PROC_PID_INIT_INO)."""
 
 _PROC = Path("/proc")
+_MOST_ANCESTORS = 1000
 _STATE, _PARENT, _STARTED = 0, 1, 19
 """Positions after the process's name, which is in parentheses and may contain any character."""
 
@@ -51,3 +52,20 @@ def process_stat(pid: int, proc: Path = _PROC) -> ProcessStat | None:
         return ProcessStat(fields[_STATE].decode(), int(fields[_PARENT]), int(fields[_STARTED]))
     except (OSError, ValueError, IndexError):
         return None
+
+
+def ancestors(pid: int, proc: Path = _PROC) -> list[int]:
+    """Return the ancestors of a process, the nearest first, up to one that is gone or hidden.
+
+    Args:
+        pid: The process.
+        proc: The mount point of proc(5).
+    """
+    line: list[int] = []
+    while len(line) < _MOST_ANCESTORS:
+        stat = process_stat(pid, proc)
+        if stat is None or stat.parent == 0:
+            break
+        pid = stat.parent
+        line.append(pid)
+    return line

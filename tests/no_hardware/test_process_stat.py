@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.process_stat import ProcessStat, process_stat
+from hil.process_stat import ProcessStat, ancestors, process_stat
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,3 +46,11 @@ def test_process_stat_is_not_misled_by_a_process_name(tmp_path: Path, name: str)
 
     assert stat == ProcessStat("T", 5, 99)
     assert stat.is_stopped
+
+
+def test_ancestors_are_told_up_to_one_that_is_hidden(tmp_path: Path) -> None:
+    for pid, parent in ((9, 7), (7, 5)):
+        (tmp_path / str(pid)).mkdir()
+        (tmp_path / str(pid) / "stat").write_text(f"{pid} (sh) S {parent} {'0 ' * 17}99 0\n")
+
+    assert ancestors(9, tmp_path) == [7, 5]

@@ -11,7 +11,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from hil.process_stat import FIRST_PID_NAMESPACE, process_stat
+from hil.process_stat import FIRST_PID_NAMESPACE, ancestors
 
 __all__ = ["FIRST_NAME", "INIT_NAME", "Danger", "find_dangers", "is_first"]
 
@@ -26,7 +26,6 @@ _INITS = frozenset({INIT_NAME, "systemd", "init"})
 
 _CAP_SYS_RESOURCE = 24
 _LIMIT_S = 2.0
-_MOST_ABOVE = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +68,8 @@ def _first_process(root: Path, me: int, inits: frozenset[str]) -> Danger | None:
     remedy = "start it as: hil init -- COMMAND (docs/containers.md)"
     if me == 1:
         return Danger("this process is PID 1: if it is killed, the kernel ends its guards with it", remedy)
-    if _link(root / f"proc/{me}/ns/pid") in {FIRST_PID_NAMESPACE, ""} or 1 not in _above(root, me):
+    namespace = _link(root / f"proc/{me}/ns/pid")
+    if namespace in {FIRST_PID_NAMESPACE, ""} or 1 not in ancestors(me, root / "proc"):
         return None
     name = _text(root / "proc/1/comm")
     if name in inits:
@@ -121,16 +121,6 @@ def _show(unit: str) -> str:
         ).stdout
     except (OSError, subprocess.SubprocessError):
         return ""
-
-
-def _above(root: Path, pid: int) -> list[int]:
-    """Return the ancestors of a process, the nearest first."""
-    line: list[int] = []
-    while pid > 1 and len(line) < _MOST_ABOVE:
-        stat = process_stat(pid, root / "proc")
-        pid = stat.parent if stat is not None else 0
-        line.append(pid)
-    return line
 
 
 def _cgroup(root: Path, me: int) -> str:
