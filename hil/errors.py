@@ -196,7 +196,7 @@ class BoardAbsentError(UnavailableError, FileNotFoundError):
 
 
 class BoardInBootLoaderError(BoardAbsentError):
-    """The board is on the bus, but in its boot loader: it cannot run tests."""
+    """The board is on the bus, but in its boot loader (DFU mode): it cannot run tests."""
 
 
 class BoardDeniedError(UnavailableError, PermissionError):

@@ -14,7 +14,6 @@ from hil.dutlink.noun import Noun
 from hil.dutlink.pins import Pins
 from hil.dutlink.power.power import Power
 from hil.dutlink.power.sequence_timing import stored_duration_s
-from hil.dutlink.usb.firmware import check_firmware
 from hil.dutlink.usb.protocol import CLOCK_MARGIN, ConfigKey
 from hil.dutlink.usb.request_log import uncounted
 from hil.dutlink.wiring import Wiring
@@ -381,7 +380,6 @@ def open_driver(
         raise probed.result.error or HilError(f"board {serial} cannot be opened")
     try:
         held_boards.admit(host, link.access)
-        check_firmware(firmware, link.serial)
     except HilError:
         probed.release()
         raise

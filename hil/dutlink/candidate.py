@@ -13,7 +13,7 @@ from hil.dutlink.usb.backend import PYUSB_ERRORS, Device, release, usb_devices
 from hil.dutlink.usb.control_link import ControlLink
 from hil.dutlink.usb.device_node import node_at, serials_by_address
 from hil.dutlink.usb.error_mapping import ErrorSource, translate
-from hil.dutlink.usb.firmware import FirmwareVersion
+from hil.dutlink.usb.firmware import FirmwareVersion, firmware_too_old
 from hil.dutlink.usb.protocol import CONTROL_INTERFACE, DFU_INTERFACE, UsbId
 from hil.errors import BoardReplyError, TwinBoardsError
 
@@ -39,8 +39,9 @@ class Candidate(NamedTuple):
 
     Attributes:
         device: pyusb's device.
-        control_interface: The number of the interface that takes requests; None in a boot loader.
-        boot_loader: Whether it is in a boot loader and cannot run tests.
+        control_interface: The number of the interface that takes requests; None in a boot loader, and with
+            a firmware before 0.08.
+        boot_loader: Whether it is in a boot loader (DFU mode) and cannot run tests.
         node: Its device node.
         listed_serial: Its serial number in the kernel's list, which needs no permission and no answer; None
             if the kernel does not list it.
@@ -104,8 +105,14 @@ class Candidate(NamedTuple):
             )
 
     def link(self, serial: str) -> ControlLink:
-        """Return a control link to the device, which must have a control interface."""
-        return ControlLink(self.device, self.control_interface or 0, serial)
+        """Return a control link to the device, which must not be in its boot loader.
+
+        Raises:
+            FirmwareTooOldError: The device has no control interface.
+        """
+        if self.control_interface is None:
+            raise firmware_too_old(self.firmware, serial, "it has no interface for control requests")
+        return ControlLink(self.device, self.control_interface, serial)
 
     def close(self) -> None:
         """Close the device."""
@@ -141,8 +148,9 @@ def chip_boot_loader_seen(host: Host) -> bool:
 def _candidate(device: Device, host: Host, listed: dict[tuple[int, int], str]) -> Candidate | None:
     """Return the candidate for a device, or None if the device just left the bus.
 
-    Firmware and boot loader differ by their interfaces, since the boot loader may have the firmware's product
-    id (boot loader: main.rs).
+    Firmware and boot loader differ by their interfaces: each release of the boot loader has the firmware's
+    product id (boot loader: main.rs), and its README shows another one. A firmware before 0.08 has neither a
+    control interface nor one in DFU mode.
     """
     try:
         interfaces = [
@@ -152,7 +160,7 @@ def _candidate(device: Device, host: Host, listed: dict[tuple[int, int], str]) -
         return None
     control = next((number for number, kind in interfaces if kind == CONTROL_INTERFACE), None)
     dfu = any(kind == DFU_INTERFACE for _, kind in interfaces)
-    boot_loader = control is None or dfu or device.idProduct == UsbId.BOOT_LOADER
+    boot_loader = dfu or device.idProduct == UsbId.BOOT_LOADER
     serial = listed.get((device.bus, device.address))
     return Candidate(device, control, boot_loader, node_at(host, device.bus, device.address), serial)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from hil.dutlink.candidate import Candidate, candidates, chip_boot_loader_seen
 from hil.dutlink.timing import Deadline, sleep
-from hil.dutlink.usb.firmware import FirmwareVersion
+from hil.dutlink.usb.firmware import FirmwareVersion, check_firmware, flash_command
 from hil.errors import (
     BoardAbsentError,
     BoardFaultError,
@@ -19,6 +19,7 @@ from hil.errors import (
     BoardLostError,
     BoardReplyError,
     BoardTimeoutError,
+    FirmwareTooOldError,
     HilError,
     RequestStalledError,
     TwinBoardsError,
@@ -116,9 +117,10 @@ class OpenProbe:
         """Return the probe of a board that failed with `error`.
 
         A board that is listed but fails is lost, unless the error is more specific. A board that refuses a
-        request, sends a malformed reply or has the serial number of another board is faulty.
+        request, sends a malformed reply, has the serial number of another board or runs an old firmware is
+        faulty.
         """
-        if isinstance(error, RequestStalledError | BoardReplyError | TwinBoardsError):
+        if isinstance(error, RequestStalledError | BoardReplyError | TwinBoardsError | FirmwareTooOldError):
             return cls(ProbeResult(Verdict.FAULTY, serial, firmware, error, location))
         known = isinstance(error, UnavailableError) and not isinstance(error, BoardAbsentError)
         finding = error if known and isinstance(error, UnavailableError) else _lost(error, serial)
@@ -277,14 +279,17 @@ def _present(candidate: Candidate, serial: str, deadline: Deadline) -> OpenProbe
         firmware = FirmwareVersion.parse(link.wait_ready(deadline.left_s))
     except (RequestStalledError, BoardReplyError):
         firmware = candidate.firmware  # a malformed reply still shows that the board is there
+    check_firmware(firmware, serial)
     return OpenProbe(ProbeResult(Verdict.PRESENT, serial, firmware, location=candidate.location), link)
 
 
 def _in_boot_loader(candidate: Candidate, serial: str | None) -> OpenProbe:
+    ids = f"{candidate.device.idVendor:04x}:{candidate.device.idProduct:04x}"
     error = BoardInBootLoaderError(
-        f"board {serial or 'at ' + candidate.location} is in its boot loader",
-        why="it waits there for firmware and cannot run tests",
-        remedy="replug it; if it comes back the same, flash its firmware with dfu-util",
+        f"board {serial or 'at ' + candidate.location} is in DFU mode ({ids})",
+        why="its boot loader waits for firmware; it cannot run tests",
+        remedy="let an update that runs finish, else replug it; if it comes back in DFU mode, flash its "
+        f"firmware: {flash_command(serial)}",
         serial=serial,
     )
     return OpenProbe(ProbeResult(error.verdict, serial, error=error, location=candidate.location))

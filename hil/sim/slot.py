@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hil.sim.board.board import BootLoader, SimulatedBoard
+from hil.sim.board.descriptors import BOARD_PRODUCT_ID
 from hil.sim.board.settings_flash import SettingsFlash
 from hil.sim.dut.dut import SimulatedDut
 from hil.sim.host.dev_nodes import UsbDeviceNode
@@ -132,7 +133,7 @@ class SimulatedSlot:
 
         self.stick.change_model(reported, empty_slots, rename)
 
-    def enter_boot_loader(self, product_id: int = 0xE012) -> None:
+    def enter_boot_loader(self, product_id: int = BOARD_PRODUCT_ID) -> None:
         """Restart the board as its DFU boot loader."""
         self.unplug()
         self.in_boot_loader = True

@@ -44,7 +44,7 @@ def test_a_reading_can_be_written_down_and_read_again(power: Power) -> None:
 
 
 def test_the_firmware_is_a_release_that_can_be_compared(dutlink: Board) -> None:
-    assert FirmwareVersion(0, 7) <= dutlink.firmware < FirmwareVersion(100, 0)
+    assert FirmwareVersion(0, 8) <= dutlink.firmware < FirmwareVersion(100, 0)
 
 
 def test_the_six_settings_are_text_that_fits_their_fields(dutlink: Board) -> None:

@@ -7,7 +7,7 @@ from typing import NamedTuple, Self
 
 from hil.errors import BoardReplyError, FirmwareTooOldError
 
-__all__ = ["OLDEST", "FirmwareVersion", "check_firmware"]
+__all__ = ["OLDEST", "FirmwareVersion", "check_firmware", "firmware_too_old", "flash_command"]
 
 _REPLY = re.compile(r"([0-9]{1,3})\.([0-9]{1,3}) git-ref: ?(\S*)\s*")
 _SHOWN = 60
@@ -60,8 +60,8 @@ def _decimal(bcd: int) -> int:
     return (bcd >> 4) * 10 + (bcd & 0x0F)
 
 
-OLDEST = FirmwareVersion(0, 7)
-"""The first release that knows all requests of this driver."""
+OLDEST = FirmwareVersion(0, 8)
+"""The first release with all requests of this driver: release 0.07 has no control interface (control.rs)."""
 
 
 def check_firmware(version: FirmwareVersion, serial: str) -> None:
@@ -71,9 +71,21 @@ def check_firmware(version: FirmwareVersion, serial: str) -> None:
         FirmwareTooOldError: The firmware is older.
     """
     if (version.major, version.minor) < (OLDEST.major, OLDEST.minor):
-        raise FirmwareTooOldError(
-            f"board {serial} runs firmware {version}",
-            why=f"this driver needs {OLDEST} or newer",
-            remedy="flash a newer release with dfu-util, as the firmware's README says",
-            serial=serial,
-        )
+        raise firmware_too_old(version, serial)
+
+
+def flash_command(serial: str | None) -> str:
+    """Return the command that writes firmware to a board in DFU mode (firmware: flash-dutlink.sh)."""
+    which = f" -S {serial}" if serial else ""
+    return f"dfu-util{which} -a 0 -s 0x08010000:leave -D jumpstarter.bin"
+
+
+def firmware_too_old(version: FirmwareVersion, serial: str, why: str = "") -> FirmwareTooOldError:
+    """Return the error of a board whose firmware is older than `OLDEST`, with a further reason, if any."""
+    return FirmwareTooOldError(
+        f"board {serial} runs firmware {version}",
+        why=f"{f'{why}; ' if why else ''}this driver needs {OLDEST} or newer",
+        remedy=f"flash a newer release: dfu-util -e -S {serial}, which starts the boot loader, then "
+        f"{flash_command(serial)}",
+        serial=serial,
+    )

@@ -63,7 +63,11 @@ The firmware waits in a counted loop whose count was found by experiment.
 
 
 class UsbId(enum.IntEnum):
-    """USB ids of a board: of its firmware, of its boot loader, and of its chip without either."""
+    """USB ids of a board: of its firmware, of its boot loader, and of its chip without either.
+
+    The boot loader of releases 0.07 to 0.09 has the firmware's id, too; only the kernel log in its README
+    shows `BOOT_LOADER`. `DFU_INTERFACE` tells it from the firmware.
+    """
 
     VENDOR = 0x2B23
     FIRMWARE = 0x1012

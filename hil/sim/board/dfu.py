@@ -1,15 +1,16 @@
 """DFU: the run-time interface, which starts the boot loader, and a board in its boot loader.
 
 Sources: usbd-dfu-rt: class.rs; firmware: dfu.rs; bootloader: main.rs. A board in its boot loader is on the
-bus but cannot run tests. The source gives it the product id of the running board and no control interface.
-Its README shows `e012` in a kernel log. Boards of both kinds may exist, so the product id is an argument.
+bus but cannot run tests. The source of each release gives it the product id of the running board, 1012, and
+no control interface. Its README shows `e012` in a kernel log. Boards of both kinds may exist, so the product
+id is an argument.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from hil.sim.board.descriptors import VENDOR_ID, boot_loader_descriptors
+from hil.sim.board.descriptors import BOARD_PRODUCT_ID, VENDOR_ID, boot_loader_descriptors
 from hil.sim.board.endpoint_zero import EndpointZero, Handshake, Reply, RequestKind, SetupPacket
 from hil.sim.board.endpoints import ESHUTDOWN
 from hil.sim.interfaces import Clock, NoTimer, Timer
@@ -97,7 +98,7 @@ class DfuRunTime:
         self._due_count = None
 
 
-PRODUCT_ID: Final = 0xE012
+PRODUCT_ID: Final = BOARD_PRODUCT_ID
 _EPROTO: Final = -71
 _FULL_SPEED: Final = 2
 _IDLE: Final = 2
@@ -127,7 +128,7 @@ class BootLoader:
 
     Args:
         serial: The board's serial number, which the boot loader reports, too.
-        product_id: 0xe012 or 0x1012.
+        product_id: 0x1012 or 0xe012.
     """
 
     def __init__(self, serial: str, product_id: int = PRODUCT_ID) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from hil.errors import SimulatorError
 from hil.nearest import nearest
+from hil.sim.board.descriptors import BOARD_PRODUCT_ID
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -137,7 +138,7 @@ _OFF = {"on": False}
 _FAULTS: dict[str, _Fault] = {
     "unplug": _Fault(lambda slot, _arguments: slot.unplug()),
     "replug": _Fault(lambda slot, _arguments: slot.plug()),
-    "boot_loader": _Fault(_boot_loader, {"product_id": 0xE012}),
+    "boot_loader": _Fault(_boot_loader, {"product_id": BOARD_PRODUCT_ID}),
     "serial": _Fault(_serial, {"told": str}, {"told": ""}),
     "stall": _Fault(_stall, {"count": 1}, {"count": 0}),
     "hang": _Fault(_hang, _ON, _OFF),

@@ -17,6 +17,8 @@ from hil.errors import Verdict
 from tests.support.fake_bus import FakeBackend, FakeBoard, host_with, usb_error
 
 DFU = [(0xFE, 1, 2)]
+OF_RELEASE_0_07 = [(2, 2, 0), (0x0A, 0, 0), (0xFE, 1, 1)]
+"""Serial port and DFU of the running firmware (release 0.07: main.rs)."""
 
 
 def test_probe_of_a_board_that_answers_is_present(host: Host) -> None:
@@ -69,8 +71,11 @@ def test_probe_recognizes_a_boot_loader_by_its_interfaces(
 ) -> None:
     fake = FakeBoard(product_id=product_id, bcd_device=bcd_device, interfaces=DFU)
 
-    with pytest.raises(errors.BoardInBootLoaderError, match="5a1c0e01"):
+    with pytest.raises(errors.BoardInBootLoaderError, match="5a1c0e01 is in DFU mode") as caught:
         open_driver(host_with(fake, dev=dev))
+
+    assert "firmware 0.01" not in str(caught.value)
+    assert f"{product_id:04x}" in caught.value.what
 
 
 def test_list_boards_lists_a_boot_loader_as_absent(dev: Path) -> None:
@@ -185,6 +190,23 @@ def test_open_board_refuses_old_firmware_and_closes_the_device(host: Host, fake:
         open_driver(host)
 
     assert fake.opened == 0
+
+
+def test_probe_of_a_board_with_old_firmware_is_faulty(host: Host, fake: FakeBoard) -> None:
+    fake.version = b"0.07 git-ref: old"
+
+    result = probe(host)
+
+    assert (result.verdict, type(result.error)) == (Verdict.FAULTY, errors.FirmwareTooOldError)
+
+
+def test_probe_of_firmware_without_a_control_interface_is_no_boot_loader(dev: Path) -> None:
+    host = host_with(FakeBoard(interfaces=OF_RELEASE_0_07, bcd_device=0x0007), dev=dev)
+
+    result = probe(host)
+
+    assert (result.verdict, type(result.error)) == (Verdict.FAULTY, errors.FirmwareTooOldError)
+    assert "board 5a1c0e01 runs firmware 0.07" in str(result.error)
 
 
 def test_open_board_opens_by_serial_number(dev: Path) -> None:

@@ -25,8 +25,6 @@ PORT_MA = 500
 BUS_POWERED_PORT_MA = 100
 """What a port of a hub without its own supply gives."""
 
-_DFU = "replug it; if it comes back the same: dfu-util -d 2b23:e012 -D FIRMWARE.bin"
-
 
 def boards_on_the_bus(context: DoctorContext) -> Findings:
     """Check which boards are on the bus, and whether they may be used."""
@@ -60,7 +58,7 @@ def _probe_finding(result: ProbeResult, context: DoctorContext) -> Finding:
     if error is None:
         return ok("boards", f"{name} answers, firmware {result.firmware}", board=serial)
     if isinstance(error, BoardInBootLoaderError):
-        return problem("boot loader", error.what, why=error.why, fix=_DFU, board=serial)
+        return problem("boot loader", error.what, why=error.why, fix=error.remedy, board=serial)
     if result.verdict is Verdict.DENIED:
         return problem(
             "permission", f"{name} may not be opened", why=error.why, fix=error.remedy, board=serial

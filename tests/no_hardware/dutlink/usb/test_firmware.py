@@ -30,11 +30,11 @@ def test_parse_of_garbage_raises_board_reply_error() -> None:
 
 
 def test_check_firmware_error_names_both_versions() -> None:
-    with pytest.raises(FirmwareTooOldError, match=r"0\.06") as caught:
-        check_firmware(FirmwareVersion(0, 6), "5a1c0e01")
+    with pytest.raises(FirmwareTooOldError, match=r"0\.07") as caught:
+        check_firmware(FirmwareVersion(0, 7), "5a1c0e01")
 
-    assert "0.07" in caught.value.why
+    assert "0.08" in caught.value.why
 
 
-def test_firmware_0_10_is_newer_than_0_07() -> None:
+def test_firmware_0_10_is_newer_than_0_08() -> None:
     check_firmware(FirmwareVersion(0, 10), "5a1c0e01")

@@ -78,7 +78,8 @@ def test_doctor_prints_lines_and_a_summary(capsys: pytest.CaptureFixture[str]) -
 @pytest.mark.parametrize(
     ("fault", "arguments", "check", "says"),
     [
-        ("boot_loader", {}, "boot loader", "is in its boot loader"),
+        ("boot_loader", {}, "boot loader", "is in DFU mode (2b23:1012)"),
+        ("boot_loader", {"product_id": 0xE012}, "boot loader", "is in DFU mode (2b23:e012)"),
         ("unplug", {}, "boards", "no DUTLink board found on"),
         ("hang", {}, "boards", ""),
         ("deny", {}, "permission", "may not be opened"),
