@@ -23,6 +23,7 @@ from contextlib import suppress
 from typing import Final
 
 from hil.errors import LeaseEndedError, NotLeasedError, StorageError
+from hil.kernel_lock import is_locked, is_locked_for_this_process
 
 __all__ = [
     "BORROWED",
@@ -122,7 +123,7 @@ class BorrowedLease:
             return ""
         try:
             serial = self._lent_in(os.pread(lock, CONTENT_BYTES, 0))
-            is_leased = serial and _is_locked(lock) and _is_lent_to_this_process(lock)
+            is_leased = serial and is_locked(lock) and is_locked_for_this_process(lock)
             return serial if is_leased else ""
         finally:
             os.close(lock)
@@ -192,8 +193,8 @@ class BorrowedLease:
         with suppress(OSError):  # a kernel without such locks: a request may come just after the end
             fcntl.fcntl(lock, fcntl.F_OFD_SETLKW, FLOCK.pack(fcntl.F_RDLCK, os.SEEK_SET, 0, 0, 0))
         leased = self._lent_in(os.pread(lock, CONTENT_BYTES, 0))
-        is_held = bool(leased) and _is_locked(lock)
-        is_ours = is_held and _is_lent_to_this_process(lock)
+        is_held = bool(leased) and is_locked(lock)
+        is_ours = is_held and is_locked_for_this_process(lock)
         if is_ours and leased == serial:
             return lock
         os.close(lock)
@@ -217,22 +218,6 @@ class BorrowedLease:
             "lasts; the next holder may have it now",
             remedy="end the program in the fixture that started it",
         )
-
-
-def _is_locked(lock: int) -> bool:
-    """Return True if a process has locked a lock file; otherwise its token is out of date."""
-    try:
-        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    return False
-
-
-def _is_lent_to_this_process(lock: int) -> bool:
-    """Return True if the process that has locked a lock file may lend its lease to this process."""
-    from hil.lock_holders import is_locked_for_this_process  # noqa: PLC0415 - only for programs under a lease
-
-    return is_locked_for_this_process(os.fstat(lock))
 
 
 BORROWED: Final = BorrowedLease(os.environ[LEASED]) if os.environ.get(LEASED) else None

@@ -1,4 +1,4 @@
-"""Deadlines, and polling until a deadline.
+"""Deadlines, polling until a deadline, and pauses between attempts.
 
 The standard library cannot wait for device nodes or for other processes' changes, so `until` checks for them
 every few milliseconds.
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
 
-__all__ = ["LOOK_EVERY_S", "Deadline", "OuterLimit", "outer_limit", "sleep", "until"]
+__all__ = ["LOOK_EVERY_S", "Backoff", "Deadline", "OuterLimit", "outer_limit", "sleep", "until"]
 
 LOOK_EVERY_S = 0.05
 """Seconds between two checks."""
@@ -51,6 +51,28 @@ class Deadline:
     def passed(self) -> bool:
         """Whether it has passed."""
         return self.left_s <= 0.0
+
+
+class Backoff:
+    """Pauses between attempts, each twice as long as the one before, from `first_s` up to `longest_s`.
+
+    Args:
+        first_s: The first pause, in seconds.
+        longest_s: The longest pause, in seconds.
+    """
+
+    def __init__(self, first_s: float, longest_s: float) -> None:
+        self._first_s = self._next_s = first_s
+        self._longest_s = longest_s
+
+    def next(self) -> float:
+        """Return the next pause in seconds."""
+        pause_s, self._next_s = self._next_s, min(2 * self._next_s, self._longest_s)
+        return pause_s
+
+    def reset(self) -> None:
+        """Start again with the first pause."""
+        self._next_s = self._first_s
 
 
 class OuterLimit:

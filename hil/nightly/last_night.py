@@ -13,7 +13,8 @@ from hil.history.nights import NIGHTLY
 from hil.history.sqlite import list_damaged
 from hil.history.store import History
 from hil.history.window import Window
-from hil.nightly.run_folder import LATE, explain_status, is_running, mark_simulated, newest_record
+from hil.kernel_lock import is_file_locked
+from hil.nightly.run_folder import LATE, explain_status, mark_simulated, newest_record
 
 __all__ = ["describe_last_night"]
 
@@ -47,7 +48,7 @@ def describe_last_night(
         return told | {"last_night": "none", "meaning": f"red: no night has run in {parent}"}, LATE
     last = newest = nights[-1]
     record = newest_record(parent, now_s)
-    if record is not None and not record.ended and is_running(Path(record.folder)):
+    if record is not None and not record.ended and is_file_locked(Path(record.folder)):
         told["running"] = f"a night has been running since {_utc(newest.began_s)}"
         if not nights[:-1]:
             return told | {"last_night": "none", "meaning": "no night has ended yet"}, LATE

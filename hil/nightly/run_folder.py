@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import itertools
 import json
 import os
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter
 
+from hil.kernel_lock import try_lock
 from hil.lab.files.atomic_file import write_below
 from hil.regular_file import read_regular
 from hil.suite.outcome.exit_status import Status
@@ -29,7 +29,6 @@ __all__ = [
     "NightRecord",
     "delete_old_folders",
     "explain_status",
-    "is_running",
     "mark_simulated",
     "marked_as_running",
     "new_folder",
@@ -128,25 +127,8 @@ def marked_as_running(folder: Path) -> Iterator[None]:
         with contextlib.suppress(OSError):  # a network's file system may have no such locks
             descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
             stack.callback(os.close, descriptor)
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            try_lock(descriptor)
         yield
-
-
-def is_running(folder: Path) -> bool:
-    """Return True if a process runs the night of this folder; False also if that cannot be told."""
-    try:
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    finally:
-        os.close(descriptor)
-    return False
 
 
 def newest_record(parent: Path, now_s: float | None = None, *, but: str = "") -> NightRecord | None:

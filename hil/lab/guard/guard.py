@@ -8,9 +8,9 @@ from contextlib import suppress
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
+from hil.dutlink.timing import Backoff
 from hil.errors import GuardError
 from hil.forked_child import forget_on_fork
-from hil.lab.backoff import Backoff
 from hil.lab.guard.child import READY_S, SCRIPT, GuardChild, GuardStage, diagnose, interpreter
 from hil.lab.guard.process import RELEASED
 from hil.open_descriptors import keep_standard_streams

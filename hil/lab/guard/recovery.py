@@ -22,8 +22,8 @@ import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from hil.dutlink.timing import Backoff
 from hil.errors import BoardBusyError, HilError, SpoiltFileError
-from hil.lab.backoff import Backoff
 from hil.lab.guard.relock import recreate_folder, relock_file
 from hil.lab.guard.task import GuardTask
 from hil.lab.locks.acquire import acquire

@@ -14,8 +14,8 @@ import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+from hil.dutlink.timing import Backoff
 from hil.errors import SpoiltFileError, UsageError
-from hil.lab.backoff import Backoff
 from hil.lab.locks.choice import choose, is_possible
 from hil.lab.locks.first_in_line import ChangeWatch, WaitLine
 from hil.lab.locks.holder import Holder

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from hil.dutlink.borrowed_lease import CONTENT_BYTES, turns_in
 from hil.forked_child import forget_on_fork
+from hil.kernel_lock import is_file_locked, try_lock
 from hil.lab.locks.lock_dir import unusable_error
 from hil.lab.locks.shared_file import open_shared
 from hil.lab.locks.spoilt_file import shared_file_problem
@@ -46,23 +47,6 @@ def lock_file_problem(folder: Path, serial: str) -> SpoiltFileError | None:
 def _lock_names(folder: Path, serial: str) -> list[Path]:
     spares = (f".{number}" for number in range(2, 2 + SPARE_NAMES))
     return [folder / f"hil-board-{serial}{spare}.lock" for spare in ("", *spares)]
-
-
-def _is_locked(path: Path) -> bool:
-    """Return True if a process has locked a file; False if there is none that this user may read."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    finally:
-        os.close(descriptor)
-    return False
 
 
 class LockFile:
@@ -123,7 +107,9 @@ class LockFile:
         process first locks its file and then looks at the others, so one of two processes sees the other.
         """
         serial = self.path.name.removeprefix("hil-board-").split(".")[0]
-        return any(_is_locked(path) for path in _lock_names(self.path.parent, serial) if path != self.path)
+        return any(
+            is_file_locked(path) for path in _lock_names(self.path.parent, serial) if path != self.path
+        )
 
     def release(self) -> None:
         """Clear the content, unlock, also for processes that share the file, and close; may be repeated.
@@ -196,12 +182,9 @@ class LockFile:
 
     def _lock(self) -> bool:
         try:
-            fcntl.flock(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
+            return try_lock(self.descriptor)
         except OSError as error:
             raise unusable_error(self.path, f"its file system has no locks ({error.strerror})") from error
-        return True
 
     def relock(self) -> bool:
         """Lock the open file and the node, without checking where the file's name leads now.

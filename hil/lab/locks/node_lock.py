@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from hil.dutlink.usb.device_node import usb_node
 from hil.forked_child import forget_on_fork
+from hil.kernel_lock import lock_holders, try_lock
 from hil.open_descriptors import CheckedDescriptor
 
 if TYPE_CHECKING:
@@ -103,18 +104,13 @@ def _open_node(node: Path | None) -> int:
 
 def _locked(descriptor: int) -> bool:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
+        return try_lock(descriptor)
     except OSError:  # a device folder without locks
         return True
-    return True
 
 
 def _holder_of(descriptor: int) -> str:
     """Return the process that has locked an open file, as far as the kernel tells (proc(5), `locks`)."""
-    from hil.lock_holders import lock_holders  # noqa: PLC0415 - only a board in use has another holder
-
     pid = next(iter(lock_holders(os.fstat(descriptor))), 0)
     if not pid:
         return "a process outside this container"

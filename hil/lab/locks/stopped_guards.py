@@ -17,7 +17,7 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hil.lock_holders import lock_holders
+from hil.kernel_lock import lock_holders
 from hil.process_stat import process_stat
 
 if TYPE_CHECKING:

@@ -6,6 +6,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from hil.dutlink.timing import Backoff
 from hil.errors import (
     BoardAbsentError,
     BoardFaultError,
@@ -18,7 +19,6 @@ from hil.errors import (
     UsageError,
     Verdict,
 )
-from hil.lab.backoff import Backoff
 from hil.lab.safe_state.policy import MadeSafe, resolve
 from hil.lab.safe_state.record import BoardState, SafetyEvent, read_record, write_record
 

@@ -2,6 +2,7 @@
 
 import ctypes
 import errno
+import fcntl
 import os
 import subprocess
 import sys
@@ -11,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from hil import kernel_lock
 from hil.errors import BoardBusyError, UsageError
 from hil.lab.guard.relock import relock_file
-from hil.lab.locks import lock_dir, lock_file
+from hil.lab.locks import lock_dir
 from hil.lab.locks.acquire import acquire
 from hil.lab.locks.lease import Holder
 from hil.lab.locks.lock_dir import SYSTEM_FOLDERS, lock_folder
@@ -292,11 +294,25 @@ def test_acquire_raises_on_a_file_system_without_locks(
     def refuse(_descriptor: int, _operation: int) -> None:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(lock_file.fcntl, "flock", refuse)
+    monkeypatch.setattr(kernel_lock.fcntl, "flock", refuse)
 
     with pytest.raises(UsageError, match="has no locks") as caught:
         acquire("5a1c0e01", folder=tmp_path)
     assert "HIL_LOCK_DIR" in caught.value.remedy
+
+
+def test_acquire_gets_a_board_while_another_process_asks_whether_it_is_locked(tmp_path: Path) -> None:
+    with acquire("5a1c0e01", folder=tmp_path) as lease:
+        path = lease.lock.path
+    asking = os.open(path, os.O_RDONLY)
+    fcntl.flock(asking, fcntl.LOCK_SH)
+    ends = threading.Timer(0.02, os.close, (asking,))
+    ends.start()
+
+    with acquire("5a1c0e01", folder=tmp_path):
+        pass
+
+    ends.join()
 
 
 def open_files() -> int:
@@ -313,7 +329,7 @@ def test_relock_file_closes_the_new_file_if_the_folder_has_no_locks(
         lease.lock.path.unlink()
         before = open_files()
         with monkeypatch.context() as patch:
-            patch.setattr(lock_file.fcntl, "flock", refuse)
+            patch.setattr(kernel_lock.fcntl, "flock", refuse)
             with pytest.raises(UsageError, match="no locks"):
                 relock_file(lease.lock, "5a1c0e01")
 
