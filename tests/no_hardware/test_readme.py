@@ -194,6 +194,21 @@ def test_every_hil_command_of_a_page_exists(page: Path) -> None:
     assert unknown == []
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_link_into_a_page_leads_to_a_heading(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#:\s]*\.md)?#([^)\s]+)\)", text(page))
+
+    missing = [link for link in links if link[1] not in anchors((page.parent / link[0]) if link[0] else page)]
+
+    assert missing == []
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors that GitHub gives to the headings of a page."""
+    headings = re.findall(r"^#+ (.+)$", text(page), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
 def words_of_verb(command: list[str]) -> list[str]:
     """`hil sim fault --control 40001 ...` -> sim, fault."""
     words = command[1:]
