@@ -9,9 +9,8 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 from dataclasses import asdict
+from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
-
-from pydantic import TypeAdapter, ValidationError
 
 from hil.evidence.records import RecordedTest, RunRecord, file_stem
 from hil.lab.files.atomic_file import write_below
@@ -19,6 +18,8 @@ from hil.regular_file import read_regular
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from pydantic import TypeAdapter
 
 __all__ = ["EvidenceFolder"]
 
@@ -71,10 +72,14 @@ class EvidenceFolder:
 
 
 def _read(path: Path, kind: type[Record]) -> Record | None:
-    with suppress(OSError, ValueError, RecursionError, ValidationError):
-        adapter: TypeAdapter[Record] = _ADAPTERS[kind]
+    adapter: TypeAdapter[Record] = _adapters()[kind]
+    with suppress(OSError, ValueError, RecursionError):
         return adapter.validate_json(read_regular(path))
     return None
 
 
-_ADAPTERS: dict[type, TypeAdapter[Any]] = {kind: TypeAdapter(kind) for kind in (RecordedTest, RunRecord)}
+@cache
+def _adapters() -> dict[type, TypeAdapter[Any]]:
+    from pydantic import TypeAdapter  # noqa: PLC0415 - a run writes its evidence and seldom reads it
+
+    return {kind: TypeAdapter(kind) for kind in (RecordedTest, RunRecord)}

@@ -14,8 +14,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import TypeAdapter
-
 from hil.kernel_lock import try_lock
 from hil.lab.files.atomic_file import write_below
 from hil.regular_file import read_regular
@@ -139,6 +137,8 @@ def newest_record(parent: Path, now_s: float | None = None, *, but: str = "") ->
         now_s: The present time in seconds since 1970; None for the clock's.
         but: A night's folder that does not count.
     """
+    from pydantic import TypeAdapter  # noqa: PLC0415 - only to read records
+
     for folder in reversed(_nights(parent, now_s)):
         if str(folder) == but:
             continue

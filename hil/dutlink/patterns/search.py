@@ -14,7 +14,6 @@ import os
 import re
 import select
 import signal
-import subprocess
 import sys
 from contextlib import suppress
 from functools import lru_cache
@@ -103,6 +102,8 @@ class _Searcher:
     """A process that searches for one thread at a time."""
 
     def __init__(self) -> None:
+        import subprocess  # noqa: PLC0415 - most searches are short; so a lab file's patterns cost less to read
+
         self._process = subprocess.Popen(
             [sys.executable, "-I", "-S", search_process.__file__],
             stdin=subprocess.PIPE,

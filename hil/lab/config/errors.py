@@ -6,10 +6,9 @@ import re
 import tomllib
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
-
 from hil.errors import UsageError
 from hil.lab.config.place import LabContent, LoginEntry, Place
+from hil.lab.config.tables import WrongTableError, keys_of, read_table
 from hil.lab.config.toml_lines import line_of
 from hil.nearest import meant, nearest
 
@@ -17,9 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from pydantic import BaseModel
-    from pydantic.fields import FieldInfo
-    from pydantic_core import ErrorDetails
+    from hil.lab.config.tables import Key, Mistake
 
 __all__ = ["lab_file_error", "toml_error", "validation_error"]
 
@@ -51,16 +48,7 @@ _LONGEST_LINE = 1000
 _IN_PLACE = 3
 """The length of the path of a place's key: place, its name, the key."""
 
-_MUST_BE = {
-    "string_type": "a string: text in quotes",
-    "int_type": "an integer: a whole number without quotes",
-    "float_type": "a number without quotes",
-    "list_type": "a list of strings",
-    "dict_type": "a table",
-    "model_type": "a table",
-}
-
-_MODELS: dict[int, type[BaseModel]] = {1: LabContent, 3: Place, 4: LoginEntry}
+_KEYS = {1: keys_of(LabContent), 3: keys_of(Place), 4: keys_of(LoginEntry)}
 """By the length of a key's path: `place`; place, its name, key; place, its name, login, key."""
 
 _OTHER_WORDS = {
@@ -119,12 +107,12 @@ def toml_error(file: Path, text: str, error: tomllib.TOMLDecodeError) -> UsageEr
     return lab_file_error(file, number, what, f"the line is: {shown}", _corrected(line) or _SEE)
 
 
-def validation_error(file: Path, text: str, mistakes: Sequence[ErrorDetails]) -> UsageError:
+def validation_error(file: Path, text: str, mistakes: Sequence[Mistake]) -> UsageError:
     """Return the error for wrong values: the first in full, and the lines of the others."""
     located = mistakes[: max(1, min(_LOCATED, _SEARCHED_CHARACTERS // len(text)))]
-    in_lines = [(line_of(text, _path(mistake)), mistake) for mistake in located]
+    in_lines = [(line_of(text, mistake.path), mistake) for mistake in located]
     # A missing key may be misspelt in another line, so that line goes first.
-    in_lines.sort(key=lambda pair: (pair[1]["type"] == "missing", pair[0]))
+    in_lines.sort(key=lambda pair: (pair[1].kind == "missing", pair[0]))
     number, first = in_lines[0]
     what, why, remedy = _describe(first, text.split("\n")[number - 1][:_LONGEST_LINE])
     others = ", ".join(str(line) for line, _mistake in in_lines[1:9])
@@ -163,8 +151,8 @@ def _good_line(key: str, written: str) -> str:
 
 def _is_good(line: str) -> bool:
     try:
-        Place.model_validate({"serial": "00000000"} | tomllib.loads(line))
-    except (tomllib.TOMLDecodeError, ValidationError):
+        read_table(Place, {"serial": "00000000"} | tomllib.loads(line))
+    except (tomllib.TOMLDecodeError, WrongTableError):
         return False
     return True
 
@@ -177,29 +165,23 @@ def _parses(line: str) -> bool:
     return True
 
 
-def _path(mistake: ErrorDetails) -> tuple[str | int, ...]:
-    """Return a mistake's path in the file, without the part that pydantic adds for a wrong key."""
-    return tuple(part for part in mistake["loc"] if part != "[key]")
-
-
-def _describe(mistake: ErrorDetails, line: str) -> tuple[str, str, str]:
+def _describe(mistake: Mistake, line: str) -> tuple[str, str, str]:
     """Return what is wrong in a line, why, and the remedy."""
-    path = _path(mistake)
+    path = mistake.path
     where = _place_of(path)
-    what = f"{_excerpt(path, mistake['input'], line)} cannot be{where}"
-    match mistake["type"]:
-        case "extra_forbidden":
-            return _unknown_key(path, mistake["input"], where)
+    what = f"{_excerpt(path, mistake.value, line)} cannot be{where}"
+    match mistake.kind:
+        case "unknown":
+            return _unknown_key(path, mistake.value, where)
         case "missing" if len(path) > _IN_PLACE:
             return f"{path[-1]} is missing{where}", "a login has a user", 'login = { user = "root" }'
         case "missing":
             return f"{path[-1]} is missing{where}", "each place names its board", 'serial = "0df10035"'
-        case "value_error":
-            why, _, meant = str(mistake["ctx"]["error"]).partition("; did you mean ")
+        case "value":
+            why, _, meant = mistake.why.partition("; did you mean ")
             return what, why, f"did you mean {meant}" if meant else _SEE
-        case kind:
-            must_be = _MUST_BE.get(kind) or mistake["msg"][0].lower() + mistake["msg"][1:]
-            return what, f"it must be {must_be}{_meaning(path)}", _retyped(path, line) or _SEE
+        case "type":
+            return what, f"it must be {mistake.why}{_meaning(path)}", _retyped(path, line) or _SEE
 
 
 def _place_of(path: Sequence[str | int]) -> str:
@@ -215,8 +197,9 @@ def _unknown_key(path: Sequence[str | int], value: Any, where: str) -> tuple[str
 
 def _meaning(path: Sequence[str | int]) -> str:
     """Return the description of the key at `path`, in parentheses."""
-    field: FieldInfo | None = _field_of([str(part) for part in path if isinstance(part, str)])
-    return f" ({field.description.rstrip('.')})" if field is not None and field.description else ""
+    names = [part for part in path if isinstance(part, str)]
+    key = _known_keys(names).get(names[-1])
+    return f" ({key.description.rstrip('.')})" if key is not None else ""
 
 
 def _excerpt(path: Sequence[str | int], value: Any, line: str) -> str:  # noqa: ANN401 - any TOML value
@@ -238,16 +221,9 @@ def _retyped(path: Sequence[str | int], line: str) -> str:
     return _good_line(assigned["key"], assigned["value"])
 
 
-def _known_keys(path: Sequence[str]) -> list[str]:
-    """Return the keys that are allowed where `path` ends."""
-    model = _MODELS.get(len(path))
-    return list(model.model_fields) if model is not None else []
-
-
-def _field_of(path: Sequence[str]) -> FieldInfo | None:
-    """Return the field at `path`, or None if there is none."""
-    model = _MODELS.get(len(path))
-    return model.model_fields.get(path[-1]) if model is not None else None
+def _known_keys(path: Sequence[str]) -> dict[str, Key]:
+    """Return the keys that are allowed where `path` ends, by name."""
+    return _KEYS.get(len(path), {})
 
 
 def _hint(path: Sequence[str]) -> str:
@@ -257,11 +233,11 @@ def _hint(path: Sequence[str]) -> str:
     word = nearest(folded, known, likeness=0.7) or _OTHER_WORDS.get(folded)
     if word in known:
         return f"did you mean {word}?"
-    if len(path) == 1 and (folded in Place.model_fields or _OTHER_WORDS.get(folded) in Place.model_fields):
+    if len(path) == 1 and (folded in Place._fields or _OTHER_WORDS.get(folded) in Place._fields):
         return "put it under a [place.NAME]"
-    if folded in LoginEntry.model_fields:
+    if folded in LoginEntry._fields:
         return f'login = {{ {folded} = "..." }}'
-    if folded in Place.model_fields:
+    if folded in Place._fields:
         return f"put {folded} into the place, outside of its login"
     if folded == "name":
         return "a place's name is in its heading: [place.NAME]"

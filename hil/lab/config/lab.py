@@ -107,7 +107,7 @@ class Lab(NamedTuple):
     def stated_policy_of(self, serial: str) -> str | None:
         """Return the policy that the file states for the place; None if it states none."""
         place = self._place_of(serial)
-        return place.safe if place is not None and "safe" in place.model_fields_set else None
+        return place.safe if place is not None else None
 
     def leaves_alone(self, serial: str) -> bool:
         """Return True if the board's DUT is never to be made safe."""

@@ -92,16 +92,15 @@ def parse_lab(file: Path, text: str) -> Lab:
     except (RecursionError, ValueError) as error:  # arrays in arrays without end, a number of 10,000 digits
         why = "its values are nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise UsageError(f"{file} is no lab file", why=why, remedy="see docs/lab-file.md") from error
-    from pydantic import ValidationError  # noqa: PLC0415 - only for runs that have a lab file
-
     from hil.lab.config.place import LabContent  # noqa: PLC0415 - only for runs that have a lab file
+    from hil.lab.config.tables import WrongTableError, read_table  # noqa: PLC0415 - only for runs that have a lab file
 
     try:
-        places = LabContent.model_validate(content).place
-    except ValidationError as error:
+        places = read_table(LabContent, content).place
+    except WrongTableError as error:
         from hil.lab.config.errors import validation_error  # noqa: PLC0415 - only for a wrong file
 
-        raise validation_error(file, text, error.errors()) from error
+        raise validation_error(file, text, error.mistakes) from None
     lab = Lab(file, places)
     _check_serials(file, text, lab)
     return lab

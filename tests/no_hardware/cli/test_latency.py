@@ -13,6 +13,7 @@ from hil.sim.process import SimulatorProcess
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 BASE = [sys.executable, "-c", "import usb.core, click"]
 HIL = [sys.executable, "-m", "hil.cli.main"]
@@ -65,6 +66,19 @@ def test_command_imports_only_what_it_needs(typed: list[str], unneeded: set[str]
     )
 
     assert unneeded & set(ran.stderr.split()) == set()
+
+
+def test_lab_file_is_read_without_heavy_imports(boards: str, tmp_path: Path) -> None:
+    (tmp_path / "lab.toml").write_text(
+        '[place.rack]\nserial = "0df10035"\nup = "ready"\nlogin = { user = "root", prompt = "# " }\n'
+        'power_on = "p1"\nsafe = "aL,w10"\nwatch = ["EXT4-fs error"]\n'
+    )
+    env = {**os.environ, "HIL_BOARDS": boards, "HIL_LAB": str(tmp_path / "lab.toml")}
+    command = [sys.executable, "-c", LOADED.format(["power", "read"])]
+    ran = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
+
+    assert HEAVY & set(ran.stderr.split()) == set()
+    assert "hil.lab.config.tables" in ran.stderr.split()
 
 
 def test_power_read_imports_few_modules(boards: str) -> None:
