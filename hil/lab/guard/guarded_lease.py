@@ -329,12 +329,12 @@ class GuardedLease:
     def handle_guard_loss(self, safety: Safety, error: GuardError) -> None:
         """Call `on_guard_lost`, then make the board safe in this process."""
         self._safety, self._guard_error = safety, error
-        self.on_guard_lost(error)
-        if self.loss() is not None:
-            return
-        with self._ending:  # the holder releases the board before or after this, so never in between
-            if self._guard is not None:
-                self._make_safe_without_guard(error)
+        try:
+            self.on_guard_lost(error)
+        finally:
+            with self._ending:  # the holder releases the board before or after this, so never in between
+                if self._guard is not None and self.loss() is None:
+                    self._make_safe_without_guard(error)
 
     def _make_safe_without_guard(self, error: GuardError) -> None:
         """Make the board safe in this process; while it holds the board, the record says "in use"."""

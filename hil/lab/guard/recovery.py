@@ -136,8 +136,10 @@ def _retry_once(task: GuardTask, why: str) -> bool:
     folder = task.lock_path.parent
     with acquire(task.serial, test="", folder=folder, host=host_of(task.safety)):
         found = read_record(folder, task.serial)
-        if found.holder is not None and found.state is not BoardState.UNSAFE:
-            return False  # a record that was removed proves nothing
+        if (
+            found.state is BoardState.SAFE
+        ):  # "in use", of a board that is free: its holder and guard died, too
+            return False
         with _timer(RETRY_HANG_S, lambda: os._exit(1)):
             event = try_make_safe(task.safety.once(), task.serial, why=why, by="guard")
         if not event.transient:

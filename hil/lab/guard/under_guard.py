@@ -55,11 +55,16 @@ def under_guard(  # noqa: PLR0913 - by keyword
     except BaseException:
         lease.release()
         raise
-    if found.state is BoardState.UNKNOWN and safety.can_glance:
-        _make_unknown_board_safe(guarded, safety.at_a_glance(spare_stick=spare_stick))
-    elif found.needs_safety and found.state is not BoardState.UNKNOWN:
-        why = why_unsafe(found, lease.killed_guards)
-        _make_board_safe(guarded, safety.once() if once else safety, why)
+    is_unknown = found.state is BoardState.UNKNOWN
+    try:
+        if is_unknown and safety.can_glance:
+            _make_unknown_board_safe(guarded, safety.at_a_glance(spare_stick=spare_stick))
+        elif found.needs_safety and not is_unknown:
+            why = why_unsafe(found, lease.killed_guards)
+            _make_board_safe(guarded, safety.once() if once else safety, why)
+    except BaseException:  # also Ctrl-C, in the midst of it: only the guard goes on
+        (guarded.release_unused if is_unknown else guarded.abandon)()
+        raise
     return guarded
 
 

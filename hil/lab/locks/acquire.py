@@ -127,7 +127,8 @@ def acquire_all(  # noqa: PLR0913 - by keyword, and most are left out
         undone.callback(wait.close)
         leases: list[Lease] = []
         for serial in wait.take(wait_s, waits_on, on_wait, wait_option):
-            lease = undone.enter_context(Lease(serial, wait.locks[serial], Holder.here(test)))
+            lease = Lease(serial, wait.locks[serial], Holder.here(test))
+            undone.callback(lease.release_untouched)
             del wait.locks[serial]
             lease.killed_guards = wait.killed_guards.get(serial, ())
             leases.append(lease)

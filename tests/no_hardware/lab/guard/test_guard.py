@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,12 +15,14 @@ import pytest
 
 from hil.dutlink.timing import until
 from hil.errors import BoardBusyError, BoardLostError, GuardError
+from hil.lab.guard.recovery import retry_until_safe
+from hil.lab.guard.task import GuardTask
 from hil.lab.guard.under_guard import under_guard
 from hil.lab.locks.acquire import acquire
 from hil.lab.locks.stopped_guards import GUARD_NAME
 from hil.lab.safe_state.attempt import make_safe_and_record
 from hil.lab.safe_state.policy import Safety
-from hil.lab.safe_state.record import BoardState, read_record
+from hil.lab.safe_state.record import BoardRecord, BoardState, read_record, write_record
 from tests.support.programs import has_ended, program, stat_fields
 
 if TYPE_CHECKING:
@@ -251,6 +254,40 @@ def test_under_guard_refuses_a_board_that_cannot_be_made_safe(
         under_guard(lease, safety)
     acquire(SERIAL, folder=board.parent).release()
     assert read_record(board.parent, SERIAL).needs_safety
+
+
+def test_under_guard_leaves_the_board_to_its_guard_if_it_is_interrupted(
+    board: Path, safety: Safety, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_arguments: object, **_options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("hil.lab.guard.under_guard.try_make_safe", interrupt)
+    write_record(board.parent, SERIAL, BoardRecord(BoardState.UNSAFE))
+    board.write_text("on")
+    lease = acquire(SERIAL, folder=board.parent)
+
+    with pytest.raises(KeyboardInterrupt):
+        under_guard(lease, safety)
+    lease.release_untouched()  # as `lease_boards` does
+
+    acquire(SERIAL, wait_s=SOON_S, folder=board.parent).release()
+    assert board.read_text() == "off"
+
+
+def test_guard_that_tries_again_makes_a_board_safe_whose_next_holder_died_with_its_guard(
+    board: Path, safety: Safety, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hil.lab.guard.recovery.FIRST_PAUSE_S", 0.01)
+    died = acquire(SERIAL, folder=board.parent)
+    write_record(board.parent, SERIAL, BoardRecord().marked_in_use(died.holder))
+    board.write_text("on")
+    died.lock.close()
+
+    retry_until_safe(GuardTask(SERIAL, died.lock.path, replace(safety, linger_s=SOON_S)), "its holder ended")
+
+    assert board.read_text() == "off"
+    assert read_record(board.parent, SERIAL).state is BoardState.SAFE
 
 
 @pytest.mark.parametrize(

@@ -167,6 +167,24 @@ def test_release_waits_until_its_holder_has_made_safe_a_board_that_lost_its_guar
     assert read_record(board.parent, SERIAL).state is BoardState.SAFE
 
 
+def test_guard_that_cannot_be_replaced_leaves_a_safe_board_though_its_use_cannot_be_ended(
+    board: Path, safety: Safety
+) -> None:
+    lease = under_guard(acquire(SERIAL, folder=board.parent), safety)
+    board.write_text("on")
+
+    def fail(_error: GuardError) -> None:
+        raise ZeroDivisionError
+
+    lease.on_guard_lost = fail
+    with pytest.raises(ZeroDivisionError):
+        lease.handle_guard_loss(safety, GuardError("no guard", serial=SERIAL))
+
+    assert board.read_text() == "off"
+    with pytest.raises(GuardError):
+        lease.release()
+
+
 def test_guard_that_is_interrupted_before_it_replaces_another_ends(
     board: Path, safety: Safety, monkeypatch: pytest.MonkeyPatch
 ) -> None:

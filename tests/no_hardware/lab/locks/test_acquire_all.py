@@ -139,6 +139,25 @@ def test_acquire_all_releases_the_first_board_if_the_second_lease_fails(
     assert waiting_tickets(folder) == []
 
 
+def test_acquire_all_keeps_the_name_of_a_killed_holder_if_the_second_lease_fails(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed = acquire(ONE, folder=folder)
+    killed.lock.close()
+
+    def fail(_content: bytes, serial: str) -> None:
+        if serial == TWO:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("hil.lab.locks.lease.end_borrowers", fail)
+        with pytest.raises(KeyboardInterrupt):
+            acquire_all([[ONE], [TWO]], folder=folder)
+
+    with acquire(ONE, folder=folder) as lease:
+        assert lease.killed_holder == killed.holder
+
+
 @contextmanager
 def both_and_later(folder: Path) -> Iterator[tuple[_Wait, _Wait]]:
     """A waiter for both boards, and a later one for ONE, which watches the files from now on."""
