@@ -142,7 +142,6 @@ class Console(Noun):
             ConsoleMissingError, ConsoleDeniedError, ConsoleBusyError: The tty cannot be opened.
             LeaseEndedError: The board's lease has ended.
         """
-        self._access.check()
         if self._connection.is_lost:
             self.close()
         self._connection.open(wait_s)

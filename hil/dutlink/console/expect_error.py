@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from hil.dutlink.console.sanitize import tail_lines
+from hil.dutlink.console.sanitize import sanitize_bytes
 from hil.dutlink.dut.login_questions import LOGIN_PROMPT
 from hil.dutlink.dut.prompt import PROMPT, pattern_at_end
 from hil.dutlink.patterns.search import search
@@ -110,7 +110,13 @@ def describe_last_line(serial: str, said: bytes, before: bytes = b"") -> str:
         before: The bytes before them, whose last line is used if no bytes came.
     """
     if said.strip():
-        return f"last line on board {serial}: '{tail_lines(said.rstrip(), 1, _LONGEST_LINE)}'"
+        return f"last line on board {serial}: '{_last_line(said)}'"
     if before.strip():
-        return f"nothing came on board {serial} after '{tail_lines(before.rstrip(), 1, _LONGEST_LINE)}'"
+        return f"nothing came on board {serial} after '{_last_line(before)}'"
     return f"nothing came on board {serial}"
+
+
+def _last_line(said: bytes) -> str:
+    """Return the last line that is not blank, cut at its front."""
+    line = sanitize_bytes(said.rstrip()[-LAST_BYTES:]).rstrip("\n").rpartition("\n")[2]
+    return line if len(line) <= _LONGEST_LINE else f"...{line[3 - _LONGEST_LINE :]}"

@@ -95,9 +95,6 @@ class ConsolePort:
         """
         rest = memoryview(data)
         while rest:
-            self._access.check()
-            if self.lost:
-                raise self.lost_error()
             rest = rest[self._write_some(rest) :]
             if rest and not self._writable(WRITE_LIMIT_S):
                 raise ConsoleError(
@@ -144,6 +141,8 @@ class ConsolePort:
     def _write_some(self, data: memoryview) -> int:
         try:
             with self._access:
+                if self.lost:
+                    raise self.lost_error()
                 return os.write(self._descriptor, data)
         except BlockingIOError:
             return 0

@@ -23,7 +23,6 @@ __all__ = [
     "sanitize_bytes",
     "sanitize_line",
     "sanitize_text",
-    "tail_lines",
     "without_ci_commands",
 ]
 
@@ -34,7 +33,6 @@ CSI: Final = rb"\x1b\[[0-?]{0,48}[ -/]{0,8}[@-~]"
 _LINE_END: Final = rb"\r+\n|\r+"
 _UNFINISHED: Final = rb"\x1b(?:\[[0-?]{0,48}[ -/]{0,8})?\Z"
 _UNFINISHED_BYTES: Final = 64
-_TAIL_BYTES: Final = 64 * 1024
 _ODD: Final = r"[^\t\n -~]"
 _PLAIN: Final = bytes({9, 10, *range(32, 127)})
 _BLANK: Final = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0").union(
@@ -65,12 +63,6 @@ def sanitize_text(text: str) -> str:
 def sanitize_line(text: str) -> str:
     r"""Do the same, and show line ends as `\n` and tabs as `\t`, so that the text stays in one line."""
     return sanitize_text(text).replace("\n", r"\n").replace("\t", r"\t")
-
-
-def tail_lines(data: bytes, lines: int, width: int = 200) -> str:
-    """Return the last lines of a DUT's output, each cut at its front to `width` characters."""
-    newest = sanitize_bytes(data[-_TAIL_BYTES:]).rstrip("\n").split("\n")[-lines:]
-    return "\n".join(line if len(line) <= width else f"...{line[3 - width :]}" for line in newest)
 
 
 class SanitizingDecoder:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 from hil.dutlink.console.transcript import MarkKind
 from hil.dutlink.dut.login_questions import LOGIN_PROMPT, PASSWORD
 from hil.dutlink.dut.prompt import pattern_at_end
-from hil.dutlink.dut.shell_escapes import last_line, without_escapes
+from hil.dutlink.dut.shell_escapes import KERNEL_TIME, last_line, without_escapes
 from hil.dutlink.patterns.search import search
 
 if TYPE_CHECKING:
@@ -53,6 +53,8 @@ def _any_of(*words: bytes) -> re.Pattern[bytes]:
     return re.compile(b"|".join(words))
 
 
+_AT_KERNEL_TIME: Final = rb"^" + KERNEL_TIME
+
 _RESTART: Final = _any_of(
     rb"reboot: ",
     rb"Restarting system",
@@ -63,7 +65,7 @@ _RESTART: Final = _any_of(
     rb"^resetting",
 )
 _SYSTEM: Final = _any_of(
-    rb"^(?:<[0-9]+>)?\[ *[0-9]+\.[0-9]{6}\]",
+    _AT_KERNEL_TIME,
     rb"^\[ *(?:OK|FAILED|DEPEND|INFO|WARN) *\] ",
     rb"Starting kernel",
     rb"Uncompressing Linux",
@@ -111,11 +113,10 @@ _LOADER: Final = _any_of(
     rb"^Training",
     rb"^Loading Environment",
 )
-_KERNEL_TIME: Final = rb"^(?:<[0-9]+>)?\[ *[0-9]+\.[0-9]{6}\]"
-_SURELY_SYSTEM: Final = _any_of(_KERNEL_TIME, LOGIN_PROMPT)
+_SURELY_SYSTEM: Final = _any_of(_AT_KERNEL_TIME, LOGIN_PROMPT)
 
 _RESTART_BEGINS: Final = _any_of(
-    _KERNEL_TIME + rb"(?:\[[^\]]*\])? *(?:reboot: |Restarting system)",
+    _AT_KERNEL_TIME + rb"(?:\[[^\]]*\])? *(?:reboot: |Restarting system)",
     rb"^reboot: ",
     rb"^Restarting system",
     rb"^(?:The )?system is going down",

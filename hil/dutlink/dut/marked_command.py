@@ -20,7 +20,7 @@ import secrets
 from dataclasses import dataclass, field
 from typing import Final
 
-from hil.dutlink.dut.shell_escapes import without_like
+from hil.dutlink.dut.shell_escapes import KERNEL_TIME, without_like
 
 __all__ = ["MarkedCommand", "quoted"]
 
@@ -32,7 +32,7 @@ _ODD: Final = re.compile(r"[^ -~\n]+")
 _HISTORY: Final = re.compile(r"[!^]")
 """Characters of history expansion, which some shells do even in the second line of a quoted text."""
 
-_NOISE: Final = rb"(?:(?:\r?\n)?(?:<[0-9]+>)?\[ *[0-9]+\.[0-9]{6}\][^\n]{0,1024}\n)?"
+_NOISE: Final = rb"(?:(?:\r?\n)?" + KERNEL_TIME + rb"[^\n]{0,1024}\n)?"
 """A message of the kernel, which may come between any two letters."""
 
 
@@ -45,12 +45,12 @@ def quoted(command: str, *, in_lines: bool) -> str:
     """
     word = command.replace("\\", "\0").replace("'", r"'\''").replace("\0", r"'\\'")
     word = _HISTORY.sub(r"'\\\g<0>'", word) if in_lines else word
-    return "'" + _ODD.sub(lambda found: _printed(found.group()), word) + "'"
+    return "'" + _ODD.sub(lambda found: f"""'"$({_print_command(found.group())})"'""", word) + "'"
 
 
-def _printed(text: str) -> str:
+def _print_command(text: str) -> str:
     octal = "".join(f"\\{byte:03o}" for byte in text.encode())
-    return f"""'"$(printf '{octal}')"'"""
+    return f"printf '{octal}'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,13 +181,8 @@ def _start_commands(word: str) -> str:
 
 def _csh_line(command: str, word: str) -> str:
     word_by_word = command.replace("'", r"'\''").replace("!", r"'\!'")
-    run = "'" + _ODD.sub(lambda found: _csh_printed(found.group()), word_by_word) + "'"
+    run = "'" + _ODD.sub(lambda found: f"""'"`{_print_command(found.group())}`"'""", word_by_word) + "'"
     return f" {_start_commands(word)};eval {run};{_csh_status_command(word)};echo"
-
-
-def _csh_printed(text: str) -> str:
-    octal = "".join(f"\\{byte:03o}" for byte in text.encode())
-    return f"""'"`printf '{octal}'`"'"""
 
 
 def _csh_status_command(word: str) -> str:

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
-from hil.dutlink.dut.shell_escapes import ESCAPE, ESCAPES_AT_END, calls_editor, last_line
+from hil.dutlink.dut.shell_escapes import ESCAPE, ESCAPES_AT_END, KERNEL_TIME, calls_editor, last_line
 from hil.dutlink.patterns.incremental_match import compile_pattern, compile_patterns
 from hil.dutlink.patterns.search import search, trust_pattern
 from hil.dutlink.timing import Deadline, until
@@ -43,10 +43,8 @@ _SETTLED_S: Final = 0.15
 _PATIENCE_S: Final = 2.0
 """Seconds after which output that follows a prompt counts as the kernel's, not as the command's."""
 
-_KERNEL: Final = re.compile(rb"\[ *[0-9]+\.[0-9]{6}\]")
-"""The beginning of the kernel's messages."""
-
 _GLOBAL_FLAGS: Final = re.compile(rb"\A\(\?[aiLmsux]+\)")
+_KERNEL_TIME: Final = re.compile(KERNEL_TIME)
 _SEQUENCES: Final = re.compile(ESCAPES_AT_END)
 """BusyBox asks for the cursor's position after each prompt; other shells mark its end by OSC 133."""
 
@@ -144,7 +142,7 @@ def wait_for_prompt(console: DutConsole, limit_s: float) -> None:
             was_there = came or search(anywhere, earlier) is not None
             if was_there and search(anywhere, new) is None:
                 return
-            if not new and _KERNEL.search(earlier):
+            if not new and _KERNEL_TIME.search(earlier):
                 return
             if deadline.passed:
                 raise

@@ -1,4 +1,4 @@
-"""Escape sequences that a shell and its line editor put around prompts and commands."""
+"""What a DUT prints between the words of its shell: escape sequences, and the times of kernel messages."""
 
 from __future__ import annotations
 
@@ -7,7 +7,18 @@ from typing import Final
 
 from hil.dutlink.console.sanitize import CSI
 
-__all__ = ["ESCAPE", "ESCAPES_AT_END", "calls_editor", "last_line", "without_escapes", "without_like"]
+__all__ = [
+    "ESCAPE",
+    "ESCAPES_AT_END",
+    "KERNEL_TIME",
+    "calls_editor",
+    "last_line",
+    "without_escapes",
+    "without_like",
+]
+
+KERNEL_TIME: Final = rb"(?:<[0-9]+>)?\[ *[0-9]+\.[0-9]{6}\]"
+"""The beginning of the kernel's messages, with or without their level (Linux: kernel/printk/printk.c)."""
 
 _STRING: Final = rb"\x1b[\]PX^_][^\x07\x1b\n]{0,4096}(?:\x07|\x1b\\)"
 """OSC, DCS, SOS, PM and APC (ECMA-48), which BEL or ST ends: window titles, OSC 133 and OSC 3008."""

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from hil.dutlink.console.transcript import Chunk, Mark, MarkKind
+from hil.dutlink.dut.shell_escapes import KERNEL_TIME
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -36,7 +37,7 @@ _ANSWERS: Final = re.compile(
 )
 _UNFINISHED_MARK: Final = re.compile(rb"(?:h|hi|hil[^\n]{0,160})\Z")
 _UNFINISHED_BYTES: Final = 163
-_KERNEL: Final = re.compile(rb"(?:<[0-9]+>)?\[ *[0-9]+\.[0-9]{6}\][^\n]*\n")
+_KERNEL: Final = re.compile(KERNEL_TIME + rb"[^\n]*\n")
 _TYPED: Final = re.compile(rb" : '!hil%b'.*?;echo" % _WORD, re.DOTALL)
 
 

@@ -109,6 +109,9 @@ class PowerSequence:
             if step is not None:
                 steps.append(step)
             position = match.end()
+        if text and not steps:
+            why = "commas alone are a program that does nothing: it would not even switch the supply"
+            raise SequenceError(f"power sequence {text!r} has no step", why=why, remedy="leave it empty")
         return cls(tuple(steps))
 
     def format(self) -> str:
@@ -131,13 +134,8 @@ class PowerSequence:
         return frozenset(step.pin for step in self.steps if isinstance(step, PinStep))
 
     @property
-    def switches_supply(self) -> bool:
-        """Whether it switches the supply; if not, `on` with it leaves the DUT as it is."""
-        return any(isinstance(step, SupplyStep) for step in self.steps)
-
-    @property
     def supply_after(self) -> bool | None:
-        """Whether it leaves the supply on; None if it does not switch the supply."""
+        """Whether it leaves the supply on; None if it does not switch it, so that `on` changes nothing."""
         switched = [step.on for step in self.steps if isinstance(step, SupplyStep)]
         return switched[-1] if switched else None
 

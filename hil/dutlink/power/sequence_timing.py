@@ -8,6 +8,11 @@ the end takes the padding as its level, and numbers wrap at 32 bits.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 __all__ = ["SIZE_BYTES", "leaves_supply_off", "stored_duration_s"]
 
 SIZE_BYTES = 32
@@ -17,34 +22,36 @@ _CYCLES_A_TICK = 3_300_000
 _CYCLES_A_SECOND = 33_000_000
 _WRAP = 1 << 32
 _TWO_BYTE_STEPS = b"abcdrp"
+_WAIT, _SUPPLY, _ON = b"wp1"
 
 
 def stored_duration_s(stored: bytes) -> float:
     """Return the nominal seconds that the board waits in `stored`, the bytes of a power setting."""
-    program = stored[:SIZE_BYTES].ljust(SIZE_BYTES, b"\0").lower()
-    cycles = 0
-    position = 0
-    while position + 1 < len(program):
-        letter = program[position]
-        position += 1
-        if letter == 0:
-            break
-        if letter in _TWO_BYTE_STEPS:
-            position += 1
-        elif letter == ord("w"):
-            waited, position = _wait_cycles(program, position)
-            cycles += waited
-    return cycles / _CYCLES_A_SECOND
+    return sum(cycles for letter, cycles in _steps(stored) if letter == _WAIT) / _CYCLES_A_SECOND
 
 
 def leaves_supply_off(stored: bytes) -> bool:
     """Return True if running `stored`, the bytes of the power_off setting, certainly leaves the supply off.
 
-    For an empty setting the board switches the supply off itself.
+    For an empty setting the board switches the supply off itself; each level of `p` but 1 means off.
     """
-    program = stored[:SIZE_BYTES].split(b"\0", 1)[0].lower()
-    _, supply, level = program.rpartition(b"p")
-    return level.startswith(b"0") if supply else not program
+    levels = [level for letter, level in _steps(stored) if letter == _SUPPLY]
+    return levels[-1] != _ON if levels else not stored[:1].strip(b"\0")
+
+
+def _steps(stored: bytes) -> Iterator[tuple[int, int]]:
+    """Yield the letter of each step that the board runs, and its level, or the cycles of a wait."""
+    program = stored[:SIZE_BYTES].ljust(SIZE_BYTES, b"\0").lower()
+    position = 0
+    while position + 1 < len(program) and program[position]:
+        letter = program[position]
+        position += 1
+        if letter == _WAIT:
+            cycles, position = _wait_cycles(program, position)
+            yield letter, cycles
+        elif letter in _TWO_BYTE_STEPS:
+            yield letter, program[position]
+            position += 1
 
 
 def _wait_cycles(program: bytes, position: int) -> tuple[int, int]:

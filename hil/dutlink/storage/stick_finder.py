@@ -251,8 +251,8 @@ class StickFinder:
 
     def check_wired(self, written: str = "") -> None:
         """Check that the path that the wiring names leads to the stick; see `StickPath.check_wired`."""
-        if self.here is not None:
-            self.paths.check_wired(self.here, written)
+        if (here := self.here) is not None:
+            self.paths.check_wired(here, written)
 
     def candidates(self) -> tuple[list[UsbDisk], bool]:
         """Return the disks that may be the stick, and whether the only one is certainly the stick.

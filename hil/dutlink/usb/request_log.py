@@ -45,7 +45,6 @@ __all__ = [
     "SentRequest",
     "count_request",
     "record_error",
-    "request_count",
     "uncounted",
 ]
 
@@ -192,11 +191,6 @@ def record_error(serial: str, error: HilError) -> None:
             errors = _errors.setdefault(serial, deque(maxlen=_MOST_ERRORS))
             number = errors[-1][0] + 1 if errors else 1
             errors.append((number, copy.copy(error)))
-
-
-def request_count(serial: str) -> int:
-    """Return how often this process used a board, by any object and in any thread."""
-    return _counts[serial]
 
 
 class RequestsSince:

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hil.dutlink.console.expect import KEPT_BYTES, Expected, Expecter
+from hil.dutlink.console.expect_error import describe_last_line
 from hil.dutlink.console.queues import ByteStream
 from hil.dutlink.patterns.incremental_match import IncrementalPattern, compile_pattern, fixed_end, fixed_start
 from hil.errors import UsageError
@@ -174,3 +175,9 @@ def test_expect_accepts_any_timeout(timeout_s: float) -> None:
 def test_expect_refuses_what_is_no_pattern_at_once(nothing: object) -> None:
     with pytest.raises(UsageError, match="cannot wait for"):
         Expecter(ByteStream()).wait_for(nothing, 1000)  # type: ignore[arg-type]
+
+
+def test_describe_last_line_cuts_a_long_line_at_its_front() -> None:
+    shown = describe_last_line("5a1c0e01", b"one\ntwo\n" + b"x" * 300 + b"end\r\n")
+
+    assert shown == "last line on board 5a1c0e01: '..." + "x" * 54 + "end'"

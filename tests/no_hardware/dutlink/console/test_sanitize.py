@@ -14,7 +14,6 @@ from hil.dutlink.console.sanitize import (
     SanitizingDecoder,
     sanitize_bytes,
     sanitize_text,
-    tail_lines,
     without_ci_commands,
 )
 
@@ -83,12 +82,6 @@ def test_sanitize_text_shows_text_that_cannot_be_encoded() -> None:
 @given(st.text(st.characters(max_codepoint=0xFF), max_size=8))
 def test_sanitize_text_shows_what_sanitize_bytes_does(text: str) -> None:
     assert sanitize_text(text) == sanitize_bytes(text.encode())
-
-
-def test_tail_lines_cuts_lines_at_their_front() -> None:
-    shown = tail_lines(b"one\ntwo\n" + b"x" * 300 + b"end\r\n", lines=2, width=20)
-
-    assert shown == "two\n..." + "x" * 14 + "end"
 
 
 @pytest.mark.parametrize("letter", ["\u3164", "\u2800", "\ufe0f", "\u115f", "\uffa0", "\u034f", "\U000e0101"])

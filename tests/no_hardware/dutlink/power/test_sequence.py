@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hil.dutlink.power.sequence import PinStep, PowerSequence, SupplyStep, WaitStep
+from hil.dutlink.power.sequence import PinStep, PowerSequence, SupplyStep, WaitStep, is_same_sequence
 from hil.dutlink.power.sequence_timing import leaves_supply_off, stored_duration_s
 from hil.dutlink.usb.protocol import Level, Pin
 from hil.errors import SequenceError
@@ -44,11 +44,17 @@ def test_pins_are_those_that_the_sequence_touches() -> None:
     assert PowerSequence.parse("p1,aL,rL,w1,rZ").pins == {Pin.A, Pin.RESET}
 
 
-def test_switches_supply_is_false_without_p() -> None:
+def test_supply_after_is_none_without_p() -> None:
     sequence = PowerSequence.parse("bL,w5,bZ")
 
-    assert not sequence.switches_supply
     assert sequence.supply_after is None
+
+
+def test_parse_refuses_commas_alone_which_would_leave_the_supply_as_it_is() -> None:
+    with pytest.raises(SequenceError, match="has no step"):
+        PowerSequence.parse(",,")
+
+    assert not is_same_sequence(",", "")
 
 
 def test_supply_after_is_that_of_the_last_p() -> None:
@@ -110,6 +116,14 @@ def test_leaves_supply_off_agrees_with_power_sequence(text: str) -> None:
 
     is_off = not sequence.steps or sequence.supply_after is False
     assert leaves_supply_off(text.encode().ljust(32, b"\0")) == is_off
+
+
+@pytest.mark.parametrize(
+    ("stored", "is_off"),
+    [(b"ap0", False), (b"p0,ap1", True), (b"wp0", True), (b"p", True), (b"p1w5p0w9", True), (b",", False)],
+)
+def test_leaves_supply_off_skips_the_level_of_a_pin_as_the_board_does(stored: bytes, is_off: bool) -> None:
+    assert leaves_supply_off(stored) is is_off
 
 
 @given(st.binary(max_size=40))

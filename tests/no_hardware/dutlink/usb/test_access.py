@@ -99,6 +99,26 @@ def told_by_child(act: Callable[[], object]) -> str:
         return told.read()
 
 
+class CountingLease:
+    """The lease of another process, which counts the requests that share it."""
+
+    def __init__(self) -> None:
+        self.requests = 0
+
+    def share(self, _serial: str) -> int:
+        self.requests += 1
+        return os.open(os.devnull, os.O_RDONLY)
+
+
+def test_send_asks_for_the_lease_of_another_process_once_for_each_byte(with_console: Board) -> None:
+    lease: Any = CountingLease()
+    with_console.access.lease = lease
+
+    with_console.console.send("hello", pace_s=0.001)
+
+    assert lease.requests == 1 + len("hello")  # when the console is looked up, and for each byte
+
+
 @each_use
 def test_closed_board_refuses_every_use(
     with_console: Board, fake: FakeBoard, use: Callable[[Board], object]
