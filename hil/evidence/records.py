@@ -133,6 +133,11 @@ class RecordedAttempt:
         """Return the duration of a phase, by its name; 0 if it had none."""
         return sum(one.duration_s for one in self.phases if one.name == phase)
 
+    @property
+    def body_s(self) -> float:
+        """Seconds of its body; of its set-up if it came no further."""
+        return self.seconds_of("call") or self.seconds_of("setup")
+
 
 @dataclass(slots=True)
 class RecordedTest:

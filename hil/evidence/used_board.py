@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
-__all__ = ["UsedBoard", "board_label"]
+__all__ = ["UsedBoard", "board_label", "natural_key"]
 
 
 def board_label(serial: str, name: str = "") -> str:
     """Return `left (0df10035)`, or the serial number alone if the board has no other name."""
     return f"{name} ({serial})" if name and serial and name != serial else name or serial
+
+
+def natural_key(name: str) -> list[tuple[int, str]]:
+    """Return a key by which jetson-10 comes after jetson-2."""
+    return [(int(part) if part.isdecimal() else 0, part) for part in re.split(r"(\d+)", name)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from hil.evidence.used_board import natural_key
 from hil.history.attempts import attempts_of
 from hil.history.schema import BENCH, FAILURES, USES, AttemptOutcome
 
@@ -93,7 +94,7 @@ class MatrixQueries:
         return attempts_of(self._ask, self._position, test)
 
     def boards(self) -> dict[str, list[BoardInRun]]:
-        """Return the runs that used each board, oldest first."""
+        """Return the runs that used each board, oldest first; the boards by their names."""
         found: dict[str, list[BoardInRun]] = defaultdict(list)
         passed_later = (
             "EXISTS (SELECT 1 FROM attempt AS later WHERE later.run_id=attempt.run_id "
@@ -111,13 +112,16 @@ class MatrixQueries:
         )
         for board, run, *counts in rows:
             found[board].append(BoardInRun(self._position[run], *counts))
-        return {board: sorted(of_it, key=lambda one: one.run) for board, of_it in sorted(found.items())}
+        return {
+            board: sorted(found[board], key=lambda one: one.run)
+            for board in sorted(found, key=lambda one: natural_key(self.labels[one]))
+        }
 
     def failures_on(self, board: str, most: int) -> list[tuple[str, int]]:
-        """Return the tests that failed on a board most often, with the number of failures."""
+        """Return the tests that failed on a board in most runs, also if a rerun passed, and in how many."""
         return self._ask(
-            f"SELECT nodeid, count(*) FROM {USES} JOIN {BENCH} ON bench.id=bench_id "
+            f"SELECT nodeid, count(DISTINCT run_id) AS runs FROM {USES} JOIN {BENCH} ON bench.id=bench_id "
             f"JOIN test ON test.id=test_id WHERE run_id IN {self._in} AND outcome IN {FAILURES} AND board=? "
-            "GROUP BY test_id ORDER BY count(*) DESC, nodeid LIMIT ?",
+            "GROUP BY test_id ORDER BY runs DESC, nodeid LIMIT ?",
             (board, most),
         )

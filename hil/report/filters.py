@@ -62,10 +62,12 @@ def when(time_s: float) -> Markup:
     return Markup('<time datetime="{}">{}</time>').format(iso, moment(time_s))
 
 
-def messages(test: RecordedTest) -> list[str]:
-    """Return the message of a test's first failing attempt, and of the last one if it differs."""
+def messages(test: RecordedTest) -> list[tuple[str, str]]:
+    """Return the first and the last message of a test's attempts, each with a word; one if they are equal."""
     said = [one.message for one in test.attempts if one.message]
-    return list(dict.fromkeys([*said[:1], *said[-1:]]))
+    if not said or said[0] == said[-1]:
+        return [("", text) for text in said[:1]]
+    return [("first: ", said[0]), ("last: ", said[-1])]
 
 
 def night(time_s: float) -> str:

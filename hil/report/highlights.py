@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from hil.history.numbers.drift import Drift
     from hil.report.numbers import NumbersPage
 
-__all__ = ["Group", "Item", "flaky_and_failing", "headline", "highlight_groups", "named_tests"]
+__all__ = ["Group", "Item", "count_failing", "headline", "highlight_groups", "named_tests"]
 
 
 class _OfTest(Protocol):
@@ -85,7 +85,7 @@ def headline(analysis: Analysis) -> str:
     if analysis.nothing_ran:
         return analysis.nothing_ran
     with_image = sum(len(one.tests) for one in analysis.images)
-    failing = len(analysis.failures) + len(analysis.there) + len(flaky_and_failing(analysis)) + with_image
+    failing = count_failing(analysis)
     new = sum(one.is_new for one in analysis.failures)
     absent = len(analysis.no_board)
     had_none = f"{absent} {'test' if absent == 1 else 'tests'} had no board"
@@ -112,6 +112,12 @@ def headline(analysis: Analysis) -> str:
         f"{flaky} flaky" if flaky else "",
     ]
     return ", ".join(filter(None, parts))
+
+
+def count_failing(analysis: Analysis) -> int:
+    """Return how many tests fail now; a test that fails on all boards or with all images counts once."""
+    with_image = sum(len(one.tests) for one in analysis.images)
+    return len(analysis.failures) + len(analysis.there) + len(flaky_and_failing(analysis)) + with_image
 
 
 def flaky_and_failing(analysis: Analysis) -> list[str]:

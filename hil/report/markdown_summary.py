@@ -66,7 +66,7 @@ def _tests(title: str, tests: list[RecordedTest]) -> Iterator[str]:
 
 def _test(test: RecordedTest) -> str:
     board = f" on board {' and '.join(_code(one.label) for one in test.boards)}" if test.board else ""
-    said = "; then: ".join(map(_code, messages(test)))
+    said = "; ".join(f"{word}{_code(text)}" for word, text in messages(test))
     return f"**{test.outcome}** {_code(test.nodeid)}{board}" + (f": {said}" if said else "")
 
 

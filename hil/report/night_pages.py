@@ -9,7 +9,7 @@ from hil.evidence.report_folder import refuse_foreign_report
 from hil.history.analysis import analyze
 from hil.history.matrix_data import MatrixQueries
 from hil.report.filters import board_file, when
-from hil.report.highlights import flaky_and_failing, headline, highlight_groups, named_tests
+from hil.report.highlights import count_failing, headline, highlight_groups, named_tests
 from hil.report.matrix import build_matrix
 from hil.report.numbers import view_numbers, write_numbers
 from hil.report.page_of_test_over_nights import PagesOfTestsOverNights
@@ -108,6 +108,7 @@ def build_nights(
         most=_MOST_LOUD,
         trouble=trouble,
         numbers=bool(numbers.views),
+        counted_apart=any(one.everywhere for one in analysis.failures) or bool(analysis.images),
     )
     if numbers.views:
         write_numbers(numbers, out)
@@ -124,8 +125,7 @@ def _write_wall(
 
     Simulated boards of earlier nights are left out: each night starts new ones.
     """
-    failing = len(analysis.failing) + len(analysis.there) + len(flaky_and_failing(analysis))
-    number = failing + len(analysis.with_image) + len(analysis.no_board)
+    number = count_failing(analysis) + len(analysis.no_board)
     flaky = analysis.last.get("flaky", 0)
     is_calm = not (number or flaky or analysis.nights or analysis.not_run) and bool(analysis.runs)
     write_page(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
 from html import escape
 from itertools import pairwise
@@ -20,7 +21,7 @@ from hil.history.numbers.series import newest_blocks, on_all_boards, read_series
 from hil.report.pages import write_page
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from hil.evidence.records import RunRecord
@@ -149,6 +150,7 @@ def _view(series: NumberSeries, window: Window, drifts: Sequence[Drift]) -> Numb
     stale = last.run < len(window.runs) - 1
     day = f", on {day_of(window.runs[last.run].began_s)}: not measured in the newest run" if stale else ""
     chart = draw_numbers(series, window.runs, own, window.labels)
+    images = _short_names({line.image_label for line in series.lines})
     return NumberView(
         series,
         f"n-{file_stem(f'{series.name} {series.unit} {series.test}')}",
@@ -158,7 +160,7 @@ def _view(series: NumberSeries, window: Window, drifts: Sequence[Drift]) -> Numb
         [
             PlotLine(
                 window.labels.get(line.board, line.board),
-                line.image_label,
+                images[line.image_label],
                 _colour(at),
                 _values(line, series, window),
             )
@@ -167,6 +169,12 @@ def _view(series: NumberSeries, window: Window, drifts: Sequence[Drift]) -> Numb
         limits if 'class="limit"' in chart else "",
         chart,
     )
+
+
+def _short_names(images: Collection[str]) -> dict[str, str]:
+    """Return each image's name without size and digest, if that tells them apart."""
+    short = {image: re.sub(r" \([^)]*\)", "", image) for image in images}
+    return short if len(set(short.values())) == len(short) else {image: image for image in images}
 
 
 def _values(line: NumberLine, series: NumberSeries, window: Window) -> LineValues:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from markupsafe import Markup
 
@@ -31,16 +33,20 @@ __all__ = ["write_test_in_run"]
 _MOST_MARKS = 60
 _MOST_ATTEMPTS = 9
 
+_WHOLE_CONSOLE = re.compile(r"\n\(all of it: .*/(?P<name>[^/\n]+)\)$")
+"""The last line of a console's section; the path is that of the host on which the run was."""
+
 _CURSOR = '<path class="cursor" visibility="hidden" d="M0 20V255"/>'  # the page's script moves it
 
 
-def write_test_in_run(folder: Path, test: RecordedTest, consoles: RunConsoles) -> None:
+def write_test_in_run(folder: Path, test: RecordedTest, consoles: RunConsoles, nights: str) -> None:
     """Write the page of one test.
 
     Args:
         folder: The evidence folder of the run.
         test: The test.
         consoles: The consoles of the run.
+        nights: The link from the folder to the page of all nights; empty if the run is not one of them.
 
     Raises:
         OSError: The page cannot be written.
@@ -69,9 +75,22 @@ def write_test_in_run(folder: Path, test: RecordedTest, consoles: RunConsoles) -
         facts=list(_test_facts(test)),
         transcript=transcript,
         plots=plots,
+        sections=lambda attempt: [_section(folder, test, *section) for section in attempt.sections],
+        nights=nights,
+        find=quote(test.nodeid.replace("::", " ", 1), safe="", errors="replace"),
         readings=list(_readings(test)),
         origin_s=origin_s,
     )
+
+
+def _section(folder: Path, test: RecordedTest, title: str, text: str) -> tuple[str, str, str]:
+    """Return title, text and link to the whole text of a section; the title has the names of boards."""
+    for board in test.boards:
+        title = title.replace(f"board {board.serial}", f"board {board.label}")
+    found = _WHOLE_CONSOLE.search(text)
+    if found is None or not (folder / "console" / found["name"]).is_file():
+        return title, text, ""
+    return title, text[: found.start()], f"../console/{quote(found['name'])}"
 
 
 def _readings(test: RecordedTest) -> Iterator[tuple[str, str]]:
@@ -123,7 +142,12 @@ def _power_facts(trace: PowerTrace) -> str:
     mean = f"{whole:z.2f} W (time with the DUT off included)"
     if on is not None:
         mean = f"{on:z.2f} W while the DUT was on"
-    return f"Mean {mean}, peak {peak:z.2f} W, {len(trace.samples)} readings, {len(trace.gaps)} gaps."
+    counts = f"{_count(len(trace.samples), 'reading')}, {_count(len(trace.gaps), 'gap')}"
+    return f"Mean {mean}, peak {peak:z.2f} W, {counts}."
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _read_traces(folder: Path, stem: str, since_s: float = 0.0) -> list[PowerTrace]:

@@ -35,6 +35,7 @@ class _Row:
     attempt: RecordedAttempt
     link: str
     boards: str
+    image: str
 
 
 class PagesOfTestsOverNights:
@@ -87,12 +88,14 @@ class PagesOfTestsOverNights:
         is_kept = folder is not None and (folder / page).is_file()
         link = f"{link_to(folder, self._out / 'tests')}/{page}" if folder is not None and is_kept else ""
         boards = " + ".join(self._queries.label_of(board) for board in test.boards)
-        return _Row(when(run.began_s), run.commit[:10], test.last, link, boards)
+        return _Row(
+            when(run.began_s), run.commit[:10], test.last, link, boards, test.image.partition(" (")[0]
+        )
 
 
 def _chart(attempts: Sequence[tuple[int, RecordedTest]], runs: Sequence[RunRecord]) -> Markup | None:
     """Return a chart of the durations with a dot for each attempt that ran, or None if fewer than two did."""
-    ran = [(at, one.outcome, one.last.seconds_of("call")) for at, one in attempts if one.outcome != "skipped"]
+    ran = [(at, one.outcome, one.last.body_s) for at, one in attempts if one.outcome != "skipped"]
     most_s = max((took_s for *_, took_s in ran), default=0.0)
     if len(ran) < 2 or most_s <= 0:  # noqa: PLR2004 - one dot is no chart
         return None

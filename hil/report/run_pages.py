@@ -40,7 +40,7 @@ def build_run(folder: Path) -> RunView | None:
         return None
     consoles = RunConsoles(folder / "console", run.record.key)
     for test in run.tests:
-        write_test_in_run(folder, test, consoles)
+        write_test_in_run(folder, test, consoles, _nights(folder))
     for board in run.boards:
         _write_board(folder, board)
     _write_tests_by_boards(folder, run)
@@ -59,7 +59,7 @@ def _write_run(folder: Path, run: RunView) -> None:
         facts=list(_run_facts(run)),
         files=_beside(folder),
         kinds=[kind for kind in KINDS if kind[1] in run.counts],
-        links=_links(folder),
+        nights=_nights(folder),
         most=_MOST_LOUD,
     )
 
@@ -72,14 +72,14 @@ def _write_tests_by_boards(folder: Path, run: RunView) -> None:
             "tests_by_boards.html.j2",
             run=run,
             table=run.by_boards,
-            links=_links(folder),
+            nights=_nights(folder),
             most=_MOST_LOUD,
         )
 
 
-def _links(folder: Path) -> list[tuple[str, str]]:
-    """Return the link to the page of all nights, if this run is one of them."""
-    return [("../../report/index.html", "All nights")] if _is_night(folder) else []
+def _nights(folder: Path) -> str:
+    """Return the link to the page of all nights; empty if this run is not one of them."""
+    return "../../report/index.html" if _is_night(folder) else ""
 
 
 def _beside(folder: Path) -> list[str]:
@@ -98,7 +98,7 @@ def _write_board(folder: Path, board: BoardView) -> None:
         f"boards/{board_file(board.health.serial)}.html",
         "board.html.j2",
         board=board,
-        lanes=build_timeline(board.tests),
+        lanes=build_timeline(board.tests, board.health.serial),
         kinds=[kind for kind in KINDS if kind[1] in board.counts],
         facts=[
             ("firmware", board.health.firmware or "unknown"),
@@ -109,6 +109,7 @@ def _write_board(folder: Path, board: BoardView) -> None:
             ("waited for", seconds(board.waited_s)),
             ("at the end of the run", board.health.state or "unknown"),
         ],
+        nights=_nights(folder),
     )
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from hil.evidence.records import without_column
+from hil.evidence.used_board import natural_key
 from hil.history.suspects import Counts, Everywhere, Suspicion, contrast, suspect, suspect_test
 from hil.report.filters import OUTCOMES
 
@@ -144,7 +144,8 @@ def build_tests_by_boards(tests: Iterable[RecordedTest]) -> TestsByBoards | None
         of_test = table.setdefault(without_column(test.nodeid, test.column), {})
         of_test |= {(test.image_label, board): test for board in _boards_of(test, named)}
     keys = sorted(
-        {key for of_test in table.values() for key in of_test}, key=lambda key: [*map(_natural, key)]
+        {key for of_test in table.values() for key in of_test},
+        key=lambda key: (natural_key(key[0]), key[1] == ANY_BOARD, natural_key(key[1])),
     )
     rows = [BoardsRow(name, [of_test.get(key) for key in keys]) for name, of_test in table.items()]
     rows.sort(key=lambda row: -sum(cell.needs_attention for cell in row.tests))
@@ -220,8 +221,3 @@ def _counts(tests: Iterable[RecordedTest]) -> Counts:
     """Return how many tests failed, of those that ran on a board."""
     ran = [test for test in tests if test.board is not None and test.outcome not in {"skipped", "cut short"}]
     return Counts(sum(test.outcome in {"failed", "error"} for test in ran), len(ran))
-
-
-def _natural(name: str) -> list[tuple[int, str]]:
-    """Sort jetson-10 after jetson-2."""
-    return [(int(part) if part.isdigit() else 0, part) for part in re.split(r"(\d+)", name)]

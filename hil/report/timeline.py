@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from hil.evidence.used_board import natural_key
 from hil.report.filters import clock, seconds
 
 if TYPE_CHECKING:
@@ -109,16 +110,24 @@ class _Scale:
             at_s += step_s
 
 
-def build_timeline(tests: Sequence[RecordedTest]) -> Timeline | None:
-    """Return the timeline of a run's tests, or None if there are none."""
+def build_timeline(tests: Sequence[RecordedTest], only: str = "") -> Timeline | None:
+    """Return the timeline of a run's tests, or None if there are none.
+
+    Args:
+        tests: The tests.
+        only: Serial number of the only board with a lane; empty for lanes of all.
+    """
     if not tests:
         return None
     lanes: dict[tuple[str, str], list[RecordedTest]] = {}
     for one in tests:
         for key in [("board", board.serial) for board in one.boards] or [("worker", one.worker)]:
+            if only and key != ("board", only):
+                continue
             lanes.setdefault(key, []).append(one)
     scale = _Scale(tests, max(map(len, lanes.values())))
-    laid = [_lane(kind, name, of_lane, scale) for (kind, name), of_lane in sorted(lanes.items())]
+    laid = [_lane(kind, name, of_lane, scale) for (kind, name), of_lane in lanes.items()]
+    laid.sort(key=lambda lane: (not lane.board, natural_key(lane.place or lane.name)))
     return Timeline(scale.width, laid, list(scale.ticks()))
 
 

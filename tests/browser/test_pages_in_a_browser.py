@@ -154,6 +154,31 @@ def test_nothing_is_wider_than_a_phone(show: Any, path_of: Any, name: str) -> No
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
+def test_tests_by_boards_hide_no_column_on_a_phone(show: Any, each: Path) -> None:
+    page = show(each / "boards.html", width=390)
+
+    cells = page.locator(".by-boards tbody td:has(a)")
+    boxes = [cells.nth(at).bounding_box() for at in range(cells.count())]
+    assert len(boxes) == 3 * len(PLACES)
+    assert all(box["x"] + box["width"] <= 390 for box in boxes)
+
+
+def test_a_plot_of_numbers_shows_its_newest_night_on_a_phone(show: Any, numbers: Path) -> None:
+    page = show(numbers / "numbers.html", width=390)
+
+    part = page.locator(".over-nights").first
+    assert part.evaluate("part => part.scrollWidth > part.clientWidth")
+    assert part.evaluate("part => part.scrollLeft + part.clientWidth >= part.scrollWidth - 1")
+
+
+def test_a_link_to_a_test_among_all_nights_finds_it(show: Any, nights: Path) -> None:
+    page = show(nights / "index.html")
+    page.goto(f"{page.url}#find=tests%2Ftest_3.py%20test_does_10")
+    page.reload()
+
+    assert page.locator(".matrix tbody tr[data-o]:visible").count() == 1
+
+
 @pytest.mark.parametrize("name", ["hostile", "run", "nights", "numbers"])
 def test_what_a_dut_or_a_name_says_does_nothing(show: Any, path_of: Any, name: str) -> None:
     page = show(path_of(name))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from hil.evidence.measurement import Measurement, breaks_limit, format_quantity
 from hil.evidence.records import without_column
+from hil.evidence.used_board import natural_key
 from hil.history.numbers.image_lines import image_lines
 
 if TYPE_CHECKING:
@@ -156,7 +157,8 @@ class NumberSeries:
         found: dict[tuple[str, str], list[NumberPoint]] = defaultdict(list)
         for point in self.points:
             found[point.board, newest_of[point.image] if are_apart else ""].append(point)
-        return [NumberLine(*key, found[key]) for key in sorted(found)]
+        in_order = sorted(found, key=lambda key: [natural_key(self.label_of(key[0])), natural_key(key[1])])
+        return [NumberLine(*key, found[key]) for key in in_order]
 
     def measurement(self, point: NumberPoint) -> Measurement:
         """Return one of the points with the number's name and unit."""

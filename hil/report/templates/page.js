@@ -41,7 +41,17 @@
     for (const part of all(".matrix section, .tests section")) part.hidden = !part.querySelector("tr[data-o]:not([hidden])");
     told.textContent = `${shown} of ${rows.length} ${rows.length === 1 ? 'test' : 'tests'}`;
   };
-  if (words && kind) { words.oninput = kind.onchange = sift; if (words.value || kind.value) sift(); }
+  if (words && kind) {
+    words.oninput = kind.onchange = sift;
+    if (location.hash.startsWith("#find=")) {
+      try { words.value = decodeURIComponent(location.hash.slice(6)); } catch { /* not a link of ours */ }
+      words.scrollIntoView();
+    }
+    if (words.value || kind.value) sift();
+  }
+
+  // A plot over the nights that is wider than the window: its newest night.
+  for (const part of all(".over-nights")) part.scrollLeft = part.scrollWidth;
 
   // The matrix: what a pointer or the arrow keys are on.
   const matrix = one(".matrix"), tip = one("#tip"), nights = all(".nights [data-when]");

@@ -9,6 +9,7 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from hil.evidence.used_board import natural_key
 from hil.suite.images.flash_counts import FlashCounts
 from hil.suite.markers import Kind, kind_of
 from hil.suite.outcome.attempts import is_flaky, skip_text
@@ -317,6 +318,9 @@ class Ledger:
             "ran without a board": sum(boardless),
             "interrupted": interrupted,
             "never began": planned - len(told) - interrupted,
+            "of the failed tested nothing": sum(
+                one.failed and not (one.was_tested or one.skipped or one.unasked) for one in records
+            ),
         }
 
 
@@ -325,4 +329,5 @@ def _count(boards: Iterable[UsedBoard]) -> dict[UsedBoard, int]:
     found: dict[str, list[UsedBoard]] = {}
     for board in boards:
         found.setdefault(board.serial, []).append(board)
-    return {same[0]: len(same) for _, same in sorted(found.items())}
+    in_order = sorted(found.values(), key=lambda same: natural_key(same[0].label))
+    return {same[0]: len(same) for same in in_order}

@@ -24,7 +24,7 @@ def of(*tests: RecordedTest, **facts: object) -> str:
 def test_summary_begins_with_verdict_and_counts() -> None:
     text = of(a_test("t::a"), a_test("t::b", attempt("failed", "one is not two")))
 
-    assert text.startswith("## hil: SIMULATED: 1 of 2 tests need a look\n")
+    assert text.startswith("## hil: SIMULATED: 1 of 2 tests needs a look\n")
     assert "| failed | passed |\n| ---: | ---: |\n| 1 | 1 |" in text
     assert "- **failed** `t::b` on board `bench 3 (0df10035)`: `one is not two`" in text
 

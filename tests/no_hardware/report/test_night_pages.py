@@ -13,7 +13,7 @@ import pytest
 from hil.cli.main import run
 from hil.evidence.records import RecordedTest, RunRecord, file_stem
 from hil.evidence.used_board import UsedBoard
-from hil.history.matrix_data import MatrixCell
+from hil.history.matrix_data import MatrixCell, MatrixQueries
 from hil.history.schema import AttemptOutcome
 from hil.history.store import History
 from hil.history.window import Window
@@ -96,6 +96,41 @@ def test_test_page_draws_durations_with_axes_in_seconds_and_nights(built: Path) 
     assert [label in chart for label in (">0 s<", ">0.5 s<", ">1 s<")] == [True] * 3
     assert (">2027-01-15<" in chart, ">2027-01-26<" in chart) == (True, True)
     assert "<title>2027-01-26: failed, 1 s</title>" in chart
+
+
+def test_test_page_shows_the_image_of_each_attempt_and_how_long_a_failed_set_up_took(tmp_path: Path) -> None:
+    board, image = UsedBoard("5a", "0.09", "left"), "rack-v2.1.img (512 bytes, 3f1c8a40b2de)"
+    test = tried(TESTS[0], AttemptOutcome.ERROR, board=board, setup_s=6.0, image=image)
+    with History(tmp_path / "history.db") as history:
+        history.begin_run(RunRecord("n0", BEGAN_S, "lab"))
+        history.add("n0", [test])
+        build_nights(Window(history), tmp_path / "report")
+
+    page = Page((tmp_path / "report" / "tests" / f"{file_stem(TESTS[0])}.html").read_text()).text
+
+    assert "rack-v2.1.img" in page
+    assert "6.00 s" in page
+    assert "0.0 ms" not in page
+
+
+def test_board_page_counts_a_failure_in_two_attempts_once(tmp_path: Path) -> None:
+    board = UsedBoard("5a", "0.09", "left")
+    attempts = [tried(TESTS[0], AttemptOutcome.FAILED, number, board=board) for number in (1, 2)]
+    with History(tmp_path / "history.db") as history:
+        history.begin_run(RunRecord("n0", BEGAN_S, "lab"))
+        history.add("n0", attempts)
+
+        assert MatrixQueries(Window(history)).failures_on("5a", 9) == [(TESTS[0], 1)]
+
+
+def test_boards_over_the_nights_are_in_the_order_of_their_names(tmp_path: Path) -> None:
+    named = {"5a": "jetson-10", "5b": "jetson-2", "5c": "alder"}
+    boards = [UsedBoard(serial, name=name) for serial, name in named.items()]
+    with History(tmp_path / "history.db") as history:
+        history.begin_run(RunRecord("n0", BEGAN_S, "lab"))
+        history.add("n0", [tried(f"t::{one.name}", AttemptOutcome.PASSED, board=one) for one in boards])
+
+        assert list(MatrixQueries(Window(history)).boards()) == ["5c", "5b", "5a"]
 
 
 def test_wall_page_shows_one_number_and_boards_and_reloads(built: Path) -> None:

@@ -41,7 +41,7 @@ def test_report_plugin_prints_the_path_of_the_page(tmp_path: Path, workers: str)
     ran = run(tmp_path, "-n", workers)
 
     assert f"hil: report: {tmp_path / 'report' / 'index.html'}" in ran.stdout
-    assert "1 of 2 tests need a look" in (tmp_path / "report" / "index.html").read_text()
+    assert "1 of 2 tests needs a look" in (tmp_path / "report" / "index.html").read_text()
     assert (tmp_path / "report" / "junit.xml").is_file()
 
 
@@ -51,7 +51,7 @@ def test_report_plugin_appends_to_the_step_summary_on_github(tmp_path: Path) -> 
 
     run(tmp_path, GITHUB_STEP_SUMMARY=str(step))
 
-    assert step.read_text().startswith("before\n## hil: 1 of 2 tests need a look")
+    assert step.read_text().startswith("before\n## hil: 1 of 2 tests needs a look")
 
 
 def test_report_plugin_reports_a_step_summary_that_cannot_be_written(tmp_path: Path) -> None:

@@ -61,9 +61,62 @@ def test_run_page_shows_failures_first(tmp_path: Path) -> None:
 
     page = Page(build(tmp_path)["index.html"]).text
 
-    assert page.index("1 of 2 tests need a look") < page.index("one is not two") < page.index("All tests")
+    assert page.index("1 of 2 tests needs a look") < page.index("one is not two") < page.index("All tests")
     assert "on bench 3" in page
     assert f"bench 3 ({BOARD})" in page
+
+
+def test_run_page_of_one_test_counts_it_in_the_singular(tmp_path: Path) -> None:
+    keep_run(tmp_path, a_test(NAME, attempt("failed", "no luck")))
+
+    assert "1 of 1 test needs a look" in build(tmp_path)["index.html"]
+
+
+def test_test_page_links_the_whole_console_of_a_failure_and_names_its_board(tmp_path: Path) -> None:
+    (tmp_path / "console").mkdir()
+    (tmp_path / "console" / "one.txt").write_text("all lines\n")
+    text = "  +1.0 | the last line\n(all of it: /on/another/machine/console/one.txt)"
+    failed = replace(attempt("failed", "no luck"), sections=[(f"DUT console of board {BOARD}", text)])
+    keep_run(tmp_path, a_test(NAME, failed))
+
+    page = build(tmp_path)[f"tests/{file_stem(NAME)}.html"]
+
+    assert f"<summary>DUT console of board bench 3 ({BOARD})</summary>" in page
+    assert '<a href="../console/one.txt">The whole console as text</a>' in page
+    assert "/on/another/machine" not in page
+
+
+def test_pages_of_a_night_link_to_the_test_among_all_nights(tmp_path: Path) -> None:
+    folder = tmp_path / "2027-01-26T080000Z" / "report"
+    folder.parent.mkdir()
+    (folder.parent / "night.json").write_text("{}")
+    keep_run(folder, a_test(NAME))
+
+    page = build(folder)[f"tests/{file_stem(NAME)}.html"]
+
+    assert 'href="../../../report/index.html#find=tests%2Ftest_a.py%20test_one"' in page
+
+
+def test_board_page_draws_no_lane_of_another_board(tmp_path: Path) -> None:
+    partner = UsedBoard("0df10099", "0.09", "bench 9", simulated=True)
+    keep_run(tmp_path, replace(a_test(NAME), partners=[partner]))
+
+    pages = build(tmp_path)
+
+    assert "boards/0df10099.html" in pages["index.html"]
+    assert "boards/0df10099.html" not in pages[f"boards/{BOARD}.html"].partition("<h2>Tests</h2>")[0]
+
+
+def test_timeline_has_its_lanes_by_the_names_of_boards(tmp_path: Path) -> None:
+    named = {"5a": "jetson-10", "5b": "jetson-2", "5c": "alder"}
+    tests = [
+        replace(a_test(f"t::{serial}"), board=UsedBoard(serial, name=name)) for serial, name in named.items()
+    ]
+    keep_run(tmp_path, *tests)
+
+    lanes = build(tmp_path)["index.html"].partition('class="panel lanes"')[2].partition("</ul>")[0]
+
+    assert re.findall(r">([a-z-]+\d*)</a>", lanes) == ["alder", "jetson-2", "jetson-10"]
 
 
 def test_test_page_shows_its_image(tmp_path: Path) -> None:
@@ -81,7 +134,8 @@ def test_run_page_and_summary_show_first_and_last_error(tmp_path: Path) -> None:
     pages = build(tmp_path)
 
     for page in (pages["index.html"], (tmp_path / "summary.md").read_text(encoding="utf-8")):
-        assert page.index("no login prompt came") < page.index("the stick did not come")
+        places = [page.index(text) for text in ("first: ", "no login prompt", "last: ", "the stick did not")]
+        assert places == sorted(places)
     assert "error in set-up or tear-down" in pages["index.html"], "each colour is in the legend"
 
 

@@ -384,7 +384,7 @@ def test_worker_that_crashes_in_a_set_up_fails_its_test_in_the_ledger_too(run_su
 
     inner = run_suite(source, "--hil-boards=sim:1", "-n1", "--max-worker-restart=0")
 
-    assert "hardware: 4 planned, 3 ran, 1 failed, 0 skipped\n" in inner.text
+    assert "hardware: 4 planned, 3 ran, 1 failed, 0 skipped, 1 of the failed tested nothing\n" in inner.text
 
 
 def test_hardware_test_that_pytest_exit_ends_with_status_0_is_not_green(run_suite: RunSuite) -> None:
