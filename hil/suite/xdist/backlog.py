@@ -126,13 +126,14 @@ class Backlog:
             number > 0 and self.images.is_next(image, board) for image, number in self._waiting[board].items()
         )
 
-    def holds_back_for(self, board: str) -> bool:
-        """Return True if a test is kept for the end because another process holds a board."""
-        return any(board in self._wanted[index] for index in self._aside) or any(
-            board in some
-            for index in self._aside | self._unsent_partnered
-            for some in self._partnered.get(index, ())
-        )
+    def wants(self, board: str) -> bool:
+        """Return True if an unsent test could run on a board, now or later."""
+        others = self._aside | self._unsent_partnered
+        return any(self._waiting[board].values()) or any(self.suits(index, board) for index in others)
+
+    def suits(self, index: int, board: str) -> bool:
+        """Return True if a test, sent or not, could run on a board, or have it as a partner."""
+        return board in self._wanted[index] or any(board in some for some in self._partnered.get(index, ()))
 
     def urgency(self, board: str) -> float:
         """Return how much depends on a board: tests that no other board can run count most.

@@ -120,7 +120,7 @@ class Plan:
 
     def not_begun(self, worker: str, index: int, now_s: float) -> None:
         """Note that a worker returned a test without running it, because its board cannot be used."""
-        self._queues[worker].finish(index, now_s)
+        self._queues[worker].finish(index, now_s, ran=False)
         self._put_back([index])
 
     def returned(self, worker: str, indices: Sequence[int]) -> None:
@@ -154,11 +154,9 @@ class Plan:
     def needs(self, board: str) -> bool:
         """Return True if a test that has not ended runs on a board, or could still be given to it."""
         queues = self._queues.values()
-        kept = self._backlog.holds_back_for(board)
-        if kept or self._backlog.waits_for(board) or any(queue.may_use(board) for queue in queues):
+        if self._backlog.wants(board) or any(queue.may_use(board) for queue in queues):
             return True
-        movable = (index for queue in queues for index in queue.movable)
-        return any(board in self._backlog.boards_for(index) for index in movable)
+        return any(self._backlog.suits(index, board) for queue in queues for index in queue.returnable)
 
     def next_actions(self, now_s: float) -> Actions:
         """Return what to do now; the plan takes it for done."""
@@ -173,8 +171,7 @@ class Plan:
             self._send_all()
         for queue in self._queues.values():
             queue.closing |= self.finished  # xdist shuts down all workers then
-            last = queue.take_last(self._backlog.waits_for)
-            self._actions.last += [(queue.name, index) for index in last]
+            self._actions.last += [(queue.name, index) for index in queue.take_last()]
         return self._actions
 
     def _send_all(self) -> None:
@@ -205,11 +202,8 @@ class Plan:
     def _able_to_lead(self, together: Sequence[str]) -> list[WorkerQueue]:
         """Return the workers that can have all these boards now."""
         users = [one for one in self._queues.values() if any(map(one.may_use, together))]
-        if not users:
-            return self._open()
-        if len(users) == 1 and not users[0].closing:
-            return users
-        return []
+        able = users or self._open()
+        return [one for one in able if one.accepts] if len(users) <= 1 else []
 
     def _feed_all(self) -> None:
         for queue in sorted(self._open(), key=lambda queue: queue.left_s(self._now_s)):
@@ -276,7 +270,7 @@ class Plan:
 
         Tests for which the other worker's board is flashed keep their place.
         """
-        for owner in self._open():
+        for owner in filter(lambda one: one.accepts, self._open()):
             for index in self._shares.get(owner.name, [])[::-1]:
                 waits = queue.board in self._backlog.boards_for(index)
                 if waits and not self._flashes.must_flash(index, owner.board):

@@ -11,7 +11,7 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterator, Sequence
+    from collections.abc import Container, Iterator, Sequence
 
     from hil.suite.xdist.costs import Costs
 
@@ -43,6 +43,7 @@ class WorkerQueue:
         closing: The worker was told that no test follows.
         asked_back: The worker was asked for tests and has not answered.
         began_s: When the first test began, by the scheduler's clock.
+        held: The boards that the worker has from the test before the first.
     """
 
     name: str
@@ -55,6 +56,7 @@ class WorkerQueue:
     closing: bool = False
     asked_back: bool = False
     began_s: float = 0.0
+    held: tuple[str, ...] = ()
 
     @property
     def runs(self) -> bool:
@@ -62,9 +64,19 @@ class WorkerQueue:
         return len(self.tests) >= BOUND or (self.closing and bool(self.tests))
 
     @property
-    def movable(self) -> list[int]:
-        """The tests that another worker can still get."""
-        return self.tests if self.asked_back else self.tests[BOUND:]
+    def accepts(self) -> bool:
+        """Whether the worker can be sent a test.
+
+        While it is asked for tests, it is not: a test after those would follow the test before them, and that
+        may begin before it is told whether it is the last on its board.
+        """
+        return not self.closing and not self.asked_back
+
+    @property
+    def returnable(self) -> list[int]:
+        """The tests that may be returned: all but the first, if the worker has its boards."""
+        has_boards = self.runs and self.held == self.boards_of(self.tests[0]) != ()
+        return self.tests[has_boards:]
 
     def may_use(self, board: str) -> bool:
         """Return True if a test runs on a board."""
@@ -92,8 +104,9 @@ class WorkerQueue:
             self.began_s = now_s
         self.closing = True
 
-    def finish(self, index: int, now_s: float) -> None:
-        """Remove a test that has ended; the next test begins."""
+    def finish(self, index: int, now_s: float, *, ran: bool = True) -> None:
+        """Remove a test that has ended, or was returned when it was to begin; the next test begins."""
+        self.held = self.boards_of(index) if ran and index not in self.last else ()
         self.remove([index])
         self.began_s = now_s
 
@@ -126,34 +139,30 @@ class WorkerQueue:
         *_, end_s = self.starts_s(now_s)
         return end_s
 
-    def take_last(self, is_waited_for: Callable[[str], bool]) -> list[int]:
+    def take_last(self) -> list[int]:
         """Return, once each, the tests after which the worker is to release its board, before they begin.
 
-        Args:
-            is_waited_for: Returns True if an unsent test could run on a board.
+        The next test decides that, because a test begins only when the next is known and bound to follow.
         """
-        hardware = [index for index in self.tests if index in self.boards]
-        found = []
-        for index, follower in zip_longest(hardware, hardware[1:]):
-            is_last = self._ends_use(index, follower, is_waited_for)
-            if is_last and index not in self.last:
-                self.last |= {index}
-                found.append(index)
+        found = [
+            index
+            for index, follower in zip_longest(self.tests, self.tests[1:])
+            if index in self.boards and index not in self.last and self._ends_use(index, follower)
+        ]
+        self.last |= {*found}
         return found
 
-    def _ends_use(self, index: int, follower: int | None, is_waited_for: Callable[[str], bool]) -> bool:
-        """Return True if it is certain that the test after this one does not use its board."""
-        board = self.boards[index]
+    def _ends_use(self, index: int, follower: int | None) -> bool:
+        """Return True if the test after this one does not use its board, or not with the same partners."""
+        if follower is None:
+            return self.closing
         if index in self.partners:
-            return follower is None or self.boards_of(follower) != self.boards_of(index)
-        if follower is not None:  # it may get its first board again after the second
-            return board not in self.boards_of(follower)
-        follows = self.closing or self.tests[-1] != index
-        return follows and (board != self.board or self.closing or not is_waited_for(board))
+            return self.boards_of(follower) != self.boards_of(index)
+        return self.boards[index] not in self.boards_of(follower)
 
     @property
     def wants_more(self) -> bool:
         """Whether the worker should be sent another test, if there is one for it."""
-        if self.closing or len(self.tests) >= LONGEST:
+        if not self.accepts or len(self.tests) >= LONGEST:
             return False
         return len(self.tests) < DEPTH or sum(map(self.costs.of, self.tests[1:])) < LOOK_AHEAD_S

@@ -61,6 +61,7 @@ class SimulatedRun:
     given_back: list[str] = field(default_factory=list)
     ran: list[tuple[str, int, str | None]] = field(default_factory=list)
     together: dict[int, tuple[str, ...]] = field(default_factory=dict)  # the boards of tests with partners
+    by_themselves: set[int] = field(default_factory=set)  # tests whose worker finds their boards by itself
     crashed: list[int] = field(default_factory=list)
     now_s: float = 0.0
 
@@ -188,7 +189,9 @@ class SimulatedRun:
                 if worker.following != CLOSE:
                     self._later(LATENCY_S, lambda: self._passed_over(worker, index, one))  # noqa: B023 - returns
                     return
-                board, together = None, ()  # it looks for another one by itself
+                board, together = None, ()  # it releases what it holds, and looks for another one by itself
+                worker.holds = frozenset()
+                self.by_themselves.add(index)
                 break
         self.ran.append((worker.name, index, board))
         setup_s = self.setup_s if set(together) - worker.holds else 0.0
@@ -214,8 +217,8 @@ class SimulatedRun:
         return self.flash_s
 
     def _passed_over(self, worker: SimulatedWorker, index: int, board: str, *, busy: bool = False) -> None:
-        """A worker could not get the board of a test: the test has not begun, and is for others."""
-        worker.running = None
+        """A worker could not get the board of a test: it holds none now, and the test is for others."""
+        worker.running, worker.holds = None, frozenset()
         self._later(LATENCY_S, lambda: self._not_begun(worker, index, board, busy=busy))
         self._go_on(worker)
 
