@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING
 
 from hil.sim.dut.image import build_image
 from tests.no_hardware.pages.blocks import ROOT
+from tests.no_hardware.pages.stages import NOT_TYPED
+from tests.support.image_makers import BLOCK, bmap_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from hil.sim.process import SimulatorProcess
@@ -35,7 +38,7 @@ _IMAGE = re.compile(r"[\w./-]+\.(?:img|wic)(?:\.(?:xz|bz2))?\b")
 _COMPRESSORS = {".xz": lzma.compress, ".bz2": bz2.compress}
 
 
-def write_images(folder: Path, names: set[str]) -> None:
+def write_images(folder: Path, names: Iterable[str]) -> None:
     """Write a bootable image for each name, in a folder that exists after that."""
     for name in names:
         path = folder / name
@@ -66,8 +69,12 @@ class Reader:
         (self.project / "tests").mkdir(parents=True)
         (self.project / "pyproject.toml").write_text('[project]\nname = "product"\nversion = "1"\n')
         (self.project / "conftest.py").write_text(f'pytest_plugins = ["hil.plugin"]\n{stage.conftest}')
+        for name, text in stage.files.items():
+            (self.project / name).write_text(text)
+            (self.project / name).chmod(0o755)
         if stage.lab:
             self.write_lab(stage.lab)
+        write_images(self.project, stage.images)
 
     def _environment(self, folder: Path) -> dict[str, str]:
         programs = folder / "bin"
@@ -100,22 +107,29 @@ class Reader:
 
     def do(self, block: Block, number: int) -> None:
         """Do what a block says."""
-        if block.is_test:
-            file = block.file or f"tests/test_of_block_{number}.py"
-            (self.project / file).write_text(self.here(block.text), encoding="utf-8")
+        if block.is_test or (self.stage.joined and block.language == "python"):
+            file = self.project / (
+                block.file or f"tests/test_of_block_{0 if self.stage.joined else number}.py"
+            )
+            with file.open("a" if self.stage.joined else "w", encoding="utf-8") as tests:
+                tests.write(f"{self.here(block.text)}\n\n")
         elif block.language == "python":
             self.succeed(f"python3 -c {_quoted(self.here(block.text))}", block)
         elif block.language == "toml":
+            write_images(self.project, _IMAGE.findall(block.text))
             self.write_lab(block.text)
         elif block.language == "console":
             for line in block.commands():
-                if not self.stage.leaves_out(line):
+                if not any(re.match(begin, line) for begin in NOT_TYPED):
                     self.type(line, block)
 
     def type(self, line: str, block: Block) -> None:
         """Type a command line of a page, with Ctrl-C where it would go on for ever."""
-        write_images(self.project, set(_IMAGE.findall(line)))
-        line = self.here(line.partition(" #")[0].rstrip())
+        line = self.here(re.sub(r"^hil enroll$", "hil enroll --yes", line.partition(" #")[0].rstrip()))
+        if not line.startswith("hil read "):
+            write_images(self.project, _IMAGE.findall(line))
+        for image, blockmap in re.findall(r"(\S+) --bmap (\S+)", line):
+            (self.project / blockmap).write_bytes(bmap_of(_chunks(self.project / image)))
         if UNTIL_CTRL_C.match(line):
             line = f"timeout --signal INT {CTRL_C_AFTER_S} {line}"
         self.succeed(line, block)
@@ -149,11 +163,18 @@ class Reader:
 
     def here(self, text: str) -> str:
         """Return a text with this bench's serial numbers and port, and the reader's values."""
-        for old, new in zip(("5a1c0e01", "0df10035"), (*self._serials, self._serials[0]), strict=False):
+        text = text.replace("0df10035", self._serials[0])
+        for old, new in zip(("5a1c0e01", "5a1c0e02"), self._serials, strict=False):
             text = text.replace(old, new)
         for old, new in self.stage.values.items():
             text = text.replace(old, new)
         return re.sub(r"\bsim@\d+", self._boards, text)
+
+
+def _chunks(image: Path) -> list[bytes | None]:
+    data = image.read_bytes()
+    chunks = (data[start : start + BLOCK] for start in range(0, len(data), BLOCK))
+    return [chunk if chunk.strip(b"\0") else None for chunk in chunks]
 
 
 def _quoted(text: str) -> str:

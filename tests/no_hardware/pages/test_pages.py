@@ -15,8 +15,18 @@ from tests.no_hardware.pages.stages import NOT_RUN, NOT_TYPED, STAGES, Stage
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.no_hardware.pages.blocks import Block
+
 RUN = {"python", "toml", "console"}
-WITH_EXAMPLES = [page for page in PAGES if name_of(page) in STAGES]
+
+
+def is_done(block: Block) -> bool:
+    """Return whether there is something to do in a block, rather than only commands that no test types."""
+    lines = block.commands() if block.language == "console" else [""] if block.language in RUN else []
+    return any(not any(re.match(begin, line) for begin in NOT_TYPED) for line in lines)
+
+
+WITH_EXAMPLES = [page for page in PAGES if any(is_done(block) for block in blocks_of(page))]
 
 
 @pytest.mark.thorough
