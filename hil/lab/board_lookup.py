@@ -110,7 +110,8 @@ def _stored_names(host: Host) -> tuple[dict[str, str], dict[str, BoardBusyError]
             continue
         names[seen.serial] = ""
         try:
-            with acquire(seen.serial, test="reading its name", host=host):
+            with acquire(seen.serial, test="reading its name", host=host) as lease:
+                lease.leave_untouched()
                 if seen.verdict is Verdict.PRESENT:
                     names[seen.serial] = _stored_name(host, seen.serial)
         except BoardBusyError as error:

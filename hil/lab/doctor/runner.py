@@ -22,7 +22,6 @@ from hil.lab.locks.lease import last_used_s
 from hil.lab.locks.lock_dir import lock_folder
 from hil.lab.locks.lock_file import lock_file_problem
 from hil.lab.safe_state.meter_settling import wait_until_settled
-from hil.lab.safe_state.record import read_record
 
 if TYPE_CHECKING:
     from hil.lab.doctor.context import Check, DoctorContext
@@ -97,13 +96,12 @@ def _check_if_free(context: DoctorContext, serial: str, names: dict[str, str]) -
 
 
 def _check_board(doctor: DoctorContext, serial: str, lease: Lease, names: dict[str, str]) -> Findings:
-    record = read_record(lock_folder(), serial)
     wiring = doctor.lab.wiring_of(serial)
     with (
         held_boards.any_board(),
         open_driver(doctor.host, serial, wiring, limit_s=SILENCE_S, console=False) as board,
     ):
-        context = BoardContext(board, doctor, record, lease)
+        context = BoardContext(board, doctor, lease.record(), lease)
         other = names.setdefault(context.settings.name or serial, serial)
         if other != serial:
             says = f"boards {other} and {serial} both store the name {context.settings.name}"

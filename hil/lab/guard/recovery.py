@@ -3,7 +3,7 @@
 Processes that the holder started (COMMAND of `hil lease`) may drive the board for a moment after its death.
 The guard makes the board safe at once, and again when these processes have ended; only then it records the
 board as safe. If the process that ends COMMAND was killed as well, the guard kills what is left of COMMAND,
-which it finds by the lease's token.
+which it finds by the lease's token; so it does if that process is stopped, and kills it first.
 
 If the board cannot be made safe, the guard unlocks it, and tries again whenever it is free.
 
@@ -31,7 +31,7 @@ from hil.lab.locks.holder import Holder
 from hil.lab.locks.lending import end_borrowers, wait_for_requests
 from hil.lab.locks.lock_file import LockFile
 from hil.lab.locks.node_lock import NodeLock
-from hil.lab.locks.stopped_guards import LockKind, has_lock
+from hil.lab.locks.stopped_guards import LockKind, has_lock, kill_stopped_sharers
 from hil.lab.safe_state.action import host_of
 from hil.lab.safe_state.attempt import try_make_safe
 from hil.lab.safe_state.record import BoardState, SafetyEvent, read_record, write_record
@@ -55,6 +55,8 @@ _DRIVER = (
 
 HANG_S = 30.0
 """The guard ends if its attempts take this much longer than their limit: one of them hangs."""
+
+LOOK_AT_DRIVERS_EVERY_S = 1.0
 
 RETRY_HANG_S = 60.0
 """The same for one attempt after the board was unlocked: it must not keep the board from others."""
@@ -100,7 +102,7 @@ def recover(lock_descriptor: int, text: str) -> None:
         if not _lock_current_node(task, lock):
             lock.release()
             return
-    if not _wait_for_drivers(task.drivers, 0.0):
+    if not _have_drivers_ended(task.drivers, 0.0):
         why = _make_safe_early(task, lock, why)
     end_borrowers(content, task.serial)
     with _watchdog(task, lock, why):
@@ -154,22 +156,23 @@ def _make_safe_early(task: GuardTask, lock: LockFile, why: str) -> str:
     """
     with _watchdog(task, lock, why):
         event = try_make_safe(task.safety.once(), task.serial, why=why, by="guard")
-    _wait_for_drivers(task.drivers, None)
+    while not _have_drivers_ended(task.drivers, LOOK_AT_DRIVERS_EVERY_S):
+        kill_stopped_sharers(lock.descriptor, LockKind.OF_LEASE)  # it could not end COMMAND
     return event.why if event.what == "made safe" else why
 
 
-def _wait_for_drivers(pipe: int, limit_s: float | None) -> bool:
+def _have_drivers_ended(pipe: int, limit_s: float) -> bool:
     """Wait until all processes that may drive the board have ended, and return True if they have.
 
     Args:
         pipe: See `GuardTask.drivers`.
-        limit_s: How long to wait; None for as long as it takes.
+        limit_s: How long to wait, in seconds.
     """
     if pipe < 0:
         return True
     poll = select.poll()
     poll.register(pipe, 0)  # POLLHUP, its end, is always reported
-    return bool(poll.poll(None if limit_s is None else limit_s * 1000))
+    return bool(poll.poll(limit_s * 1000))
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,7 @@ from hil.dutlink.power.reading import SETTLE_S
 from hil.dutlink.timing import sleep, until
 from hil.errors import UsageError
 from hil.lab.locks.acquire import acquire
+from hil.lab.locks.lock_file import lock_path
 from hil.lab.safe_state.record import BoardRecord, record_path, write_record
 from hil.sim.backend.backend import simulated_host
 from tests.support.programs import running
@@ -195,6 +197,19 @@ def test_board_option_takes_the_name_that_a_board_stores(
     said = capsys.readouterr().err
     assert (status, answer["board"]) == (0, serial)
     assert (misspelt, "did you mean rack-3?" in said) == (1, True)
+
+
+def test_board_option_with_a_stored_name_does_not_count_as_a_use_of_any_board(
+    serial: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(["settings", "set", "name", "rack-3"])
+    monkeypatch.delenv("HIL_BOARD")
+    lock_file = lock_path(tmp_path, serial)
+    os.utime(lock_file, (1, 1))
+
+    run(["power", "read", "--board", "rack-3"])
+
+    assert lock_file.stat().st_mtime == 1  # otherwise each such command would wait for the meter
 
 
 def test_boards_lists_the_stored_name_of_a_board_in_use(

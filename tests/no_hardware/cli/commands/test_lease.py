@@ -330,6 +330,23 @@ def test_stopped_guard_of_a_killed_lease_is_woken_and_makes_the_board_safe(
                 os.kill(guard, signal.SIGCONT)
 
 
+def test_command_of_a_killed_lease_ends_though_the_process_that_ends_it_was_stopped(
+    serial: str, simulator: SimulatorProcess
+) -> None:
+    with driven("ignore") as (process, command, above):
+        os.kill(above, signal.SIGSTOP)
+        process.kill()
+        try:
+            with acquire(serial, wait_s=LIMIT_S) as lease:
+                over, record = has_ended(command), read_record(lease.lock.path.parent, serial)
+        finally:
+            with suppress(OSError):
+                os.kill(above, signal.SIGCONT)
+
+    assert (over, record.state) == (True, BoardState.SAFE)
+    assert simulator.management.state(serial)["supply"] is False
+
+
 def pipes_of(pid: int) -> set[str]:
     """The pipes that a process has open."""
     links = [entry.readlink().name for entry in Path(f"/proc/{pid}/fd").iterdir()]

@@ -230,3 +230,14 @@ def test_doctor_finds_wrong_and_differing_power_sequences(
 
 def test_doctor_rejects_an_unknown_source_of_boards() -> None:
     assert run(["doctor", "--boards", "sim:2"]) == 2
+
+
+def test_doctor_names_the_holder_that_was_killed_if_its_record_was_removed(
+    serial: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    killed = acquire(serial)
+    killed.lock.close()
+
+    _, found = examined(capsys, "--quick")
+
+    assert found["left safe"]["why"].startswith(killed.holder.name)
