@@ -246,7 +246,7 @@ def test_driver_page_names_what_a_board_has() -> None:
     parts = {"power": Power, "storage": Storage, "console": Console, "pins": Pins, "settings": BoardSettings}
 
     for line in listing.splitlines():
-        first, *names = re.findall(r"\.([a-z_]+)", line.partition("#")[0]) or ["serial"]
+        first, *names = re.findall(r"\.([a-z_]+)", re.sub("#.*|-> [^;]*", "", line)) or ["serial"]
         assert {first, *names} <= members(Board) | members(parts.get(first, Board))
 
 
