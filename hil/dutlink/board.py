@@ -8,16 +8,15 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Self
 
 from hil.dutlink.discovery import ANSWER_LIMIT_S, open_link, open_twin_links
-from hil.dutlink.dut_event import PowerEvent
 from hil.dutlink.held_boards import held_boards
 from hil.dutlink.noun import Noun
-from hil.dutlink.pins import Pins
-from hil.dutlink.power.power import Power
+from hil.dutlink.pins import Pins, ResetEvent
+from hil.dutlink.power.power import Power, PowerEvent
 from hil.dutlink.power.sequence_timing import stored_duration_s
 from hil.dutlink.usb.protocol import CLOCK_MARGIN, ConfigKey
 from hil.dutlink.usb.request_log import uncounted
 from hil.dutlink.wiring import Wiring
-from hil.errors import HilError
+from hil.errors import BoardFaultError, HilError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
     from hil.dutlink.console.expect import Expected
     from hil.dutlink.console.tty import Tty
     from hil.dutlink.dut.prompt import StickState
-    from hil.dutlink.dut_event import DutEvent
     from hil.dutlink.host import Host
     from hil.dutlink.settings import BoardSettings
     from hil.dutlink.storage.storage import Position, Storage
@@ -211,9 +209,17 @@ class Board(Noun):
             BoardFaultError: The DUT is switched off.
             ConsoleError: The console cannot be used.
         """
-        from hil.dutlink.dut.boot_wait import wait_until_up  # noqa: PLC0415 - few commands wait for the DUT
+        from hil.dutlink.dut.login_questions import LOGIN_PROMPT  # noqa: PLC0415 - the console has loaded it
 
-        return wait_until_up(self.console, self._wiring, self._boot_begin, timeout_s)
+        if self.power.is_off:
+            raise BoardFaultError(
+                f"the DUT of board {self.serial} cannot come up",
+                why="it is switched off",
+                remedy="power.on()",
+                serial=self.serial,
+            )
+        limit_s = self._wiring.up_timeout_s if timeout_s is None else timeout_s
+        return self.console.wait_for_pattern(self._wiring.up or LOGIN_PROMPT, self._boot_begin, limit_s)
 
     @property
     def access(self) -> Access:
@@ -270,7 +276,7 @@ class Board(Noun):
 
             Console.ensure_console_mode(self.console)
 
-    def _record(self, event: DutEvent) -> None:
+    def _record(self, event: PowerEvent | ResetEvent) -> None:
         """Record in the console's transcript what is done to the DUT."""
         mark = self.console.transcript.mark(str(event), starts_dut=event.starts_dut)
         if isinstance(event, PowerEvent) and event.starts_dut:

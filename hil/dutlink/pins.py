@@ -4,19 +4,31 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hil.dutlink.dut_event import ResetEvent
 from hil.dutlink.noun import Noun
 from hil.dutlink.timing import sleep
 from hil.dutlink.usb.protocol import Level, Pin, PinValue, Request, StateByte
 from hil.errors import HilError, UsageError
 
 if TYPE_CHECKING:
-    from hil.dutlink.dut_event import EventListener
+    from collections.abc import Callable
+
     from hil.dutlink.usb.control_link import ControlLink
 
-__all__ = ["Level", "Pin", "Pins"]
+__all__ = ["Level", "Pin", "Pins", "ResetEvent"]
 
 RESET_PULSE_S = 0.1
+
+
+class ResetEvent:
+    """The reset pin is held low; the DUT starts when the pin is released."""
+
+    @property
+    def starts_dut(self) -> bool:
+        """Whether the DUT may start now."""
+        return True
+
+    def __str__(self) -> str:
+        return "reset low"
 
 
 class Pins(Noun):
@@ -30,7 +42,7 @@ class Pins(Noun):
         listener: Called with an event when the DUT is held in reset.
     """
 
-    def __init__(self, link: ControlLink, listener: EventListener = lambda _: None) -> None:
+    def __init__(self, link: ControlLink, listener: Callable[[ResetEvent], object] = lambda _: None) -> None:
         self._link = link
         self._report = listener
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Self
 from hil.dutlink.console.allowlist import ErrorAllowlist
 from hil.dutlink.console.board_shell import check_command
 from hil.dutlink.console.connection import NODE_LIMIT_S, ConsoleConnection
+from hil.dutlink.console.expect import wait_for_pattern
 from hil.dutlink.console.expect_error import LAST_BYTES, SWITCH_ON, expect_timeout_error
-from hil.dutlink.console.pattern_wait import wait_for_pattern
 from hil.dutlink.console.transcript import Transcript
 from hil.dutlink.dut.account import Secret
 from hil.dutlink.dut.command import CommandResult, run_command

@@ -1,9 +1,14 @@
-"""Wait for patterns on the console, by pexpect's rules: of several patterns the earliest match counts."""
+"""Wait for patterns in what a console prints.
+
+`Expecter` takes the bytes of a stream, by pexpect's rules: of several patterns the earliest match counts.
+`wait_for_pattern` looks into the transcript, and leaves the bytes to `expect` and `login`.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import re
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -11,12 +16,13 @@ from hil.dutlink.patterns.incremental_match import IncrementalPattern, compile_p
 from hil.dutlink.timing import Deadline
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from hil.dutlink.console.queues import ByteStream
+    from hil.dutlink.console.transcript import Transcript
     from hil.dutlink.patterns.incremental_match import Pattern
 
-__all__ = ["KEPT_BYTES", "Expected", "Expecter"]
+__all__ = ["KEPT_BYTES", "Expected", "Expecter", "wait_for_pattern"]
 
 KEPT_BYTES: Final = 4 * 1024 * 1024
 """The most bytes without a match that are kept: six minutes of a DUT that never pauses at 115200 baud."""
@@ -85,7 +91,7 @@ class Expecter:
             found = self._search(patterns)
             if found is not None:
                 return found
-            self._trim(patterns)
+            _trim(self._unread, patterns)
             if deadline.passed or not self._take(deadline.left_s):
                 return bytes(self._unread)
 
@@ -110,13 +116,68 @@ class Expecter:
         del self._unread[:end]
         return Expected(index, match, match.string[:begin])
 
-    def _trim(self, patterns: Sequence[IncrementalPattern]) -> None:
-        """Drop the oldest bytes once there are twice as many as are kept."""
-        surplus = len(self._unread) - KEPT_BYTES
-        if surplus > KEPT_BYTES:
-            del self._unread[:surplus]
-            for each in patterns:
-                each.drop_front(surplus)
+
+_LOOK_EVERY_S: Final = 0.5
+"""How often to check whether the console is still there, in seconds."""
+
+QUIET_S: Final = 2.0
+"""Seconds after which a silent DUT may wait at a prompt."""
+
+
+def wait_for_pattern(  # noqa: PLR0913 - what ends such a wait
+    transcript: Transcript,
+    begin: int,
+    pattern: Pattern,
+    timeout_s: float,
+    gone: Callable[[], bool],
+    *,
+    check_silent: Callable[[], None],
+) -> Expected | bytes:
+    """Wait for a pattern in the bytes since a position of the transcript.
+
+    Args:
+        transcript: The transcript of an open console.
+        begin: The position.
+        pattern: The pattern.
+        timeout_s: How long to wait, in seconds.
+        gone: Returns True if no more bytes will come.
+        check_silent: Called while the DUT is silent; raises an error if it waits for a person.
+
+    Returns:
+        The match; or all bytes since the position if the time is over or the console went away.
+    """
+    has_news = threading.Event()
+    end = transcript.listen(lambda _event: has_news.set())
+    (compiled,), haystack, deadline = compile_patterns(pattern), bytearray(), Deadline(timeout_s)
+    incremental, quiet = IncrementalPattern(compiled), Deadline(QUIET_S)
+    try:
+        while True:
+            has_news.clear()
+            last = gone() or deadline.passed
+            for chunk in transcript.chunks_between(begin):
+                haystack += chunk.data
+                begin, quiet = chunk.end, Deadline(QUIET_S)
+            if span := incremental.search(haystack):
+                match = _frozen_match(compiled, haystack, *span)
+                return Expected(0, match, match.string[: span[0]])
+            if last:
+                return bytes(haystack)
+            if quiet.passed:
+                check_silent()
+                quiet = Deadline(QUIET_S)
+            _trim(haystack, [incremental])
+            has_news.wait(min(_LOOK_EVERY_S, deadline.left_s))
+    finally:
+        end()
+
+
+def _trim(haystack: bytearray, patterns: Sequence[IncrementalPattern]) -> None:
+    """Drop the oldest bytes once there are twice as many as are kept."""
+    surplus = len(haystack) - KEPT_BYTES
+    if surplus > KEPT_BYTES:
+        del haystack[:surplus]
+        for each in patterns:
+            each.drop_front(surplus)
 
 
 def _frozen_match(pattern: re.Pattern[bytes], haystack: bytearray, begin: int, end: int) -> re.Match[bytes]:

@@ -10,18 +10,18 @@ from hil.dutlink.console.transcript import Chunk, MarkKind
 from hil.dutlink.dut.login_questions import LOGIN_PROMPT, PASSWORD
 from hil.dutlink.dut.marked_command import MarkedCommand
 from hil.dutlink.dut.prompt import describe_prompt, pattern_at_end
-from hil.dutlink.dut.prompt_command import said_since
 from hil.dutlink.dut.shown_commands import shown_events
 from hil.dutlink.timing import Deadline, until
-from hil.errors import ExpectError
+from hil.errors import ConsoleError, ExpectError
 
 if TYPE_CHECKING:
     import re
 
+    from hil.dutlink.console.transcript import Transcript
     from hil.dutlink.dut.prompt import DutConsole, PromptTracker
     from hil.dutlink.patterns.incremental_match import Pattern
 
-__all__ = ["NOT_LOGGED_IN", "MarkedRun", "no_shell_error"]
+__all__ = ["NOT_LOGGED_IN", "MarkedRun", "no_shell_error", "said_since"]
 
 _SHOWN: Final = 80
 _QUIET_S: Final = 0.5
@@ -238,6 +238,28 @@ class MarkedRun:
             remedy=hint,
             serial=self._console.serial,
         )
+
+
+def said_since(transcript: Transcript, begin: int, command: str) -> bytes:
+    """Return all bytes since a position of the transcript, which keeps more than `expect` does.
+
+    Args:
+        transcript: The console's transcript.
+        begin: The position.
+        command: The command that was typed there, for the error.
+
+    Raises:
+        ConsoleError: The bytes are more than the transcript keeps.
+    """
+    end = transcript.position
+    said = transcript.between(begin, end)
+    if len(said) < end - begin:
+        raise ConsoleError(
+            f"{command[:_SHOWN]!r} printed {end - begin} bytes, more than are kept",
+            why=f"the newest {len(said)} bytes are in memory",
+            remedy="have the DUT write it to a file, or shorten it there: | tail",
+        )
+    return said
 
 
 def no_shell_error(console: DutConsole, command: str, why: str) -> ExpectError:

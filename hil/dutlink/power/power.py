@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from hil.dutlink.dut_event import PowerEvent
 from hil.dutlink.noun import Noun
 from hil.dutlink.power.reading import EVERY_S, OFF_AMPS, SETTLE_S, PowerReading
 from hil.dutlink.power.sequence_timing import leaves_supply_off, stored_duration_s
@@ -14,16 +13,44 @@ from hil.dutlink.usb.protocol import ConfigKey, PowerAction, ReadKey, Request
 from hil.errors import BoardFaultError
 
 if TYPE_CHECKING:
-    from hil.dutlink.dut_event import EventListener
+    from collections.abc import Callable
+
     from hil.dutlink.power.sampling import PowerSampler
     from hil.dutlink.usb.control_link import ControlLink
 
-__all__ = ["OFF_AMPS", "Power"]
+__all__ = ["OFF_AMPS", "Power", "PowerEvent"]
 
 _READ_EVERY_S = 0.1
 
 _RISE_AMPS = 0.02
 """A rise of the mean that only a DUT with power makes, in amperes: more than the sensor's noise."""
+
+
+class PowerEvent(NamedTuple):
+    """A power request that is about to be sent, or whose sequence has ended.
+
+    Attributes:
+        action: The request.
+        blind_s: Seconds for which its sequence lets no console byte through.
+        is_done: Whether the sequence has ended.
+    """
+
+    action: PowerAction
+    blind_s: float = 0.0
+    is_done: bool = False
+
+    @property
+    def starts_dut(self) -> bool:
+        """Whether the DUT may start now."""
+        return not self.is_done and self.action in {PowerAction.ON, PowerAction.FORCE_ON, PowerAction.RESCUE}
+
+    def __str__(self) -> str:
+        name = f"power {self.action.name.lower().replace('_', '-')}"
+        if self.is_done:
+            return f"{name} is done"
+        if self.blind_s:
+            return f"{name}; blind for {self.blind_s:.1f} s: its sequence lets no console byte through"
+        return name
 
 
 class Power(Noun):
@@ -40,7 +67,7 @@ class Power(Noun):
         listener: Called with an event at each power action.
     """
 
-    def __init__(self, link: ControlLink, listener: EventListener = lambda _: None) -> None:
+    def __init__(self, link: ControlLink, listener: Callable[[PowerEvent], object] = lambda _: None) -> None:
         self._link = link
         self._report = listener
         self._cut = False

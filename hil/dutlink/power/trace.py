@@ -7,12 +7,12 @@ in full only after two seconds, and is independent of another one only if they a
 from __future__ import annotations
 
 import csv
-from bisect import bisect, bisect_left, bisect_right
+from bisect import bisect
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from hil.dutlink.power.model import AMPS_PER_STEP, Gap, Sample, TraceData
+from hil.dutlink.power.model import AMPS_PER_STEP, Gap, Sample, TraceData, block_joules
 from hil.dutlink.power.reading import OFF_AMPS, SETTLE_S
 from hil.dutlink.power.statistics import Comparison, compare, independent
 from hil.errors import UsageError
@@ -20,9 +20,9 @@ from hil.regular_file import nonblocking_opener
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
-__all__ = ["PowerTrace", "block_joules"]
+__all__ = ["PowerTrace"]
 
 
 @dataclass(slots=True, repr=False)
@@ -261,54 +261,3 @@ class PowerTrace(TraceData):
 _LONGER: Final = (
     f"let the block of power.trace() last longer than {SETTLE_S:g} s, with no power sequence at its end"
 )
-_MOST_LATE_S: Final = 0.5
-_SWITCHED: Final = 0.8
-"""A supply was switched if its voltage falls below this share of its highest; a load lowers it less."""
-
-
-def block_joules(samples: Sequence[Sample], began_s: float, ended_s: float) -> float | None:
-    """Return the energy of a block, or None if the readings do not cover it.
-
-    A reading is the mean of two seconds, so times two seconds it is the energy of the two seconds before it.
-    The readings at the block's end, two seconds earlier, and so on add up to the energy of the block, however
-    the power changed in it. The earliest of these windows begins before the block; the first reading gives
-    the power of that part.
-
-    A reading's watts are the product of two means, which is less than the mean of the products while the
-    supply is switched. There the charge, which is exact, is multiplied by the highest voltage.
-
-    Args:
-        samples: The readings.
-        began_s: Start of the block; the power was steady for two seconds before it.
-        ended_s: Its end.
-    """
-    times_s = [sample.monotonic_s for sample in samples]
-    if not times_s or times_s[0] > began_s + _MOST_LATE_S or times_s[-1] < ended_s or began_s >= ended_s:
-        return None
-    joules, end_s = 0.0, ended_s
-    while end_s > began_s:
-        joules += SETTLE_S * _watts_until(end_s, times_s, samples)
-        end_s -= SETTLE_S
-    return joules - (began_s - end_s) * _between(began_s, times_s, [sample.watts for sample in samples])
-
-
-def _watts_until(end_s: float, times_s: Sequence[float], samples: Sequence[Sample]) -> float:
-    """Return the mean power of the two seconds before a moment."""
-    # Readings of a slow board are far apart: take one more on each side.
-    first = max(0, bisect_left(times_s, end_s - SETTLE_S) - 1)
-    last = bisect_right(times_s, end_s + SETTLE_S) + 1
-    near, near_s = samples[first:last], times_s[first:last]
-    volts = [sample.volts for sample in near]
-    if min(volts) < _SWITCHED * max(volts):
-        return max(volts) * _between(end_s, near_s, [sample.amps for sample in near])
-    return _between(end_s, near_s, [sample.watts for sample in near])
-
-
-def _between(time_s: float, times_s: Sequence[float], values: Sequence[float]) -> float:
-    """Interpolate a value at a moment; before the first value, return the first."""
-    after = bisect_left(times_s, time_s)
-    if after == 0 or times_s[after] == time_s:
-        return values[after]
-    before = after - 1
-    share = (time_s - times_s[before]) / (times_s[after] - times_s[before])
-    return values[before] + share * (values[after] - values[before])

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from hil.dutlink.pins import ResetEvent
 from hil.dutlink.usb.protocol import Level, Pin
 from hil.errors import RequestStalledError, UsageError
 
@@ -63,3 +64,7 @@ def test_float_all_tries_each_pin_and_raises_the_first_error(board: Board, fake:
         board.pins.float_all()
 
     assert len(fake.done) == 4
+
+
+def test_reset_event_says_what_happens_and_that_the_dut_may_start() -> None:
+    assert (str(ResetEvent()), ResetEvent().starts_dut) == ("reset low", True)

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hil.dutlink.console.expect import KEPT_BYTES, Expected, Expecter
+from hil.dutlink.console.expect import KEPT_BYTES, Expected, Expecter, wait_for_pattern
 from hil.dutlink.console.expect_error import describe_last_line
 from hil.dutlink.console.queues import ByteStream
+from hil.dutlink.console.transcript import Transcript
 from hil.dutlink.patterns.incremental_match import IncrementalPattern, compile_pattern, fixed_end, fixed_start
 from hil.errors import UsageError
 
@@ -181,3 +182,37 @@ def test_describe_last_line_cuts_a_long_line_at_its_front() -> None:
     shown = describe_last_line("5a1c0e01", b"one\ntwo\n" + b"x" * 300 + b"end\r\n")
 
     assert shown == "last line on board 5a1c0e01: '..." + "x" * 54 + "end'"
+
+
+def test_wait_for_pattern_ignores_bytes_before_its_begin() -> None:
+    transcript = Transcript()
+    transcript.append(b"old login: ")
+    begin = transcript.position
+    transcript.append(b"new log")
+    transcript.append(b"in: ")
+
+    found = wait_for_pattern(transcript, begin, "login: ", 0.0, lambda: False, check_silent=lambda: None)
+
+    assert isinstance(found, Expected)
+    assert found.before == b"new "
+
+
+def test_wait_for_pattern_ends_if_the_console_is_gone() -> None:
+    transcript = Transcript()
+    transcript.append(b"half a lo")
+
+    assert (
+        wait_for_pattern(transcript, 0, "login: ", 1e9, lambda: True, check_silent=lambda: None)
+        == b"half a lo"
+    )
+
+
+def test_wait_for_pattern_keeps_no_more_bytes_than_expect() -> None:
+    transcript = Transcript()
+    for _ in range(20):
+        transcript.append(b"x" * (1 << 20))
+
+    unmatched = wait_for_pattern(transcript, 0, "login: ", 0.3, lambda: False, check_silent=lambda: None)
+
+    assert isinstance(unmatched, bytes)
+    assert len(unmatched) <= 8 << 20

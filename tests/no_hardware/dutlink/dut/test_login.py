@@ -15,8 +15,7 @@ from hil.dutlink.board import Board, open_driver
 from hil.dutlink.console.console import Console
 from hil.dutlink.console.tty import Tty
 from hil.dutlink.dut import login
-from hil.dutlink.dut.command import CommandResult
-from hil.dutlink.dut.prompt_command import _output
+from hil.dutlink.dut.command import CommandResult, _output
 from hil.errors import ConsoleError, ExpectError, UsageError
 from hil.sim.dut.image import build_image
 from hil.sim.process import SimulatorProcess

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from hil.dutlink.power.power import PowerEvent
 from hil.dutlink.power.reading import PowerReading
+from hil.dutlink.usb.protocol import PowerAction
 from hil.errors import BoardFaultError, BoardReplyError, BoardTimeoutError
 
 if TYPE_CHECKING:
@@ -163,3 +165,24 @@ def test_draws_believes_no_first_reading_after_a_request(board: Board, fake: Fak
     falling(fake, 0.60, 0.02)
 
     assert not board.power.draws()
+
+
+BLIND = "; blind for 0.3 s: its sequence lets no console byte through"
+
+
+@pytest.mark.parametrize(
+    ("event", "words", "starts_dut"),
+    [
+        (PowerEvent(PowerAction.ON), "power on", True),
+        (PowerEvent(PowerAction.ON, 0.3), f"power on{BLIND}", True),
+        (PowerEvent(PowerAction.ON, is_done=True), "power on is done", False),
+        (PowerEvent(PowerAction.FORCE_ON), "power force-on", True),
+        (PowerEvent(PowerAction.RESCUE, 0.3), f"power rescue{BLIND}", True),
+        (PowerEvent(PowerAction.OFF), "power off", False),
+        (PowerEvent(PowerAction.FORCE_OFF), "power force-off", False),
+    ],
+)
+def test_power_event_says_what_happens_and_whether_the_dut_may_start(
+    event: PowerEvent, words: str, starts_dut: bool
+) -> None:
+    assert (str(event), event.starts_dut) == (words, starts_dut)
