@@ -46,7 +46,9 @@ BLOCKED_SIGNALS = frozenset(
 KEPT_ENVIRONMENT = frozenset(
     {"PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "TMPDIR", "PYTHONHOME"}
 )
-"""The only variables that a guard inherits: CI systems find the processes of a job by other variables."""
+"""The only variables that a guard inherits beside the lock folder: CI systems find the processes of a job by other variables."""
+
+_LOCKS = "HIL_LOCK_DIR"
 
 FLAGS = ("-s", "-S", "-P")
 """No packages of user or site, no folder of the script. Not -I: some interpreters need PYTHONHOME."""
@@ -269,7 +271,10 @@ def _is_readable(descriptor: int, limit_s: float) -> bool:
 
 
 def _environment() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if name in KEPT_ENVIRONMENT}
+    """Return a guard's environment, with the lock folder, where it finds what is known of sticks."""
+    kept = {name: value for name, value in os.environ.items() if name in KEPT_ENVIRONMENT}
+    locks = os.environ.get(_LOCKS)
+    return {**kept, _LOCKS: str(Path(locks).absolute())} if locks else kept
 
 
 def _spawn(*descriptors: int, kept: tuple[int, ...]) -> subprocess.Popen[bytes]:

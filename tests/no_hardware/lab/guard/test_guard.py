@@ -398,6 +398,19 @@ def test_guard_has_no_variable_by_which_a_ci_system_finds_it(
     holder.close()
 
 
+def test_guard_finds_what_is_known_of_sticks_in_the_lock_folder_of_its_holder(
+    board: Path, safety: Safety, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(board.parent)
+    monkeypatch.setenv("HIL_LOCK_DIR", ".")  # a guard is in another folder
+
+    with under_guard(acquire(SERIAL, folder=board.parent), safety) as lease:
+        assert lease.guard is not None
+        environ = Path(f"/proc/{lease.guard.wait_until_ready()}/environ").read_bytes()
+
+    assert f"HIL_LOCK_DIR={board.parent}".encode() in environ.split(b"\0")
+
+
 def test_guard_acts_though_a_forked_child_of_its_holder_lives(holder: Holder, board: Path) -> None:
     holder.do("child = os.fork() or signal.pause(); (folder / 'child').write_text(str(child))")
     child = int((board.parent / "child").read_text())
