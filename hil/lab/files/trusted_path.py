@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from hil.dutlink.console.sanitize import sanitize_line
 from hil.errors import UntrustedFileError
-from hil.lab.locks.lock_dir import is_unmapped_owner
-from hil.lab.locks.spoilt_file import owner_name
+from hil.lab.locks.lock_dir import is_unmapped_owner, owner_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

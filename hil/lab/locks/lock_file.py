@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING
 from hil.dutlink.borrowed_lease import CONTENT_BYTES, turns_in
 from hil.forked_child import forget_on_fork
 from hil.kernel_lock import is_file_locked, try_lock
-from hil.lab.locks.lock_dir import unusable_error
+from hil.lab.locks.lock_dir import shared_file_problem, unusable_error
 from hil.lab.locks.shared_file import open_shared
-from hil.lab.locks.spoilt_file import shared_file_problem
 from hil.open_descriptors import CheckedDescriptor
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import os
 import stat
 from typing import TYPE_CHECKING, Final
 
-from hil.lab.locks.spoilt_file import is_group_folder, mode_of_files_in, spoilt_error
+from hil.lab.locks.lock_dir import is_group_folder, mode_of_files_in, spoilt_error
 
 if TYPE_CHECKING:
     from pathlib import Path

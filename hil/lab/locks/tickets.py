@@ -22,9 +22,8 @@ from hil.dutlink.borrowed_lease import FLOCK
 from hil.errors import SpoiltFileError, UsageError
 from hil.forked_child import forget_on_fork
 from hil.lab.locks.holder import Holder
-from hil.lab.locks.lock_dir import unusable_error
+from hil.lab.locks.lock_dir import spoilt_error, unusable_error
 from hil.lab.locks.shared_file import open_shared
-from hil.lab.locks.spoilt_file import spoilt_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

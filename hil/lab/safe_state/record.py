@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from hil.dutlink.console.sanitize import sanitize_line
 from hil.errors import SpoiltFileError
 from hil.lab.locks.holder import Holder, text_field, truncate, utc_now
+from hil.lab.locks.lock_dir import owner_name, spoilt_error
 from hil.lab.locks.shared_file import open_shared, read_shared, replace_shared
-from hil.lab.locks.spoilt_file import owner_name, spoilt_error
 
 if TYPE_CHECKING:
     from pathlib import Path

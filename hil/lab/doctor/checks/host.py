@@ -15,9 +15,14 @@ from hil.distribution import PACKAGE
 from hil.errors import SpoiltFileError, UsageError
 from hil.lab.doctor.finding import ok, problem, problem_of, skipped
 from hil.lab.guard.survival import find_dangers
-from hil.lab.locks.lock_dir import SYSTEM_FOLDERS, lock_folder
+from hil.lab.locks.lock_dir import (
+    SYSTEM_FOLDERS,
+    is_group_folder,
+    lock_folder,
+    owner_name,
+    shared_file_problem,
+)
 from hil.lab.locks.shared_file import open_shared
-from hil.lab.locks.spoilt_file import is_group_folder, owner_name, shared_file_problem
 from hil.lab.locks.tickets import waiting_tickets
 from hil.lab.stick_sockets import is_stick_file
 
