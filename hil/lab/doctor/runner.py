@@ -8,8 +8,7 @@ from hil.dutlink.board import open_driver
 from hil.dutlink.held_boards import held_boards
 from hil.errors import BoardBusyError, HilError, NoUsbBackendError, SpoiltFileError, UsageError, Verdict
 from hil.lab.doctor.checks.bus import boards_on_the_bus, hub_power
-from hil.lab.doctor.checks.console import console_answers
-from hil.lab.doctor.checks.console_users import modem_manager, tty_holders
+from hil.lab.doctor.checks.console import console_answers, modem_manager, tty_holders
 from hil.lab.doctor.checks.host import clock, disk_space, guard_survival, locks
 from hil.lab.doctor.checks.services import services
 from hil.lab.doctor.checks.stick import stick_follows

@@ -46,7 +46,7 @@ BLOCKED_SIGNALS = frozenset(
 KEPT_ENVIRONMENT = frozenset(
     {"PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "TMPDIR", "PYTHONHOME"}
 )
-"""The only variables that a guard inherits, beside the lock folder: CI systems find a job's processes by others."""
+"""The only variables that a guard inherits, beside the lock folder; CI systems find jobs by others."""
 
 _LOCKS = "HIL_LOCK_DIR"
 

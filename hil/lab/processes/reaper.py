@@ -2,6 +2,10 @@
 
 `hil lease` has such a process below it, which outlives it by a moment if it is killed. `hil init` is one
 itself, and so is any `hil` command that is PID 1 of a container: it goes on in a child process.
+
+When a process ends, its children become children of the next ancestor that adopts orphans (Linux: prctl(2),
+PR_SET_CHILD_SUBREAPER), or of PID 1: a process that adopts orphans can find all that a command started.
+It reaps every child that ends, so it does nothing else. Guards are left alone: they go on.
 """
 
 from __future__ import annotations
@@ -10,12 +14,15 @@ import ctypes
 import os
 import signal
 import sys
+import time
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hil.lab.guard.process import take_name
 from hil.lab.guard.survival import FIRST_NAME, INIT_NAME
-from hil.lab.processes.descendants import adopt_orphans, end_descendants, reap, wait_for_guards
+from hil.lab.locks.stopped_guards import is_guard
+from hil.process_stat import process_stat
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,11 +35,15 @@ __all__ = [
     "GUARDS_LIMIT_S",
     "PARENT_GONE",
     "PASSED_ON",
+    "adopt_orphans",
+    "end_descendants",
     "exec_command",
     "fork_from_pid_1",
     "has_the_terminal",
+    "reap",
     "run_as_init",
     "supervise_child",
+    "wait_for_guards",
 ]
 
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
@@ -52,7 +63,12 @@ GRACE_S = 1.0
 _LOOK_EVERY_S = 1.0
 """Seconds between looks for ended children: SIGCHLD is lost if it reaches a thread that does not block it."""
 
-_PR_SET_PDEATHSIG = 1
+_LOOK_WHILE_ENDING_S = 0.02
+
+_KILL_S = 2.0
+"""How long a killed process may take to end; a process that hangs in the kernel takes longer."""
+
+_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 FROM_THE_TERMINAL = frozenset({signal.SIGINT, signal.SIGQUIT})
 PASSED_ON = FROM_THE_TERMINAL | {
     signal.SIGTERM,
@@ -180,3 +196,77 @@ def has_the_terminal() -> bool:
             return os.tcgetpgrp(terminal.fileno()) == os.getpgrp()
     except OSError:
         return False
+
+
+def adopt_orphans() -> None:
+    """Become the parent of every descendant whose own parent ends."""
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def reap() -> dict[int, int]:
+    """Return the exit code of each child that has ended since the last call, by pid."""
+    ended = {}
+    with suppress(ChildProcessError):
+        while (found := os.waitpid(-1, os.WNOHANG))[0]:
+            ended[found[0]] = os.waitstatus_to_exitcode(found[1])
+    return ended
+
+
+def _guards() -> list[int]:
+    """Return the guards among the children of this process."""
+    return [pid for pid in _children()[os.getpid()] if is_guard(pid)]
+
+
+def end_descendants(grace_s: float) -> None:
+    """End all descendants except guards: by SIGTERM, then by SIGKILL after `grace_s` seconds.
+
+    When a process is killed, this process becomes the parent of its children, so it finds them, too.
+    """
+    _signal(_others(), signal.SIGTERM)
+    deadline = time.monotonic() + grace_s
+    while _others() and time.monotonic() < deadline:
+        time.sleep(_LOOK_WHILE_ENDING_S)
+        reap()
+    deadline = time.monotonic() + _KILL_S
+    while (left := _others()) and time.monotonic() < deadline:
+        _signal(left, signal.SIGKILL)
+        time.sleep(_LOOK_WHILE_ENDING_S)
+        reap()
+
+
+def wait_for_guards(limit_s: float) -> list[int]:
+    """Wait until the guards among the children have ended; return the pids of those that have not in time."""
+    deadline = time.monotonic() + limit_s
+    while (left := _guards()) and time.monotonic() < deadline:
+        time.sleep(_LOOK_WHILE_ENDING_S)
+        reap()
+    return left
+
+
+def _signal(pids: list[int], number: int) -> None:
+    for pid in pids:
+        with suppress(OSError):  # the process ended, or belongs to another user (sudo)
+            os.kill(pid, number)
+
+
+def _others() -> list[int]:
+    """Return the pids of all living descendants except guards."""
+    children, found = _children(), []
+    above = [os.getpid()]
+    while above:
+        for pid in children.get(above.pop(), []):
+            if not is_guard(pid):
+                found.append(pid)
+                above.append(pid)
+    return found
+
+
+def _children() -> dict[int, list[int]]:
+    """Return the pids of the living children of each process that this one can see."""
+    children: dict[int, list[int]] = {os.getpid(): []}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal():
+            stat = process_stat(int(entry.name))
+            if stat is not None and not stat.has_ended:
+                children.setdefault(stat.parent, []).append(int(entry.name))
+    return children

@@ -30,12 +30,13 @@ def main() -> None:
     """Run the command, then end its descendants."""
     from hil.lab.guard.process import take_name  # noqa: PLC0415 - found only now
     from hil.lab.locks.stopped_guards import continue_guards_of  # noqa: PLC0415 - found only now
-    from hil.lab.processes.descendants import adopt_orphans, end_descendants  # noqa: PLC0415 - found only now
     from hil.lab.processes.reaper import (  # noqa: PLC0415 - found only now
         AWAITED_SIGNALS,
         ENDED_BY,
         GRACE_S,
         PARENT_GONE,
+        adopt_orphans,
+        end_descendants,
         exec_command,
         supervise_child,
     )

@@ -14,7 +14,7 @@ from hil.dutlink.host import Host
 from hil.errors import BoardDeniedError, BoardLostError, UsageError, Verdict
 from hil.lab.doctor.checks import usb_access
 from hil.lab.doctor.checks.bus import boards_on_the_bus, hub_power
-from hil.lab.doctor.checks.console_users import modem_manager, tty_holders
+from hil.lab.doctor.checks.console import modem_manager, tty_holders
 from hil.lab.doctor.checks.host import clock, disk_space, guard_survival, locks
 from hil.lab.doctor.checks.services import services
 from hil.lab.doctor.checks.stored_state import lab_file

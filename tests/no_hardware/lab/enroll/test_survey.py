@@ -11,7 +11,7 @@ import pytest
 
 from hil.dutlink.console.tty import serial_devices, uart_of
 from hil.dutlink.timing import until
-from hil.lab.enroll.console_probe import ConsoleProbe
+from hil.lab.enroll.survey import ConsoleProbe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
