@@ -84,15 +84,15 @@ def lock_holders(file: os.stat_result) -> list[int]:
             there each lock on a file with its number counts.
     """
     try:
-        with open("/proc/locks", encoding="ascii") as locks:  # noqa: PTH123 - proc(5)
+        with open("/proc/locks", "rb") as locks:  # noqa: PTH123 - proc(5)
             lines = [line.split() for line in locks]
     except OSError:
         return []
-    device = f"{os.major(file.st_dev):02x}:{os.minor(file.st_dev):02x}"
+    device, number = b"%02x:%02x" % (os.major(file.st_dev), os.minor(file.st_dev)), b"%d" % file.st_ino
     found = [
-        (line[5].rpartition(":")[0] == device, int(line[4]))
+        (line[5].rpartition(b":")[0] == device, int(line[4]))
         for line in lines
-        if line[1] == "FLOCK" and line[5].rpartition(":")[2] == str(file.st_ino)
+        if line[1] == b"FLOCK" and line[5].rpartition(b":")[2] == number
     ]
     return [pid for is_exact, pid in found if is_exact] or [pid for _is_exact, pid in found]
 
