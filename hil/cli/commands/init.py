@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 
 import click
@@ -38,6 +39,11 @@ class _Init(click.Command):
     show_default=True,
     help="With COMMAND: how long to wait for guards that make boards safe.",
 )
+@click.option(
+    "--ci",
+    type=click.Choice(["github", "gitlab"]),
+    help="Also write CI files: simulated boards at each push, and nights on a runner that has boards.",
+)
 @click.argument(
     "folder",
     metavar="[FOLDER | -- COMMAND...]",
@@ -45,11 +51,11 @@ class _Init(click.Command):
     type=click.Path(path_type=Path, file_okay=False),
 )
 @click.pass_context
-def init(context: click.Context, guards_s: float, folder: Path | None) -> Answer:
+def init(context: click.Context, guards_s: float, ci: str | None, folder: Path | None) -> Answer:
     r"""Set up a repository of tests in FOLDER (default: here), or run COMMAND as a container's first process.
 
-    Writes .gitignore, conftest.py, pytest.ini, a first test, a noxfile and a GitHub workflow. Existing files
-    stay unchanged.
+    Writes .gitignore, conftest.py, pytest.ini, noxfile.py, and a first test if there is no test yet. Existing
+    files stay unchanged; it says what they lack.
 
     With `-- COMMAND` it runs COMMAND as the first process of a container, and ends after all guards have
     ended. When PID 1 ends, the kernel kills all processes of the container. A guard outlives its run, but not
@@ -59,7 +65,7 @@ def init(context: click.Context, guards_s: float, folder: Path | None) -> Answer
 
     \b
     hil init
-    hil init my-product
+    hil init my-product --ci github
     hil init -- pytest
     docker run IMAGE hil init -- pytest
     ENTRYPOINT ["hil", "init", "--"]
@@ -75,32 +81,43 @@ def init(context: click.Context, guards_s: float, folder: Path | None) -> Answer
             remedy=f"hil init -- {folder or 'COMMAND'}",
         )
     if command is None:
-        return _set_up(folder or Path())
+        return _set_up(folder or Path(), ci or "")
     if not command:
         raise UsageError("no command to run", why="no words follow `--`", remedy="hil init -- COMMAND")
     if folder is not None:
         raise UsageError(
             "hil init takes FOLDER or `-- COMMAND`, not both",
             why=f"{folder} stands before `--`, so it is the folder",
-            remedy=f"hil init -- {folder} {' '.join(command)}",
+            remedy=f"hil init -- {shlex.join([os.fspath(folder), *command])}",
+        )
+    if ci:
+        raise UsageError(
+            "hil init takes --ci or `-- COMMAND`, not both",
+            why="--ci writes files of a repository, and COMMAND is run in a container",
+            remedy=f"hil init -- {shlex.join(command)}",
         )
     from hil.lab.processes.reaper import run_as_init  # noqa: PLC0415 - ctypes is imported on use
 
     return Answer(None, run_as_init(command, guards_s))
 
 
-def _set_up(folder: Path) -> Answer:
+def _set_up(folder: Path, ci: str) -> Answer:
     from hil.cli.commands.init_files import write_repository  # noqa: PLC0415 - imported on use
 
     requirement = _requirement()
-    written, kept = write_repository(folder, requirement)
-    lines = [f"Wrote {folder / name}." for name in written]
-    if "noxfile.py" in written and Path(requirement).is_absolute():
-        lines.append(f"{requirement} is only on this machine: change HIL in noxfile.py for other machines.")
-    lines += [f"Skipped {folder / name}: {why}." for name, why in kept.items()]
-    there = "" if folder == Path() else f"cd {folder} && "
+    done = write_repository(folder, requirement, ci)
+    lines = [f"Wrote {folder / name}." for name in done.written]
+    if "noxfile.py" in done.written and Path(requirement).is_absolute():
+        lines.append(
+            f"{requirement} is only on this machine: for CI and other machines, set HIL in "
+            f"{folder / 'noxfile.py'} to what pip can install there, such as a wheel in the repository."
+        )
+    lines += [f"Skipped {folder / name}: {why}." for name, why in done.kept.items()]
+    lines += done.to_do
+    there = "" if folder == Path() else f"cd {shlex.quote(os.fspath(folder))} && "
     lines.append(f"Next: {there}pytest --hil-boards sim:1")
-    return Answer({"folder": str(folder), "written": written, "kept": kept}, text="\n".join(lines))
+    data = {"folder": str(folder), "written": done.written, "kept": done.kept, "to_do": done.to_do}
+    return Answer(data, text="\n".join(lines))
 
 
 def _requirement() -> str:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import configparser
 import os
+import re
 import tomllib
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from importlib.resources import files
+from pathlib import Path
+from shlex import quote
+from typing import Final
 
 from hil.errors import UsageError
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-__all__ = ["write_repository"]
+__all__ = ["CI_FILES", "Repository", "write_repository"]
 
 _CONFTEST = '''"""Options, markers and fixtures of hil."""
 
@@ -24,6 +27,11 @@ _PYTEST_INI = """\
 testpaths = tests
 addopts = --strict-markers --strict-config
 timeout = 120
+"""
+
+_PYTEST_INI_BESIDE_TESTS = """\
+[pytest]
+# This file fixes the root folder, so that a test keeps its name whichever folders the command line names.
 """
 
 _FIRST_TEST = '''"""My first test on a board."""
@@ -92,27 +100,7 @@ def nightly(session: nox.Session) -> None:
         sys.exit(night["status"] or 1)  # nox makes a 1 of any other status
 '''
 
-_WORKFLOW = """\
-# Every test on simulated boards, for each push. For the night on real ones copy packaging/github/nightly.yml
-# of hil, which runs the session `nightly`, to .github/workflows.
-name: hil
-on: [push, pull_request]
-jobs:
-  sim:
-    runs-on: ubuntu-latest
-    steps:
-      - uses: actions/checkout@v6
-      - uses: actions/setup-python@v6
-        with:
-          python-version: "3.13"
-      - run: python -m pip install --quiet nox
-      - run: nox -s sim -- --hil-report report
-      - uses: actions/upload-artifact@v7
-        if: always()
-        with:
-          name: report
-          path: report/
-"""
+_SESSIONS = ("sim", "nightly")
 
 _GITIGNORE = """\
 __pycache__/
@@ -129,37 +117,118 @@ FILES: Final = {
     "pytest.ini": _PYTEST_INI,
     "tests/test_first.py": _FIRST_TEST,
     "noxfile.py": _NOXFILE,
-    ".github/workflows/hil.yml": _WORKFLOW,
 }
+CI_FILES: Final = {
+    "github": {
+        ".github/workflows/hil.yml": "github-sim.yml",
+        ".github/workflows/nightly.yml": "github-nightly.yml",
+    },
+    "gitlab": {".gitlab-ci.yml": "gitlab-sim.yml", "nightly.gitlab-ci.yml": "gitlab-nightly.yml"},
+}
+"""For each kind of CI: the files in a repository, and their templates in `hil/data/ci`."""
+
+_NOT_OURS: Final = {"venv", "site-packages", "node_modules", "__pycache__"}
+"""Folders with tests of other projects, besides those whose names begin with a dot."""
 
 
-def write_repository(folder: Path, requirement: str) -> tuple[list[str], dict[str, str]]:
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """What `hil init` did.
+
+    Attributes:
+        written: The names of the written files.
+        kept: The name of each file that was not written, and why.
+        to_do: What the kept files lack, as sentences that say what to do.
+    """
+
+    written: list[str]
+    kept: dict[str, str]
+    to_do: list[str]
+
+
+def write_repository(folder: Path, requirement: str, ci: str = "") -> Repository:
     """Write the files that do not exist yet.
 
     Args:
         folder: The repository; it is created if missing.
         requirement: Requirement with which pip installs hil.
-
-    Returns:
-        The names of the written files, and for each other file the reason.
+        ci: `github` or `gitlab`: also write the files of that CI.
 
     Raises:
-        UsageError: pytest's settings in the folder cannot be read; nothing was written.
+        UsageError: pytest's settings in the folder cannot be read, and nothing was written; or a file could
+            not be written.
     """
-    written, kept = [], {}
     settings = _settings_of_pytest(folder)  # first, so that nothing is written if they cannot be read
-    for name, text in FILES.items():
+    test = _a_test_in(folder)
+    written, kept = [], {}
+    for name, text in (FILES | _texts_of_ci(ci)).items():
         path = folder / name
         if os.path.lexists(path):  # a link, even one that leads nowhere, is not written through
             kept[name] = "it exists already"
         elif name == "pytest.ini" and settings:
             kept[name] = f"{settings} has pytest's settings"
+        elif name == "tests/test_first.py" and test:
+            kept[name] = f"there are tests already, such as {test}"
         else:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("x", encoding="utf-8") as file_of_it:
-                file_of_it.write(text.replace("{requirement}", requirement))
+            plain = _PYTEST_INI_BESIDE_TESTS if name == "pytest.ini" and test else text
+            _write(path, plain.replace("{requirement}", requirement))
             written.append(name)
-    return written, kept
+    return Repository(written, kept, [line for name in kept if (line := _lack(folder, name, ci))])
+
+
+def _texts_of_ci(ci: str) -> dict[str, str]:
+    templates = CI_FILES.get(ci, {})
+    folder = files("hil") / "data" / "ci"
+    return {name: (folder / template).read_text("utf-8") for name, template in templates.items()}
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise UsageError(
+            f"{path} cannot be written",
+            why=f"{error.filename}: {error.strerror}",
+            remedy=f"ls -ld {quote(os.fspath(path.parent))}, or another folder: hil init FOLDER",
+        ) from error
+
+
+def _a_test_in(folder: Path) -> str:
+    """Return the path of a test in a repository, or an empty text."""
+    for parent, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if name[0] != "." and name not in _NOT_OURS)
+        for name in sorted(names):
+            if fnmatch(name, "test_*.py") or fnmatch(name, "*_test.py"):
+                return (Path(parent) / name).relative_to(folder).as_posix()
+    return ""
+
+
+def _lack(folder: Path, name: str, ci: str) -> str:
+    """Return what to add to a file that was there already; empty if it lacks nothing."""
+    try:
+        text = (folder / name).read_text("utf-8")
+    except (OSError, ValueError):  # not there, because another file has its part; or not readable
+        return ""
+    if name == "conftest.py" and not re.search(r"\bhil\b", text):
+        return f'Add to {folder / name}: pytest_plugins = ["hil.plugin"]'
+    if name == ".gitignore" and (
+        missing := [line for line in _GITIGNORE.split() if line not in text.split()]
+    ):
+        return f"Add to {folder / name}: {' '.join(missing)}, each on a line of its own."
+    if name == ".gitlab-ci.yml" and "nightly.gitlab-ci.yml" not in text:
+        return f"Add to {folder / name}: include: nightly.gitlab-ci.yml"
+    if (
+        name == "noxfile.py"
+        and ci
+        and (missing := [each for each in _SESSIONS if f"def {each}(" not in text])
+    ):
+        return (
+            f"{folder / name} lacks {' and '.join(missing)}, which the CI files run: type hil init in an "
+            "empty folder, and copy from its noxfile.py."
+        )
+    return ""
 
 
 def _settings_of_pytest(folder: Path) -> str:
@@ -181,6 +250,6 @@ def _settings_of_pytest(folder: Path) -> str:
         raise UsageError(
             f"{folder / name} cannot be read",
             why=" ".join(str(error).split()),
-            remedy=f"fix or remove it, then: hil init {folder}",
+            remedy=f"fix or remove it, then: hil init {quote(os.fspath(folder))}",
         ) from error
     return ""

@@ -23,6 +23,7 @@ TEMPLATES = [
     ROOT / "packaging" / "github" / "nightly.yml",
     ROOT / "packaging" / "gitlab" / "nightly.gitlab-ci.yml",
 ]
+SIM_TEMPLATES = sorted(ROOT.glob("hil/data/ci/*-sim.yml"))
 
 
 class RunningSession:
@@ -117,6 +118,23 @@ def test_template_names_sessions_that_exist(
     named = re.findall(r"nox -s (\w+)|\.nox/(\w+)/bin/hil", template.read_text(encoding="utf-8"))
     assert len(named) == 2
     assert {one or other for one, other in named} <= sessions
+
+
+@pytest.mark.parametrize("template", SIM_TEMPLATES, ids=lambda path: path.name)
+def test_template_for_each_push_runs_a_session_that_hil_init_writes(template: Path, product: Path) -> None:
+    noxfile = (product / "noxfile.py").read_text(encoding="utf-8")
+
+    (session,) = re.findall(r"nox -s (\w+) -- --hil-report report\b", template.read_text(encoding="utf-8"))
+    assert f"def {session}(" in noxfile
+
+
+def test_packaging_has_the_files_that_hil_init_writes(tmp_path: Path) -> None:
+    for template, written in zip(
+        TEMPLATES, (".github/workflows/nightly.yml", "nightly.gitlab-ci.yml"), strict=True
+    ):
+        hil(["init", "--ci", template.parent.name, str(tmp_path)])
+
+        assert (tmp_path / written).read_bytes() == template.read_bytes()
 
 
 def artifact_command(template: Path) -> str:

@@ -15,7 +15,12 @@ from hil.cli.main import run
 from hil.distribution import NAME
 
 ROOT = Path(__file__).parents[4]
-FILES = ["conftest.py", "pytest.ini", "tests/test_first.py", "noxfile.py", ".github/workflows/hil.yml"]
+FILES = ["conftest.py", "pytest.ini", "tests/test_first.py", "noxfile.py"]
+COPY_SESSIONS = "type hil init in an empty folder, and copy from its noxfile.py."
+CI = {
+    "github": [".github/workflows/hil.yml", ".github/workflows/nightly.yml"],
+    "gitlab": [".gitlab-ci.yml", "nightly.gitlab-ci.yml"],
+}
 
 
 def test_init_writes_a_repository_whose_test_passes_on_a_simulated_board(
@@ -68,6 +73,100 @@ def test_init_of_a_folder_and_a_command_at_once_is_refused(capsys: pytest.Captur
     status = run(["init", "pytest", "--", "-x"])
 
     assert (status, "try: hil init -- pytest -x" in capsys.readouterr().err) == (2, True)
+
+
+def test_init_writes_no_first_test_beside_tests(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "test").mkdir()
+    (tmp_path / "test" / "test_mine.py").write_text("def test_mine(power): power.force_off()\n")
+
+    status = run(["--json", "init", str(tmp_path)])
+
+    answer = json.loads(capsys.readouterr().out)
+    assert (status, answer["kept"]) == (
+        0,
+        {"tests/test_first.py": "there are tests already, such as test/test_mine.py"},
+    )
+    assert "1 passed" in pytest_in(tmp_path, "--hil-boards=sim:1"), (
+        "pytest.ini hides the tests that are there"
+    )
+
+
+def test_init_takes_tests_of_installed_packages_for_none_of_the_repository(tmp_path: Path) -> None:
+    for folder in (".nox/sim/lib", "venv/lib", "node_modules/x"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "test_theirs.py").touch()
+
+    run(["init", str(tmp_path)])
+
+    assert (tmp_path / "tests" / "test_first.py").is_file()
+
+
+def test_init_says_what_the_files_that_are_there_lack(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, text in (("conftest.py", "import os\n"), (".gitignore", "/report/\n__pycache__/\n/.venv/\n")):
+        (tmp_path / name).write_text(text)
+    for name in ("noxfile.py", ".gitlab-ci.yml"):
+        (tmp_path / name).write_text("")
+
+    run(["init", "--ci", "gitlab", str(tmp_path)])
+
+    to_do = [line for line in capsys.readouterr().out.splitlines() if " lacks " in line or "Add to" in line]
+    assert to_do == [
+        f"Add to {tmp_path}/.gitignore: /.nox/ /night/ /nightly/, each on a line of its own.",
+        f'Add to {tmp_path}/conftest.py: pytest_plugins = ["hil.plugin"]',
+        f"{tmp_path}/noxfile.py lacks sim and nightly, which the CI files run: {COPY_SESSIONS}",
+        f"Add to {tmp_path}/.gitlab-ci.yml: include: nightly.gitlab-ci.yml",
+    ]
+
+
+def test_init_repeated_has_nothing_to_say(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(["init", "--ci", "github", str(tmp_path)])
+    capsys.readouterr()
+
+    run(["--json", "init", "--ci", "github", str(tmp_path)])
+
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["written"], answer["to_do"]) == ([], [])
+
+
+@pytest.mark.parametrize("ci", CI)
+def test_init_writes_the_ci_that_it_is_asked_for(tmp_path: Path, ci: str) -> None:
+    run(["init", str(tmp_path / "plain")])
+    run(["init", "--ci", ci, str(tmp_path / ci)])
+
+    plain, with_ci = (
+        {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+        for folder in (tmp_path / "plain", tmp_path / ci)
+    )
+    assert with_ci - plain == set(CI[ci])
+
+
+def test_init_quotes_a_folder_in_the_command_to_type_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    run(["init", "my product"])
+
+    assert "Next: cd 'my product' && pytest" in capsys.readouterr().out
+
+
+def test_init_names_the_file_that_cannot_be_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "tests").touch()
+
+    status = run(["init", str(tmp_path)])
+
+    said = capsys.readouterr().err
+    assert (status, f"{tmp_path}/tests/test_first.py cannot be written" in said) == (2, True)
+
+
+def test_init_with_ci_and_a_command_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    status = run(["init", "--ci", "github", "--", "pytest", "-k", "a or b"])
+
+    assert (status, "try: hil init -- pytest -k 'a or b'" in capsys.readouterr().err) == (2, True)
 
 
 @pytest.mark.parametrize("name", ["pyproject.toml", "tox.ini", "setup.cfg"])
