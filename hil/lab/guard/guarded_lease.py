@@ -12,7 +12,6 @@ from __future__ import annotations
 import signal
 import threading
 from contextlib import suppress
-from functools import partial
 from typing import TYPE_CHECKING, Self
 
 from hil.errors import GuardError, HilError, LeaseEndedError
@@ -27,7 +26,6 @@ from hil.lab.safe_state.record import read_record, record_path, write_record
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
     from types import TracebackType
 
     from hil.lab.locks.holder import Holder
@@ -50,6 +48,9 @@ class GuardedLease:
 
     Attributes:
         serial: The board.
+        folder: The folder of its lock and its record.
+        guard: The guard; None if the place's DUT is to be left alone, and after the end of the lease.
+        guard_error: Why the holder must stop using the board, as no guard can be started any more; else None.
         found: Its record when the lease began: its last holder, and what the guard did or could not do.
         made_safe: How the board was made safe before it was handed out; None if the last holder had left it
             safe, or if nothing was known of it and its DUT was off.
@@ -59,45 +60,24 @@ class GuardedLease:
 
     def __init__(self, lease: Lease, found: BoardRecord, drivers: int = -1) -> None:
         self.serial = lease.serial
+        self.folder = lease.lock.path.parent
+        self.guard: Guard | None = None
+        self.guard_error: GuardError | None = None
         self.found = self._known = found
         self.made_safe: SafetyEvent | None = None
         self.on_guard_lost: Callable[[GuardError], None] = lambda _error: None
         self._lease = lease
-        self._guard: Guard | None = None
         self._drivers = drivers
-        self._folder = lease.lock.path.parent
-        self._safety = Safety()
-        self._guard_error: GuardError | None = None
-        self._new_guard: Callable[[], Guard] | None = None
+        self._safety, self._controller = Safety(), 0
         self._ending = threading.RLock()
         self._over = threading.Event()
         self._keeper = threading.Thread(target=self._keep_lock, name=f"hil-lock-{self.serial}", daemon=True)
         forget_on_fork(self)
 
     @property
-    def lock_file(self) -> Path:
-        """The lock file of the board."""
-        return self._lease.lock.path
-
-    @property
-    def folder(self) -> Path:
-        """The folder of its lock and its record."""
-        return self._folder
-
-    @property
     def holder(self) -> Holder:
         """The holder, as other processes read it in the lock file."""
         return self._lease.holder
-
-    @property
-    def guard(self) -> Guard | None:
-        """The guard, or None if the place's DUT is to be left alone."""
-        return self._guard
-
-    @property
-    def guard_error(self) -> GuardError | None:
-        """Why the holder must stop using the board, as no guard can be started any more; else None."""
-        return self._guard_error
 
     @property
     def descriptors(self) -> tuple[int, ...]:
@@ -112,30 +92,20 @@ class GuardedLease:
             GuardError: The guard cannot run.
             SpoiltFileError: The record cannot be written.
         """
-        guard = self._guard_with(safety, controller)
+        self._safety, self._controller = safety, controller
+        self.guard = self._new_guard()
         try:
             self.mark_in_use(self.found)  # while the guard starts
-            self._use_guard(guard, safety)
+            self.guard.require()
         except BaseException:
-            self._guard = guard
             self.release_as(self.found)
             raise
 
-    def _guard_with(self, safety: Safety, controller: int) -> Guard:
-        """Start a guard that shares this lease's locks."""
-        self._new_guard = partial(self._guard_with, safety, controller)
+    def _new_guard(self) -> Guard:
+        """Start a guard that shares the locks as they are now."""
         lock = self._lease.lock
-        task = GuardTask(self.serial, lock.path, safety, lock.node_descriptor, self._drivers)
-        return Guard(task, lambda: lock.descriptor, controller, partial(self.handle_guard_loss, safety))
-
-    def _use_guard(self, guard: Guard, safety: Safety) -> None:
-        """Use this guard from now on, and wait until it runs.
-
-        Raises:
-            GuardError: The guard cannot run.
-        """
-        self._guard, self._safety = guard, safety
-        guard.require()
+        task = GuardTask(self.serial, lock.path, self._safety, lock.node_descriptor, self._drivers)
+        return Guard(task, lambda: lock.descriptor, self._controller, self.handle_guard_loss)
 
     def keep_lock(self) -> None:
         """Lock the file again, within a second, whenever it is removed or replaced during this lease.
@@ -156,7 +126,7 @@ class GuardedLease:
 
     def loss(self) -> LeaseEndedError | None:
         """Return the error of a lease that ended because other code closed its files; None if it lasts."""
-        guard = self._guard
+        guard = self.guard
         closed = self._lease.lock.was_closed_by_others or (guard is not None and guard.is_cut_off)
         if self._over.is_set() or not closed:
             return None
@@ -175,7 +145,7 @@ class GuardedLease:
 
     def _lock_again_if_removed(self) -> None:
         self.raise_if_lost()
-        has_record = self._guard is None or record_path(self._folder, self.serial).exists()
+        has_record = self.guard is None or record_path(self.folder, self.serial).exists()
         if not has_record or not self._lease.lock.is_current():
             self._lock_again()
 
@@ -223,10 +193,10 @@ class GuardedLease:
 
         The guard shares the lock of the removed file, so another guard takes its place.
         """
-        recreate_folder(self._folder)
+        recreate_folder(self.folder)
         old = self._lease.lock
-        if self._guard is not None:
-            self.mark_in_use(read_record(self._folder, self.serial))
+        if self.guard is not None:
+            self.mark_in_use(read_record(self.folder, self.serial))
         if old.is_current():
             return
         self._lease.move_to(relock_file(old, self.serial))
@@ -235,24 +205,28 @@ class GuardedLease:
         old.close()
 
     def _replace_guard(self) -> None:
-        """Start a guard that shares the locks as they are now, then end the old guard."""
-        guard = self._guard
-        if guard is None or self._new_guard is None:
+        """Start a guard that shares the locks as they are now, then end the old guard.
+
+        Raises:
+            GuardError: No guard can run; the old one stays, and is restarted with the old file if it ends.
+        """
+        old = self.guard
+        if old is None:
             return
-        new_guard = self._new_guard()
+        new = self.guard = self._new_guard()
         try:
-            self._use_guard(new_guard, self._safety)
-        except BaseException:  # the old guard stays; it is restarted with the old file, which stays open
-            self._guard = guard
-            new_guard.release()
-            new_guard.join()
+            new.require()
+        except BaseException:
+            self.guard = old
+            new.release()
+            new.join()
             raise
-        guard.release()
-        guard.join()
+        old.release()
+        old.join()
 
     def mark_in_use(self, record: BoardRecord) -> None:
         """Write this record, changed to say that this process uses the board."""
-        write_record(self._folder, self.serial, record.marked_in_use(self.holder))
+        write_record(self.folder, self.serial, record.marked_in_use(self.holder))
 
     def mark_made_safe(self, record: BoardRecord, event: SafetyEvent | None) -> None:
         """Write this record of a board that was made safe before its use, changed to "in use"."""
@@ -268,10 +242,10 @@ class GuardedLease:
         Raises:
             GuardError: The board is released; but for some of the time there was no guard.
         """
-        had_guard = self._guard is not None
+        had_guard = self.guard is not None
         self._end(lambda record: record.marked_safe().with_position(position))
-        if had_guard and self._guard_error is not None:
-            raise self._guard_error
+        if had_guard and self.guard_error is not None:
+            raise self.guard_error
 
     def release_unused(self) -> None:
         """Release a board that could not be opened: its record says what it said before."""
@@ -287,10 +261,10 @@ class GuardedLease:
             return
         self._over.set()
         with self._ending:
-            guard, self._guard = self._guard, None
+            guard, self.guard = self.guard, None
             try:
                 if guard is not None:
-                    write_record(self._folder, self.serial, change(read_record(self._folder, self.serial)))
+                    write_record(self.folder, self.serial, change(read_record(self.folder, self.serial)))
             finally:  # a lease that is kept would lock others out until this process ends
                 if guard is not None:
                     guard.release()
@@ -310,46 +284,46 @@ class GuardedLease:
         is_lost = self.loss() is not None
         self._over.set()
         with self._ending:
-            guard, self._guard = self._guard, None
+            guard, self.guard = self.guard, None
         if guard is None:
             self._lease.release()
             return
         try:
-            if self._guard_error is None:
+            if self.guard_error is None:
                 guard.abandon()
         except GuardError as error:
-            self._guard_error = error
-        if self._guard_error is None or is_lost:  # without its lock, this process sends no request
+            self.guard_error = error
+        if self.guard_error is None or is_lost:  # without its lock, this process sends no request
             self._lease.lock.close()
         else:
-            self._make_safe_without_guard(self._guard_error)
+            self._make_safe_without_guard(self.guard_error)
             self._lease.release()
         guard.join()
 
-    def handle_guard_loss(self, safety: Safety, error: GuardError) -> None:
+    def handle_guard_loss(self, error: GuardError) -> None:
         """Call `on_guard_lost`, then make the board safe in this process."""
-        self._safety, self._guard_error = safety, error
+        self.guard_error = error
         try:
             self.on_guard_lost(error)
         finally:
             with self._ending:  # the holder releases the board before or after this, so never in between
-                if self._guard is not None and self.loss() is None:
+                if self.guard is not None and self.loss() is None:
                     self._make_safe_without_guard(error)
 
     def _make_safe_without_guard(self, error: GuardError) -> None:
         """Make the board safe in this process; while it holds the board, the record says "in use"."""
         event = try_make_safe(self._safety, self.serial, why=f"{error.what}: {error.why}", by="its holder")
-        done = read_record(self._folder, self.serial).with_event(event)
-        if self._guard is not None:
+        done = read_record(self.folder, self.serial).with_event(event)
+        if self.guard is not None:
             self.mark_in_use(done)
         else:
-            write_record(self._folder, self.serial, done)
+            write_record(self.folder, self.serial, done)
 
     def close(self) -> None:
         """In a forked child: close the lock's copy, so that the child cannot say that the board is safe."""
         self._over.set()
         self._ending = threading.RLock()  # another thread may have held it when the child was forked
-        self._guard = None
+        self.guard = None
         self._lease.lock.close()
 
     def __enter__(self) -> Self:

@@ -159,7 +159,7 @@ def test_release_waits_until_its_holder_has_made_safe_a_board_that_lost_its_guar
     releasing = threading.Thread(target=release)
     monkeypatch.setattr(guarded_lease, "try_make_safe", attempt_while_the_holder_releases)
 
-    lease.handle_guard_loss(safety, GuardError("no guard", serial=SERIAL))
+    lease.handle_guard_loss(GuardError("no guard", serial=SERIAL))
     releasing.join(SOON_S)
 
     assert given_back == [False]
@@ -178,7 +178,7 @@ def test_guard_that_cannot_be_replaced_leaves_a_safe_board_though_its_use_cannot
 
     lease.on_guard_lost = fail
     with pytest.raises(ZeroDivisionError):
-        lease.handle_guard_loss(safety, GuardError("no guard", serial=SERIAL))
+        lease.handle_guard_loss(GuardError("no guard", serial=SERIAL))
 
     assert board.read_text() == "off"
     with pytest.raises(GuardError):
