@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from contextlib import contextmanager
 from shutil import which
 from typing import TYPE_CHECKING
 
@@ -15,10 +16,10 @@ from hil.cli.result import Answer
 from hil.errors import HilError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from hil.dutlink.board import Board
-    from hil.errors import GuardError
     from hil.lab.guard.guarded_lease import GuardedLease
 
 __all__ = ["lease"]
@@ -87,11 +88,11 @@ def lease(selection: BoardSelection, storage: str, force: bool, command: tuple[s
                 held,
             ),
         ):
-            held.on_guard_lost = _end_the_command
             stick = _place_stick(board, storage)
             environ = _environment(selection, board, held, stick)
             record_name(held.folder, board)
-            status = run_supervised(command, environ, mark, held.descriptors)
+            with _ended_without_guard(held):
+                status = run_supervised(command, environ, mark, held.descriptors)
     except HilError as error:
         if not status:
             raise
@@ -99,9 +100,22 @@ def lease(selection: BoardSelection, storage: str, force: bool, command: tuple[s
     return Answer(None, status)
 
 
-def _end_the_command(_error: GuardError) -> None:
-    """End COMMAND, because this process makes the board safe now."""
-    os.kill(os.getpid(), signal.SIGTERM)
+@contextmanager
+def _ended_without_guard(held: GuardedLease) -> Iterator[None]:
+    """End COMMAND, in a `with` block, if no guard can run any more: this process then makes the board safe.
+
+    The signal would end this process itself before and after that.
+
+    Raises:
+        GuardError: No guard runs now.
+    """
+    refuse, held.on_guard_lost = held.on_guard_lost, lambda _error: os.kill(os.getpid(), signal.SIGTERM)
+    try:
+        if held.guard_error is not None:
+            raise held.guard_error
+        yield
+    finally:
+        held.on_guard_lost = refuse
 
 
 def _place_stick(board: Board, storage: str) -> Path | None:

@@ -347,6 +347,27 @@ def test_command_of_a_killed_lease_ends_though_the_process_that_ends_it_was_stop
     assert simulator.management.state(serial)["supply"] is False
 
 
+LOSES_ITS_GUARD = """
+import sys
+from hil.boards.acquired import AcquiredBoard
+from hil.cli.main import run
+from hil.errors import GuardError
+release = AcquiredBoard.release_safe
+def lose_the_guard(board, **options):
+    board.lease.handle_guard_loss(GuardError("no guard"))
+    release(board, **options)
+AcquiredBoard.release_safe = lose_the_guard; sys.exit(run(["lease", "--", "true"]))"""
+
+
+def test_lease_that_loses_its_guard_after_its_command_makes_the_board_safe(
+    serial: str, tmp_path: Path
+) -> None:
+    ran = subprocess.run([sys.executable, "-c", LOSES_ITS_GUARD], check=False, capture_output=True, text=True)
+
+    assert (ran.returncode, "no guard" in ran.stderr) == (1, True), ran.stderr
+    assert read_record(tmp_path / "locks", serial).state is BoardState.SAFE
+
+
 def pipes_of(pid: int) -> set[str]:
     """The pipes that a process has open."""
     links = [entry.readlink().name for entry in Path(f"/proc/{pid}/fd").iterdir()]
