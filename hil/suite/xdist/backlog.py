@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
 from hil.lab.locks.choice import choose
-from hil.suite.xdist.image_sequence import ImageSequence
+from hil.suite.xdist.flash_order import ImageSequence
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
