@@ -28,6 +28,7 @@ _ENDING = re.compile(
     re.IGNORECASE,
 )
 _DIGEST: Final = "sha256="
+_KEY_DIGITS = 16
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _FIT_FOR_REQUEST = re.compile(r"[!-~]+")
@@ -63,8 +64,9 @@ class ImageSource:
 
     @property
     def key(self) -> str:
-        """The text that tells it from every other image. It may have secrets, and is not shown."""
-        return f"{self.url}#{_DIGEST}{self.sha256}" if self.path is None else str(self.path)
+        """A short text that tells it from every other image, without the secrets of its address."""
+        text = f"{self.url}#{_DIGEST}{self.sha256}" if self.path is None else str(self.path)
+        return hashlib.sha256(os.fsencode(text)).hexdigest()[:_KEY_DIGITS]
 
     @property
     def version(self) -> str:

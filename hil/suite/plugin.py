@@ -84,6 +84,10 @@ def begin(config: pytest.Config) -> Run:
     register = config.pluginmanager.register
     register(run, "hil-run")
     register(run.processes, "hil-processes")
+    if run.processes.is_worker:
+        from hil.suite.xdist.plain_messages import PlainMessages  # noqa: PLC0415 - only with xdist
+
+        register(PlainMessages(), "hil-plain-messages")
     register(run.columns, "hil-columns")
     register(run.dropped, "hil-dropped-tests")
     register(JunitLedger(config, run.ledger), "hil-junit")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections import Counter
 from contextlib import suppress
 from functools import cache, cached_property
@@ -38,8 +36,6 @@ ImageKeys: TypeAlias = "tuple[tuple[str, str], ...]"
 
 _Flashes: TypeAlias = "frozenset[tuple[str, ImageSource]]"
 """Boards that a test may get, each with the image that it would have."""
-
-_KEY_DIGITS = 16
 
 _UNLISTED = ListedBoard("", "", "")
 """Stands for the only board of a run that lists none."""
@@ -140,7 +136,7 @@ class RunImages:
             with suppress(UsageError):
                 image = _own_image(item)
                 if image is not None:
-                    return (("", _key(image)),)
+                    return (("", image.key),)
         return self._default_keys if self._has_default else ()
 
     @cached_property
@@ -151,7 +147,7 @@ class RunImages:
             image = None
             with suppress(UsageError):  # the test raises it
                 image = self._default_of(board)
-            keys[board.board] = _key(image) if image is not None else ""
+            keys[board.board] = image.key if image is not None else ""
         if len(set(keys.values())) > 1:
             return tuple(keys.items())
         return tuple(("", key) for key in set(keys.values()) if key)
@@ -277,11 +273,6 @@ class RunImages:
         names = {held.board.serial, told.name, told.exporter}
         listed = {board.name for board in self._list_boards() if board.board in names}
         return {*names, *listed} - {""}, told.tags
-
-
-def _key(image: ImageSource) -> str:
-    """Return a short key of an image, without the secrets that its address may have."""
-    return hashlib.sha256(os.fsencode(image.key)).hexdigest()[:_KEY_DIGITS]
 
 
 def _own_image(item: pytest.Item) -> ImageSource | None:

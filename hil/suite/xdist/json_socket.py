@@ -15,6 +15,8 @@ import socket
 import threading
 from typing import TYPE_CHECKING, Any
 
+from hil.suite.xdist.plain_messages import as_plain
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -55,7 +57,10 @@ class JsonSocket:
 
     def send(self, message: dict[str, Any]) -> None:
         """Send an object; if the other process has ended, do nothing."""
-        line = json.dumps(message).encode() + b"\n"
+        text = json.dumps(message)
+        if r"\ud" in text:  # it may have bytes that are not UTF-8: the other end names things as xdist does
+            text = json.dumps(as_plain(message))
+        line = text.encode() + b"\n"
         with self._sending, contextlib.suppress(OSError):
             self._socket.sendall(line)
 
