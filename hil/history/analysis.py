@@ -67,7 +67,7 @@ def analyze(window: Window, now_s: float | None = None) -> Analysis:
         window: The runs.
         now_s: The present time in seconds since 1970, for missing nights; None for the clock's.
     """
-    analysis = Analysis(len(window.runs), window.last_counts(), simulated=window.simulated_last())
+    analysis = Analysis(len(window.runs), window.last_counts, simulated=window.simulated_last())
     analysis.nothing_ran = why_nothing_ran(window)
     analysis.nights = [*missing_nights(window.runs, now_s), *problems_of_newest(window), *future_runs(window)]
     board = window.suspect_board()

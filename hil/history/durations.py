@@ -40,15 +40,13 @@ def possibly_slower(window: Window, newest: int, factor: float) -> dict[int, str
     if len(window.runs) < 2 * newest:
         return {}
     mean = (
-        "SELECT test_id, avg(call_s) AS mean, "
-        "avg(call_s * call_s) - avg(call_s) * avg(call_s) AS variance "
+        "SELECT test_id, avg(call_s) AS mean{} "
         f"FROM attempt WHERE outcome={AttemptOutcome.PASSED:d} AND {window.like_newest} AND run_id IN ({{}}) "
         "GROUP BY test_id"
     )
-    later, earlier = (
-        mean.format(",".join(map(str, numbers)))
-        for numbers in (window.numbers[-newest:], window.numbers[:-newest:5])
-    )
+    variance = ", avg(call_s * call_s) - avg(call_s) * avg(call_s) AS variance"
+    later = mean.format("", ",".join(map(str, window.numbers[-newest:])))
+    earlier = mean.format(variance, ",".join(map(str, window.numbers[:-newest:5])))
     rows = window.query(
         f"SELECT id, nodeid FROM ({later}) AS later JOIN ({earlier}) AS earlier USING(test_id) "
         "JOIN test ON test.id=test_id WHERE later.mean > earlier.mean * ?1 "

@@ -102,7 +102,7 @@ def problems_of_newest(window: Window) -> list[str]:
         problems.append(f"{used} of {newest.expected_boards} boards were used")
     if nothing := why_nothing_ran(window):
         problems.append(nothing)
-    if newest.exit_status == 1 and not {"failed", "error"} & window.last_counts().keys():
+    if newest.exit_status == 1 and not {"failed", "error"} & window.last_counts.keys():
         problems.append("the newest run failed, although no test did: see what it printed")
     if newest.exit_status in _STATUSES or (newest.exit_status or 0) > _FIRST_OF_SIGNALS:
         problems.append(
@@ -113,7 +113,7 @@ def problems_of_newest(window: Window) -> list[str]:
 
 def why_nothing_ran(window: Window) -> str:
     """Return that no test of the newest run ran, and why as far as it is known; empty if one ran."""
-    counts = window.last_counts()
+    counts = window.last_counts
     if not window.runs or not set(counts) <= {"skipped"}:
         return ""
     if counts:

@@ -6,7 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass, replace
 from functools import cached_property
 from operator import attrgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from hil.evidence.records import without_column
 from hil.history.newest_runs import NewestRuns
@@ -26,10 +26,11 @@ RECENT_RUNS = 14
 """A test that failed once within this many runs may be a new failure, or just fixed."""
 
 _BY_RUN = attrgetter("run")
+_Factors: TypeAlias = "tuple[dict[str, dict[str, Counts]], dict[str, Counts]]"
+"""Counts by board and by image, and the counts of all boards."""
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(NamedTuple):
     """The result of a test in one run.
 
     Attributes:
@@ -75,14 +76,13 @@ class Window(NewestRuns):
         """
         late = set(self.numbers[-RECENT_RUNS:])
         rows = self.query(
-            "SELECT test_id, count(DISTINCT run_id), max(run_id), max(number) FROM attempt "
-            f"WHERE run_id IN {self.within} AND {self.like_newest} AND outcome IN {FAILURES} GROUP BY test_id"
+            "SELECT test, runs, one, most > 1 OR EXISTS "
+            "(SELECT 1 FROM attempt WHERE run_id=one AND test_id=test AND number > 1) FROM (SELECT "
+            "test_id AS test, count(DISTINCT run_id) AS runs, max(run_id) AS one, max(number) AS most "
+            f"FROM attempt WHERE run_id IN {self.within} AND {self.like_newest} AND outcome IN {FAILURES} "
+            "GROUP BY test_id)"
         )
-        found = [
-            test
-            for test, runs, one, number in rows
-            if runs > 1 or number > 1 or one in late or self._was_repeated(one, test)
-        ]
+        found = [test for test, runs, one, repeated in rows if runs > 1 or one in late or repeated]
         names = f"SELECT id, nodeid FROM test WHERE id IN ({','.join(map(str, found))})"
         return dict(self.query(names))
 
@@ -118,10 +118,6 @@ class Window(NewestRuns):
         for run, test, number, board in rows:
             found[run, test, number] |= {board}
         return found
-
-    def _was_repeated(self, run: int, test: int) -> bool:
-        rows = self.query("SELECT 1 FROM attempt WHERE run_id=? AND test_id=? AND number>1", (run, test))
-        return bool(rows)
 
     @cached_property
     def boards(self) -> dict[str, Counts]:
@@ -196,12 +192,21 @@ class Window(NewestRuns):
     def contrast_of(self, test: int, without: Collection[str] = ()) -> str:
         """Return a weak finding about a test in words, see `contrast`; empty if there is none."""
         factors, totals = self._factors_of(test, without)
-        factors["board"] = {self.labels.get(board, board): one for board, one in factors["board"].items()}
-        return contrast(factors, totals)
+        boards = {self.labels.get(board, board): one for board, one in factors["board"].items()}
+        return contrast({**factors, "board": boards}, totals)
 
-    def _factors_of(
-        self, test: int, without: Collection[str]
-    ) -> tuple[dict[str, dict[str, Counts]], dict[str, Counts]]:
+    def _factors_of(self, test: int, without: Collection[str]) -> _Factors:
+        key = test, frozenset(without)
+        if key not in self._factors:
+            self._factors[key] = self._count_factors(test, without)
+        return self._factors[key]
+
+    @cached_property
+    def _factors(self) -> dict[tuple[int, frozenset[str]], _Factors]:
+        """The counts of tests that were asked for, as most are asked for twice."""
+        return {}
+
+    def _count_factors(self, test: int, without: Collection[str]) -> _Factors:
         images, last = self.by_image(test, without), self.results[test][-1]
         if last.image in images and last.outcome.is_failure:
             images = merged_builds(images, last.image)
@@ -295,8 +300,9 @@ class Window(NewestRuns):
             groups[without_column(nodeid, column)].append(number)
         return {number: group for group in groups.values() for number in group}
 
+    @cached_property
     def last_counts(self) -> dict[str, int]:
-        """Return how many tests of the newest run had each outcome, by its name, `flaky` among them."""
+        """How many tests of the newest run had each outcome, by its name, `flaky` among them."""
         if not self.runs:
             return {}
         rows = self.query(

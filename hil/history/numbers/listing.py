@@ -73,7 +73,7 @@ class NewestNumber:
 
     def as_data(self) -> dict[str, Any]:
         """Return it as plain data."""
-        few = {"test": self.test, "board": self.board, "mean": self.block.mean, "values": self.block.count}
+        few = {"test": self.test, "board": self.board, "mean": self.block.mean, "values": self.block.size}
         more = {"runs": self.block.runs, "image": self.image, "missing_since": self.missing_since}
         return {**asdict(self.newest), **few, **more}
 

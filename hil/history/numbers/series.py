@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from hil.evidence.measurement import Measurement, breaks_limit, format_quantity
 from hil.evidence.records import without_column
@@ -245,12 +245,11 @@ def _grouped(
     return [found[key] for key in sorted(found)]
 
 
-@dataclass(frozen=True, slots=True)
-class NumberBlock:
+class NumberBlock(NamedTuple):
     """The values of a number in some neighbouring runs.
 
     Attributes:
-        count: How many values there are.
+        size: How many values there are.
         mean: Their mean.
         variance: Their variance.
         newest: The last value.
@@ -261,7 +260,7 @@ class NumberBlock:
         run: The run of the last value, by its number in the database.
     """
 
-    count: int
+    size: int
     mean: float
     variance: float
     newest: float
@@ -275,8 +274,7 @@ class NumberBlock:
         """Return True if the means differ by more than the scatter explains."""
         apart = self.mean - other.mean
         error = sum(
-            max(one.variance, _ROUNDING * one.mean * one.mean) / max(1, one.count - 1)
-            for one in (self, other)
+            max(one.variance, _ROUNDING * one.mean * one.mean) / max(1, one.size - 1) for one in (self, other)
         )
         return apart * apart > _MARKED * _MARKED * error
 
@@ -305,16 +303,14 @@ def changed_numbers(window: Window, newest: Mapping[int, NumberBlock], board: st
 def _blocks(window: Window, runs: Sequence[int], board: str) -> dict[int, NumberBlock]:
     if not runs:
         return {}
-    chosen = ",".join(f"({run},{position})" for position, run in enumerate(runs))
+    positions = " ".join(f"WHEN {run} THEN {position}" for position, run in enumerate(runs))
     rows = window.query(
-        "SELECT measure.id, count(*), avg(value), avg(value * value), value, below, above, bench_id, "
-        "count(DISTINCT run_id), run_id, "
-        "max((chosen.column2 * 1000 + attempt) * 1000 + position) "  # the row of the last value
-        f"FROM measure CROSS JOIN (VALUES {chosen}) AS chosen "
-        "JOIN number ON measure_id=measure.id AND run_id=chosen.column1 "
-        f"WHERE {_on(window, board)} GROUP BY measure.id"
+        "SELECT measure.id, count(*), avg(value), avg(value * value) - avg(value) * avg(value), value, "
+        "below, above, bench_id, count(DISTINCT run_id), run_id, "
+        f"max((CASE run_id {positions} END * 1000 + attempt) * 1000 + position) "  # the row of the last value
+        "FROM measure CROSS JOIN number ON measure_id=measure.id "
+        # One search for each number; the `+` keeps SQLite from one for each of its runs.
+        f"WHERE run_id BETWEEN {min(runs)} AND {max(runs)} AND +run_id IN ({','.join(map(str, runs))}) "
+        f"AND {_on(window, board)} GROUP BY measure.id"
     )
-    return {
-        number: NumberBlock(count, mean, squares - mean * mean, *rest)
-        for number, count, mean, squares, *rest, _ in rows
-    }
+    return {number: NumberBlock(*block) for number, *block, _ in rows}
