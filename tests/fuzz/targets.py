@@ -49,7 +49,6 @@ from hil.nightly.run_folder import newest_record
 from hil.report.run_view import read_run
 from hil.report.transcript import read_console_view
 from hil.sim.backend.descriptor_tree import parse_configuration_descriptor, parse_device_descriptor
-from hil.sim.clock import ManualClock
 from hil.sim.connections import Connections
 from hil.sim.dut.session import PASSWORD, USER, LoginSession
 from hil.sim.dut.uart import DutTransmitter
@@ -64,6 +63,7 @@ from hil.suite.xdist.worker_channel import WorkerChannel
 from tests.support.board_bench import BoardBench
 from tests.support.dut_bench import MemoryStick
 from tests.support.made_up import READ_FILES
+from tests.support.manual_clock import ManualClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

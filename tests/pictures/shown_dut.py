@@ -15,6 +15,9 @@ import pytest
 from hil.sim.dut.image import build_image
 
 NIGHT = int(os.environ["SHOWN_NIGHT"])
+LOOKS_S = float(os.environ["SHOWN_LOOKS_S"])
+"""How long a test looks at the DUT's power; the pictures show it of the newest night alone."""
+
 IMAGE_BYTES = 8 << 20
 
 
@@ -70,7 +73,7 @@ def test_the_supply_holds_under_load(dut, power, load):
 
 def test_it_idles_below_five_watts(dut, power):
     with power.trace() as trace:
-        sleep(4.0)
+        sleep(LOOKS_S)
     trace.assert_mean_below(5.0)
 
 
@@ -93,7 +96,7 @@ def test_the_camera_delivers_a_picture(dut):
 
 def test_it_boots_within_its_budget(dut, console, power):
     lines = console.transcript.text.count("\n")
-    sleep(2.5)
+    sleep(LOOKS_S)
     power.force_off()
-    sleep(2.5)
+    sleep(LOOKS_S)
     assert NIGHT < 8 or lines < 10, f"the boot log has {lines} lines, and every one takes its time"

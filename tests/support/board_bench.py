@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from hil.sim.board.board import SimulatedBoard
 from hil.sim.board.settings_flash import SettingsFlash
-from hil.sim.clock import ManualClock
 from hil.sim.interfaces import BlockStore, BoardSide, ControlPin, MuxPosition, PinLevel, Urb
+from tests.support.manual_clock import ManualClock
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -5,10 +5,10 @@ from __future__ import annotations
 import errno
 from typing import TYPE_CHECKING
 
-from hil.sim.clock import ManualClock
 from hil.sim.dut.dut import SimulatedDut
 from hil.sim.dut.image import IMAGE_SIZE_BYTES, build_image
 from hil.sim.dut.session import PASSWORD, USER
+from tests.support.manual_clock import ManualClock
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,8 +11,7 @@ from hil.sim.board.endpoints import ESHUTDOWN
 from hil.sim.board.firmware_run import BoardEnvironment, FirmwareRun
 from hil.sim.board.settings_flash import Field, SettingsFlash
 from hil.sim.dut.power_draw import EnergyCounter
-from hil.sim.interfaces import Clock, ControlPin, Dut, MuxPosition, PinLevel, Urb
-from hil.sim.usb_identity import UsbIdentity
+from hil.sim.interfaces import Clock, ControlPin, Dut, MuxPosition, PinLevel, Urb, UsbIdentity
 
 if TYPE_CHECKING:
     from collections.abc import Callable

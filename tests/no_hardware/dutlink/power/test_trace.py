@@ -25,9 +25,9 @@ from hil.dutlink.power.trace import PowerTrace
 from hil.errors import UsageError
 from hil.sim.board.cpu import Ticker
 from hil.sim.board.meter import AMPS_PER_STEP, Meter
-from hil.sim.clock import ManualClock
 from hil.sim.dut.power_draw import EnergyCounter
 from hil.sim.process import SimulatorProcess
+from tests.support.manual_clock import ManualClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -19,7 +19,6 @@ from hil.dutlink.storage.stick_memory import LearnedSocket
 from hil.dutlink.storage.storage import Storage
 from hil.dutlink.usb.access import Access
 from hil.flash.disk import users
-from hil.sim.clock import ManualClock
 from hil.sim.host.bus import UsbBus
 from hil.sim.host.dev_nodes import DevFolder
 from hil.sim.host.foreign_disk import ForeignDisk
@@ -28,6 +27,7 @@ from hil.sim.interfaces import MuxPosition
 from hil.sim.stick.file import StickFile
 from hil.sim.stick.mux import Stick
 from hil.sim.stick.usb_disk import usb_names_of
+from tests.support.manual_clock import ManualClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable

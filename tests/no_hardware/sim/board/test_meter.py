@@ -8,8 +8,8 @@ import pytest
 
 from hil.sim.board.cpu import Ticker
 from hil.sim.board.meter import AMPS_PER_STEP, VOLTS_PER_STEP, Meter, MovingAverage, Reading, to_float32
-from hil.sim.clock import ManualClock
 from tests.support.board_bench import CONFIG, IN, OUT, POWER, POWER_ON, READ, REFRESH, BoardBench
+from tests.support.manual_clock import ManualClock
 
 
 class Quiet(random.Random):

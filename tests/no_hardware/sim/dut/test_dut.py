@@ -4,11 +4,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.sim.clock import ManualClock
 from hil.sim.dut.dut import FAULTS, SimulatedDut
 from hil.sim.dut.power_draw import DRAW_AMPS, DutPhase
 from hil.sim.interfaces import ControlPin, PinLevel
 from tests.support.dut_bench import DutBench, bootable_stick
+from tests.support.manual_clock import ManualClock
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.sim.clock import ManualClock
 from hil.sim.dut.script import Script
 from hil.sim.dut.uart import DutTransmitter
+from tests.support.manual_clock import ManualClock
 
 if TYPE_CHECKING:
     from hil.sim.dut.script import Steps

@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.sim.clock import ManualClock
 from hil.sim.dut.uart import BYTES_PER_S, DutTransmitter
 from hil.sim.interfaces import NoTimer, Timer
+from tests.support.manual_clock import ManualClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from hil.sim.clock import ManualClock
 from hil.sim.host.faulty_path import RequestLog
 from hil.sim.interfaces import Urb
+from tests.support.manual_clock import ManualClock
 
 
 def test_request_log_keeps_the_first_bytes_of_a_large_request() -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING
 
-from hil.sim.clock import ManualClock
 from hil.sim.host.bus import UsbBus
 from hil.sim.host.dev_nodes import DevFolder
 from hil.sim.stick.file import StickFile
 from hil.sim.stick.mux import Stick
+from tests.support.manual_clock import ManualClock
 
 if TYPE_CHECKING:
     from pathlib import Path
