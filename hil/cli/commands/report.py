@@ -89,7 +89,7 @@ def _meant(out: Path) -> Path:
 
 
 def _console(folder: Path, test: str) -> Answer:
-    from hil.report.console_text import read_console_texts  # noqa: PLC0415 - imported on use
+    from hil.report.transcript import read_console_texts  # noqa: PLC0415 - imported on use
 
     try:
         texts = read_console_texts(folder, test)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hil.evidence.records import RunRecord
 from hil.history.numbers.drift import Drift, drifts_of
 from hil.history.numbers.series import NumberPoint, NumberSeries
-from hil.report.numbers import draw_numbers
+from hil.report.number_plot import draw_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -17,7 +17,7 @@ from hil.history.numbers.series import NumberPoint, NumberSeries
 from hil.history.schema import AttemptOutcome
 from hil.history.store import History
 from hil.history.window import Window
-from hil.report import numbers
+from hil.report import number_plot, numbers
 from hil.report.night_pages import build_nights
 from hil.report.run_pages import build_run
 from tests.no_hardware.report.test_run_pages import Page
@@ -176,7 +176,7 @@ def test_plot_breaks_a_line_where_runs_measured_nothing() -> None:
     runs = [RunRecord(f"n{night}", BEGAN_S + night * DAY_S) for night in range(5)]
     points = [NumberPoint(night, 1.0) for night in (0, 1, 3, 4)]
 
-    drawn = numbers.draw_numbers(NumberSeries(BOOT, "n", "s", points), runs, [])
+    drawn = number_plot.draw_numbers(NumberSeries(BOOT, "n", "s", points), runs, [])
 
     assert drawn.count('<polyline class="number"') == 2
 
@@ -205,7 +205,7 @@ def test_draw_numbers_of_a_constant_draws_a_line(value: float) -> None:
     runs = [RunRecord(f"n{night}", BEGAN_S + night * DAY_S) for night in range(3)]
     points = [NumberPoint(night, value) for night in range(3)]
 
-    drawn = numbers.draw_numbers(NumberSeries(BOOT, "n", "s", points), runs, [])
+    drawn = number_plot.draw_numbers(NumberSeries(BOOT, "n", "s", points), runs, [])
 
     assert "nan" not in drawn
     assert drawn.count("<circle") == 3
@@ -216,7 +216,7 @@ def test_plot_has_the_date_of_the_newest_night(nights: int) -> None:
     runs = [RunRecord(f"n{night}", BEGAN_S + night * DAY_S) for night in range(nights)]
     points = [NumberPoint(night, 5.0) for night in range(nights)]
 
-    drawn = numbers.draw_numbers(NumberSeries(BOOT, "n", "s", points), runs, [])
+    drawn = number_plot.draw_numbers(NumberSeries(BOOT, "n", "s", points), runs, [])
 
     shown = re.findall(r'<text x="([\d.]+)" [^>]*>(\d{4}-\d\d-\d\d)</text>', drawn)
     places = sorted(float(x) for x, _ in shown)
