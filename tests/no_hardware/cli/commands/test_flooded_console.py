@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.flooding_tty import FloodingTty, rss_bytes
+from tests.support.fake_tty import FloodingTty, rss_bytes
 from tests.support.programs import running
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.flooding_tty import FloodingTty
+from tests.support.fake_tty import FloodingTty
 from tests.support.programs import program
 
 if TYPE_CHECKING:
