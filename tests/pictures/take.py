@@ -48,28 +48,30 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="hil-pictures-") as temporary:
         folder = options.folder or Path(temporary)
-        lay_out(folder)
+        product = lay_out(folder / "product")
         with ThreadPoolExecutor() as pool:  # most of the time each waits for its boards
-            nights = None if options.only_terminal else pool.submit(run_nights, folder, options.nights)
+            nights = None if options.only_terminal else pool.submit(run_nights, product, options.nights)
             on_each = pool.submit(run_on_each, folder / "on-each")
-            shots = [Shot("terminal", show_bench(folder), (960, 400), of="#terminal")]
+            shots = [Shot("terminal", show_bench(folder / "bench"), (960, 400), of="#terminal")]
             shots.append(Shot("tests_by_boards", on_each.result(), (1200, 560)))
             if nights is not None:
                 shots += shots_of_nights(nights.result())
         take_pictures(shots)
 
 
-def lay_out(folder: Path) -> None:
-    """Make a repository of tests as a user has it."""
+def lay_out(folder: Path) -> Path:
+    """Make a repository of tests as a user has it, and return it."""
     (folder / "tests").mkdir(parents=True, exist_ok=True)
     (folder / "seen").mkdir(exist_ok=True)
     shutil.copy(ROOT / "conftest.py", folder)
     shutil.copy(HERE / "shown_dut.py", folder / "tests" / "test_product.py")
     (folder / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
+    return folder
 
 
 def show_bench(folder: Path) -> Path:
     """Type what one types at a bench with two boards, and return the page that shows it."""
+    folder.mkdir()
     build_image(folder / "product-1.4.img", "product-1.4", 24 << 20)
     subprocess.run(["xz", "-k", "product-1.4.img"], cwd=folder, check=True)
     with SimulatorProcess(boards=2, speed=2.0) as simulator:
