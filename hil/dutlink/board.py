@@ -88,9 +88,13 @@ class Board(Noun):
         from hil.dutlink.storage.storage import Storage  # noqa: PLC0415 - a command that reads the meter does not need it
 
         host, memory = self.host, self.host.stick_memory and self.host.stick_memory(self.serial)
-        stick, slowest_s = self._wiring.stick, host.slowest_stick_s
-        remote, before_turn = host.remote_stick, lambda: self._before_turn()  # noqa: PLW0108 - it may be set later
-        return Storage(self._link, host.dev, stick, host.sys, remote, memory, slowest_s, before_turn)
+        before_turn = lambda: self._before_turn()  # noqa: E731, PLW0108 - it may be set later
+        how = self._link, host.dev, self._wiring.stick, host.sys, memory, host.slowest_stick_s, before_turn
+        if host.remote_stick is None:
+            return Storage(*how)
+        from hil.dutlink.storage.storage_elsewhere import StorageElsewhere  # noqa: PLC0415 - few boards are remote
+
+        return StorageElsewhere(host.remote_stick, *how)
 
     @cached_property
     def settings(self) -> BoardSettings:

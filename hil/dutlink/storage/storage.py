@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from hil.dutlink.noun import Noun
 from hil.dutlink.storage.mux_timing import SLOWEST_S
@@ -11,9 +11,7 @@ from hil.dutlink.storage.stick_errors import unverified_image
 from hil.dutlink.storage.stick_finder import APPEARS_WITHIN_S, GOES_WITHIN_S, StickFinder
 from hil.dutlink.storage.stick_memory import OwnMemory
 from hil.dutlink.storage.stick_mux import DetachReason, Position, StickMux, check_detach
-from hil.dutlink.storage.stick_path import usb_disks
-from hil.dutlink.timing import until
-from hil.errors import StickStayedError, UsageError
+from hil.errors import StickStayedError
 from hil.flash.disk.open_verified import NOTHING_WRITTEN, ExpectedDisk, open_verified, wrong_disk_error
 from hil.flash.progress import NoProgress
 
@@ -21,7 +19,6 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable
 
-    from hil.dutlink.host import RemoteStorage
     from hil.dutlink.storage.stick_memory import StickMemory
     from hil.dutlink.storage.usb_sockets import UsbDisk
     from hil.dutlink.usb.control_link import ControlLink
@@ -59,7 +56,6 @@ class Storage(Noun):
         dev: The host's device folder.
         stick: The node's path, if it is wired: it must lead to the disk that follows the mux.
         sys: The folder of the host's kernel for disks.
-        remote: Flashes and reads a stick that is on another machine.
         memory: Keeps the socket at which the stick comes; None: only this object does.
         slowest_s: The longest time that a stick needs to come; see `Host.slowest_stick_s`.
         before_turn: Called before each turn of the mux, so that a caller can record the position as unknown.
@@ -70,6 +66,7 @@ class Storage(Noun):
     """
 
     progress: Progress
+    _is_remote: ClassVar[bool] = False
 
     def __init__(  # noqa: PLR0913, PLR0917 - where the stick is, by name
         self,
@@ -77,21 +74,19 @@ class Storage(Noun):
         dev: Path,
         stick: Path | None = None,
         sys: Path = Path("/sys"),
-        remote: RemoteStorage | None = None,
         memory: StickMemory | None = None,
         slowest_s: float = SLOWEST_S,
         before_turn: Callable[[], None] = lambda: None,
     ) -> None:
         self.progress = NoProgress()
         self._link = link
-        self._remote = remote
         self._dev = dev
         self._sys = sys
         self._memory = memory if memory is not None and link.usb_port else OwnMemory()
         self._stick = StickFinder(
             link.serial, link.usb_port, dev, sys, stick, link.access, self._memory, slowest_s
         )
-        self._mux = StickMux(link, self._stick, dev, sys, before_turn, remote is not None)
+        self._mux = StickMux(link, self._stick, dev, sys, before_turn, self._is_remote)
         self._flashed: Flashed | None = None
         self._flashed_files = _FlashedFiles()
 
@@ -218,16 +213,9 @@ class Storage(Noun):
             The disk that follows the mux; it is attached to the host.
 
         Raises:
-            UsageError: The stick is on another machine, whose sockets are not seen here; nothing was turned.
+            UsageError: The stick is on another machine; nothing was turned.
             HilError: As `host` and `wait_for_node`.
         """
-        if self._remote is not None:
-            raise UsageError(
-                f"the socket of board {self._link.serial}'s stick is not learned from this machine",
-                why="the board and its stick are on another machine, whose disks are not seen here",
-                remedy=f"on that machine: hil storage learn --board {self._link.serial}",
-                serial=self._link.serial,
-            )
         reason = DetachReason.of(force=force)
         self.forget()
         self._mux.set_position(Position.OFF, reason)
@@ -244,8 +232,7 @@ class Storage(Noun):
         Raises:
             StickInUseError: A program uses it.
         """
-        if self._remote is None:
-            check_detach(self._link.serial, DetachReason.UNUSED, self._mux.use)
+        check_detach(self._link.serial, DetachReason.UNUSED, self._mux.use)
 
     def user(self) -> str:
         """Return what uses the stick, or a disk that may be it, on this host now; empty if nothing is seen.
@@ -275,8 +262,6 @@ class Storage(Noun):
             StickAmbiguousError: Other disks came and went, so that none is proven to be the stick.
             WrongDiskError: The wiring names another disk.
         """
-        if self._remote is not None:
-            return self._wait_for_remote_node(timeout_s)
         is_here = self._stick.here is not None or self._stick.is_awaited
         if self.position is not Position.HOST or not is_here:
             self.host()
@@ -376,24 +361,18 @@ class Storage(Noun):
         self._flashed = None
         progress = progress or self.progress
         opened = flashing.open_checked(self.off, image, bmap, progress, earlier=earlier)
-        if self._remote is not None:
-            with self._mux.turned_remotely():
-                flashed = self._remote.flash(opened, progress, force=force)
-        else:
-            stick = flashing.SameStick(self.claim, self.off, progress, claimed)
-            flashed = flashing.flash(
-                stick,
-                opened,
-                progress,
-                force=force,
-                earlier=earlier,
-                mark_unverified=self._memory.mark_unverified,
-                check_image_verified=self.check_image_verified,
-                check_board=self.check_board,
-            )
-            self._flashed_files = _FlashedFiles(files, self._mux.changes)
-        self._flashed = flashed
-        return flashed
+        self._flashed = flashing.flash(
+            flashing.SameStick(self.claim, self.off, progress, claimed),
+            opened,
+            progress,
+            force=force,
+            earlier=earlier,
+            mark_unverified=self._memory.mark_unverified,
+            check_image_verified=self.check_image_verified,
+            check_board=self.check_board,
+        )
+        self._flashed_files = _FlashedFiles(files, self._mux.changes)
+        return self._flashed
 
     def read(
         self,
@@ -420,9 +399,6 @@ class Storage(Noun):
         from hil.dutlink.storage import flashing  # noqa: PLC0415 - decompressors are slow to import
 
         progress = progress or self.progress
-        if self._remote is not None:
-            with self._mux.turned_remotely():
-                return self._remote.read(Path(path), size_bytes, progress)
         stick = flashing.SameStick(self.claim, self.off, progress, to_write=False)
         return flashing.read(stick, Path(path), size_bytes, progress, check_board=self.check_board)
 
@@ -436,9 +412,7 @@ class Storage(Noun):
         Raises:
             FlashError: An image was written to the stick and not read back.
         """
-        if self._remote is not None:
-            self._remote.check_image_verified()
-        elif image := self._memory.unverified_image():
+        if image := self._memory.unverified_image():
             raise unverified_image(self._link.serial, image)
 
     def check_board(self) -> None:
@@ -453,14 +427,3 @@ class Storage(Noun):
     def close(self) -> None:
         """Stop looking for the stick; the position stays."""
         self._stick.end_watch()
-
-    def _wait_for_remote_node(self, timeout_s: float) -> Path:
-        """Wait for the node that stands for a stick which its exporter has proven on its own host."""
-        if self.position is not Position.HOST:
-            self.host()
-        self._stick.end_watch()
-        node = until(lambda: next(iter(usb_disks(self._dev)), None), timeout_s)
-        if node is None:
-            self._link.wait_ready()
-            raise self._stick.missing(timeout_s)
-        return node

@@ -257,7 +257,7 @@ class MuxBench:
         """A board's storage as a process that has just opened it has it."""
         link: Any = self.links[index]
         memory = Memory(link.serial, self.kept) if remembers else None
-        return Storage(link, self.dev.root, wired, self.sys.root, None, memory, slowest_s)
+        return Storage(link, self.dev.root, wired, self.sys.root, memory, slowest_s)
 
     def swap(self, *, with_names: bool = False) -> None:
         """Swap the cables from the muxes of two boards to the host's sockets.

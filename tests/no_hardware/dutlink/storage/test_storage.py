@@ -11,6 +11,7 @@ import pytest
 
 from hil import errors
 from hil.dutlink.storage import host_lock
+from hil.dutlink.storage.storage_elsewhere import StorageElsewhere
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -266,8 +267,8 @@ def test_host_raises_if_another_board_learns_for_too_long(
 
 
 def test_learn_refuses_a_stick_on_another_machine_and_turns_nothing(bench: MuxBench) -> None:
-    storage = bench.storage()
-    storage._remote = remote = FakeRemote()
+    remote: Any = FakeRemote()
+    storage = StorageElsewhere(remote, bench.links[0], bench.dev.root)
 
     with pytest.raises(errors.UsageError, match="not learned from this machine") as caught:
         storage.learn(force=True)
