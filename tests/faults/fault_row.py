@@ -1,4 +1,4 @@
-"""One fault: what is raised, what we make of it, what a fresh look finds; and how the page shows it."""
+"""One fault: what is raised, what we make of it, what a new probe finds; and how the page shows it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class FaultRow:
         raised: What is raised; None where nothing is.
         source: What we say we were doing.
         ours: Our error.
-        verdict: What a fresh look finds while the fault lasts.
+        verdict: What a new probe finds while the fault lasts.
         later: What the same fault raises a moment later, in this order, where that differs.
         kernel_only: A simulated host has no such thing.
     """
@@ -65,7 +65,7 @@ class FaultRow:
         )
 
 
-_HEAD = ("fault", "raised", "errno", "libusb", "our error", "a fresh look", "seen on")
+_HEAD = ("fault", "raised", "errno", "libusb", "our error", "a new probe", "seen on")
 
 
 def markdown(rows: tuple[FaultRow, ...]) -> str:

@@ -1,4 +1,4 @@
-"""Every fault that was measured: what is raised, what we make of it, what a fresh look finds.
+"""Every fault that was measured: what is raised, what we make of it, what a new probe finds.
 
 Seen on Linux 6.1 with libusb 1.0.26, boards attached through the kernel's vhci_hcd. The same table holds the
 simulated host to the same answers. `docs/faults.md` shows it; run this file to print its tables.

@@ -88,7 +88,7 @@ class World(ABC):
         return several if wanted.get("find_all") else found
 
     def look(self, serial: str) -> Verdict:
-        """Take a fresh look at the board."""
+        """Probe the board again."""
         return probe(self.host, serial, LOOK_S).verdict
 
     def device(self, serial: str) -> Any:
@@ -173,7 +173,7 @@ class KernelWorld(World):
         raise getattr(usb.core, _without_libusb(FINDS))
 
     def look(self, serial: str) -> Verdict:
-        """Take a fresh look, here or in a process without libusb."""
+        """Probe the board again, here or in a process without libusb."""
         return Verdict(_without_libusb(LOOKS)) if self._hidden else super().look(serial)
 
 

@@ -156,6 +156,15 @@ def test_every_skip_is_explained() -> None:
     assert explained[: len(REASONS)] == list(REASONS.values())
 
 
+def test_list_of_pages_has_each_page_in_a_line_of_its_own() -> None:
+    listed = re.findall(
+        r"^- \[[^]]+\]\(([\w./-]+\.md)\)", text(ROOT / "docs" / "README.md"), flags=re.MULTILINE
+    )
+
+    pages = {page.relative_to(ROOT / "docs").as_posix() for page in PAGES[1:]} - {"README.md"}
+    assert sorted(each for each in listed if not each.startswith("..")) == sorted(pages)
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_every_link_leads_to_a_file(page: Path) -> None:
     links = re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", text(page))
