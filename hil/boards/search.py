@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from hil.boards.misspelling import KnownWords
-from hil.boards.requirements import BoardInfo, BoardRequirement, matching_serials, split_tags
+from hil.boards.requirements import BoardInfo, BoardRequirement, KnownWords, matching_serials, split_tags
 from hil.dutlink.board import open_driver
 from hil.dutlink.discovery import list_boards, probe
 from hil.dutlink.held_boards import held_boards

@@ -14,8 +14,7 @@ from functools import partial
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
-from hil.boards.misspelling import KnownWords
-from hil.boards.requirements import BoardInfo
+from hil.boards.requirements import BoardInfo, KnownWords
 from hil.errors import BoardAbsentError, UnavailableError, UsageError
 from hil.jumpstarter.client.leased import LeaseConnection, OwnLeaseConnection
 from hil.lab.locks.choice import choose

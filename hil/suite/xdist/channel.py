@@ -43,7 +43,7 @@ from hil.suite.xdist.json_socket import JsonSocket
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from hil.boards.misspelling import KnownWords
+    from hil.boards.requirements import KnownWords
     from hil.suite.columns.listed_boards import ListedBoard
 
 __all__ = ["ControllerChannel"]

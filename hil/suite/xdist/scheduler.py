@@ -13,8 +13,7 @@ import pytest
 from xdist.report import report_collection_diff
 from xdist.workermanage import parse_tx_spec_config
 
-from hil.boards.misspelling import KnownWords
-from hil.boards.requirements import matching_serials
+from hil.boards.requirements import KnownWords, matching_serials
 from hil.suite.xdist.costs import Costs
 from hil.suite.xdist.planner import Plan
 

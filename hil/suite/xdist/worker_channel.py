@@ -9,7 +9,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hil.boards.misspelling import KnownWords
+from hil.boards.requirements import KnownWords
 from hil.errors import BoardUnsafeError, UsageError
 from hil.suite.columns.listed_boards import ListedBoard
 from hil.suite.xdist.json_socket import JsonSocket

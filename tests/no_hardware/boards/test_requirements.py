@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hil.boards.misspelling import KnownWords
-from hil.boards.requirements import BoardInfo, BoardRequirement
+from hil.boards.requirements import BoardInfo, BoardRequirement, KnownWords
 from hil.nearest import meant
 
 CARDS = [
