@@ -7,6 +7,7 @@ from collections import defaultdict
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from hil.evidence.used_board import natural_key
 from hil.history.durations import call_times_s, possibly_slower
 from hil.history.failing_since import failing_since, streak
 from hil.history.findings import (
@@ -146,7 +147,7 @@ def _bad_image(
         len(builds),
         tests=dict(sorted(tests.items())),
         ran=len(ran),
-        boards=sorted(window.labels[one] for one in boards),
+        boards=sorted((window.labels[one] for one in boards), key=natural_key),
         boards_used=len(used),
         runs=runs,
         since_s=since_s,

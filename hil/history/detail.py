@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from hil.errors import HistoryError
+from hil.evidence.used_board import natural_key
 from hil.history.analysis import analyze
 from hil.history.attempts import attempts_of
 from hil.history.nights import day_of
@@ -188,7 +189,7 @@ def one_board(window: Window, text: str) -> str:
     found = _boards_like(window, text)
     if found:
         return found[0]
-    known = ", ".join(window.labels[one] for one in window.boards) or "none"
+    known = ", ".join(sorted((window.labels[one] for one in window.boards), key=natural_key)) or "none"
     raise HistoryError(
         f"no board or place is called {text!r}", why=f"there are {known}", remedy="give one of them"
     )
@@ -218,7 +219,7 @@ def _runs(number: int) -> str:
 
 def _counted(factor: str, counts: Mapping[str, Counts]) -> list[str]:
     rows = []
-    for value, one in sorted(counts.items(), key=lambda pair: -pair[1].rate):
+    for value, one in sorted(counts.items(), key=lambda pair: (-pair[1].rate, natural_key(pair[0]))):
         low, high = wilson(one.failed, one.ran)
         rows.append((*_row(value, one), f"{one.rate:.0%}", f"{low:.0%} to {high:.0%}"))
     return (

@@ -6,17 +6,22 @@ import math
 import statistics
 import time
 from collections import defaultdict
+from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+from hil.kernel_lock import is_file_locked
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from hil.evidence.records import RunRecord
     from hil.history.window import Window
 
 __all__ = [
+    "FOLDER_FORMAT",
     "NIGHTLY",
     "day_of",
     "future_runs",
@@ -28,6 +33,12 @@ __all__ = [
 
 NIGHTLY = "nightly"
 """The kind of runs that are expected every night."""
+
+FOLDER_FORMAT: Final = "%Y-%m-%dT%H%M%SZ"
+"""The name of a night's folder, which is beside the history: the UTC time, and `-2` for a second one."""
+
+_FOLDER_FIRST_S = 600.0
+"""The folder of a night is at most this much older than its run."""
 
 _LATE = 1.5
 """A night is missing if two nights are further apart than this multiple of the usual distance."""
@@ -96,7 +107,7 @@ def problems_of_newest(window: Window) -> list[str]:
     newest = window.runs[-1]
     problems = []
     if newest.ended_s is None:
-        problems.append("the newest run was cut short, or goes on")
+        problems.append(f"the newest run {_cut_short(newest, window.history.path)}")
     used = window.boards_used_last()
     if used < newest.expected_boards:
         problems.append(f"{used} of {newest.expected_boards} boards were used")
@@ -120,8 +131,20 @@ def why_nothing_ran(window: Window) -> str:
         number = counts["skipped"]
         return f"no test ran, {'the only one was' if number == 1 else f'all {number} were'} skipped"
     newest = window.runs[-1]
-    cut = ", it was cut short, or goes on" if newest.ended_s is None else ""
+    cut = f", it {_cut_short(newest, window.history.path)}" if newest.ended_s is None else ""
     return f"no test ran{cut or status_words(newest.exit_status)}"
+
+
+def _cut_short(run: RunRecord, history: Path) -> str:
+    """Return whether a run without an end was cut short or goes on; for a night its folder's lock tells."""
+    if run.kind == NIGHTLY:
+        for folder in sorted(history.absolute().parent.glob("*Z*"), reverse=True):
+            with suppress(ValueError):  # another folder
+                name, _, _ = folder.name.partition("Z")
+                began = datetime.strptime(f"{name}Z", FOLDER_FORMAT).replace(tzinfo=UTC)
+                if 0 <= run.began_s - began.timestamp() < _FOLDER_FIRST_S:
+                    return "goes on" if is_file_locked(folder) else "was cut short"
+    return "was cut short, or goes on"
 
 
 def future_runs(window: Window) -> list[str]:

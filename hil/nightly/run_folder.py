@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hil.history.nights import FOLDER_FORMAT
 from hil.kernel_lock import try_lock
 from hil.lab.files.atomic_file import write_below
 from hil.regular_file import read_regular
@@ -64,7 +65,6 @@ def mark_simulated(meaning: str) -> str:
 
 
 _NAME = re.compile(r"\d{4}-\d\d-\d\dT\d{6}Z(-\d+)?")
-_FORMAT = "%Y-%m-%dT%H%M%SZ"
 _AHEAD = timedelta(hours=1)
 _RECORD = "night.json"
 _NEWEST = "newest"
@@ -107,7 +107,7 @@ def new_folder(parent: Path) -> Path:
 
     A second folder of the same second gets a number.
     """
-    name = datetime.now(UTC).strftime(_FORMAT)
+    name = datetime.now(UTC).strftime(FOLDER_FORMAT)
     parent.mkdir(parents=True, exist_ok=True)
     for number in itertools.count(1):
         folder = parent / (name if number == 1 else f"{name}-{number}")
@@ -166,7 +166,7 @@ def _nights(parent: Path, now_s: float | None = None) -> list[Path]:
     if not parent.is_dir():
         return []
     latest = datetime.fromtimestamp(time.time() if now_s is None else now_s, UTC) + _AHEAD
-    last = latest.strftime(_FORMAT)
+    last = latest.strftime(FOLDER_FORMAT)
     found = [one for one in parent.iterdir() if _NAME.fullmatch(one.name) and one.is_dir()]
     found = [one for one in found if one.name[:18] <= last]
     return sorted(found, key=lambda one: (one.name[:18], int(one.name[19:] or 1)))

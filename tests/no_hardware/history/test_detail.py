@@ -263,3 +263,22 @@ def test_finding_about_several_sets_of_parameters_is_told_once(tmp_path: Path) -
 
     (finding,) = [line for line in lines if "fails on both boards" in line]
     assert finding.startswith(f"  [{GOOD.name}], [{BAD.name}]: fails, new;")
+
+
+def test_details_list_boards_by_name_and_number(tmp_path: Path) -> None:
+    boards = [UsedBoard(f"0df1003{place}", "0.09", f"rack-{name}") for place, name in enumerate((10, 9, 2))]
+    with History(tmp_path / "h.db") as history:
+        for number, one in enumerate(boards):
+            history.begin_run(RunRecord(f"n{number}", 2.0 + number))
+            history.add(f"n{number}", [tried("t.py::t", AttemptOutcome.PASSED, board=one)])
+        window = Window(history)
+        with pytest.raises(HistoryError) as caught:
+            of_board(window, "rack-3")
+        _, lines = of_test(window, "t.py::t")
+
+    assert caught.value.why == "there are rack-2 (0df10032), rack-9 (0df10031), rack-10 (0df10030)"
+    assert [line.split()[0] for line in lines if line.startswith("  rack-")] == [
+        "rack-2",
+        "rack-9",
+        "rack-10",
+    ]

@@ -13,6 +13,7 @@ from hil.history.nights import missing_nights, problems_of_newest
 from hil.history.schema import AttemptOutcome
 from hil.history.store import History
 from hil.history.window import Window
+from hil.nightly.run_folder import marked_as_running
 from tests.support.made_up import tried
 
 if TYPE_CHECKING:
@@ -117,6 +118,31 @@ def test_problems_of_newest_names_each_problem(
         history.add("k", attempts)
 
         assert problems_of_newest(Window(history)) == [f"2025-09-01: {one}" for one in said]
+
+
+@pytest.mark.parametrize(
+    ("locked", "since_s", "said"),
+    [
+        (True, 2.0, "the newest run goes on"),
+        (False, 2.0, "the newest run was cut short"),
+        (True, 3600.0, "the newest run was cut short, or goes on"),
+        (True, -2.0, "the newest run was cut short, or goes on"),
+    ],
+    ids=["locked folder", "folder without a lock", "folder of an earlier night", "folder of a later night"],
+)
+def test_problems_of_newest_tells_by_the_folders_lock_whether_a_night_goes_on(
+    locked: bool, since_s: float, said: str, tmp_path: Path
+) -> None:
+    run = RunRecord("k", START_S + since_s, kind="nightly")
+    folder = tmp_path / "2025-09-01T010000Z"
+    folder.mkdir()
+    (tmp_path / "summer-Zoo").mkdir()
+    with History(tmp_path / "history.db") as history, marked_as_running(folder if locked else tmp_path):
+        history.begin_run(run)
+        history.add("k", [ON_A_BOARD])
+        problems = problems_of_newest(Window(history))
+
+    assert problems == [f"2025-09-01: {said}"]
 
 
 @pytest.fixture
