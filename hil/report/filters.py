@@ -22,6 +22,7 @@ __all__ = [
     "OUTCOMES",
     "board_file",
     "clock",
+    "counted",
     "messages",
     "moment",
     "night",
@@ -85,6 +86,11 @@ def outcome_class(outcome: str) -> str:
     return f"o-{outcome.split(maxsplit=1)[0]}" if outcome else "o-none"
 
 
+def counted(number: int, noun: str) -> str:
+    """Return `1 test` or `2 tests`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def milliseconds(duration_s: float) -> str:
     """Format a duration, in milliseconds if it is below a second."""
     return f"{duration_s * 1000:.1f} ms" if duration_s < 1 else seconds(duration_s)
@@ -107,6 +113,7 @@ FILTERS: dict[str, Callable[..., object]] = {
     "milliseconds": milliseconds,
     "night": night,
     "clock": clock,
+    "counted": counted,
     "oclass": outcome_class,
     "shorten": shorten,
     "board_file": board_file,

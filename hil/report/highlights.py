@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
+from hil.report.filters import counted
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -88,7 +90,7 @@ def headline(analysis: Analysis) -> str:
     failing = count_failing(analysis)
     new = sum(one.is_new for one in analysis.failures)
     absent = len(analysis.no_board)
-    had_none = f"{absent} {'test' if absent == 1 else 'tests'} had no board"
+    had_none = f"{counted(absent, 'test')} had no board"
     if not failing and absent:
         return f"the bench was not ready: {had_none}"
     flaky = analysis.last.get("flaky", 0)
@@ -100,7 +102,7 @@ def headline(analysis: Analysis) -> str:
     files = sum(one.is_file for one in analysis.failing)
     failing -= files
     fails = "1 test fails" if failing == 1 else f"{failing} tests fail"
-    gone = f"{files} {'file' if files == 1 else 'files'} could not be collected"
+    gone = f"{counted(files, 'file')} could not be collected"
     parts = [
         gone if files else "",
         fails if failing else "",

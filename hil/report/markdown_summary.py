@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from hil.dutlink.console.sanitize import sanitize_text
-from hil.report.filters import messages, moment, seconds
+from hil.report.filters import counted, messages, moment, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -71,10 +71,7 @@ def _test(test: RecordedTest) -> str:
 
 
 def _unused(run: RunView) -> Iterator[str]:
-    return (
-        f"{len(tests)} {'test' if len(tests) == 1 else 'tests'}: {_code(reason)}"
-        for reason, tests in run.unused.items()
-    )
+    return (f"{counted(len(tests), 'test')}: {_code(reason)}" for reason, tests in run.unused.items())
 
 
 def _boards(run: RunView) -> Iterator[str]:

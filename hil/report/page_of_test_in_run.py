@@ -15,7 +15,7 @@ from hil.dutlink.power.plot import to_svg
 from hil.dutlink.power.trace import PowerTrace
 from hil.evidence.records import file_stem, part_name
 from hil.regular_file import read_regular
-from hil.report.filters import seconds, when
+from hil.report.filters import counted, seconds, when
 from hil.report.pages import write_page
 from hil.report.transcript import merge_views, read_console_view
 
@@ -142,12 +142,8 @@ def _power_facts(trace: PowerTrace) -> str:
     mean = f"{whole:z.2f} W (time with the DUT off included)"
     if on is not None:
         mean = f"{on:z.2f} W while the DUT was on"
-    counts = f"{_count(len(trace.samples), 'reading')}, {_count(len(trace.gaps), 'gap')}"
+    counts = f"{counted(len(trace.samples), 'reading')}, {counted(len(trace.gaps), 'gap')}"
     return f"Mean {mean}, peak {peak:z.2f} W, {counts}."
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _read_traces(folder: Path, stem: str, since_s: float = 0.0) -> list[PowerTrace]:

@@ -11,7 +11,7 @@ from hil.evidence.records import UNCOLLECTED, BoardHealth, RunRecord
 from hil.evidence.run_folder import EvidenceFolder
 from hil.evidence.used_board import natural_key
 from hil.history.nights import status_words
-from hil.report.filters import OUTCOMES
+from hil.report.filters import OUTCOMES, counted
 from hil.report.tests_by_boards import build_tests_by_boards
 
 if TYPE_CHECKING:
@@ -114,13 +114,13 @@ class RunView:
         """Reasons to doubt a run in which no test failed."""
         unused = sum(map(len, self.unused.values()))
         unsafe = [one.label for one in self.boards if one.health.state not in {"", "safe"}]
-        of_tests = f"of {_tests(len(self.tests))}"
+        of_tests = f"of {counted(len(self.tests), 'test')}"
         doubts = [f"{unused} {of_tests} had no hardware"] if unused else []
         doubts += [f"{len(self.unasked)} {of_tests} never asked their board"] if self.unasked else []
         gone = self.record.vanished
-        doubts += [f"{gone} {'file' if gone == 1 else 'files'} vanished at collection"] if gone else []
+        doubts += [f"{counted(gone, 'file')} vanished at collection"] if gone else []
         gone = self.record.dropped
-        doubts += [f"{_tests(gone)} dropped after collection"] if gone else []
+        doubts += [f"{counted(gone, 'test')} dropped after collection"] if gone else []
         doubts += [f"board {label} was not left safe" for label in unsafe]
         return doubts + (["a board was in trouble"] if self.record.trouble and not unsafe else [])
 
@@ -155,12 +155,12 @@ class RunView:
     @property
     def _verdict(self) -> str:
         if self.was_cut_short:
-            return f"cut short after {_tests(len(self.tests))}"
+            return f"cut short after {counted(len(self.tests), 'test')}"
         gone = sum(one.kind == UNCOLLECTED for one in self.bad)
         bad, tests = len(self.bad) - gone, len(self.tests) - gone
         if self.bad:
-            files = f"{gone} {'file' if gone == 1 else 'files'} could not be collected"
-            look = f"{bad} of {_tests(tests)} {'needs' if bad == 1 else 'need'} a look"
+            files = f"{counted(gone, 'file')} could not be collected"
+            look = f"{bad} of {counted(tests, 'test')} {'needs' if bad == 1 else 'need'} a look"
             return ", ".join([files] * bool(gone) + [look] * bool(bad))
         if not self.tests:
             return f"no test ran{status_words(self.record.exit_status)}"
@@ -190,7 +190,3 @@ def count(tests: list[RecordedTest]) -> dict[str, int]:
     """Return the number of tests by outcome, failures first."""
     counted = Counter(one.outcome for one in tests)
     return {outcome: counted[outcome] for outcome in OUTCOMES if counted[outcome]}
-
-
-def _tests(number: int) -> str:
-    return f"{number} {'test' if number == 1 else 'tests'}"

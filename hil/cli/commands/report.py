@@ -108,6 +108,7 @@ def _console(folder: Path, test: str) -> Answer:
 
 
 def _one_run(folder: Path) -> Answer:
+    from hil.report.filters import counted  # noqa: PLC0415 - imported on use
     from hil.report.run_pages import build_run  # noqa: PLC0415 - imported on use
 
     run = build_run(folder)
@@ -119,14 +120,11 @@ def _one_run(folder: Path) -> Answer:
         )
     page = folder / "index.html"
     data = {"page": str(page), "tests": len(run.tests), "headline": run.headline}
-    return Answer(data, text=f"Made {page}, of {_counted(len(run.tests), 'test')}: {run.headline}")
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}{'s' if number != 1 else ''}"
+    return Answer(data, text=f"Made {page}, of {counted(len(run.tests), 'test')}: {run.headline}")
 
 
 def _all_nights(out: Path, path: Path, nights: int, kind: str, folders: tuple[Path, ...]) -> Answer:
+    from hil.report.filters import counted  # noqa: PLC0415 - imported on use
     from hil.report.night_pages import build_nights  # noqa: PLC0415 - imported on use
 
     with open_history(path) as kept:
@@ -138,8 +136,8 @@ def _all_nights(out: Path, path: Path, nights: int, kind: str, folders: tuple[Pa
         "runs_with_pages": built.kept,
         "headline": built.headline,
     }
-    counted = f"{_counted(built.runs, 'run')} and {_counted(built.tests, 'test')}"
-    lines = [f"Made {built.page}, of {counted}: {built.headline}"]
+    shown = f"{counted(built.runs, 'run')} and {counted(built.tests, 'test')}"
+    lines = [f"Made {built.page}, of {shown}: {built.headline}"]
     return Answer(
         said | ({"trouble": built.trouble} if built.trouble else {}), text="\n".join([*lines, *built.trouble])
     )
