@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from hil.dutlink.storage.usb_sockets import disks_by_socket
 from hil.dutlink.timing import until
 from hil.errors import WrongDiskError
+from hil.flash.disk.sysfs import block_device, identity_of
 
 if TYPE_CHECKING:
     from hil.dutlink.storage.usb_sockets import UsbDisk
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 __all__ = ["StickPath", "by_id_name", "by_path_name", "size_bytes", "usb_disks"]
 
 _PARTITION = re.compile(r".*-part[0-9]+")
-_SECTOR_BYTES = 512
 
 _NAMED_WITHIN_S = 2.0
 """Seconds within which udev makes its names for a new disk."""
@@ -56,27 +56,16 @@ def _names(folder: Path) -> list[Path]:
 def size_bytes(node: Path, sys: Path = Path("/sys")) -> int:
     """Return the size of a disk; 0 if it is gone, still starts, or has no medium.
 
-    A block device's size is read from sysfs, which needs no permission. The disk is opened, which disturbs
-    udev, only if sysfs lacks it.
+    A block device's size is read from sysfs, which needs no permission, and does not disturb udev.
     """
     try:
         status = node.stat()
-        if not stat.S_ISBLK(status.st_mode):
-            return status.st_size
-        return _block_size_bytes(node, sys / "dev" / "block", status.st_rdev)
-    except (OSError, ValueError):
+    except OSError:
         return 0
-
-
-def _block_size_bytes(node: Path, listed: Path, number: int) -> int:
-    in_sysfs = listed / f"{os.major(number)}:{os.minor(number)}" / "size"
-    if in_sysfs.exists():
-        return int(in_sysfs.read_text(encoding="ascii")) * _SECTOR_BYTES
-    descriptor = os.open(node, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        return os.lseek(descriptor, 0, os.SEEK_END)
-    finally:
-        os.close(descriptor)
+    if not stat.S_ISBLK(status.st_mode):
+        return status.st_size
+    device = block_device(sys, identity_of(status))
+    return device.size_bytes if device is not None else 0
 
 
 class StickPath:

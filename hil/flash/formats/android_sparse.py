@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hil.errors import ImageError
-from hil.flash.formats.checksums import crc32_with_zeros
 from hil.flash.formats.image import Extent
 from hil.flash.formats.stream import MAX_READ_BYTES, ImageFile
 
@@ -24,13 +23,18 @@ if TYPE_CHECKING:
     from hil.flash.formats.stream import ImageStream
     from hil.flash.progress import Progress
 
-__all__ = ["MAGIC", "AndroidSparseImage"]
+__all__ = ["MAGIC", "AndroidSparseImage", "crc32_with_zeros"]
 
 MAGIC = b"\x3a\xff\x26\xed"
 _HEADER = struct.Struct("<4s4H4I")
 _CHUNK = struct.Struct("<2H2I")
 _WORD_BYTES = 4
 _MOST_BLOCK_BYTES = 16 * 1024 * 1024
+
+_POLYNOMIAL = 0xEDB88320  # reflected: the highest bit is the factor of x^0
+_ONE = 0x80000000
+_X_TO_8 = 0x00800000
+_ALL = 0xFFFFFFFF
 
 
 class ChunkKind(enum.IntEnum):
@@ -172,3 +176,29 @@ class _Chunks:
 
 def _damaged(label: str, why: str) -> ImageError:
     return ImageError(f"{label} is a damaged Android sparse image", why=why, remedy="fetch or make it again")
+
+
+def crc32_with_zeros(crc: int, size_bytes: int) -> int:
+    """Return `zlib.crc32(bytes(size_bytes), crc)` for any size, without that memory.
+
+    Appending a zero byte multiplies the checksum's state by x^8 modulo the polynomial of CRC-32 (ISO 3309).
+    So n zero bytes are one multiplication by x^(8n), which takes as many squarings as n has bits.
+    """
+    factor, square = _ONE, _X_TO_8
+    while size_bytes:
+        if size_bytes & 1:
+            factor = _times(factor, square)
+        square = _times(square, square)
+        size_bytes >>= 1
+    return _times(crc ^ _ALL, factor) ^ _ALL
+
+
+def _times(one: int, other: int) -> int:
+    """Return the product of two polynomials modulo the polynomial of CRC-32."""
+    product = 0
+    while one:
+        if one & _ONE:
+            product ^= other
+        one = one << 1 & _ALL
+        other = other >> 1 ^ (_POLYNOMIAL if other & 1 else 0)
+    return product

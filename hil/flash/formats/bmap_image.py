@@ -6,17 +6,19 @@ mapped range has its checksum, and all other bytes are zeros, as they were when 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import hashlib
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, Self
 
 from hil.errors import ImageError
 from hil.flash.compare import are_zeros
-from hil.flash.formats.checksums import CheckedRange, Checksums
 from hil.flash.formats.image import Extent
 from hil.flash.formats.stream import MAX_READ_BYTES, ImageFile, ImageStream
 from hil.flash.progress import NoProgress
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Callable, Generator, Iterator
     from pathlib import Path
 
     from hil.flash.formats.bmap import BlockMap, BlockRange
@@ -24,6 +26,13 @@ if TYPE_CHECKING:
     from hil.flash.progress import Progress
 
 __all__ = ["MappedImage"]
+
+_THREADS = 2
+_MOST_WAITING = 2 * _THREADS
+"""How many tasks may run or wait; each keeps its bytes in memory."""
+
+_SMALL_BYTES = 128 * 1024
+"""Smaller ranges are checked at once, which is faster than handing them to a thread."""
 
 
 class MappedImage:
@@ -148,3 +157,87 @@ class MappedImage:
 
 def _name(blocks: BlockRange) -> str:
     return f"blocks {blocks.first} to {blocks.last} do not have the checksum of the map"
+
+
+class Checksums:
+    """Computes checksums in two threads beside the reading; call `finish` before the `with` block ends.
+
+    Args:
+        kind: Name of the checksums for `hashlib`.
+        wrong: Called with the name of a range whose checksum differs; returns the error to raise.
+    """
+
+    def __init__(self, kind: str, wrong: Callable[[str], Exception]) -> None:
+        self._kind = kind
+        self._wrong = wrong
+        self._pool = ThreadPoolExecutor(_THREADS, "checks")
+        self._waiting: deque[Future[str]] = deque()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+    def range(self, name: str, expected: str) -> CheckedRange:
+        """Return a new range.
+
+        Args:
+            name: Passed to `wrong`.
+            expected: Its checksum, hexadecimal; empty if it has none.
+        """
+        return CheckedRange(self, name, expected, hashlib.new(self._kind) if expected else None)
+
+    def finish(self) -> None:
+        """Wait for all ranges; raise the error of the first one that differs."""
+        self._wait(0)
+
+    def submit(self, task: Callable[[], str]) -> Future[str]:
+        """Run a task in a thread; it returns the name of a range that differs, or an empty string."""
+        self._wait(_MOST_WAITING - 1)
+        future = self._pool.submit(task)
+        self._waiting.append(future)
+        return future
+
+    def _wait(self, allowed: int) -> None:
+        while len(self._waiting) > allowed:
+            self.check(self._waiting.popleft().result())
+
+    def check(self, wrong: str) -> None:
+        """Raise the error of a range; do nothing for an empty name."""
+        if wrong:
+            raise self._wrong(wrong)
+
+
+class CheckedRange:
+    """One range: its bytes are hashed in order, in parallel with other ranges."""
+
+    def __init__(self, checksums: Checksums, name: str, expected: str, digest: Any) -> None:  # noqa: ANN401 - hashlib's
+        self._checksums = checksums
+        self._name = name
+        self._expected = expected
+        self._digest = digest
+        self._last: Future[str] | None = None
+
+    def add(self, data: memoryview, *, is_last: bool) -> Future[str] | None:
+        """Hash the next bytes, and compare the checksum after the last ones.
+
+        Returns:
+            A future that is done after the bytes were hashed; None if they are already, or need not be.
+        """
+        if self._digest is None:
+            return None
+        before = self._last
+        if before is None and is_last and len(data) <= _SMALL_BYTES:
+            self._digest.update(data)
+            self._checksums.check(self._name if self._digest.hexdigest() != self._expected else "")
+            return None
+
+        def count() -> str:
+            if before is not None:
+                before.result()
+            self._digest.update(data)
+            return self._name if is_last and self._digest.hexdigest() != self._expected else ""
+
+        self._last = self._checksums.submit(count)
+        return self._last

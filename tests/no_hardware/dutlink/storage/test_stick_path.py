@@ -38,13 +38,14 @@ def test_size_bytes_of_a_missing_disk_is_zero(tmp_path: Path) -> None:
     assert size_bytes(tmp_path / "none") == 0
 
 
-def test_size_bytes_of_a_block_device_needs_no_permission(monkeypatch: pytest.MonkeyPatch) -> None:
-    sizes = {"/sys/dev/block/8:16/size": "4096\n"}
+def test_size_bytes_of_a_block_device_needs_no_permission(tmp_path: Path) -> None:
+    disk = tmp_path / "dev/block/8:16"
+    disk.mkdir(parents=True)
+    (disk / "dev").write_text("8:16\n")
+    (disk / "size").write_text("4096\n")
     node = SimpleNamespace(stat=lambda: SimpleNamespace(st_mode=stat.S_IFBLK, st_rdev=os.makedev(8, 16)))
-    monkeypatch.setattr("pathlib.Path.exists", lambda path: str(path) in sizes)
-    monkeypatch.setattr("pathlib.Path.read_text", lambda path, **_: sizes[str(path)])
 
-    assert size_bytes(node) == 4096 * 512  # type: ignore[arg-type]
+    assert size_bytes(node, tmp_path) == 4096 * 512  # type: ignore[arg-type]
 
 
 def test_host_lock_without_its_folder_raises_storage_error(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hil.flash.formats.checksums import crc32_with_zeros
+from hil.flash.formats.android_sparse import crc32_with_zeros
 from hil.flash.formats.open import open_image
 from tests.support.image_makers import BLOCK
 
