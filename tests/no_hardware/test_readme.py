@@ -183,6 +183,13 @@ def test_every_hil_command_of_a_page_exists(page: Path) -> None:
     assert unknown == []
 
 
+def test_every_file_of_packaging_that_a_page_names_exists() -> None:
+    named = {path for page in PAGES for path in re.findall(r"\bpackaging/[\w./@-]*\w", text(page))}
+
+    assert named
+    assert [path for path in named if not (ROOT / path).exists()] == []
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_every_link_into_a_page_leads_to_a_heading(page: Path) -> None:
     links = re.findall(r"\]\(([^)#:\s]*\.md)?#([^)\s]+)\)", text(page))

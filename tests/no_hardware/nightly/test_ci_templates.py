@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from collections import defaultdict
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -135,6 +136,24 @@ def test_packaging_has_the_files_that_hil_init_writes(tmp_path: Path) -> None:
         hil(["init", "--ci", template.parent.name, str(tmp_path)])
 
         assert (tmp_path / written).read_bytes() == template.read_bytes()
+
+
+def test_templates_have_one_major_of_each_action() -> None:
+    text = "".join(path.read_text(encoding="utf-8") for path in ROOT.glob("hil/data/ci/github-*.yml"))
+
+    majors = defaultdict(set)
+    for action, major in re.findall(r"uses: (\S+)@(\S+)", text):
+        majors[action].add(major)
+    assert {action: list(found) for action, found in majors.items() if len(found) > 1} == {}
+    assert all(re.fullmatch(r"v\d+", major) for found in majors.values() for major in found)
+
+
+@pytest.mark.usefixtures("product")
+@pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: path.name)
+def test_last_command_of_a_template_is_one_of_hil(template: Path) -> None:
+    (command,) = re.findall(r"\.nox/nightly/bin/hil (.+)", template.read_text(encoding="utf-8"))
+
+    assert hil([*command.split(), "--help"]) == 0
 
 
 def artifact_command(template: Path) -> str:

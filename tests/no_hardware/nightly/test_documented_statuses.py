@@ -16,6 +16,7 @@ FILES = [
     ROOT / "README.md",
     ROOT / "CONTRIBUTING.md",
     *sorted(path for path in (ROOT / "packaging").rglob("*") if path.is_file()),
+    *sorted((ROOT / "hil" / "data" / "ci").glob("*-sim.yml")),
     *sorted((ROOT / "docs").glob("*.md")),
 ]
 STATUS = re.compile(r"\b(?:exit[ _-](?:status|codes?):?|status(?:es)?|red \() ?(\d+)\b", re.IGNORECASE)
