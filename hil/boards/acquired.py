@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from hil.boards.board_source import BoardSource
     from hil.dutlink.board import Board
     from hil.dutlink.host import Host
-    from hil.errors import GuardError
+    from hil.errors import GuardError, LeaseEndedError
     from hil.lab.guard.guarded_lease import GuardedLease
 
 __all__ = ["AcquiredBoard"]
@@ -121,8 +121,17 @@ class AcquiredBoard:
     @property
     def can_be_kept(self) -> bool:
         """Whether the next test can use the board as it is: it is as it was opened, and its guard lives."""
-        lease = self.lease
-        return lease is not None and lease.guard_error is None and not lease.loss() and self.is_as_opened
+        guarded = self.lease is not None and self.lease.guard_error is None
+        return guarded and self.lease_loss() is None and self.is_as_opened
+
+    @property
+    def listed_name(self) -> str:
+        """The name that the board's source gives it, such as `sim-1`; empty if it gives none."""
+        return self.source.listed_name(self.board.serial) if self.source is not None else ""
+
+    def lease_loss(self) -> LeaseEndedError | None:
+        """Return why its lease no longer holds; None if it holds, or there is none."""
+        return self.lease.loss() if self.lease is not None else None
 
     def probe(self, silence_s: float) -> ProbeResult:
         """Probe the board; verdicts rest on this.

@@ -20,7 +20,15 @@ if TYPE_CHECKING:
 
     from hil.lab.config.lab import Lab
 
-__all__ = ["ANY_BOARD", "BoardInfo", "BoardRequirement", "KnownWords", "matching_serials", "split_tags"]
+__all__ = [
+    "ANY_BOARD",
+    "BoardInfo",
+    "BoardRequirement",
+    "KnownWords",
+    "key_on",
+    "matching_serials",
+    "split_tags",
+]
 
 _SERIAL = re.compile(r"[0-9a-f]{8}")
 _LIKE_A_SERIAL = 0.75  # at most two of eight digits differ; unrelated serial numbers share fewer digits
@@ -112,8 +120,7 @@ class BoardRequirement:
 
     def image_on(self, info: BoardInfo) -> str:
         """Return the key of the image that the test would have on a board; empty if any image will do."""
-        images = dict(self.images)
-        return images.get(info.serial) or images.get(info.exporter) or images.get("", "")
+        return key_on(self.images, info.serial, info.exporter)
 
     def fits(self, info: BoardInfo) -> bool:
         """Return True if a board will do."""
@@ -122,6 +129,12 @@ class BoardRequirement:
 
 
 ANY_BOARD = BoardRequirement()
+
+
+def key_on(images: Iterable[tuple[str, str]], *names: str) -> str:
+    """Return the key of the image on a board that has these names, else that of all others, the board ""."""
+    keys = dict(images)
+    return next(filter(None, map(keys.get, (*names, ""))), None) or ""
 
 
 def matching_serials(requirement: BoardRequirement | None, infos: Iterable[BoardInfo]) -> frozenset[str]:

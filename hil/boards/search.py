@@ -135,8 +135,7 @@ class BoardSearch:
         self._unreadable = [result.error for result in seen if result.error is not None]
         self.words = self.words.and_now(KnownWords.of(told, certain=len(told) == len(seen)))
         lab = self._lab
-        names = {serial: lab.name_of(serial) or host.name_of(serial) for serial in self._nameless}
-        nameless = [BoardInfo(one, name, lab.tags_of(one)) for one, name in names.items()]
+        nameless = [BoardInfo(one, lab.name_on(host, one), lab.tags_of(one)) for one in self._nameless]
         return sorted([*told, *nameless], key=lambda info: serials.index(info.serial))
 
     def info_of(self, board: Board, source: BoardSource | None = None) -> BoardInfo:

@@ -75,7 +75,7 @@ def several_boards(host: Host, lab: Lab, serials: Sequence[str]) -> UsageError:
         lab: The lab file.
         serials: The boards.
     """
-    names = {serial: lab.name_of(serial) or host.name_of(serial) for serial in serials}
+    names = {serial: lab.name_on(host, serial) for serial in serials}
     first = names[serials[0]] or serials[0]
     return UsageError(
         f"there are {len(serials)} boards, and the command names none of them",
@@ -147,7 +147,7 @@ def _no_board(
                 remedy=f"--board {serial} waits for it",
                 serial=serial,
             )
-    called = {serial: lab.name_of(serial) or name or host.name_of(serial) for serial, name in names.items()}
+    called = {serial: lab.name_on(host, serial, name) for serial, name in names.items()}
     unplugged = [name for name, place in lab.places.items() if place.serial not in names]
     known = f"the boards are {', '.join(_called(called) + unplugged)}"
     words = [*lab.places, *filter(None, called.values()), *names]

@@ -10,6 +10,7 @@ from hil.dutlink.wiring import Wiring
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from hil.dutlink.host import Host
     from hil.dutlink.settings import Settings
     from hil.images.source import ImageSource
     from hil.lab.config.place import Place
@@ -42,6 +43,10 @@ class Lab(NamedTuple):
     def name_of(self, serial: str) -> str:
         """Return the name of a board's place, or an empty string if the file does not name the board."""
         return next((name for name, place in self.places.items() if place.serial == serial), "")
+
+    def name_on(self, host: Host, serial: str, stored: str = "") -> str:
+        """Return the name of a board: of its place, else stored by it, else given by its host; or empty."""
+        return self.name_of(serial) or stored or host.name_of(serial)
 
     def tags_of(self, serial: str) -> frozenset[str]:
         """Return the tags that the file adds to those that the board stores."""

@@ -253,8 +253,8 @@ class BoardLifecycle:
 
     def end_lost_leases(self) -> list[BaseException]:
         """Release all boards if a lease was lost; return the errors of lost leases, for the present test."""
-        leases = [one.lease for one in self.release.all_held if one.lease is not None]
-        lost: list[BaseException] = [error for lease in leases if (error := lease.loss()) is not None]
+        losses = [one.lease_loss() for one in self.release.all_held]
+        lost: list[BaseException] = [error for error in losses if error is not None]
         if lost:
             self.release.all("its lease was lost")
         return lost
@@ -294,7 +294,7 @@ class BoardLifecycle:
 
     def _why_release(self, item: pytest.Item, requirement: BoardRequirement) -> str:
         """Return why the acquired board is released before a test; empty if it is not."""
-        if any(one.lease is not None and one.lease.loss() for one in self.session.all_held):
+        if any(one.lease_loss() is not None for one in self.session.all_held):
             return "its lease was lost"
         session, serial = self.session, self._assigned.serial
         if requirement.partners or session.partners:
@@ -322,7 +322,7 @@ class BoardLifecycle:
             return column.group
         keeps = any(self._config.getoption(name, "") for name in ("hil_history", "hil_report"))
         name = self.session.infos.name_of(held) if keeps else self._options.lab.name_of(serial)
-        return name or (held.source.listed_name(serial) if held.source is not None else "")
+        return name or held.listed_name
 
     def _put_image(self, item: pytest.Item) -> None:
         """Put the image that a test wants on its boards, or keep the error for the test to raise."""

@@ -129,8 +129,7 @@ class ImageFlasher:
 
     def _flash(self, held: AcquiredBoard, image: ImageSource) -> ImageOnBoard:
         board = held.board
-        listed = held.source.listed_name(board.serial) if held.source is not None else ""
-        where = self._lab.name_of(board.serial) or listed or board.serial
+        where = self._lab.name_of(board.serial) or held.listed_name or board.serial
         progress = FlashProgress(self._tell, f"image {image.name} for {where}", self._limit_s)
         file = self._file_of(image, progress)
         if board.power.draws():

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from hil.boards.requirements import key_on
 from hil.suite.columns.column import column_of
 
 if TYPE_CHECKING:
@@ -52,11 +53,11 @@ def _group_of(item: pytest.Item, keys: ImageKeys) -> tuple[str, tuple[str, ...]]
 
     It is None if any board with any image will do.
     """
-    column, on_boards = column_of(item), dict(keys)
-    if not on_boards:
+    column = column_of(item)
+    if not keys:
         return (column.group, ()) if column else None
-    own = {board: on_boards.get(board) or on_boards.get("", "") for board in column.boards} if column else {}
-    images = tuple(dict.fromkeys(filter(None, (own or on_boards).values())))
+    own = [key_on(keys, board) for board in column.boards] if column else []
+    images = tuple(dict.fromkeys(filter(None, own or dict(keys).values())))
     return (column.group if column else "", images) if column or images else None
 
 

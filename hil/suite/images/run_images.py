@@ -14,7 +14,7 @@ from hil.images.choice import choose_images
 from hil.nearest import meant
 from hil.suite.columns.column import column_of
 from hil.suite.columns.listed_boards import ListedBoard
-from hil.suite.images.marked_image import marked_image
+from hil.suite.images.own_image import own_image
 from hil.suite.markers import Kind, gets_a_board, kind_of, requirement_of, told_marks
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ class RunImages:
             if requirement is None or not gets_a_board(item):
                 continue
             with suppress(UsageError):  # the test raises it
-                own = _own_image(item)
+                own = own_image(item)
                 images |= {own} if own is not None else set()
                 if own is not None or self._has_default:
                     of_test = Counter(self._flashes_for(need, own) for need in requirement.needs)
@@ -134,7 +134,7 @@ class RunImages:
         column = column_of(item)
         if told_marks(item) or (column is not None and column.image is not None):
             with suppress(UsageError):
-                image = _own_image(item)
+                image = own_image(item)
                 if image is not None:
                     return (("", image.key),)
         return self._default_keys if self._has_default else ()
@@ -251,7 +251,7 @@ class RunImages:
         """Return the image for a test; None if there is none, or a simulated board stands in."""
         if held.is_fallback:
             return None
-        own = _own_image(item)
+        own = own_image(item)
         if own is not None:
             return own
         serial = held.board.serial
@@ -273,13 +273,3 @@ class RunImages:
         names = {held.board.serial, told.name, told.exporter}
         listed = {board.name for board in self._list_boards() if board.board in names}
         return {*names, *listed} - {""}, told.tags
-
-
-def _own_image(item: pytest.Item) -> ImageSource | None:
-    """Return the image of a test's marker or column; None if it takes that of its board.
-
-    Raises:
-        UsageError: There is no such image.
-    """
-    column = column_of(item)
-    return marked_image(item) or (column.image if column is not None else None)

@@ -701,7 +701,9 @@ def test_prepare_keeps_a_board_that_works_but_of_a_lab_only_the_first(
     kept: int | None,
 ) -> None:
     lost, works = (
-        SimpleNamespace(is_as_opened=is_as_opened, lease=SimpleNamespace(guard_error=None, loss=lambda: None))
+        SimpleNamespace(
+            is_as_opened=is_as_opened, lease=SimpleNamespace(guard_error=None), lease_loss=lambda: None
+        )
         for is_as_opened in (False, True)
     )
     for one in (lost, works):

@@ -1,21 +1,36 @@
-"""The image that a test's marker asks for: `@pytest.mark.hardware(image="rescue.img.xz")`."""
+"""The image of a test itself: of its column, or of its marker `hardware(image="rescue.img.xz")`."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from hil.images.source import ImageSource, parse_image
+from hil.suite.columns.column import column_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    import pytest
+__all__ = ["own_image"]
 
-__all__ = ["marked_image"]
+_OWN = pytest.StashKey[ImageSource | None]()
 
 
-def marked_image(item: pytest.Item) -> ImageSource | None:
+def own_image(item: pytest.Item) -> ImageSource | None:
+    """Return the image of a test's marker or column, found once; None if it takes that of its board.
+
+    Raises:
+        UsageError: There is no such image.
+    """
+    if _OWN not in item.stash:
+        column = column_of(item)
+        item.stash[_OWN] = _marked_image(item) or (column.image if column is not None else None)
+    return item.stash[_OWN]
+
+
+def _marked_image(item: pytest.Item) -> ImageSource | None:
     """Return the image that the nearest marker of a test asks for; None if no marker does.
 
     A relative path leads from the folder of the test's file, else from one above it, up to pytest's root.
