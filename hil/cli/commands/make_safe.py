@@ -22,14 +22,13 @@ from hil.lab.board_lookup import resolve_serial, several_boards
 from hil.lab.config.lab import Lab
 from hil.lab.locks.acquire import acquire
 from hil.lab.locks.lock_dir import lock_folder
-from hil.lab.locks.lock_file import lock_file_problem, lock_path
+from hil.lab.locks.lock_file import is_board_locked, lock_file_problem
 from hil.lab.safe_state.attempt import make_safe_and_record
 from hil.lab.safe_state.policy import STICK_TAKEN
 from hil.lab.safe_state.record import BoardState, known_boards, read_record
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from hil.dutlink.discovery import ProbeResult
     from hil.lab.locks.wait_status import WaitStatus
@@ -114,6 +113,7 @@ class SafeCommand:
                 host=self._host,
             ) as lease:
                 if not lease.record().needs_safety:
+                    lease.leave_untouched()
                     return _row(board, "safe", None, "according to its record; nothing was done")
                 safety = self._lab.safety_of(board, self._safety)
                 unknown = lease.record().state is BoardState.UNKNOWN and safety.can_glance
@@ -217,19 +217,7 @@ def _left_unsafe() -> list[tuple[str, str]]:
     unsafe = []
     for serial in known_boards(folder):
         record = read_record(folder, serial)
-        if record.needs_safety and not _is_held(folder, serial):  # skip boards of a running run
+        if record.needs_safety and not is_board_locked(folder, serial):  # skip boards of a running run
             what = _WHAT_IS_LEFT[record.state]
             unsafe.append((serial, f"on record: {record.trouble or what}; its next holder makes it safe"))
     return unsafe
-
-
-def _is_held(folder: Path, serial: str) -> bool:
-    if not lock_path(folder, serial).exists():  # `acquire` would create a file for a board that may not exist
-        return False
-    try:
-        acquire(serial, folder=folder).release()
-    except BoardBusyError:
-        return True
-    except SpoiltFileError:
-        return False
-    return False

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from hil.errors import SpoiltFileError
     from hil.lab.locks.node_lock import NodeLock
 
-__all__ = ["LockFile", "lock_file_problem", "lock_path"]
+__all__ = ["LockFile", "is_board_locked", "lock_file_problem", "lock_path"]
 
 SPARE_NAMES = 3
 """How many spare names a lock file has, for a first name that another user has taken."""
@@ -41,6 +41,11 @@ def lock_path(folder: Path, serial: str) -> Path:
 def lock_file_problem(folder: Path, serial: str) -> SpoiltFileError | None:
     """Return what is wrong with the file that has the name of a board's lock file; None if nothing is."""
     return shared_file_problem(_lock_names(folder, serial)[0])
+
+
+def is_board_locked(folder: Path, serial: str) -> bool:
+    """Return True if a process has locked a board's lock file; asks only, and makes no file."""
+    return any(map(is_file_locked, _lock_names(folder, serial)))
 
 
 def _lock_names(folder: Path, serial: str) -> list[Path]:

@@ -274,7 +274,8 @@ def _trouble(serial: str, probe_board: Callable[[str], ProbeResult], host: Host 
     from hil.lab.locks.acquire import acquire  # noqa: PLC0415 - few runs ask
 
     try:
-        with acquire(serial, wait_s=0.0, test="is it there?", host=host):
+        with acquire(serial, wait_s=0.0, test="is it there?", host=host) as lease:
+            lease.leave_untouched()
             result = probe_board(serial)
     except BoardBusyError as error:
         return f"{error.what}: {error.why}"

@@ -78,7 +78,7 @@ def _serial_at(location: str, host_info: HostInfo) -> str:
 def _holder_of(serial: str, context: DoctorContext) -> str:
     """Return the holder of a board, or an empty string if it is not leased."""
     try:
-        acquire(serial, test="hil doctor", host=context.host).release()
+        acquire(serial, test="hil doctor", host=context.host).release_untouched()
     except BoardBusyError as error:
         return error.why
     except UsageError:  # the check of the lock folder reports the cause

@@ -22,10 +22,11 @@ from hil.dutlink.discovery import ProbeResult
 from hil.errors import BoardDeniedError, Verdict
 from hil.lab.locks.acquire import acquire
 from hil.lab.locks.holder import Holder
+from hil.lab.locks.lease import holder_of
 from hil.lab.locks.lock_file import lock_path
 from hil.lab.locks.tickets import QUEUE_NAME
 from hil.lab.safe_state.policy import Safety
-from hil.lab.safe_state.record import BoardRecord, read_record, record_path, write_record
+from hil.lab.safe_state.record import BoardRecord, BoardState, read_record, record_path, write_record
 from tests.support.other_user import MALLORY, VICTIM, as_user, folder_for_everybody, only_root
 
 if TYPE_CHECKING:
@@ -381,3 +382,26 @@ def test_safe_as_root_ignores_another_users_lab_file(
     assert (status, json.loads(said.out)["outcome"]) == (0, "safe")
     assert simulator.management.state(serial)["supply"] is False
     assert f"belongs to uid {MALLORY}" in said.err
+
+
+def test_safe_all_leaves_the_name_of_the_killed_holder_of_an_absent_board(folder: Path) -> None:
+    leave_in_use(folder, OTHER)
+    killed = acquire(OTHER)
+    killed.lock.close()
+
+    run(["safe", "--all"])
+
+    assert holder_of(folder, OTHER) == killed.holder
+
+
+def test_safe_if_unsafe_leaves_the_name_of_a_killed_command_at_a_safe_board(
+    folder: Path, simulator: SimulatorProcess
+) -> None:
+    serial = simulator.serials()[1]
+    write_record(folder, serial, BoardRecord(BoardState.SAFE))
+    killed = acquire(serial)
+    killed.lock.close()
+
+    run(["safe", "--if-unsafe", serial])
+
+    assert holder_of(folder, serial) == killed.holder

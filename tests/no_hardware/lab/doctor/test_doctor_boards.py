@@ -10,6 +10,7 @@ import pytest
 from hil.cli.main import run
 from hil.lab.locks.acquire import acquire
 from hil.lab.locks.holder import Holder
+from hil.lab.locks.lease import holder_of
 from hil.lab.safe_state.record import BoardRecord, BoardState, SafetyEvent, write_record
 
 if TYPE_CHECKING:
@@ -241,3 +242,15 @@ def test_doctor_names_the_holder_that_was_killed_if_its_record_was_removed(
     _, found = examined(capsys, "--quick")
 
     assert found["left safe"]["why"].startswith(killed.holder.name)
+
+
+def test_doctor_leaves_the_name_of_the_killed_holder_of_a_silent_board(
+    tmp_path: Path, serial: str, simulator: SimulatorProcess, capsys: pytest.CaptureFixture[str]
+) -> None:
+    killed = acquire(serial)
+    killed.lock.close()
+    simulator.management.fault(serial, "hang")
+
+    examined(capsys, "--quick")
+
+    assert holder_of(tmp_path / "locks", serial) == killed.holder
