@@ -1,18 +1,26 @@
 """The two files of a board's console in a run: its raw bytes, and an index of chunks and marks.
 
-They grow while the run goes on, so that a test that kills its process still leaves the output up to then, and
-a long test needs no memory. Once a test has used its room, its newest 2 MiB stay in memory until it ends.
+The index has JSON lines for chunks, for marks, and for each process that opened the files; offsets count
+bytes of the raw file. Lines are only appended, so after a kill at most the last one is cut.
+
+    {"board": "0df10035", "run": "4f1c...", "offset": 0}
+    [monotonic_s, time_s, offset, text, kind]
+    [monotonic_s, time_s, offset, size]
+
+The files grow while the run goes on, so that a test that kills its process still leaves the output up to
+then, and a long test needs no memory. Once a test has used its room, its newest 2 MiB stay in memory until
+it ends.
 """
 
 from __future__ import annotations
 
+import json
 from collections import deque
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, BinaryIO, Final, Literal
 
 from hil.dutlink.console.transcript import Chunk, Mark, MarkKind
-from hil.evidence.console_index import BEGINS, ChunkPlace, Opening, index_of, parse, to_line
 from hil.regular_file import open_regular, own_file_opener
 
 if TYPE_CHECKING:
@@ -21,7 +29,23 @@ if TYPE_CHECKING:
 
     from hil.dutlink.console.transcript import Event
 
-__all__ = ["END_BYTES", "LITTLE_BYTES", "ConsoleFile", "ConsoleFolder", "SizeLimiter"]
+__all__ = [
+    "BEGINS",
+    "END_BYTES",
+    "LITTLE_BYTES",
+    "ChunkPlace",
+    "ConsoleFile",
+    "ConsoleFolder",
+    "Opening",
+    "SizeLimiter",
+    "parse",
+    "raw_of",
+]
+
+BEGINS: Final = {MarkKind.TEST_BEGINS, MarkKind.TEST_AGAIN}
+"""The marks at which an attempt of a test begins."""
+
+_FAULTS: Final = (ValueError, TypeError, LookupError, OverflowError, RecursionError, AttributeError)
 
 END_BYTES: Final = 2 * 1024 * 1024
 """Bytes of files for the last events, which are kept after a gap."""
@@ -37,6 +61,66 @@ RUN_BYTES: Final = 1024 * 1024 * 1024
 
 LITTLE_BYTES: Final = 2 * 1024 * 1024
 """Bytes of files for a test after `RUN_BYTES` are used up."""
+
+
+def _index_of(raw: Path) -> Path:
+    """Return the path of a raw file's index."""
+    return raw.with_suffix(".jsonl")
+
+
+def raw_of(index: Path) -> Path:
+    """Return the path of an index's raw file."""
+    return index.with_suffix(".raw")
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """A process began to add to the files.
+
+    Attributes:
+        board: Serial number of the board.
+        run: Key of the run.
+        offset: Size of the raw file at that time.
+    """
+
+    board: str
+    run: str
+    offset: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkPlace:
+    """Where the bytes of a chunk are; times as in `Chunk`."""
+
+    monotonic_s: float
+    time_s: float
+    offset: int
+    size_bytes: int
+
+
+def _to_line(entry: Opening | ChunkPlace | Mark) -> str:
+    """Return the line of an entry; a mark's position is its offset in the raw file."""
+    if isinstance(entry, ChunkPlace):
+        return f"[{entry.monotonic_s:.6f},{entry.time_s:.6f},{entry.offset},{entry.size_bytes}]\n"
+    if isinstance(entry, Mark):
+        times = round(entry.monotonic_s, 6), round(entry.time_s, 6)
+        return json.dumps([*times, entry.position, entry.text, entry.kind.name.lower()]) + "\n"
+    return json.dumps({"board": entry.board, "run": entry.run, "offset": entry.offset}) + "\n"
+
+
+def parse(line: bytes) -> Opening | ChunkPlace | Mark | None:
+    """Return the entry of a line, or None for a damaged one."""
+    try:
+        found = json.loads(line)
+        if isinstance(found, dict):
+            return Opening(str(found["board"]), str(found["run"]), int(found["offset"]))
+        monotonic_s, time_s, offset, told, *kind = found
+        if kind:
+            known = MarkKind.__members__.get(kind[0].upper(), MarkKind.NOTE)
+            return Mark(float(monotonic_s), float(time_s), str(told), int(offset), known)
+        return ChunkPlace(float(monotonic_s), float(time_s), int(offset), int(told))
+    except _FAULTS:
+        return None
 
 
 class SizeLimiter:
@@ -132,7 +216,7 @@ class ConsoleFile:
     def __init__(self, kept: ConsoleFolder, board: str) -> None:
         kept.folder.mkdir(parents=True, exist_ok=True)
         raw = kept.raw_of(board)
-        index = index_of(raw)
+        index = _index_of(raw)
         mode: Literal["ab", "wb"] = "ab" if _run_of(index) == kept.run else "wb"
         with ExitStack() as files:
             self._raw: BinaryIO = files.enter_context(open(raw, mode, opener=own_file_opener))
@@ -185,7 +269,7 @@ class ConsoleFile:
         self._write_line(ChunkPlace(event.monotonic_s, event.time_s, offset, size_bytes))
 
     def _write_line(self, entry: Opening | ChunkPlace | Mark, before: str = "") -> None:
-        self._index.write(f"{before}{to_line(entry)}".encode())
+        self._index.write(f"{before}{_to_line(entry)}".encode())
 
 
 def _run_of(index: Path) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from hil.evidence.report_folder import refuse_foreign_report
+from hil.evidence.run_folder import refuse_foreign_report
 from hil.history.analysis import analyze
 from hil.history.matrix_data import MatrixQueries
 from hil.report.filters import board_file, when

@@ -278,7 +278,7 @@ def _folder(config: pytest.Config) -> Path | None:
         why = str(error.strerror)
         raise UsageError(f"--hil-report {folder} cannot be a folder", why=why, remedy=remedy) from error
     if folder.is_dir() and not hasattr(config, "workerinput"):
-        from hil.evidence.report_folder import refuse_foreign_report  # noqa: PLC0415 - only runs that keep evidence pay
+        from hil.evidence.run_folder import refuse_foreign_report  # noqa: PLC0415 - only runs that keep evidence pay
 
         refuse_foreign_report(folder)
     return folder
