@@ -20,6 +20,7 @@ from hil.cli.main import cli
 from hil.dutlink.settings import BoardSettings
 from hil.sim.management.fault_injection import FAULT_NAMES
 from hil.suite.outcome.verdicts import REASONS
+from tests.house import FORBIDDEN
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
@@ -154,6 +155,13 @@ def test_every_skip_is_explained() -> None:
     explained = [row[2].strip("`") for row in rows(ROOT / "docs" / "skips.md", "What a skip means")]
 
     assert explained[: len(REASONS)] == list(REASONS.values())
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_page_names_the_actor(page: Path) -> None:
+    prose = re.sub(r"\]\([^)]*\)", "]", text(page))  # without the addresses of links
+
+    assert FORBIDDEN.findall(prose) == []
 
 
 def test_list_of_pages_has_each_page_in_a_line_of_its_own() -> None:
