@@ -6,6 +6,7 @@ deselected only if the hook `pytest_deselected` was called for them.
 
 from __future__ import annotations
 
+from operator import is_
 from typing import TYPE_CHECKING
 
 from hil.suite.markers import Kind, kind_of
@@ -27,17 +28,17 @@ class DroppedTests:
 
     def __init__(self) -> None:
         self.deselected = 0
-        self._collected: dict[int, pytest.Item] = {}
+        self._collected: list[pytest.Item] = []
+        self._left_out: list[pytest.Item] = []
 
     def pytest_itemcollected(self, item: pytest.Item) -> None:
         """Note a test, before any hook can drop it."""
-        self._collected[id(item)] = item
+        self._collected.append(item)
 
     def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
-        """Count tests that pytest counts as deselected, and forget them."""
+        """Count tests that pytest counts as deselected."""
         self.deselected += len(items)
-        for item in items:
-            self._collected.pop(id(item), None)
+        self._left_out += items
 
     def take(self, kept: Sequence[pytest.Item]) -> dict[str, str]:
         """Return the kinds of the hardware and mixed tests that are gone, by node id, and forget all tests.
@@ -45,9 +46,12 @@ class DroppedTests:
         Args:
             kept: The tests that are to run. One of the same name may stand for a test that is gone.
         """
-        gone = self._collected.keys() - set(map(id, kept))
-        found = [item for number, item in self._collected.items() if number in gone] if gone else []
-        self._collected.clear()
+        collected, left_out = self._collected, self._left_out
+        self._collected, self._left_out = [], []
+        if len(collected) == len(kept) and all(map(is_, collected, kept)):
+            return {}
+        known = {id(item) for item in (*kept, *left_out)}
+        found = [item for item in collected if id(item) not in known]
         names = {item.nodeid for item in kept} if found else set()
         kinds = {item.nodeid: kind_of(item) for item in found if item.nodeid not in names}
         return {nodeid: kind.value for nodeid, kind in kinds.items() if kind is not Kind.NO_HARDWARE}

@@ -97,9 +97,8 @@ def kind_of(item: pytest.Item) -> Kind:
 
     A test with an error in its markers gets no board; it fails with the error in its set-up.
     """
-    known = item.stash.get(KIND, None)
-    if known is not None:
-        return known
+    if KIND in item.stash:  # `get` raises an error for each test that has none yet, and catches it
+        return item.stash[KIND]
     every = marks_of(item)
     marks = [mark for mark in every if mark.name in _MARKERS]
     try:
@@ -149,9 +148,8 @@ def refuse(item: pytest.Item, error: UsageError) -> Kind:
 
 def unchecked_kind(item: pytest.Item) -> Kind:
     """Return the kind of a test, or of the definition of several, without looking for mistakes."""
-    known = item.stash.get(KIND, None)
-    if known is not None:
-        return known
+    if KIND in item.stash:
+        return item.stash[KIND]
     marked = {mark.name for mark in marks_of(item) if mark.name in _MARKERS}
     if len(marked) == 1:
         return _MARKERS[marked.pop()]

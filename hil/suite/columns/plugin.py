@@ -64,9 +64,7 @@ class ColumnPlugin:
             column, asked = column_of(item), self._columns_for(item)
             if column is None and asked:
                 refuse(item, _no_parameters(item))
-            elif column is None or column in asked:
-                continue
-            elif not any(column.is_like(one) for one in asked):
+            elif column is not None and not any(one is column or column.is_like(one) for one in asked):
                 refuse(item, _other_columns(item, column))
 
     def _columns_for(self, item: pytest.Item) -> Sequence[Column]:

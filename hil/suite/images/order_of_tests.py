@@ -32,18 +32,19 @@ def put_in_order(items: list[pytest.Item], images_of: Callable[[pytest.Item], Im
         images_of: Returns boards, each with a key of the image that a test would have there.
     """
     keys = {place: key for place, item in enumerate(items) if (key := _group_of(item, images_of(item)))}
-    boards = _by_first(board for board, _ in keys.values())
-    groups = _by_first(keys.values())
+    groups = list(dict.fromkeys(keys.values()))
+    boards = _by_first(board for board, _ in groups)
     # images that boards have at the same time for a test are neighbours, so no board goes back to one
-    several_first = sorted((some for _, some in keys.values()), key=lambda some: not some[1:])
+    several_first = sorted((some for _, some in groups), key=lambda some: not some[1:])
     images = _by_first(image for some in several_first for image in some)
 
-    def order(place: int) -> tuple[int, ...]:
-        board, some = keys[place]
+    def order(group: tuple[str, tuple[str, ...]]) -> tuple[int, ...]:
+        board, some = group
         first = min((images[image] for image in some), default=-1)
-        return (*((first, len(some)) if "" in boards else ()), boards[board], groups[keys[place]])
+        return (*((first, len(some)) if "" in boards else ()), boards[board])
 
-    together = sorted(keys, key=order)
+    ordered = _by_first(sorted(groups, key=order))
+    together = sorted(keys, key=lambda place: ordered[keys[place]])
     for place, item in zip(keys, [items[place] for place in together], strict=True):
         items[place] = item
 
