@@ -16,8 +16,6 @@ import pytest
 
 from hil.boards.address import Where
 from hil.errors import HistoryError, UsageError
-from hil.evidence.used_board import UsedBoard
-from hil.lab.files.trusted_path import refuse_foreign_folder
 from hil.regular_file import check_regular
 from hil.suite.options import is_declared, is_no_run
 from hil.suite.outcome.attempts import BETWEEN
@@ -76,6 +74,8 @@ def begin(config: pytest.Config) -> None:
     path = config.getoption("hil_history")
     again = config.pluginmanager.has_plugin("hil-history")
     if path and not again and not hasattr(config, "workerinput") and not is_no_run(config):
+        from hil.lab.files.trusted_path import refuse_foreign_folder  # noqa: PLC0415 - only runs that keep a history pay
+
         try:
             refuse_foreign_folder(Path(path), config.rootpath, "--hil-history")
             _check(path)
@@ -131,6 +131,7 @@ class HistoryPlugin:
         if not report.failed:
             return
         from hil.evidence.records import RecordedTest  # noqa: PLC0415 - only runs that keep a history pay
+        from hil.evidence.used_board import UsedBoard  # noqa: PLC0415 - only runs that keep a history pay
 
         board, attempt = UsedBoard(simulated=self._simulated), attempt_to_collect(report)
         self._unwritten.append(RecordedTest(report.nodeid, board=board, attempts=[attempt]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import re
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
@@ -62,7 +62,8 @@ _TROUBLE_MEANING = "a kernel panic or the like on the console that says one of t
 
 _IN_DOCTEST = re.compile(r"""getfixture\(\s*["'](\w+)["']""")
 
-KIND = pytest.StashKey[Kind]()
+KIND: Final = "_hil_kind"
+"""The attribute of a test that has its kind. In the stash, each test would have one more dict for it."""
 
 MARKER_ERROR = pytest.StashKey[UsageError]()
 """The error of a test's markers or fixtures."""
@@ -97,8 +98,9 @@ def kind_of(item: pytest.Item) -> Kind:
 
     A test with an error in its markers gets no board; it fails with the error in its set-up.
     """
-    if KIND in item.stash:  # `get` raises an error for each test that has none yet, and catches it
-        return item.stash[KIND]
+    known: Kind | None = getattr(item, KIND, None)
+    if known is not None:
+        return known
     every = marks_of(item)
     marks = [mark for mark in every if mark.name in _MARKERS]
     try:
@@ -110,7 +112,7 @@ def kind_of(item: pytest.Item) -> Kind:
         check_fixtures(item, BOARD_FIXTURES)
     except UsageError as error:
         kind = refuse(item, error)
-    item.stash[KIND] = kind
+    setattr(item, KIND, kind)
     if not marks:  # as `add_marker` does, which imports for each call
         item.keywords[kind.value] = mark = _DECORATORS[kind].mark
         item.own_markers.append(mark)
@@ -140,7 +142,7 @@ def told_marks(item: pytest.Item) -> list[pytest.Mark]:
 def refuse(item: pytest.Item, error: UsageError) -> Kind:
     """Let a test fail in its set-up, without a board and whichever kind is selected; return its kind."""
     item.stash[MARKER_ERROR] = error
-    item.stash[KIND] = Kind.NO_HARDWARE
+    setattr(item, KIND, Kind.NO_HARDWARE)
     for decorator in _DECORATORS.values():
         item.add_marker(decorator)
     return Kind.NO_HARDWARE
@@ -148,8 +150,9 @@ def refuse(item: pytest.Item, error: UsageError) -> Kind:
 
 def unchecked_kind(item: pytest.Item) -> Kind:
     """Return the kind of a test, or of the definition of several, without looking for mistakes."""
-    if KIND in item.stash:
-        return item.stash[KIND]
+    known: Kind | None = getattr(item, KIND, None)
+    if known is not None:
+        return known
     marked = {mark.name for mark in marks_of(item) if mark.name in _MARKERS}
     if len(marked) == 1:
         return _MARKERS[marked.pop()]

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import math
 import os
-from dataclasses import dataclass, field
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from weakref import WeakKeyDictionary
 
 from hil.boards.address import BoardsOption, Where, parse_boards, remote_lab
 from hil.dutlink.console.sanitize import sanitize_line
 from hil.errors import UsageError
-from hil.images.choice import ImageChoice, parse_choice
 from hil.lab.config.lab import Lab
 from hil.lab.config.lab_file import find_lab
-from hil.lab.files.trusted_path import refuse_foreign_folder
 from hil.regular_file import check_folder
 
 if TYPE_CHECKING:
@@ -23,6 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import pytest
+
+    from hil.images.choice import ImageChoice
 
 __all__ = [
     "RunOptions",
@@ -42,8 +41,7 @@ MOST_REPEATS = 9
 _declared: WeakKeyDictionary[pytest.Parser, set[str]] = WeakKeyDictionary()
 
 
-@dataclass(frozen=True, slots=True)
-class RunOptions:
+class RunOptions(NamedTuple):
     """The options of a run.
 
     Attributes:
@@ -69,7 +67,7 @@ class RunOptions:
     silence_s: float
     board: str = ""
     report: Path | None = None
-    lab: Lab = field(default_factory=Lab)
+    lab: Lab = Lab()
     repeats: int = 0
     whole_lab: bool = False
     unasked: str = ""
@@ -199,15 +197,22 @@ def read_options(config: pytest.Config, environ: Mapping[str, str] = os.environ)
             whole_lab=config.getoption("hil_whole_lab"),
             unasked=_unasked(config, environ),
             each=config.getoption("hil_each"),
-            images=tuple(
-                parse_choice(text, config.invocation_params.dir) for text in config.getoption("hil_image")
-            ),
+            images=_images(config),
             image_limit_s=_seconds("--hil-image-limit", config.getoption("hil_image_limit")),
         )
     except UsageError as error:
         from pytest import UsageError as PytestUsageError  # noqa: PLC0415, PT013 - the command line does without
 
         raise PytestUsageError(str(error)) from error
+
+
+def _images(config: pytest.Config) -> tuple[ImageChoice, ...]:
+    asked: list[str] = config.getoption("hil_image")
+    if not asked:
+        return ()
+    from hil.images.choice import parse_choice  # noqa: PLC0415 - only for runs with images
+
+    return tuple(parse_choice(text, config.invocation_params.dir) for text in asked)
 
 
 def _refuse_each(config: pytest.Config) -> None:
@@ -269,6 +274,8 @@ def _folder(config: pytest.Config) -> Path | None:
     asked: str | None = config.getoption("hil_report")
     if not asked:
         return None
+    from hil.lab.files.trusted_path import refuse_foreign_folder  # noqa: PLC0415 - only runs that keep evidence pay
+
     folder = config.invocation_params.dir / asked
     refuse_foreign_folder(folder, config.rootpath, "--hil-report")
     try:

@@ -28,13 +28,10 @@ import pytest
 from hil.lab.guard.exit_with_parent import exit_with_parent
 from hil.suite.attempt_hooks import AttemptHooks
 from hil.suite.boards.dependent_fixtures import DependentFixtures
-from hil.suite.boards.hooks import BoardHooks, ReturnedTests
 from hil.suite.boards.lifecycle import BoardLifecycle
 from hil.suite.columns.column import column_of
 from hil.suite.columns.plugin import ColumnPlugin
 from hil.suite.dropped_tests import DroppedTests
-from hil.suite.images.order_of_tests import put_in_order
-from hil.suite.marker_errors import MarkerErrors
 from hil.suite.markers import MARKER_ERROR, Kind, kind_of
 from hil.suite.options import is_no_run, read_options
 from hil.suite.outcome.caught_errors import CaughtErrors
@@ -43,7 +40,6 @@ from hil.suite.outcome.exit_status import RunStatus, missing_boards
 from hil.suite.outcome.ledger import Ledger
 from hil.suite.outcome.ledger_report import JunitLedger, TeardownSkips, write_summary
 from hil.suite.outcome.reruns import Repeats
-from hil.suite.outcome.returning_child import ReturningChild
 from hil.suite.outcome.short_failures import ShortFailures
 from hil.suite.outcome.time_limit import LastingTimeLimit, TimeLimit
 from hil.suite.outcome.usb_block import UsbBlock
@@ -235,9 +231,13 @@ class Run:
         result = yield
         may_use_boards = [one for one in items if kind_of(one) is not Kind.NO_HARDWARE or column_of(one)]
         if may_use_boards:
+            from hil.suite.images.order_of_tests import put_in_order  # noqa: PLC0415 - only for runs with boards
+
             self.columns.refuse_other_columns(may_use_boards)
             put_in_order(items, self.boards.images.keys_of)
         if any(MARKER_ERROR in item.stash for item in items):
+            from hil.suite.marker_errors import MarkerErrors  # noqa: PLC0415 - few runs have such a mistake
+
             self._config.pluginmanager.register(MarkerErrors(), "hil-marker-errors")
         return result
 
@@ -260,7 +260,9 @@ class Run:
         self.boards.plan(session.items)
         if self.options.board and not self.processes.is_worker:
             self.boards.of_run.check_board(self.boards.of_run.infos())
+        from hil.suite.boards.hooks import BoardHooks, ReturnedTests  # noqa: PLC0415 - only for runs with boards
         from hil.suite.outcome.request_counter import RequestCounter  # noqa: PLC0415 - the driver is for runs with boards
+        from hil.suite.outcome.returning_child import ReturningChild  # noqa: PLC0415 - only for runs with boards
         from hil.suite.recording.console import keep_consoles  # noqa: PLC0415 - the driver is for runs with boards
 
         register = session.config.pluginmanager.register

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 from hil.boards.address import Where
 from hil.dutlink.console.sanitize import sanitize_line
-from hil.lab.files.trusted_path import why_untrusted
 from hil.lab.guard.survival import find_dangers, is_first
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from hil.boards.address import BoardsOption
     from hil.lab.config.lab import Lab
 
@@ -34,7 +35,15 @@ def where_boards_are(boards: BoardsOption) -> str:
 
 def why_in_doubt(lab: Lab) -> list[str]:
     """Return a line about a lab file that other users can change, and one for each danger to guards."""
-    why = why_untrusted(lab.file) if lab.file else ""
-    others = [f"hil: other users decide what {lab.file} says: {sanitize_line(why)}"] if why else []
     stepped_aside = [_WAS_PID_1] if os.getppid() == 1 and is_first() else []
-    return [*others, *stepped_aside, *(f"hil: {danger}" for danger in find_dangers())]
+    return [*_other_users(lab.file), *stepped_aside, *(f"hil: {danger}" for danger in find_dangers())]
+
+
+def _other_users(file: Path | None) -> list[str]:
+    """Return a line if other users can change the lab file."""
+    if file is None:
+        return []
+    from hil.lab.files.trusted_path import why_untrusted  # noqa: PLC0415 - only for runs that have a lab file
+
+    why = why_untrusted(file)
+    return [f"hil: other users decide what {file} says: {sanitize_line(why)}"] if why else []

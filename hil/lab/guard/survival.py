@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 import subprocess
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from hil.process_stat import FIRST_PID_NAMESPACE, ancestors
 
@@ -28,8 +28,7 @@ _CAP_SYS_RESOURCE = 24
 _LIMIT_S = 2.0
 
 
-@dataclass(frozen=True, slots=True)
-class Danger:
+class Danger(NamedTuple):
     """Something that ends a guard together with its run.
 
     Attributes:

@@ -6,10 +6,8 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from hil.images.choice import choose_images
-
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     import pytest
 
@@ -86,7 +84,6 @@ def split_by_image(
     columns: Sequence[Column],
     boards: Sequence[ListedBoard],
     choices: Sequence[ImageChoice],
-    labels: Mapping[ImageSource, str],
 ) -> list[Column]:
     """Return a column for each image of each column; a column with one image, or none, stays as it is.
 
@@ -94,8 +91,11 @@ def split_by_image(
         columns: The columns by boards; none for a test that runs on any board.
         boards: The boards of the run.
         choices: The images of the run.
-        labels: The label of each image.
     """
+    from hil.images.source import image_labels  # noqa: PLC0415 - only for runs with images
+
+    sources = list(dict.fromkeys(choice.source for choice in choices))
+    labels = dict(zip(sources, image_labels(sources), strict=True))
     split = []
     for column in columns or [Column("", frozenset(), "any")]:
         images = _images_of(column, boards, choices)
@@ -114,6 +114,8 @@ def _images_of(
     column: Column, boards: Sequence[ListedBoard], choices: Sequence[ImageChoice]
 ) -> dict[ImageSource, list[str]]:
     """Return the images of a column, each with the boards of the column that run with it."""
+    from hil.images.choice import choose_images  # noqa: PLC0415 - only for runs with images
+
     images: dict[ImageSource, list[str]] = {}
     if not column.boards:
         return {image: [] for image in choose_images(choices, (), ())}

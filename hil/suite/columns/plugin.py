@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hil.errors import UsageError
-from hil.images.source import image_labels
 from hil.suite.columns.column import PARAMETER, Column, column_of, split_by_board, split_by_image
 from hil.suite.markers import MARKER_ERROR, Kind, boards_of, refuse, tags_of, told_marks, unchecked_kind
 
@@ -38,8 +37,6 @@ class ColumnPlugin:
     ) -> None:
         self._each = each
         self._images = images
-        sources = list(dict.fromkeys(choice.source for choice in images))
-        self._labels = dict(zip(sources, image_labels(sources), strict=True))
         self._list_boards = list_boards
         self._columns = cache(self._make_columns)  # most tests have the same
 
@@ -99,7 +96,7 @@ class ColumnPlugin:
         columns = split_by_board(boards, each, tags) if each != "any" else []
         if has_image or (each != "any" and not columns):
             return columns
-        return split_by_image(columns, boards, self._images, self._labels)
+        return split_by_image(columns, boards, self._images) if self._images else columns
 
 
 def _no_parameters(item: pytest.Item) -> UsageError:

@@ -6,16 +6,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.images.source import ImageSource, parse_image
 from hil.suite.columns.column import column_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from hil.images.source import ImageSource
+
 __all__ = ["own_image"]
 
-_OWN = pytest.StashKey[ImageSource | None]()
+_OWN = pytest.StashKey["ImageSource | None"]()
 
 
 def own_image(item: pytest.Item) -> ImageSource | None:
@@ -40,6 +41,8 @@ def _marked_image(item: pytest.Item) -> ImageSource | None:
     """
     for mark in item.iter_markers():
         if "image" in mark.kwargs and mark.name in {"hardware", "mixed"}:
+            from hil.images.source import parse_image  # noqa: PLC0415 - only for runs with images
+
             asked: str = mark.kwargs["image"]
             folders = list(_folders(item))
             here = (folder for folder in folders if (folder / asked).is_file())

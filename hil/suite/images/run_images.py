@@ -10,20 +10,19 @@ from typing import TYPE_CHECKING, TypeAlias
 import pytest
 
 from hil.errors import HilError, UsageError
-from hil.images.choice import choose_images
 from hil.nearest import meant
 from hil.suite.columns.column import column_of
-from hil.suite.columns.listed_boards import ListedBoard
 from hil.suite.images.own_image import own_image
 from hil.suite.markers import Kind, gets_a_board, kind_of, requirement_of, told_marks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from hil.boards.acquired import AcquiredBoard
     from hil.boards.requirements import BoardInfo, BoardRequirement
     from hil.flash.results import Flashed
     from hil.images.source import ImageSource
+    from hil.suite.columns.listed_boards import ListedBoard
     from hil.suite.images.board_images import ImageFlasher, ImageOnBoard, RunImage
     from hil.suite.images.file_states import FileStates
     from hil.suite.images.flash_counts import FlashCounts
@@ -36,9 +35,6 @@ ImageKeys: TypeAlias = "tuple[tuple[str, str], ...]"
 
 _Flashes: TypeAlias = "frozenset[tuple[str, ImageSource]]"
 """Boards that a test may get, each with the image that it would have."""
-
-_UNLISTED = ListedBoard("", "", "")
-"""Stands for the only board of a run that lists none."""
 
 
 class RunImages:
@@ -143,7 +139,7 @@ class RunImages:
     def _default_keys(self) -> ImageKeys:
         """The keys of tests that run with the image of their board."""
         keys = {}
-        for board in self._list_boards() or [_UNLISTED]:
+        for board in self._listed_or_any():
             image = None
             with suppress(UsageError):  # the test raises it
                 image = self._default_of(board)
@@ -164,7 +160,7 @@ class RunImages:
         """
         boards = [
             one
-            for one in self._list_boards() or [_UNLISTED]
+            for one in self._listed_or_any()
             if one.may_have(need.tags) and (not need.among or one.board in need.among)
         ]
         images = [(board.board, own or self._default_of(board)) for board in boards]
@@ -172,8 +168,22 @@ class RunImages:
 
     def _find_default(self, board: ListedBoard) -> ImageSource | None:
         """Return the image of tests that take that of their board."""
-        images = choose_images(self._choices, (board.board, board.name), board.tags or ())
+        images = self._chosen((board.board, board.name), board.tags or ())
         return images[0] if images else self._lab.image_of(board.board)
+
+    def _chosen(self, names: Collection[str], tags: Collection[str]) -> tuple[ImageSource, ...]:
+        """Return the images of the options for a board, by its names and tags."""
+        if not self._choices:
+            return ()
+        from hil.images.choice import choose_images  # noqa: PLC0415 - only for runs with images
+
+        return choose_images(self._choices, names, tags)
+
+    def _listed_or_any(self) -> Sequence[ListedBoard]:
+        """Return the boards of the run, or one that stands for any board if the run lists none."""
+        from hil.suite.columns.listed_boards import ListedBoard as Listed  # noqa: PLC0415 - only for runs with boards
+
+        return self._list_boards() or [Listed("", "", "")]
 
     def _check_names(self) -> None:
         """Check the boards of `--hil-image BOARD=IMAGE`.
@@ -255,7 +265,7 @@ class RunImages:
         if own is not None:
             return own
         serial = held.board.serial
-        images = choose_images(self._choices, *self._words_of(held))
+        images = self._chosen(*self._words_of(held))
         if len(images) > 1:
             raise UsageError(
                 f"{item.nodeid} would run with one of {len(images)} images for board {serial}",

@@ -12,6 +12,8 @@ import atexit
 import os
 import sys
 from contextlib import suppress
+from itertools import repeat
+from operator import is_
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 import pytest
@@ -156,8 +158,9 @@ def replace_exit() -> None:
     original = os._exit
     for module in list(sys.modules.values()):
         names: dict[str, Any] = getattr(module, "__dict__", {})
-        for name in [name for name, value in names.items() if value is original]:
-            names[name] = end_process
+        if any(map(is_, names.values(), repeat(original))):  # in C: there are hundreds of modules
+            for name in [name for name, value in names.items() if value is original]:
+                names[name] = end_process
 
 
 def end_process(status: int, *, _exit: Callable[[int], NoReturn] = os._exit) -> NoReturn:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from hil.evidence.used_board import UsedBoard
 from hil.suite.columns.column import column_of
 
 if TYPE_CHECKING:
@@ -14,6 +13,7 @@ if TYPE_CHECKING:
     import pytest
 
     from hil.boards.acquired import AcquiredBoard
+    from hil.evidence.used_board import UsedBoard
     from hil.flash.results import Flashed
     from hil.suite.markers import Kind
     from hil.suite.outcome.verdicts import Judgement
@@ -58,6 +58,8 @@ def boards_of(facts: Mapping[str, str]) -> list[UsedBoard]:
     """Return the boards in the properties of a test, the first one first; none if it had no board."""
     if "hil_board" not in facts:
         return []
+    from hil.evidence.used_board import UsedBoard  # noqa: PLC0415 - only for runs with boards
+
     boards = [(facts["hil_board"], facts["hil_firmware"])]
     boards += [(serial, rest) for serial, _, rest in (one.partition("=") for one in _words(facts, _PARTNERS))]
     names = json.loads(facts.get(_PLACES, "[]")) or [facts.get("hil_place", "")]

@@ -5,12 +5,12 @@ The numbers travel as an attribute of the reports, which xdist sends to the cont
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from hil.errors import BrokenLimitError
-from hil.evidence.measure import Measure
 from hil.suite.outcome.attempts import skip_text
 from hil.suite.outcome.reruns import attempts_of
 from hil.suite.outcome.user_properties import overrule_judgement
@@ -19,6 +19,7 @@ from hil.suite.recording.phases import NUMBERS, numbers_of
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
 
+    from hil.evidence.measure import Measure
     from hil.evidence.measurement import Measurement
 
 __all__ = ["NumberRecorder"]
@@ -41,7 +42,6 @@ class NumberRecorder:
 
     def __init__(self, plugins: pytest.PytestPluginManager) -> None:
         self._plugins = plugins
-        self._measure = Measure()
         self.are_wanted = False
         self._is_late = False
         self._measured: dict[str, list[Measurement]] = {}
@@ -59,6 +59,12 @@ class NumberRecorder:
         if not self.are_wanted:
             self.are_wanted = True
             self._plugins.register(_NumberHooks(self), "hil-number-hooks")
+
+    @cached_property
+    def _measure(self) -> Measure:
+        from hil.evidence.measure import Measure  # noqa: PLC0415 - only runs that measure pay
+
+        return Measure()
 
     @property
     def measure(self) -> Measure:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hil.dutlink.console.sanitize import sanitize_line
-from hil.evidence.measurement import Measurement
 from hil.suite.outcome.attempts import BETWEEN, REPEATED, is_flaky, sections_of_attempt
 
 if TYPE_CHECKING:
@@ -13,6 +12,7 @@ if TYPE_CHECKING:
 
     import pytest
 
+    from hil.evidence.measurement import Measurement
     from hil.evidence.records import RecordedAttempt, RecordedPhase
 
 __all__ = ["NUMBERS", "attempt_of", "attempt_to_collect", "message_of", "numbers_of", "outcome_of"]
@@ -55,6 +55,8 @@ def attempt_to_collect(report: pytest.CollectReport) -> RecordedAttempt:
 
 def numbers_of(phases: Iterable[pytest.TestReport]) -> list[Measurement]:
     """Return the numbers of an attempt; the report of a phase has those of earlier phases, too."""
+    from hil.evidence.measurement import Measurement  # noqa: PLC0415 - only runs that measure pay
+
     kept: list[list[tuple[Any, ...]]] = [getattr(report, NUMBERS, []) for report in phases]
     return [Measurement(*one) for one in max(kept, key=len, default=[])]
 

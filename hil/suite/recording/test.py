@@ -100,7 +100,7 @@ class ResultRecorder:
             run=self._run,
             column=column.name if (column := column_of(item)) else "",
             image_label=column.label if column else "",
-            kind=item.stash.get(KIND, Kind.NO_HARDWARE).value,
+            kind=getattr(item, KIND, Kind.NO_HARDWARE).value,
             worker=self._worker,
             stem=file_stem(item.nodeid),
             began_s=earlier.began_s if earlier else time.time(),

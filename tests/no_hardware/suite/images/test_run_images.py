@@ -46,7 +46,8 @@ def _test(column: Column | None = None, **marker: Any) -> pytest.Item:
     skip = [pytest.mark.skip.mark] if marker.pop("skip", False) else []
     marks = [pytest.mark.hardware(**marker).mark, *skip]
     item = SimpleNamespace(
-        stash={KIND: Kind.HARDWARE},
+        **{KIND: Kind.HARDWARE},
+        stash={},
         nodeid="test_it",
         own_markers=marks,
         parent=None,
