@@ -89,6 +89,16 @@ def test_lab_file_page_has_a_valid_example_and_names_every_key() -> None:
     assert [key for key in Place._fields if key not in page] == []
 
 
+def test_lab_file_page_shows_the_error_of_a_wrong_value() -> None:
+    page = (ROOT / "docs/lab-file.md").read_text(encoding="utf-8")
+    place = '[place.jetson-1]\nserial = "0df10035"\n'
+
+    with pytest.raises(UsageError) as caught:
+        parse_lab(Path("lab.toml"), place + "\n" * 5 + 'safe = "leav"\n')
+
+    assert f"```\n{caught.value}\n```" in page
+
+
 def test_broken_lab_files_are_two_hundred() -> None:
     assert len({broken.text for broken in BROKEN}) >= 200
 
