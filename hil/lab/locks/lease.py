@@ -77,7 +77,7 @@ class Lease:
         serial: The board.
         holder: This process, as other processes read it in the lock file.
         lock: The board's lock.
-        killed_guards: The pids of stopped guards of a dead holder that were killed to get the board.
+        killed_guards: The pids of what kept a dead holder's board locked, stopped, and was killed.
         killed_holder: The last holder if it was killed before it released the board; else None.
     """
 

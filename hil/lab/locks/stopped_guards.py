@@ -3,7 +3,8 @@
 A stopped guard does not make its board safe, and it shares the lock, which keeps the board from every other
 process. A living holder replaces its guard. If the holder is dead, a process that outlives it (the process
 that ends COMMAND of `hil lease`, or the controller of a worker) continues the guard; otherwise the next
-process that wants the board kills the guard and makes the board safe itself.
+process that wants the board kills the guard and makes the board safe itself. The process that ends COMMAND
+shares the lock, too: if it is stopped, it is killed likewise.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "GUARD_NAME",
+    "LEASE_END_NAME",
     "LockKind",
     "StoppedGuard",
     "continue_guards_of",
@@ -39,6 +41,9 @@ __all__ = [
 
 GUARD_NAME = "hil-guard"
 """The name of a guard process that `ps` shows, in `comm` and as the first word of the command line."""
+
+LEASE_END_NAME = "hil-lease-end"
+"""The name of the process that ends COMMAND of `hil lease`, and outlives `hil lease` by a moment."""
 
 _END_S = 2.0
 
@@ -76,10 +81,18 @@ def guard_title(holder: int) -> str:
 
 def is_guard(pid: int) -> bool:
     """Return True if a process is a guard, by its name."""
+    return _name_of(pid) == GUARD_NAME
+
+
+def _outlives_holder(pid: int) -> bool:
+    return _name_of(pid) in {GUARD_NAME, LEASE_END_NAME}
+
+
+def _name_of(pid: int) -> str:
     try:
-        return Path(f"/proc/{pid}/comm").read_text(errors="replace").strip() == GUARD_NAME
+        return Path(f"/proc/{pid}/comm").read_text(errors="replace").strip()
     except OSError:
-        return False
+        return ""
 
 
 def is_stopped(pid: int) -> bool:
@@ -89,24 +102,24 @@ def is_stopped(pid: int) -> bool:
 
 
 def end_stopped_guards(descriptor: int) -> list[int]:
-    """Kill the guards that keep a file locked, if only stopped guards do, and return their pids.
+    """Kill what keeps the file of a dead holder locked, if only stopped processes do; return their pids.
 
-    Does nothing if a living holder shares the lock. Processes that this user may not inspect are not seen; a
-    guard has the same user as its holder.
+    Does nothing if a living holder shares the lock. Only guards and processes that end COMMAND outlive a
+    holder. Processes that this user may not inspect are not seen; both have the same user as their holder.
 
     Args:
         descriptor: The lock file, open in this process.
     """
-    if not any(is_guard(pid) and is_stopped(pid) for pid in _processes()):
+    if not any(_outlives_holder(pid) and is_stopped(pid) for pid in _processes()):
         return []
     pidfds: dict[int, int] = {}
     try:
         for pid in _sharers(os.fstat(descriptor), LockKind.OF_LEASE):
-            if not is_guard(pid):
+            if not _outlives_holder(pid):
                 return []
             with suppress(OSError):
                 pidfds[pid] = os.pidfd_open(pid)
-        if not all(is_guard(pid) and is_stopped(pid) for pid in pidfds):
+        if not all(_outlives_holder(pid) and is_stopped(pid) for pid in pidfds):
             return []  # checked again: a pidfd names one process, but a pid may be reused
         return [pid for pid, pidfd in pidfds.items() if _killed(pidfd)]
     finally:

@@ -23,13 +23,12 @@ from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
 _CANNOT_RUN = 126  # as shells have it
-NAME = "hil-lease-end"
 
 
 def main() -> None:
     """Run the command, then end its descendants."""
     from hil.lab.guard.process import take_name  # noqa: PLC0415 - found only now
-    from hil.lab.locks.stopped_guards import continue_guards_of  # noqa: PLC0415 - found only now
+    from hil.lab.locks.stopped_guards import LEASE_END_NAME, continue_guards_of  # noqa: PLC0415 - found only now
     from hil.lab.processes.reaper import (  # noqa: PLC0415 - found only now
         AWAITED_SIGNALS,
         ENDED_BY,
@@ -57,7 +56,7 @@ def main() -> None:
             os._exit(_CANNOT_RUN)
         if not child:
             exec_command(command, before, group, at_parents_end=signal.SIGKILL)
-        take_name(NAME, f"{NAME} of pid {leader}")
+        take_name(LEASE_END_NAME, f"{LEASE_END_NAME} of pid {leader}")
     status = supervise_child(child, ends_with_parent=True) if child else ENDED_BY + signal.SIGTERM
     continue_guards_of(leader)  # a stopped guard would leave the DUT on
     end_descendants(GRACE_S)

@@ -334,8 +334,9 @@ def test_command_of_a_killed_lease_ends_though_the_process_that_ends_it_was_stop
     serial: str, simulator: SimulatorProcess
 ) -> None:
     with driven("ignore") as (process, command, above):
-        os.kill(above, signal.SIGSTOP)
         process.kill()
+        process.wait()
+        os.kill(above, signal.SIGSTOP)  # now: Linux continues a stopped process whose leader ends
         try:
             with acquire(serial, wait_s=LIMIT_S) as lease:
                 over, record = has_ended(command), read_record(lease.lock.path.parent, serial)
@@ -345,6 +346,26 @@ def test_command_of_a_killed_lease_ends_though_the_process_that_ends_it_was_stop
 
     assert (over, record.state) == (True, BoardState.SAFE)
     assert simulator.management.state(serial)["supply"] is False
+
+
+@pytest.mark.parametrize("number", [signal.SIGSTOP, signal.SIGKILL])
+def test_next_holder_ends_the_stopped_process_that_ends_a_command_and_keeps_its_board_locked(
+    serial: str, number: signal.Signals
+) -> None:
+    with driven("ignore") as (process, command, above):
+        (guard,) = guards_of(process.pid)
+        process.kill()
+        process.wait()
+        os.kill(above, signal.SIGSTOP)
+        os.kill(guard, number)
+        try:
+            with acquire(serial, wait_s=LIMIT_S) as lease:
+                assert above in lease.killed_guards
+                assert until(lambda: has_ended(command), LIMIT_S)
+        finally:
+            for pid in (above, guard):
+                with suppress(OSError):
+                    os.kill(pid, signal.SIGCONT)
 
 
 LOSES_ITS_GUARD = """
