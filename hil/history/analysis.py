@@ -8,7 +8,6 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from hil.evidence.used_board import natural_key
-from hil.history.durations import call_times_s, possibly_slower
 from hil.history.failing_since import failing_since, streak
 from hil.history.findings import (
     AlwaysSkipped,
@@ -23,7 +22,8 @@ from hil.history.findings import (
 from hil.history.nights import future_runs, missing_nights, problems_of_newest, why_nothing_ran
 from hil.history.numbers.drift import find_drifts
 from hil.history.schema import AttemptOutcome
-from hil.history.statistics import slower_p, wilson
+from hil.history.slower import find_slower
+from hil.history.statistics import wilson
 from hil.history.suspects import (
     SURE_P,
     Counts,
@@ -43,12 +43,6 @@ if TYPE_CHECKING:
 
 __all__ = ["AlwaysSkipped", "Analysis", "Failing", "Flaky", "Slower", "TiedToBoard", "analyze"]
 
-_NEWEST_RUNS = 10
-"""Number of newest runs that tell how long a test takes now."""
-
-_PREFILTER = 1.05
-_SLOWER = 1.1
-_SLOWER_P = 0.01
 _SKIPPED_RUNS = 3
 _BAD_BOARD_TESTS = 3
 """A board that fails fewer tests is no bad board; each of the tests is reported instead."""
@@ -86,7 +80,7 @@ def analyze(window: Window, now_s: float | None = None) -> Analysis:
     analysis.failing.sort(key=lambda one: (one.runs, not one.is_file, one.everywhere is None, one.test))
     analysis.no_board.sort()
     analysis.skipping = _skipping(window)
-    analysis.slower = _slower(window)
+    analysis.slower = find_slower(window)
     analysis.drifted = find_drifts(window)
     return analysis
 
@@ -252,18 +246,3 @@ def _skipping(window: Window) -> list[AlwaysSkipped]:
             since_s = window.runs[outcomes[-skipped][0]].began_s
             found.append(AlwaysSkipped(name, skipped, since_s, verdict))
     return sorted(found, key=lambda one: one.test)
-
-
-def _slower(window: Window) -> list[Slower]:
-    candidates = possibly_slower(window, _NEWEST_RUNS, _PREFILTER)
-    found = []
-    for test, name in candidates.items():
-        times_s = call_times_s(window, test)
-        earlier, later = times_s[:_NEWEST_RUNS], times_s[-_NEWEST_RUNS:]
-        if len(times_s) < 2 * _NEWEST_RUNS:
-            continue
-        p = slower_p(earlier, later) * max(1, len(candidates))
-        one = Slower(name, statistics.median(earlier), statistics.median(later), min(1.0, p))
-        if one.earlier_s > 0 and one.later_s >= _SLOWER * one.earlier_s and p < _SLOWER_P:
-            found.append(one)
-    return sorted(found, key=lambda one: one.later_s / one.earlier_s, reverse=True)

@@ -111,6 +111,12 @@ class NewestRuns:
         return f"bench_id IN ({','.join(str(number) for (number,) in rows)})"
 
     @cached_property
+    def benches(self) -> dict[int, tuple[str, str]]:
+        """Board, as `BENCH` has it, and image of each bench, by its number in the database."""
+        rows = self.query(f"SELECT id, board, image FROM {BENCH}")
+        return {number: (board, image) for number, board, image in rows}
+
+    @cached_property
     def labels(self) -> dict[str, str]:
         """How people know each board: its newest name, and its serial number if that tells it apart."""
         rows = self.query(

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 __all__ = ["add_options", "begin", "measured_durations_s"]
 
+_TIMED_RUNS = 10
+"""The number of newest runs that tell how long a test takes."""
+
 
 def add_options(parser: pytest.Parser) -> None:
     """Declare the options, once: a run may have several copies of conftest.py."""
@@ -55,16 +58,23 @@ def add_options(parser: pytest.Parser) -> None:
 
 
 def measured_durations_s(config: pytest.Config) -> dict[str, float]:
-    """Return the mean durations of tests in the newest runs of the run's history, in seconds."""
+    """Return the mean durations of tests in the newest runs, in seconds; skips do not count."""
     path = Path(config.getoption("hil_history") or "")
     if not path.is_file():
         return {}
-    from hil.history.durations import mean_durations_s  # noqa: PLC0415 - only runs that keep a history pay
+    from hil.history.newest_runs import AHEAD_S  # noqa: PLC0415 - only runs that keep a history pay
+    from hil.history.schema import AttemptOutcome  # noqa: PLC0415 - only runs that keep a history pay
     from hil.history.store import History  # noqa: PLC0415 - only runs that keep a history pay
 
     try:
         with History(path) as history:
-            return mean_durations_s(history)
+            rows = history.read(
+                "SELECT nodeid, avg(setup_s + call_s + teardown_s) FROM attempt JOIN test ON test.id=test_id "
+                "WHERE run_id IN (SELECT id FROM run WHERE began_s <= ? ORDER BY began_s DESC LIMIT ?) "
+                f"AND outcome != {AttemptOutcome.SKIPPED:d} GROUP BY test_id",
+                (time.time() + AHEAD_S, _TIMED_RUNS),
+            )
+            return dict(rows)
     except HistoryError:  # the recorder shows it at the end of the run
         return {}
 

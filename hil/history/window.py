@@ -90,7 +90,6 @@ class Window(NewestRuns):
     def results(self) -> dict[int, list[Result]]:
         """Results of the failing tests in each run that had them, oldest first."""
         found: dict[int, list[Result]] = defaultdict(list)
-        benches = {bench: row for bench, *row in self.query(f"SELECT id, board, image FROM {BENCH}")}
         rows = self.query(
             "SELECT test_id, run_id, max(number), outcome, "
             f"CASE WHEN max(number)=1 THEN outcome IN {FAILURES} ELSE sum(outcome IN {FAILURES}) END, "
@@ -98,7 +97,7 @@ class Window(NewestRuns):
             f"AND run_id IN {self.within} AND {self.like_newest} GROUP BY test_id, run_id"
         )
         for test, run, attempts, outcome, bad, bench, verdict in rows:
-            board, image = benches[bench]
+            board, image = self.benches[bench]
             ran, at = bool(board or not verdict), self.position[run]
             kind, image = _OUTCOMES[outcome], self.runs[at].image or image
             partners = self._partners.get((run, test, attempts), frozenset())

@@ -11,7 +11,7 @@ from hil.evidence.measurement import Measurement, format_quantity
 from hil.history.nights import day_of
 from hil.history.numbers.change import LEAST_VALUES
 from hil.history.numbers.drift import drifts_of, find_drifts
-from hil.history.numbers.series import count_numbers, name_benches, newest_blocks, read_series
+from hil.history.numbers.series import count_numbers, newest_blocks, read_series
 from hil.text_table import section, table
 
 if TYPE_CHECKING:
@@ -144,19 +144,18 @@ def newest_numbers(window: Window, blocks: Mapping[int, NumberBlock]) -> list[Ne
         window: The runs.
         blocks: The numbers of its newest runs.
     """
-    boards, labels = name_benches(window), window.labels
+    found, labels = [], window.labels
     rows = window.query(
         "SELECT measure.id, nodeid, name, unit FROM measure JOIN test ON test.id=test_id "
         "ORDER BY nodeid, name, unit"
     )
-    images, found = dict(window.query("SELECT id, image FROM bench")), []
     for number, test, name, unit in rows:
         if number not in blocks:
             continue
         block = blocks[number]
-        board, run = boards[block.bench], window.runs[window.position[block.run]]
+        (board, flashed), run = window.benches[block.bench], window.runs[window.position[block.run]]
         missing_since = "" if block.run == window.numbers[-1] else day_of(run.began_s)
-        image = run.image or images[block.bench]
+        image = run.image or flashed
         label = labels.get(board, board)
         found.append(NewestNumber(number, test, name, unit, board, label, image, missing_since, block))
     return found

@@ -25,7 +25,6 @@ __all__ = [
     "NumberSeries",
     "changed_numbers",
     "count_numbers",
-    "name_benches",
     "newest_blocks",
     "on_all_boards",
     "read_series",
@@ -165,11 +164,6 @@ class NumberSeries:
         return Measurement(self.name, point.value, self.unit, point.below, point.above)
 
 
-def name_benches(window: Window) -> dict[int, str]:
-    """Return the name of each bench's board, as points have it, by its number in the database."""
-    return dict(window.query("SELECT id, iif(simulated AND place!='', place, board) FROM bench"))
-
-
 def _on(window: Window, board: str) -> str:
     """Return an SQL condition for numbers on a board, or on any; its kind must be that of the newest run."""
     if not board:
@@ -230,7 +224,6 @@ def _grouped(
     numbers = ",".join(str(measure) for measure in {measure for measure, _, _ in values})
     rows = window.query(f"{_MEASURES} WHERE measure.id IN ({numbers})")
     measures = {measure: rest for measure, *rest in rows}
-    boards, images = name_benches(window), dict(window.query("SELECT id, image FROM bench"))
     found: dict[tuple[str, str, str], NumberSeries] = {}
     for (measure, run, bench), made in values.items():
         nodeid, column, name, unit = measures[measure]
@@ -238,8 +231,9 @@ def _grouped(
         series = found.get(key) or found.setdefault(key, NumberSeries(*key, labels=window.labels))
         position = window.position[run]
         value, (_, below, above) = statistics.median(one[0] for one in made), made[-1]
-        image = window.runs[position].image or images[bench]
-        series.points.append(NumberPoint(position, value, boards[bench], image, below, above, nodeid))
+        board, flashed = window.benches[bench]
+        image = window.runs[position].image or flashed
+        series.points.append(NumberPoint(position, value, board, image, below, above, nodeid))
     for series in found.values():
         series.points.sort(key=lambda point: (point.run, point.board, point.image))
     return [found[key] for key in sorted(found)]
