@@ -38,7 +38,7 @@ from hil.suite.outcome.caught_errors import CaughtErrors
 from hil.suite.outcome.early_exit import EarlyExit
 from hil.suite.outcome.exit_status import RunStatus, missing_boards
 from hil.suite.outcome.ledger import Ledger
-from hil.suite.outcome.ledger_report import JunitLedger, TeardownSkips, write_summary
+from hil.suite.outcome.ledger_report import CrashedTests, JunitLedger, TeardownSkips, write_summary
 from hil.suite.outcome.reruns import Repeats
 from hil.suite.outcome.short_failures import ShortFailures
 from hil.suite.outcome.time_limit import LastingTimeLimit, TimeLimit
@@ -87,6 +87,8 @@ def begin(config: pytest.Config) -> Run:
     register(run.columns, "hil-columns")
     register(run.dropped, "hil-dropped-tests")
     register(JunitLedger(config, run.ledger), "hil-junit")
+    if getattr(config.option, "dist", "no") != "no":
+        register(CrashedTests(config), "hil-crashed-tests")
     register(TeardownSkips(config), "hil-teardown-skips")
     register(PlainTerminal(), "hil-plain-terminal")
     register(run.time_limit, "hil-time-limit")

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from hil.suite.outcome.ledger import Ledger
 
 __all__ = [
+    "CrashedTests",
     "JunitLedger",
     "TeardownSkips",
     "fault_lines",
@@ -215,7 +216,7 @@ def junit_files(config: pytest.Config) -> list[Any]:
 
 
 class JunitLedger:
-    """A plugin that puts the ledger into the JUnit file, and keeps one outcome for each test in it.
+    """A plugin that puts the ledger into the JUnit file.
 
     Args:
         config: The run.
@@ -226,6 +227,24 @@ class JunitLedger:
         self._config = config
         self._ledger = ledger
 
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self) -> None:
+        """Add the properties of the whole suite, before pytest writes the file."""
+        for file in junit_files(self._config):
+            for name, value in junit_properties(self._ledger).items():
+                file.add_global_property(name, value)
+
+
+class CrashedTests:
+    """A plugin, in a run with workers, that keeps one outcome in the JUnit file for a test whose worker died.
+
+    Args:
+        config: The run.
+    """
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+
     @pytest.hookimpl(trylast=True)  # after pytest has added the report to the file
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Drop what a worker reported of a test before it died, if the test is rerun."""
@@ -233,13 +252,6 @@ class JunitLedger:
         if report.when == CRASHED and outcome == "rerun":
             for file in junit_files(self._config):
                 _drop_testcase(file, file.node_reporter(report))
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_sessionfinish(self) -> None:
-        """Add the properties of the whole suite, before pytest writes the file."""
-        for file in junit_files(self._config):
-            for name, value in junit_properties(self._ledger).items():
-                file.add_global_property(name, value)
 
 
 def _drop_testcase(file: Any, testcase: Any) -> None:  # noqa: ANN401 - pytest's LogXML has no public type
