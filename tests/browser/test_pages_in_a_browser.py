@@ -163,6 +163,13 @@ def test_tests_by_boards_hide_no_column_on_a_phone(show: Any, each: Path) -> Non
     assert all(box["x"] + box["width"] <= 390 for box in boxes)
 
 
+def test_messages_of_a_test_over_the_nights_are_in_sight_on_a_phone(show: Any, nights: Path) -> None:
+    page = show(nights / "tests" / f"{file_stem(NIGHTS[0])}.html", width=390)
+
+    said = page.locator("td.wide", has_text="pwned").first.bounding_box()
+    assert said["x"] + said["width"] <= 390
+
+
 def test_a_plot_of_numbers_shows_its_newest_night_on_a_phone(show: Any, numbers: Path) -> None:
     page = show(numbers / "numbers.html", width=390)
 
