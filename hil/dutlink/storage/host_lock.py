@@ -1,4 +1,4 @@
-"""A lock on a folder of a host, which lets one board at a time do what would confuse another board."""
+"""Locks on folders of a host, which let one board at a time do what would confuse another board."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import fcntl
 import logging
 import os
 import threading
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from hil.dutlink.timing import outer_limit, until
@@ -15,10 +15,10 @@ from hil.errors import StorageError
 from hil.forked_child import OwnDescriptors, forget_on_fork
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
-__all__ = ["HostLock"]
+__all__ = ["HostLock", "SearchLocks"]
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +26,9 @@ _WAIT_LIMIT_S = 90.0
 """Seconds to wait for another board, which may need so long to learn while other disks come and go."""
 
 _TOLD_AFTER_S = 2.0
+
+_APART_S = 1.5
+"""Seconds between two boards' turns to the host, so that arrival times tell their sticks apart."""
 
 
 class HostLock:
@@ -99,6 +102,78 @@ class HostLock:
         with self._changing:
             if self._folder is folder:
                 self.release()
+
+
+class SearchLocks:
+    """The locks of one board's search for its stick: one to learn its socket, one to turn to the host.
+
+    Args:
+        dev: The host's device folder; its lock keeps other boards from learning.
+        sys: The folder of the host's kernel for disks; the lock of its `block` keeps them from turning.
+        learning_s: How long the lock for learning lasts, in seconds, unless `keep_learning` is called.
+    """
+
+    def __init__(self, dev: Path, sys: Path, learning_s: float) -> None:
+        self._learning = HostLock(dev, learning_s, "looks for its stick")
+        self._arrival = HostLock(sys / "block", _APART_S, "turns its stick to the host")
+        self._is_alone = False
+
+    @property
+    def is_learning(self) -> bool:
+        """Whether the lock for learning is held."""
+        return self._learning.is_held
+
+    def begin_learning(self) -> None:
+        """Acquire the lock for learning; raises StorageError if another board holds it for too long."""
+        self._learning.acquire()
+
+    def keep_learning(self) -> None:
+        """Hold the lock for learning, if it is held, until `release`."""
+        self._learning.keep()
+
+    def begin_arrival(self) -> None:
+        """Wait until no other board turns to the host.
+
+        Without the lock, another board's stick may arrive at the same time; then one more round tells.
+        """
+        if not self._is_alone:
+            with suppress(StorageError):
+                self._arrival.acquire()
+
+    def end_arrival(self, after_host_s: float = _APART_S) -> None:
+        """Let another board turn to the host as soon as the two arrivals cannot be confused.
+
+        Args:
+            after_host_s: Seconds since this board turned to the host.
+        """
+        if after_host_s >= _APART_S and not self._is_alone:
+            self._arrival.release()
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other boards from learning and from turning to the host in a block.
+
+        A stick that another mux takes away during the block cannot come back before it ends.
+
+        Raises:
+            StorageError: Another board holds one of the locks for too long.
+        """
+        if not self._learning.is_held:
+            self._learning.acquire()
+            self._learning.keep()
+        self._arrival.acquire()
+        self._arrival.keep()
+        self._is_alone = True
+        try:
+            yield
+        finally:
+            self._is_alone = False
+            self._arrival.release()
+
+    def release(self) -> None:
+        """Release both locks, so that other boards can learn; harmless when repeated."""
+        self._learning.release()
+        self._arrival.release()
 
 
 def _open_folder(path: Path) -> int:

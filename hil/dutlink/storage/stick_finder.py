@@ -16,11 +16,10 @@ in `_bystanders` (by `identity`).
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hil.dutlink.storage.host_lock import HostLock
+from hil.dutlink.storage.host_lock import SearchLocks
 from hil.dutlink.storage.learned_sticks import LearnedSticks
 from hil.dutlink.storage.mux_timing import LEAVES_WITHIN_S, Arrival
 from hil.dutlink.storage.stick_errors import stick_missing, stick_moved, stick_stayed, two_media
@@ -28,7 +27,6 @@ from hil.dutlink.storage.stick_path import StickPath
 from hil.dutlink.storage.stick_proof import MuxWatch
 from hil.dutlink.storage.usb_sockets import UsbDisk, disks_by_socket
 from hil.dutlink.timing import until
-from hil.errors import StorageError
 from hil.flash.disk.sysfs import list_disks
 from hil.flash.disk.users import is_of_this_system
 
@@ -47,9 +45,6 @@ APPEARS_WITHIN_S = 15.0
 
 GOES_WITHIN_S = 5.0
 """Seconds within which it must be gone after *dut* or *off*; 0.1 to 0.5 were measured."""
-
-_APART_S = 1.5
-"""Seconds between two boards' turns to the host, so that arrival times tell their sticks apart."""
 
 
 class StickFinder:
@@ -90,9 +85,7 @@ class StickFinder:
         self._access = access
         self.learned = LearnedSticks(serial, usb_port, sys, memory)
         self.paths = StickPath(serial, dev, sys, wired)
-        self._learning_lock = HostLock(dev, APPEARS_WITHIN_S + LEAVES_WITHIN_S, "looks for its stick")
-        self._arrival_lock = HostLock(sys / "block", _APART_S, "turns its stick to the host")
-        self._is_alone = False
+        self._locks = SearchLocks(dev, sys, APPEARS_WITHIN_S + LEAVES_WITHIN_S)
         self._watch: MuxWatch | None = None
         self._found: Path | None = None
         self._bystanders: frozenset[str] = frozenset()
@@ -118,7 +111,7 @@ class StickFinder:
     @property
     def is_awaited(self) -> bool:
         """Whether the disks were noted before the mux turned, so that a new disk can be recognized."""
-        return self._watch is not None and (self._watch.only is not None or self._learning_lock.is_held)
+        return self._watch is not None and (self._watch.only is not None or self._locks.is_learning)
 
     def begin_watch(self, detach: Callable[[], float]) -> None:
         """Have the stick detached, and watch for it from then on; the caller turns the mux to the host next.
@@ -138,7 +131,7 @@ class StickFinder:
         self._access.check()
         known = self.learned.recall()
         if known is None or not self.learned.is_shared:
-            self._learning_lock.acquire()
+            self._locks.begin_learning()
         try:
             detached_s = detach()
             self._here = None
@@ -152,17 +145,16 @@ class StickFinder:
                 )
             others = self.learned.sockets_of_others()
             only = known.socket if known else None
-            self._watch = MuxWatch(self._dev, self._sys, others, only, self._looked, self._slowest_s)
+            self._watch = MuxWatch(
+                self._dev, self._sys, others, only, self._locks.end_arrival, self._slowest_s
+            )
         except BaseException:
             self.end_watch()
             raise
 
     def note_before(self) -> None:
         """Note the disks that are there just before the mux turns to the host."""
-        if not self._is_alone:
-            # Without the lock, another board's stick may arrive at the same time; then one more round tells.
-            with suppress(StorageError):
-                self._arrival_lock.acquire()
+        self._locks.begin_arrival()
         self.before = frozenset(disk.key for disk in list_disks(self._sys))
         self._bystanders = frozenset(disk.identity for disk in disks_by_socket(self._sys).values())
         if self._watch is not None:
@@ -192,7 +184,7 @@ class StickFinder:
         watch = self._watch
         if watch is None or self.here is not None:
             return self.here
-        self._learning_lock.keep()
+        self._locks.keep_learning()
         arrivals = self._arrivals(watch, timeout_s)
         if not arrivals:
             if watch.only is not None and (others := watch.elsewhere()):
@@ -215,7 +207,7 @@ class StickFinder:
             arrivals = watch.wait_for_disks(timeout_s, settled_s=watch.slowest_s)
         else:
             arrivals = watch.wait_for_learned(timeout_s, known.came_after_s)
-        self._arrival_lock.release()
+        self._locks.end_arrival()
         if arrivals and self.learned.is_relearning and not watch.watched(arrivals):
             watch.ignore_nothing()  # cables were swapped: what is known of other boards is out of date
         may_include_stick = watch.only in arrivals if watch.only else watch.watched(arrivals)
@@ -227,27 +219,11 @@ class StickFinder:
         Raises:
             StickMovedError: The disk that follows is not where the stick was learned to come.
         """
-        if not self._learning_lock.is_held:
-            self._learning_lock.acquire()
-            self._learning_lock.keep()
-        self._arrival_lock.acquire()
-        self._arrival_lock.keep()
-        # `_arrival_lock` keeps other muxes from turning to the host, so a stick that another mux takes away
-        # during the round cannot come back before the round ends.
-        self._is_alone = True
-        try:
+        with self._locks.alone():
             proven = watch.prove(arrivals, turns)
-        finally:
-            self._is_alone = False
-            self._arrival_lock.release()
         if proven is not None and watch.only not in {None, proven.disk.socket}:
             raise stick_moved(self._serial, str(watch.only), [proven.disk])
         return proven if proven is not None and watch.watched([proven.disk.socket]) else None
-
-    def _looked(self, after_host_s: float) -> None:
-        """Let another board turn to the host as soon as the two arrivals cannot be confused."""
-        if after_host_s >= _APART_S and not self._is_alone:
-            self._arrival_lock.release()
 
     def check_wired(self, written: str = "") -> None:
         """Check that the path that the wiring names leads to the stick; see `StickPath.check_wired`."""
@@ -306,8 +282,7 @@ class StickFinder:
     def end_watch(self) -> None:
         """End the watch and release its locks, so that other boards can learn; harmless when repeated."""
         self._watch = None
-        self._learning_lock.release()
-        self._arrival_lock.release()
+        self._locks.release()
 
     def missing(self, timeout_s: float) -> StickMissingError:
         """Return the error for a stick that did not come within `timeout_s` seconds."""
