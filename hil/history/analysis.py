@@ -19,6 +19,7 @@ from hil.history.findings import (
     Slower,
     TiedToBoard,
 )
+from hil.history.newest_runs import RECENT_RUNS
 from hil.history.nights import future_runs, missing_nights, problems_of_newest, why_nothing_ran
 from hil.history.numbers.drift import find_drifts
 from hil.history.schema import AttemptOutcome
@@ -34,7 +35,6 @@ from hil.history.suspects import (
     suspect,
     without_alike,
 )
-from hil.history.window import RECENT_RUNS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""The runs of the newest nights of a history, and SQL conditions for them."""
+"""The runs of the newest nights of a history, SQL conditions for them, and what the newest run had."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from hil.evidence.records import RunRecord
 from hil.evidence.used_board import board_label
-from hil.history.schema import BENCH, RUN_COLUMNS
+from hil.history.schema import BENCH, RUN_COLUMNS, USES, AttemptOutcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from hil.evidence.used_board import UsedBoard
     from hil.history.store import History
 
-__all__ = ["AHEAD_S", "NewestRuns"]
+__all__ = ["AHEAD_S", "RECENT_RUNS", "NewestRuns"]
+
+RECENT_RUNS = 14
+"""A test that failed once within this many runs may be a new failure, or just fixed."""
 
 AHEAD_S = 3600.0
 """Clocks of hosts may differ by this many seconds; a run dated later than that has a wrong date."""
@@ -97,6 +100,58 @@ class NewestRuns:
             self.numbers[-1:] or [None],
         )
         return {bool(simulated) for (simulated,) in rows}
+
+    @cached_property
+    def last_counts(self) -> dict[str, int]:
+        """How many tests of the newest run had each outcome, by its name, `flaky` among them."""
+        if not self.runs:
+            return {}
+        rows = self.query(
+            f"SELECT iif(most > 1 AND outcome={AttemptOutcome.PASSED:d}, -1, outcome), count(*) "
+            "FROM (SELECT outcome, max(number) AS most FROM attempt WHERE run_id=? GROUP BY test_id) "
+            "GROUP BY 1 ORDER BY 1",
+            self.numbers[-1:],
+        )
+        return {
+            "flaky" if number < 0 else AttemptOutcome(number).name.lower(): count for number, count in rows
+        }
+
+    def missing_last(self) -> int:
+        """Return how many tests ran in recent runs, and not in the newest one."""
+        recent = ",".join(map(str, self.numbers[-RECENT_RUNS:-1]))
+        rows = self.query(
+            f"SELECT count(DISTINCT test_id) FROM attempt WHERE run_id IN ({recent}) AND {self.like_newest} "
+            f"AND outcome != {AttemptOutcome.SKIPPED:d} "
+            "AND test_id NOT IN (SELECT test_id FROM attempt WHERE run_id=?)",
+            self.numbers[-1:],
+        )
+        return int(rows[0][0])
+
+    def files_last(self) -> set[str]:
+        """Return the files whose tests the newest run had."""
+        rows = self.query(
+            "SELECT nodeid FROM attempt JOIN test ON test.id=test_id WHERE run_id=?",
+            self.numbers[-1:] or [None],
+        )
+        return {nodeid.partition("::")[0] for (nodeid,) in rows}
+
+    def boards_used_last(self) -> int:
+        """Return how many boards the newest run used."""
+        rows = self.query(
+            f"SELECT count(DISTINCT board) FROM {USES} JOIN bench ON bench.id=bench_id "
+            "WHERE run_id=? AND board != ''",
+            self.numbers[-1:] if self.runs else [None],
+        )
+        return int(rows[0][0])
+
+    def skipped_last(self) -> dict[int, tuple[str, str]]:
+        """Return the tests that the newest run skipped: node id and verdict by number."""
+        rows = self.query(
+            "SELECT test_id, nodeid, verdict FROM attempt JOIN test ON test.id=test_id "
+            f"WHERE run_id=? AND outcome={AttemptOutcome.SKIPPED:d}",
+            self.numbers[-1:] if self.runs else [None],
+        )
+        return {test: (nodeid, verdict) for test, nodeid, verdict in rows}
 
     @cached_property
     def like_newest(self) -> str:

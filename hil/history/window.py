@@ -9,7 +9,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from hil.evidence.records import without_column
-from hil.history.newest_runs import NewestRuns
+from hil.history.newest_runs import RECENT_RUNS, NewestRuns
 from hil.history.schema import BENCH, FAILURES, PARTNER_USES, USES, AttemptOutcome
 from hil.history.suspects import Counts, Everywhere, contrast, joined_builds, merged_builds, suspect
 
@@ -18,12 +18,10 @@ if TYPE_CHECKING:
 
     from hil.history.suspects import Suspicion
 
-__all__ = ["RECENT_RUNS", "Result", "Window"]
+__all__ = ["Result", "Window"]
 
 _IMAGE = "iif(run.image != '', run.image, bench.image)"
 _OUTCOMES = {int(outcome): outcome for outcome in AttemptOutcome}
-RECENT_RUNS = 14
-"""A test that failed once within this many runs may be a new failure, or just fixed."""
 
 _BY_RUN = attrgetter("run")
 _Factors: TypeAlias = "tuple[dict[str, dict[str, Counts]], dict[str, Counts]]"
@@ -298,58 +296,6 @@ class Window(NewestRuns):
         for number, nodeid, column in rows:
             groups[without_column(nodeid, column)].append(number)
         return {number: group for group in groups.values() for number in group}
-
-    @cached_property
-    def last_counts(self) -> dict[str, int]:
-        """How many tests of the newest run had each outcome, by its name, `flaky` among them."""
-        if not self.runs:
-            return {}
-        rows = self.query(
-            f"SELECT iif(most > 1 AND outcome={AttemptOutcome.PASSED:d}, -1, outcome), count(*) "
-            "FROM (SELECT outcome, max(number) AS most FROM attempt WHERE run_id=? GROUP BY test_id) "
-            "GROUP BY 1 ORDER BY 1",
-            self.numbers[-1:],
-        )
-        return {
-            "flaky" if number < 0 else AttemptOutcome(number).name.lower(): count for number, count in rows
-        }
-
-    def missing_last(self) -> int:
-        """Return how many tests ran in recent runs, and not in the newest one."""
-        recent = ",".join(map(str, self.numbers[-RECENT_RUNS:-1]))
-        rows = self.query(
-            f"SELECT count(DISTINCT test_id) FROM attempt WHERE run_id IN ({recent}) AND {self.like_newest} "
-            f"AND outcome != {AttemptOutcome.SKIPPED:d} "
-            "AND test_id NOT IN (SELECT test_id FROM attempt WHERE run_id=?)",
-            self.numbers[-1:],
-        )
-        return int(rows[0][0])
-
-    def files_last(self) -> set[str]:
-        """Return the files whose tests the newest run had."""
-        rows = self.query(
-            "SELECT nodeid FROM attempt JOIN test ON test.id=test_id WHERE run_id=?",
-            self.numbers[-1:] or [None],
-        )
-        return {nodeid.partition("::")[0] for (nodeid,) in rows}
-
-    def boards_used_last(self) -> int:
-        """Return how many boards the newest run used."""
-        rows = self.query(
-            f"SELECT count(DISTINCT board) FROM {USES} JOIN bench ON bench.id=bench_id "
-            "WHERE run_id=? AND board != ''",
-            self.numbers[-1:] if self.runs else [None],
-        )
-        return int(rows[0][0])
-
-    def skipped_last(self) -> dict[int, tuple[str, str]]:
-        """Return the tests that the newest run skipped: node id and verdict by number."""
-        rows = self.query(
-            "SELECT test_id, nodeid, verdict FROM attempt JOIN test ON test.id=test_id "
-            f"WHERE run_id=? AND outcome={AttemptOutcome.SKIPPED:d}",
-            self.numbers[-1:] if self.runs else [None],
-        )
-        return {test: (nodeid, verdict) for test, nodeid, verdict in rows}
 
     def outcomes(self, test: int) -> list[tuple[int, AttemptOutcome]]:
         """Return the position of each run that had a test, and its last outcome, oldest first."""
