@@ -13,7 +13,6 @@ import math
 import os
 import re
 import select
-import signal
 import sys
 from contextlib import suppress
 from functools import lru_cache
@@ -102,7 +101,7 @@ class _Searcher:
     """A process that searches for one thread at a time."""
 
     def __init__(self) -> None:
-        import subprocess  # noqa: PLC0415 - most searches are short; so a lab file's patterns cost less to read
+        import subprocess  # noqa: PLC0415 - few searches need a process, and each command reads a lab file's patterns
 
         self._process = subprocess.Popen(
             [sys.executable, "-I", "-S", search_process.__file__],
@@ -133,6 +132,8 @@ class _Searcher:
         return None if span[0] < 0 else span
 
     def _ended(self) -> _EndedError:
+        import signal  # noqa: PLC0415 - as above
+
         return _EndedError(is_slow=self._process.wait() == -signal.SIGVTALRM)
 
     def end(self) -> None:
