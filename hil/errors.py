@@ -54,7 +54,11 @@ Every error survives pickling, because xdist sends errors between processes.
 from __future__ import annotations
 
 import enum
-from typing import Any, ClassVar
+import re
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = [
     "BoardAbsentError",
@@ -105,7 +109,36 @@ __all__ = [
     "UsbBlockedError",
     "Verdict",
     "WrongDiskError",
+    "name_boards",
+    "with_names",
 ]
+
+_names: Final[dict[str, str]] = {}
+"""The name that this process shows beside a board's serial number."""
+
+
+def name_boards(serials: Mapping[str, str], *, of_places: bool = False) -> None:
+    """Show these names beside serial numbers in every message of this process.
+
+    Args:
+        serials: The serial number of each board by its name.
+        of_places: Whether the names are those of the lab file, which count more than `sim-1`.
+    """
+    for name, serial in serials.items():
+        if of_places or serial not in _names:
+            _names[serial] = name
+
+
+def with_names(message: str) -> str:
+    """Return a message in which `board 5a1c0e01` is `board sim-1 (5a1c0e01)`, if the board has a name."""
+    if not _names:
+        return message
+    serials = "|".join(map(re.escape, _names))
+    return re.sub(
+        rf"(?<!-)\b([Bb]oards? )({serials})\b",
+        lambda found: f"{found[1]}{_names[found[2]]} ({found[2]})",
+        message,
+    )
 
 
 class Verdict(enum.StrEnum):
@@ -150,7 +183,7 @@ class HilError(Exception):
     def __str__(self) -> str:
         cause = f": {self.why}" if self.why else ""
         remedy = f"\n  try: {self.remedy}" if self.remedy else ""
-        return f"{self.what}{cause}{remedy}"
+        return with_names(f"{self.what}{cause}{remedy}")
 
     def __reduce__(self) -> tuple[Any, ...]:
         facts = {"why": self.why, "remedy": self.remedy, "errno": self.errno, "serial": self.serial}

@@ -16,7 +16,7 @@ from hil.option_values import join_values
 from hil.plain_imports import PlainImports
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Collection, Generator
     from pathlib import Path
 
 __all__ = ["FIXTURES"]
@@ -24,6 +24,7 @@ __all__ = ["FIXTURES"]
 FIXTURES: Final = ("dutlink", "dutlinks", "power", "storage", "image", "console", "pins", "measure")
 """The fixtures of `hil.plugin`."""
 
+_PREFIX: Final = "--hil-"
 _LINE: Final = 'put pytest_plugins = ["hil.plugin"] into {conftest}'
 _NOT_LOADED: Final = "pytest did not load {conftest}: name a path of tests beside it, without --noconftest"
 
@@ -34,17 +35,33 @@ sys.meta_path.insert(0, PlainImports())
 def pytest_load_initial_conftests(
     early_config: pytest.Config, parser: pytest.Parser, args: list[str]
 ) -> Generator[None]:
-    """Join values to options of hil; refuse an option that no conftest.py added.
+    """Join values to options of hil; refuse an option that no conftest.py added, or that is misspelt.
 
     Raises:
-        pytest.UsageError: The line is missing (pytest would only call the option unrecognized), or pytest
-            took a value for a path of tests.
+        pytest.UsageError: The line is missing or the option is misspelt (pytest would only call the option
+            unrecognized), or pytest took a value for a path of tests.
     """
     join_values(early_config, parser, args)
     yield
-    options = [arg.partition("=")[0] for arg in args if arg.startswith("--hil-")]
-    if options and not hasattr(parser.parse_known_args(args), "hil_boards"):
+    options = [arg.partition("=")[0] for arg in args if arg.startswith(_PREFIX)]
+    if not options:
+        return
+    parsed, unknown = parser.parse_known_and_unknown_args(args)
+    if not hasattr(parsed, "hil_boards"):
         raise pytest.UsageError(f"{options[0]} is an option of hil; {_remedy(early_config)}")
+    if misspelt := [arg.partition("=")[0] for arg in unknown if arg.startswith(_PREFIX)]:
+        raise pytest.UsageError(_unknown_option(misspelt[0], vars(parsed)))
+
+
+def _unknown_option(option: str, parsed: Collection[str]) -> str:
+    from hil.nearest import nearest  # noqa: PLC0415 - only after a typing error
+
+    known = sorted(name.removeprefix("hil_").replace("_", "-") for name in parsed if name.startswith("hil_"))
+    near = nearest(option.removeprefix(_PREFIX), known)
+    remedy = (
+        f"did you mean {_PREFIX}{near}?" if near else f"one of {', '.join(_PREFIX + one for one in known)}"
+    )
+    return f"hil has no option {option}\n  try: {remedy}"
 
 
 @pytest.hookimpl(wrapper=True)

@@ -90,7 +90,7 @@ def lease_boards(source: BoardSource, choices: Sequence[Sequence[str]], terms: T
         wait_s=terms.wait_s,
         waits_on=terms.waits_on,
         test=terms.use,
-        on_wait=lambda waiting: terms.tell(f"waiting for a board: {waiting}"),
+        on_wait=lambda waiting: terms.tell(f"waiting for {waiting}"),
         folder=folder,
         host=None if folder else source.host(),
         wait_option=terms.wait_option,

@@ -116,7 +116,7 @@ def open_board(  # noqa: PLR0913 - most are left out
 
 def _usual_host() -> Host:
     """Return the host that `HIL_BOARDS` names; this machine's USB without that variable."""
-    boards = parse_boards(os.environ.get("HIL_BOARDS", "usb"), option="--boards")
+    boards = parse_boards(os.environ.get("HIL_BOARDS") or "usb", option="--boards")
     if boards.where not in {Where.USB, Where.RUNNING}:
         raise UsageError(
             f"HIL_BOARDS={boards.text} names no board that a program can open",

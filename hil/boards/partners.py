@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from itertools import zip_longest
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 from hil.boards.acquire_usable import UNUSABLE, gravest
 from hil.boards.lease_and_open import lease_boards, open_leased
 from hil.dutlink.timing import Deadline, sleep
-from hil.errors import BoardAbsentError, BoardBusyError
+from hil.errors import BoardAbsentError, BoardBusyError, with_names
 from hil.lab.locks.choice import choose, is_possible
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from hil.boards.board_source import BoardSource
     from hil.boards.lease_and_open import Terms
     from hil.boards.requirements import BoardRequirement
+    from hil.dutlink.host import Host
     from hil.errors import HilError
     from hil.lab.guard.guarded_lease import GuardedLease
 
@@ -90,7 +92,7 @@ def _acquire_here(
     """
     host = acquirer.source.host()
     choices = [[serial] for serial in given] or [acquirer.search.find(host, need) for need in needs]
-    errors: list[HilError] = [_too_few_error(needs, choices)]
+    errors: list[HilError] = [_too_few_error(host, needs, choices)]
     while is_possible(choices):
         kept = own.keep(choices)
         missing = [
@@ -195,13 +197,20 @@ def _acquire_one_by_one(
         return acquired
 
 
-def _too_few_error(needs: Sequence[BoardRequirement], choices: Sequence[Sequence[str]]) -> BoardAbsentError:
+def _too_few_error(
+    host: Host, needs: Sequence[BoardRequirement], choices: Sequence[Sequence[str]]
+) -> BoardAbsentError:
     """Return the error for a test that needs more boards than there are."""
     there = sorted({serial for serials in choices for serial in serials})
+    asked = Counter(map(str, needs))
+    tags = (
+        ", or give the boards the tags that the test asks for" if any(one.has_words for one in needs) else ""
+    )
     return BoardAbsentError(
         f"this test uses {len(needs)} boards at once, and there are too few that will do",
-        why=f"its boards: {'; '.join(f'one {need}' for need in needs)}; found: {', '.join(there)}",
-        remedy="plug in another board, or give the boards the tags that the test asks for",
+        why=f"it needs {' and '.join(f'{number} {need}' for need, number in asked.items())}; found: "
+        f"{', '.join(with_names(f'board {serial}') for serial in there) or 'none'}",
+        remedy=f"{host.remedy_for_too_few(len(needs))}{tags}",
     )
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from hil.dutlink.console.sanitize import sanitize_line
-from hil.errors import UsageError
+from hil.errors import UsageError, with_names
 from hil.nearest import meant, nearest
 
 if TYPE_CHECKING:
@@ -218,8 +218,10 @@ class KnownWords:
 
 def _unknown(what: str, word: str, known: Iterable[str]) -> UsageError:
     has = "is called" if what == "board" else "has the tag"
+    shown = {with_names(f"board {one}").removeprefix("board ") for one in known}
+    shown -= {one for one in shown if any(other.startswith(f"{one} (") for other in shown)}
     return UsageError(
         f"no board {has} {word}",
-        why=f"the {what}s are {', '.join(sorted(known))}" if known else f"no board has a {what}",
+        why=f"the {what}s are {', '.join(sorted(shown))}" if shown else f"no board has a {what}",
         remedy=meant(word, known) or f"correct the {what}, or put it into the lab file",
     )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from hil.boards.address import Where, remote_lab
 from hil.boards.board_source import BoardSource
 from hil.dutlink.host import Host
-from hil.errors import BoardAbsentError, UsageError
+from hil.errors import BoardAbsentError, UsageError, name_boards
 from hil.lab.config.lab import Lab
 from hil.lab.this_host import stick_memory, this_host
 
@@ -216,6 +216,8 @@ def simulated_host(ready: dict[str, Any]) -> Host:
     """Return the host of the simulated boards that have this ready line."""
     backend = importlib.import_module("hil.sim.backend.backend")  # imports pyusb: not before
     simulated = backend.simulated_host(ready)
+    names = {f"sim-{number}": board["serial"] for number, board in enumerate(ready["boards"], 1)}
+    name_boards(names)
     return Host(
         simulated.label,
         backend=simulated.backend,
@@ -224,5 +226,5 @@ def simulated_host(ready: dict[str, Any]) -> Host:
         stick_memory=stick_memory,
         slowest_stick_s=simulated.slowest_stick_s,
         recipe={"call": f"{__name__}:{simulated_host.__name__}", "arguments": {"ready": ready}},
-        names={f"sim-{number}": board["serial"] for number, board in enumerate(ready["boards"], 1)},
+        names=names,
     )

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
 import time
 from contextlib import contextmanager, nullcontext
@@ -21,6 +22,7 @@ from hil.dutlink.held_boards import held_boards
 from hil.errors import (
     BoardAbsentError,
     UsageError,
+    with_names,
 )
 from hil.lab.board_lookup import resolve_serial, with_place
 from hil.lab.config.lab_file import find_lab
@@ -67,6 +69,8 @@ def find_source(
     Raises:
         UsageError: `boards` names no existing boards of this host.
     """
+    if os.environ.get("HIL_BOARDS") == "" and boards == "usb":
+        _warn_once("HIL_BOARDS is empty, which counts as not set: boards are looked for on USB")
     option = parse_boards(boards, option="--boards")
     refuse_remote_boards(option)
     if option.where is Where.STARTED:
@@ -251,7 +255,7 @@ def _acquire(host: Host, serial: str, wait_s: float, what: str, *, changes: bool
     def on_wait(waiting: WaitStatus) -> None:
         nonlocal waited
         waited = True
-        _tell(f"waiting for a board: {waiting}")
+        _tell(f"waiting for {waiting}")
 
     with acquire(serial, wait_s=wait_s, test=what, on_wait=on_wait, host=host, wait_option="--wait") as lease:
         if not changes:
@@ -270,4 +274,4 @@ def _borrow(serial: str, *, changes: bool) -> Iterator[float]:
 
 
 def _tell(line: str) -> None:
-    sys.stderr.write(f"hil: {line}\n")
+    sys.stderr.write(f"hil: {with_names(line)}\n")

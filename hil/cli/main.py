@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,7 +17,7 @@ from hil.cli.result import INTERRUPTED, Answer, InterruptionError, fold, room_of
 from hil.cli.root import Root
 from hil.cli.standard_output import tolerate_closed_output
 from hil.dutlink.console.sanitize import sanitize_line, sanitize_text, without_ci_commands
-from hil.errors import HilError, UsageError
+from hil.errors import HilError, UsageError, with_names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,7 +72,7 @@ def _as_text(value: Any, indent: str = "") -> str:  # noqa: ANN401 - the result 
         return "\n".join(
             _row(item) if isinstance(item, dict) else f"{indent}{_shown(item)}" for item in value
         )
-    return f"{indent}{without_ci_commands(sanitize_text(str(value)))}"
+    return f"{indent}{without_ci_commands(sanitize_text(with_names(str(value))))}"
 
 
 def _line(key: str, item: Any, indent: str) -> str:  # noqa: ANN401 - the result of any command
@@ -120,7 +119,12 @@ def _complain(error: click.ClickException | HilError, argv: Sequence[str]) -> in
     if isinstance(error, click.exceptions.NoArgsIsHelpError) and not as_json:
         click.echo(error.format_message(), err=True)
         return _MISUSE
-    reported = _as_usage_error(error, argv) if isinstance(error, click.ClickException) else error
+    if isinstance(error, click.ClickException):
+        from hil.cli.usage_errors import as_usage_error  # noqa: PLC0415 - only after a typing error
+
+        reported: HilError = as_usage_error(error, argv, cli)
+    else:
+        reported = error
     click.echo(
         json.dumps(reported.parts)
         if as_json
@@ -153,38 +157,6 @@ def _reader_left() -> int:
     """Ignore that the reader of the output (head, less) has ended, also when Python flushes it at its end."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
-
-
-_NO_RANGE = re.compile(r"is not a valid (integer|float) range")
-"""Click's words for `--nights x`."""
-
-
-def _as_usage_error(error: click.ClickException, argv: Sequence[str]) -> UsageError:
-    context = error.ctx if isinstance(error, click.UsageError) else None
-    command = context.command_path if context else "hil"
-    near = getattr(error, "possibilities", None)
-    match error:
-        case click.exceptions.NoArgsIsHelpError():
-            what = f"{command} needs a command"
-        case click.NoSuchOption():
-            what = f"{command} has no option {error.option_name}"
-        case click.MissingParameter(param=click.Argument(type=click.Choice() as choice) as missing):
-            what = (
-                f"{command} needs {missing.human_readable_name}: one of {', '.join(map(str, choice.choices))}"
-            )
-        case click.MissingParameter(param=click.Option() as missing):
-            what = f"{command} needs {missing.opts[0]}"
-        case click.MissingParameter(param=click.Parameter() as missing):
-            what = f"{command} needs {missing.human_readable_name}"
-        case _:
-            what = " ".join(error.format_message().split()).rstrip(".")
-            what = _NO_RANGE.sub(r"is no \1 number", what).replace("integer number", "whole number")
-    meant = f"{command} {near[0]}" if near else ""
-    if isinstance(error, click.UsageError) and not isinstance(error, click.exceptions.NoArgsIsHelpError):
-        from hil.cli.suggestions import suggest_command_line  # noqa: PLC0415 - only after a typing error
-
-        meant = suggest_command_line(error, argv) or meant
-    return UsageError(what, remedy=meant or f"{command} --help")
 
 
 def main() -> None:

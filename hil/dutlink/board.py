@@ -79,8 +79,8 @@ class Board(Noun):
         self._wiring = wiring
 
     def __repr__(self) -> str:
-        name = f"{self._wiring.name} " if self._wiring.name else ""
-        return f"<Board {name}{self.serial}, {self.power.words}, {self.storage.words}>"
+        name = self._name
+        return f"<Board {name}{' ' if name else ''}{self.serial}, {self.power.words}, {self.storage.words}>"
 
     @cached_property
     def storage(self) -> Storage:
@@ -149,8 +149,12 @@ class Board(Noun):
 
     @property
     def label(self) -> str:
-        """Its name for messages: its place in the lab file, else `board` and its serial number."""
-        return self._wiring.name or f"board {self.serial}"
+        """Its name for messages: place in the lab file, or `sim-1`; else `board` and its serial number."""
+        return self._name or f"board {self.serial}"
+
+    @property
+    def _name(self) -> str:
+        return self._wiring.name or self.host.name_of(self.serial)
 
     @property
     def requests(self) -> LastRequests:

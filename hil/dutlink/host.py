@@ -81,6 +81,12 @@ class Host:
             "plug it in, or check its cable" if self.dev == Path("/dev") else "hil boards lists what is there"
         )
 
+    def remedy_for_too_few(self, number: int) -> str:
+        """What to do if a test needs more boards, `number` in all."""
+        if self.dev == Path("/dev"):
+            return "plug in another board"
+        return f"--hil-boards sim:{number} (for hil sim: --boards {number})"
+
     @property
     def remedy_without_boards(self) -> str:
         """What to do if no board is there at all."""

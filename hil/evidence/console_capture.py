@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from hil.dutlink.console.allowlist import names_error
 from hil.dutlink.console.transcript import Chunk, Mark
 from hil.dutlink.dut.shown_commands import shown_events
-from hil.errors import HilError
+from hil.errors import HilError, with_names
 from hil.evidence.records import file_stem
 from hil.evidence.timestamped_log import TimestampedLog, newest_lines
 from hil.regular_file import own_file_opener
@@ -85,6 +85,11 @@ class ConsoleCapture:
         return self.nodeid
 
     @property
+    def board_name(self) -> str:
+        """The board as messages name it."""
+        return with_names(f"board {self.serial}")
+
+    @property
     def end_position(self) -> int:
         """Position in the console at the test's end, or at its start if it has not ended."""
         return (self._ended or self._began).position
@@ -157,7 +162,7 @@ class ConsoleCapture:
         path = self.path_in(folder)
         with open(path, self._text_mode, encoding="utf-8", opener=own_file_opener) as file:
             log = TimestampedLog(file, self._began.monotonic_s)
-            log.write_header(f"console of board {self.serial}: {self.nodeid}")
+            log.write_header(f"console of {self.board_name}: {self.nodeid}")
             for chunk in neighbour:
                 log.add(chunk, of_neighbour=True)
             for event in (self._began, *self._gap_before(events), *events):

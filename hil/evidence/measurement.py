@@ -66,10 +66,13 @@ class Measurement:
         return self._limits(lambda limit: format_quantity(limit, self.unit))
 
     @property
-    def exact(self) -> str:
-        """The number and its limits with all digits, for programs."""
-        limits = self._limits(repr)
-        return f"{self.value!r} {self.unit}".rstrip() + (f" ({limits})" if limits else "")
+    def plain(self) -> str:
+        """The number and its limits without a prefix of the unit, for programs; six digits, or whole."""
+        limits = self._limits(_six_digits)
+        shown = _six_digits(self.value)
+        if self.is_broken and shown in map(_six_digits, filter(None, (self.below, self.above))):
+            shown = repr(self.value)
+        return f"{shown} {self.unit}".rstrip() + (f" ({limits})" if limits else "")
 
     def _limits(self, shown: Callable[[float], str]) -> str:
         told = [("above", self.above), ("below", self.below)]
@@ -84,6 +87,10 @@ class Measurement:
         if self.is_broken and self.value not in {self.below, self.above} and shown in limits:
             shown = f"{self.value!r} {self.unit}".rstrip()  # 20.00001 s must be below 20 s
         return f"{self.name} is {shown}{must}"
+
+
+def _six_digits(value: float) -> str:
+    return f"{value:.6g}" if abs(value) < 1e6 else f"{value:.0f}"  # noqa: PLR2004 - a million has seven
 
 
 def check_measurement(

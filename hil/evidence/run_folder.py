@@ -19,6 +19,7 @@ from hil.lab.files.atomic_file import write_below
 from hil.regular_file import open_regular, read_regular
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from pydantic import TypeAdapter
@@ -96,12 +97,17 @@ _FOLDERS: Final = ("tests", "boards", "console", "power")
 _ALSO_OTHERS: Final = ("junit.xml",)
 """pytest writes this file without hil, too: it says nothing about whose the folder is."""
 
+_MOST_NAMED: Final = 3
+
 
 def refuse_foreign_report(folder: Path) -> None:
-    """Refuse to write a report into a folder whose files hil would replace, and did not write.
+    """Refuse to write a report into a folder that has other files, unless hil has written a report there.
+
+    Results of pytest (`*.xml`) and hidden files, such as `.gitignore`, do not count.
 
     Raises:
-        UsageError: The folder has files with names of a report, and none of them is hil's; or one is a link.
+        UsageError: The folder has such files, or files with names of a report that hil did not write; or one
+            of these is a link.
         OSError: The folder cannot be read.
     """
     if not folder.is_dir():
@@ -111,8 +117,18 @@ def refuse_foreign_report(folder: Path) -> None:
             raise _refusal(folder, f"{name} there is a link, and hil follows none in a report")
     found = [name for name in _FILES if (folder / name).exists()]
     found += [f"{name}/" for name in _FOLDERS if _has_content(folder / name)]
-    if found and not _is_of_hil(folder):
-        raise _refusal(folder, f"it has {', '.join(found)}, and no run or page of hil")
+    others = [] if found else sorted(_others(folder))
+    if (found or others) and not _is_of_hil(folder):
+        more = f" and {len(others) - _MOST_NAMED} more" if len(others) > _MOST_NAMED else ""
+        named = f"{', '.join((*found, *others[:_MOST_NAMED]))}{more}"
+        raise _refusal(folder, f"it has {named}, and no run or page of hil")
+
+
+def _others(folder: Path) -> Iterator[str]:
+    """Yield the names in a folder that say that it is no folder of reports."""
+    for path in folder.iterdir():
+        if path.name not in _FOLDERS and path.suffix != ".xml" and not path.name.startswith("."):
+            yield path.name
 
 
 def _has_content(path: Path) -> bool:
@@ -134,6 +150,6 @@ def _is_page(path: Path) -> bool:
 def _refusal(folder: Path, why: str) -> UsageError:
     return UsageError(
         f"{folder} is not a folder of reports",
-        why=f"{why}: hil would replace files that it did not write",
-        remedy="name a new folder, or remove those",
+        why=f"{why}: hil would mix its files with others, or replace them",
+        remedy=f"name a new folder, such as {folder / 'report'}",
     )

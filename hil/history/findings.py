@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from hil.history.nights import day_of
-from hil.history.suspects import all_of, power_of_ten, seen_once
+from hil.history.suspects import all_of, count_of, power_of_ten, seen_once
 from hil.text_table import section
 
 if TYPE_CHECKING:
@@ -322,7 +322,7 @@ class Analysis:
 
     def lines(self) -> list[str]:
         """Return the findings as lines for people, the most urgent first."""
-        tally = ", ".join(f"{count} {name}" for name, count in self.last.items()) or "nothing ran"
+        tally = ", ".join(count_of(count, name) for name, count in self.last.items()) or "nothing ran"
         runs = "The only run" if self.runs == 1 else f"The newest of {self.runs} runs"
         where = ", on SIMULATED boards" if self.simulated else ""
         found = [line for title, items in self._sections() for line in section(title, self._indented(items))]

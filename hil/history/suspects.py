@@ -235,6 +235,11 @@ def _enough(one: Suspicion, compared: int) -> int:
     )
 
 
+def count_of(number: int, outcome: str) -> str:
+    """Return `3 passed` or `8 errors`."""
+    return f"{number} {outcome}{'s' if outcome == 'error' and number != 1 else ''}"
+
+
 def all_of(number: int) -> str:
     """Return `both`, or `all` with the number."""
     return "both" if number == 2 else f"all {number}"  # noqa: PLR2004 - both

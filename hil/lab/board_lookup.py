@@ -159,11 +159,7 @@ def _no_board(
             serial=absent,
         )
     silent = f"; in use, and not asked for a name: {', '.join(in_use)}" if in_use else ""
-    other = (
-        f"to name it by its serial number: --board {next(iter(in_use))}"
-        if in_use
-        else "hil boards lists them"
-    )
+    other = f"to name it by its serial number: --board {next(iter(in_use))}" if in_use else "hil boards"
     return BoardAbsentError(
         f"no board on {host.label}, and no place of the lab file, has the name {asked}",
         why=f"{known}{silent}" if called or unplugged else "no board was found",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup
 
 from hil.history.schema import AttemptOutcome
+from hil.history.suspects import count_of
 from hil.report.filters import OUTCOMES, night
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def tally(letters: Iterable[str]) -> str:
     """Return the number of runs with each outcome, in words."""
     text = "".join(letters)
     counted = {name: text.count(letter) for letter, name in CODES.items()}
-    return ", ".join(f"{number} {name}" for name, number in counted.items() if number) or "never run"
+    return ", ".join(count_of(number, name) for name, number in counted.items() if number) or "never run"
 
 
 _ROWS_AT_ONCE = 100

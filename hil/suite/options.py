@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from importlib.util import find_spec
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -13,6 +14,7 @@ from hil.dutlink.console.sanitize import sanitize_line
 from hil.errors import UsageError
 from hil.lab.config.lab import Lab
 from hil.lab.config.lab_file import find_lab
+from hil.nearest import nearest
 from hil.regular_file import check_folder
 
 if TYPE_CHECKING:
@@ -37,6 +39,8 @@ DEFAULT_SILENCE_S = 30.0
 DEFAULT_IMAGE_LIMIT_S = 1800.0
 _LEAST_SILENCE_S = 0.1  # a board takes some time for each answer: with less, each one is lost
 MOST_REPEATS = 9
+_EACH = ("any", "board", "kind")
+_FLAGS = ("--hil-require", "--hil-whole-lab", "--hil-real")
 
 _declared: WeakKeyDictionary[pytest.Parser, set[str]] = WeakKeyDictionary()
 
@@ -99,10 +103,10 @@ def add_options(parser: pytest.Parser) -> None:
     )
     group.addoption(
         "--hil-each",
-        choices=("any", "board", "kind"),
+        metavar="WHAT",
         default="any",
-        help="run each hardware test once on every board, or on a board of every kind (docs/every-board.md; "
-        "default: once, on any board)",
+        help="board or kind: run each hardware test once on every board, or on a board of every kind "
+        "(docs/every-board.md; default: any, once on any board)",
     )
     group.addoption(
         "--hil-image",
@@ -183,6 +187,7 @@ def read_options(config: pytest.Config, environ: Mapping[str, str] = os.environ)
     """
     try:
         _refuse_each(config)
+        _refuse_values_of_flags(config)
         _refuse_unsendable(config)
         boards = _boards(config, environ)
         return RunOptions(
@@ -196,7 +201,7 @@ def read_options(config: pytest.Config, environ: Mapping[str, str] = os.environ)
             repeats=parse_times("--hil-repeat", config.getoption("hil_repeat")),
             whole_lab=config.getoption("hil_whole_lab"),
             unasked=_unasked(config, environ),
-            each=config.getoption("hil_each"),
+            each=_each(config.getoption("hil_each")),
             images=_images(config),
             image_limit_s=_seconds("--hil-image-limit", config.getoption("hil_image_limit")),
         )
@@ -227,6 +232,39 @@ def _refuse_each(config: pytest.Config) -> None:
             why="it runs each test in every worker, and a run of hil has one result for each test",
             remedy="-n NUMBER, which runs each test once; for several Pythons, one run for each",
         )
+
+
+def _refuse_values_of_flags(config: pytest.Config) -> None:
+    """Refuse a word after an option without a value, which pytest would take for a path of tests.
+
+    Raises:
+        UsageError: There is no file of this name.
+    """
+    words = config.invocation_params.args
+    for option, word in pairwise(map(str, words)):
+        if option in _FLAGS and not word.startswith("-"):
+            path = config.invocation_params.dir / word.partition("::")[0]
+            if not path.exists() and not config.getoption("pyargs"):
+                raise UsageError(
+                    f"{option} takes no value",
+                    why=f"there is no file or folder {word}",
+                    remedy=_flag_remedy(option, word),
+                )
+
+
+def _flag_remedy(option: str, word: str) -> str:
+    kind = nearest(word, ("hardware", "mixed", "no_hardware"))
+    return f"{option} -m {kind}" if kind else f"{option} alone"
+
+
+def _each(text: str) -> str:
+    if text in _EACH:
+        return text
+    raise UsageError(
+        f"--hil-each {text!r} is not understood",
+        why=f"it is one of {', '.join(_EACH)}",
+        remedy=f"--hil-each {nearest(text, _EACH) or 'board'}",
+    )
 
 
 def _refuse_unsendable(config: pytest.Config) -> None:

@@ -93,7 +93,7 @@ def begin(config: pytest.Config) -> Run:
     register(PlainTerminal(), "hil-plain-terminal")
     register(run.time_limit, "hil-time-limit")
     register(AttemptHooks(run.short_failures, run.caught_errors, run.numbers), "hil-attempt-hooks")
-    register(ConsoleReport(config.pluginmanager), "hil-console-report")
+    register(ConsoleReport(config), "hil-console-report")
     register(run.numbers, "hil-numbers")
     if run.options.repeats:
         register(Repeats(run.options.repeats, run.boards), "hil-repeats")

@@ -27,6 +27,8 @@ def where_boards_are(boards: BoardsOption) -> str:
     """Return a line that tells where the boards of a run are."""
     if not boards.simulated:
         asked = f" ({boards.text})" if boards.where is Where.JUMPSTARTER else ""
+        if boards.where is Where.USB and os.environ.get("HIL_BOARDS") == "":
+            asked = " (HIL_BOARDS is empty, which counts as not set)"
         return f"hil: boards from {boards.where.value}{asked}"
     number = f"{boards.number} " if boards.where is Where.STARTED else ""
     ending = "" if boards.where is Where.STARTED and boards.number == 1 else "s"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 from tests.laws.life_of_test import lives_of
@@ -69,7 +70,7 @@ def has_faulty_board(run: Outcome, life: Life) -> bool:
     """
     told = _error_of(life)
     suiting = [serial for serial, tags in run.tags.items() if not life.plan.tags or life.plan.tags in tags]
-    return any(f"board {serial} is faulty" in told for serial in suiting) and all(
+    return any(re.search(rf"board (\S+ \()?{serial}\)? is faulty", told) for serial in suiting) and all(
         _is_with_its_guard(run, serial, life)
         or was_unusable(run, serial, life)
         or _is_with_another_worker(run, serial, life)

@@ -107,7 +107,8 @@ def test_the_relatives_that_the_drawing_names_are_real() -> None:
 
 
 def test_all_is_complete() -> None:
-    assert set(errors.__all__) == {cls.__name__ for cls in CLASSES} | {"Verdict"}
+    functions = {"name_boards", "with_names"}
+    assert set(errors.__all__) == {cls.__name__ for cls in CLASSES} | {"Verdict"} | functions
 
 
 def test_all_is_sorted() -> None:
@@ -153,3 +154,17 @@ def test_every_way_of_being_unavailable_has_a_verdict() -> None:
     kinds = [cls for cls in CLASSES if issubclass(cls, UnavailableError) and cls is not UnavailableError]
 
     assert {cls.verdict for cls in kinds} == set(Verdict) - {Verdict.PRESENT, Verdict.FAULTY}
+
+
+def test_message_names_a_board_that_has_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(errors, "_names", {})
+    errors.name_boards({"sim-1": "5a1c0e01"})
+    errors.name_boards({"rack-3": "5a1c0e02"}, of_places=True)
+    errors.name_boards({"sim-2": "5a1c0e02"})
+
+    error = HilError("board 5a1c0e01 is in use", why="Board 5a1c0e02", remedy="hil safe --board 5a1c0e01")
+
+    assert str(error) == (
+        "board sim-1 (5a1c0e01) is in use: Board rack-3 (5a1c0e02)\n  try: hil safe --board 5a1c0e01"
+    )
+    assert error.what == "board 5a1c0e01 is in use"

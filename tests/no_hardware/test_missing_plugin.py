@@ -62,12 +62,22 @@ def test_line_belongs_beside_the_tests_whatever_the_configuration_file(pytester:
     result.stderr.fnmatch_lines([f"*into {pytester.path / 'conftest.py'}"])
 
 
-def test_unknown_option_stays_an_error_of_pytest(pytester: pytest.Pytester) -> None:
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [
+        ("--hil-bords=none", "did you mean --hil-boards?"),
+        ("--hil-xyzzy", "one of --hil-board, --hil-boards,*"),
+    ],
+)
+def test_misspelt_option_is_told_with_the_nearest_one(
+    option: str, told: str, pytester: pytest.Pytester
+) -> None:
     pytester.makeconftest('pytest_plugins = ["hil.plugin"]')
 
-    result = run(pytester, "--hil-boards=none", "--hil-bords=none")
+    result = run(pytester, "--hil-boards=none", option)
 
-    result.stderr.fnmatch_lines(["*unrecognized arguments: --hil-bords=none"])
+    what = f"ERROR: hil has no option {option.partition('=')[0]}"
+    result.stderr.fnmatch_lines([what, f"  try: {told}"])
 
 
 def test_hint_comes_from_an_xdist_worker_too(pytester: pytest.Pytester) -> None:

@@ -115,7 +115,7 @@ def _talk(
     _warn_of_others(board.console.tty.path)
     end = "Ctrl-C" if keys is None else "Ctrl-]"  # other commands wait until this one releases the board
     leave = "no keys are sent; Ctrl-C ends" if keys is None else "Ctrl-] leaves, Ctrl-^ lists the keys"
-    _say(f"console of board {board.serial}, {board.console.tty.path}; {leave}")
+    _say(f"console of {board.label}, {board.console.tty.path}; {leave}")
     _note_old_bytes(board)
     if power_on:
         if board.power.draws():
@@ -130,7 +130,7 @@ def _talk(
             session.enter_context(raw_terminal(keys))
         session.enter_context(_closing(sinks, output))
         talk.run()
-    _say(f"left the console of board {board.serial}")
+    _say(f"left the console of {board.label}")
 
 
 def _note_old_bytes(board: Board) -> None:

@@ -200,7 +200,7 @@ class SafeCommand:
         return _row(serial, "left alone", None, why)
 
     def _tell_waiting(self, waiting: WaitStatus) -> None:
-        self._tell(f"hil: waiting: {waiting}")
+        self._tell(f"hil: waiting for {waiting}")
 
 
 def _row(serial: str, outcome: str, amps: float | None, why: str = "") -> dict[str, Any]:

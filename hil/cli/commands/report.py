@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -12,12 +12,16 @@ from hil.cli.history_options import history_file, kind_of_runs, newest_nights, o
 from hil.cli.result import Answer
 from hil.dutlink.console.sanitize import sanitize_text
 from hil.errors import ReportError
+from hil.nearest import nearest
 from hil.regular_file import check_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 __all__ = ["report"]
+
+_OF_NIGHTS: Final = "report"
+"""The folder with the pages of all nights, beside the history."""
 
 
 @click.command()
@@ -56,7 +60,7 @@ def report(  # noqa: PLR0913 - by keyword, from click
     """
     from hil.lab.files.trusted_path import refuse_untrusted  # noqa: PLC0415 - imported on use
 
-    out = _meant(out or path.parent / "report")
+    out = _meant(out or path.parent / _OF_NIGHTS)
     _check(out)
     if test is not None:
         return _console(out, test)
@@ -85,7 +89,22 @@ def _meant(out: Path) -> Path:
             why="that night ended before pytest wrote anything",
             remedy=f"see {folder.parent / 'console.txt'}; hil report, for the page of all nights",
         )
+    if not folder.exists() and (runs := _runs_beside(folder)):
+        near = nearest(folder.name, runs)
+        raise ReportError(
+            f"there is no run in {folder}",
+            why=f"it does not exist, and {folder.parent} holds runs, where no other pages belong",
+            remedy=f"hil report {folder.parent / (near or max(runs))}, or hil report for all nights",
+        )
     return folder
+
+
+def _runs_beside(folder: Path) -> list[str]:
+    """Return the names of the runs in the parent of a folder that is not called `report`."""
+    if folder.name == _OF_NIGHTS or not folder.parent.is_dir():
+        return []
+    parts = ("night.json", "run.json")
+    return [one.name for one in folder.parent.iterdir() if any((one / part).is_file() for part in parts)]
 
 
 def _console(folder: Path, test: str) -> Answer:

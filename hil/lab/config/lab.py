@@ -127,7 +127,7 @@ class Lab(NamedTuple):
     def missing(self, board: str) -> str:
         """Return a sentence about the place of an absent board, or an empty string if the file has none."""
         name = board if board in self.places else self.name_of(board)
-        return f"{self.file} has place {name} with board {self.places[name].serial}" if name else ""
+        return f"{self.file} has place {name} with serial number {self.places[name].serial}" if name else ""
 
     def _place_of(self, serial: str) -> Place | None:
         return self.places.get(self.name_of(serial))

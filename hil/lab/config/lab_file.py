@@ -7,7 +7,7 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hil.errors import UsageError
+from hil.errors import UsageError, name_boards
 from hil.lab.config.lab import Lab
 from hil.regular_file import open_regular
 
@@ -103,6 +103,7 @@ def parse_lab(file: Path, text: str) -> Lab:
         raise validation_error(file, text, error.mistakes) from None
     lab = Lab(file, places)
     _check_serials(file, text, lab)
+    name_boards({name: place.serial for name, place in places.items()}, of_places=True)
     return lab
 
 

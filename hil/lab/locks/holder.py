@@ -6,15 +6,19 @@ import json
 import os
 import sys
 from datetime import UTC, datetime
-from typing import Any, NamedTuple, Self
+from pathlib import Path
+from typing import Any, Final, NamedTuple, Self
 
 from hil.dutlink.console.sanitize import sanitize_line
 from hil.login_name import login_name
 
-__all__ = ["Holder", "text_field", "truncate", "utc_now"]
+__all__ = ["Holder", "format_duration", "text_field", "truncate", "utc_now"]
 
 COMMAND_SIZE = 200
 TEST_SIZE = 300
+_SHOWN: Final = 60
+"""The most characters of a test or a command in one line with its process."""
+
 MOST_PID = 1 << 31
 WORD_BYTES = 400
 """The most bytes of one word as JSON, where a letter may take twelve: one write holds all words."""
@@ -23,6 +27,16 @@ WORD_BYTES = 400
 def utc_now() -> str:
     """Return the time as records write it: UTC, ISO 8601, whole seconds."""
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def format_duration(duration_s: float) -> str:
+    """Return `12 s`, `5 min`, `3 h` or `2 d`."""
+    amount, unit = duration_s, "s"
+    for larger, times in (("min", 60), ("h", 60), ("d", 24)):
+        if amount < 2 * times:
+            break
+        amount, unit = amount / times, larger
+    return f"{amount:.0f} {unit}"
 
 
 def text_field(facts: Any, name: str) -> str:  # noqa: ANN401 - whatever was written
@@ -54,7 +68,9 @@ def _command() -> str:
     worker = os.environ.get("PYTEST_XDIST_WORKER", "")
     if worker and sys.argv[:1] == ["-c"]:
         return f"pytest, worker {worker}"
-    return " ".join(sys.argv)[:COMMAND_SIZE]
+    program = Path(sys.argv[0] if sys.argv else "")
+    name = program.parent.name if program.name == "__main__.py" else program.name
+    return " ".join((name, *sys.argv[1:]))[:COMMAND_SIZE]
 
 
 class Holder(NamedTuple):
@@ -80,13 +96,20 @@ class Holder(NamedTuple):
         return cls(_user(), os.getpid(), _command(), utc_now(), test)
 
     def __str__(self) -> str:
-        return f"held since {self.since} by {self.name}"
+        return f"held{self._held_for()} by {self.name}"
 
     @property
     def name(self) -> str:
         """The process and what it uses the board for, without the time."""
-        test = f" for {self.test}" if self.test else ""
-        return f"{self.user} (pid {self.pid}, {self.command!r}){test}"
+        use = self.test or self.command
+        return f"{self.user} (pid {self.pid}, {use if len(use) <= _SHOWN else f'{use[: _SHOWN - 3]}...'})"
+
+    def _held_for(self) -> str:
+        try:
+            held_s = (datetime.now(UTC) - datetime.fromisoformat(self.since)).total_seconds()
+        except (TypeError, ValueError):  # whatever another user has written
+            return ""
+        return f" for {format_duration(held_s)}" if held_s >= 0 else ""
 
     def to_data(self) -> dict[str, Any]:
         """Return plain data, with each word cut so that one write holds it all."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from hil.errors import BoardBusyError
+from hil.errors import BoardBusyError, with_names
 from hil.lab.locks.stopped_guards import stopped_guard_of
 
 if TYPE_CHECKING:
@@ -31,11 +31,11 @@ class WaitStatus(NamedTuple):
     elsewhere: tuple[tuple[str, str], ...] = ()
 
     def __str__(self) -> str:
-        boards = "; ".join(f"board {serial} is {use}" for serial, use in self._uses().items())
-        return boards + self._line()
+        boards = ", ".join(f"board {serial} {use}" for serial, use in self._uses().items())
+        return with_names(boards) + self._line()
 
     def is_news_after(self, told: WaitStatus | None) -> bool:
-        """Return True if other processes have the boards, or wait for them, than when the user was told last.
+        """Return True if other processes have the boards than when the user was told last.
 
         Not if only their tests are others, nor between two leases, when a lock file names no holder.
         """
@@ -79,12 +79,11 @@ class WaitStatus(NamedTuple):
         }
 
     def _line(self) -> str:
-        return f"; {len(self.ahead)} ahead in line, first {self.ahead[0].name}" if self.ahead else ""
+        return f"; {len(self.ahead)} ahead in line: {self.ahead[0].name}" if self.ahead else ""
 
 
 def _processes_of(status: WaitStatus) -> list[tuple[str | None, int]]:
-    held = [(serial if holder else None, holder.pid if holder else 0) for serial, holder in status.holders]
-    return [*held, *(("", waiter.pid) for waiter in status.ahead)]
+    return [(serial if holder else None, holder.pid if holder else 0) for serial, holder in status.holders]
 
 
 def _stopped_guard_error(serial: str, holder: Holder | None, guard: StoppedGuard) -> BoardBusyError:

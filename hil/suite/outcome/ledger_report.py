@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from hil.errors import with_names
 from hil.suite.markers import Kind
 from hil.suite.outcome.ledger import CRASHED
 from hil.suite.outcome.user_properties import has_verdict
@@ -43,23 +44,25 @@ def write_summary(ledger: Ledger, terminal: pytest.TerminalReporter) -> None:
     lines = summary_lines(ledger)
     if lines:
         terminal.write_sep("=", "hil: hardware ledger")
+
+    def write(line: str, **color: bool) -> None:
+        terminal.write_line(with_names(line), **color)
+
     for line in lines:
-        terminal.write_line(line)
+        write(line)
     for remark in ledger.remarks:
-        terminal.write_line(remark, yellow=True)
+        write(remark, yellow=True)
     for trouble in ledger.trouble:
-        terminal.write_line(f"NOT MADE SAFE, the DUT may have power: {trouble}", red=True, bold=True)
+        write(f"NOT MADE SAFE, the DUT may have power: {trouble}", red=True, bold=True)
     for trouble in ledger.safe_since:
-        terminal.write_line(
-            f"MADE SAFE LATE, by its guard or a later holder: {trouble}", yellow=True, bold=True
-        )
+        write(f"MADE SAFE LATE, by its guard or a later holder: {trouble}", yellow=True, bold=True)
     for line in uncollected_lines(ledger) + fault_lines(ledger):
-        terminal.write_line(line, red=True, bold=True)
+        write(line, red=True, bold=True)
     for line in not_kept_lines(ledger):
-        terminal.write_line(line, red=True, bold=True)
+        write(line, red=True, bold=True)
     loud = loud_line(ledger)
     if loud:
-        terminal.write_line(loud, yellow=True, bold=True)
+        write(loud, yellow=True, bold=True)
 
 
 def summary_lines(ledger: Ledger) -> list[str]:

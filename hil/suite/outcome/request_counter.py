@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 import pytest
 
 from hil.dutlink.usb.request_log import RequestsSince, record_error
-from hil.errors import BoardLostError
+from hil.errors import BoardLostError, with_names
 from hil.suite.marker_arguments import observes_only
 from hil.suite.markers import Kind, kind_of
 from hil.suite.outcome.error_chain import is_excuse
@@ -147,9 +147,10 @@ class RequestCounter:
         describe_untested(item, report)
         if self._required and kind_of(item) is Kind.HARDWARE:
             report.outcome = "failed"
+            boards = " or ".join(with_names(f"board {one}") for one in unasked)
             report.longrepr = (
-                f"this test never asked board {' or '.join(unasked)} for anything: it passed, and has tested "
-                "nothing. Let it use the board, or mark it @pytest.mark.hardware(observes_only=True)"
+                f"this test never asked {boards} for anything: it passed, and has tested nothing. "
+                "Let it use the board, or mark it @pytest.mark.hardware(observes_only=True)"
             )
         return report
 

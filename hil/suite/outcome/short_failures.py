@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from hil.dutlink.timing import outer_limit
-from hil.errors import HilError
+from hil.errors import HilError, UsageError
 from hil.suite.columns.column import PARAMETER
 
 if TYPE_CHECKING:
@@ -78,6 +78,8 @@ class ShortFailures:
         if chain and call.excinfo is not None and call.excinfo.value is chain[0]:
             _leave_causes_out(report.longrepr, chain)
             _leave_our_fixture_out(report.longrepr)
+            if isinstance(chain[0], UsageError):
+                _leave_hint_out(report.longrepr)
             if _is_raised_by_hil(chain[0]):
                 _tell_headline(item, report.longrepr, self._crash)
 
@@ -153,6 +155,13 @@ def _leave_causes_out(longrepr: Any, chain: list[BaseException]) -> None:  # noq
     if isinstance(shown, list) and len(shown) == len(chain):
         inner = [at > 0 and _is_inner(one, chain[at - 1]) for at, one in enumerate(chain)]
         longrepr.chain = [part for part, left_out in zip(shown, reversed(inner), strict=True) if not left_out]
+
+
+def _leave_hint_out(longrepr: Any) -> None:  # noqa: ANN401 - pytest has five kinds
+    """Leave out what pytest says of a traceback without lines: a misspelt word is no error of the code."""
+    for trace, *_ in getattr(longrepr, "chain", ()):
+        if all(getattr(entry, "reprfileloc", None) is None for entry in trace.reprentries):
+            trace.extraline = None
 
 
 def _leave_our_fixture_out(longrepr: Any) -> None:  # noqa: ANN401 - pytest has five kinds

@@ -21,6 +21,7 @@ from hil.errors import (
     HilError,
     UnavailableError,
     Verdict,
+    with_names,
 )
 from hil.suite.markers import Kind
 from hil.suite.outcome.error_chain import raised_by_tests
@@ -71,7 +72,7 @@ class Judgement:
         if error is None:
             return cls(verdict, "", "")
         cause = f"{error.what}: {error.why}" if error.why else error.what
-        return cls(verdict, " ".join(cause.split()), " ".join(error.remedy.split()))
+        return cls(verdict, with_names(" ".join(cause.split())), " ".join(error.remedy.split()))
 
     @property
     def reason(self) -> str:

@@ -21,7 +21,7 @@ from hil.evidence.console_file import ConsoleFolder
 from hil.evidence.console_recorder import ConsoleRecorder
 from hil.evidence.timestamped_log import SHORT_LEGEND
 from hil.suite.hook_errors import contained, told
-from hil.suite.markers import TROUBLE_MARKER, Kind, kind_of
+from hil.suite.markers import TROUBLE_MARKER, Kind, kind_of, requirement_of
 from hil.suite.recording.console_report import CONSOLE_FOLDER, SECTION
 from hil.suite.recording.evidence_names import evidence_names
 from hil.suite.recording.identity import run_record_of
@@ -181,7 +181,7 @@ class ConsoleEvidence:
         self._latest = item.nodeid
         self._follow(boards)
         if self._kept.report is not None:
-            _note(item.user_properties, self._kept.report.raw_of(boards[0].serial))
+            _note(item, item.user_properties, self._kept.report.raw_of(boards[0].serial))
         for kept, name in zip(self._consoles, evidence_names(item), strict=False):
             board = kept.board
             unread = _start_reading(board.console)
@@ -189,7 +189,7 @@ class ConsoleEvidence:
             if unread:
                 board.console.transcript.mark(f"the console is not read: {unread}")
             for finding in test.strays:
-                told = f"between {kept.last} and {name}, board {board.serial}: {_told(finding)}"
+                told = f"between {kept.last} and {name}, {test.board_name}: {_told(finding)}"
                 self._ledger.remarks.append(told)
             kept.test = test
             if self._kept.report is not None and not again:
@@ -211,7 +211,7 @@ class ConsoleEvidence:
     def _tell_late_trouble(self, kept: _KeptConsole) -> None:
         """Note trouble after the last test on a board: it is no test's failure, but worth knowing."""
         if kept.last is not None:
-            where = f"after {kept.last.nodeid}, board {kept.last.serial}"
+            where = f"after {kept.last.nodeid}, {kept.last.board_name}"
             self._ledger.remarks += [f"{where}: {_told(one)}" for one in kept.last.take_late_errors()]
 
     def _close(self, kept: _KeptConsole) -> None:
@@ -251,20 +251,27 @@ class ConsoleEvidence:
     def _show(self, test: ConsoleCapture, item: pytest.Item, report: pytest.TestReport) -> None:
         """Add the console to a report."""
         test.failed = True
+        title = f"{SECTION} of {test.board_name}{self._role_of(test, item)}"
         if test.unreported:
             lines = "\n".join(map(_told, test.unreported))
-            report.sections.append((f"{SECTION} of board {test.serial}: trouble", lines))
+            report.sections.append((f"{title}: trouble", lines))
             test.unreported = []
         folder = self._kept.of_failed()
         rest = "run with --hil-report DIR to keep all of it"
         if folder is not None:
-            rest = f"all of it: {test.path_in(folder)}"
+            rest = f"all of it: {_from_root(item, test.path_in(folder))}"
             for properties in (item.user_properties, report.user_properties):
-                _note(properties, test.path_in(folder))
+                _note(item, properties, test.path_in(folder))
         newest = test.newest_lines(_SHOWN_LINES)
         legend = f": {SHORT_LEGEND}" if newest else ""
         lines = "\n".join(newest) or "it said nothing"
-        report.sections.append((f"{SECTION} of board {test.serial}{legend}", f"{lines}\n({rest})"))
+        report.sections.append((f"{title}{legend}", f"{lines}\n({rest})"))
+
+    def _role_of(self, test: ConsoleCapture, item: pytest.Item) -> str:
+        """Return what a test that uses several boards calls this one, after a comma; else an empty text."""
+        requirement = requirement_of(item, "")
+        roles = requirement.roles if requirement is not None and requirement.partners else ()
+        return next((f", {role}" for role, one in zip(roles, self._tests, strict=False) if one is test), "")
 
 
 _SKIP: Final = pytest.skip.Exception
@@ -286,11 +293,17 @@ def _start_reading(console: Console) -> str:
     return ""
 
 
-def _note(properties: list[tuple[str, object]], path: Path) -> None:
+def _from_root(item: pytest.Item, path: Path) -> Path:
+    """Return a path as node ids have it, relative to the root folder; outside of that as it is."""
+    root = item.config.rootpath
+    return path.relative_to(root) if path.is_relative_to(root) else path
+
+
+def _note(item: pytest.Item, properties: list[tuple[str, object]], path: Path) -> None:
     """Note the file with a test's console for JUnit; that of the first board on which it fails stays."""
     if not str(dict(properties).get(_PROPERTY, "")).endswith(".txt"):
         properties[:] = [entry for entry in properties if entry[0] != _PROPERTY]
-        properties.append((_PROPERTY, str(path)))
+        properties.append((_PROPERTY, str(_from_root(item, path))))
 
 
 def _expected(item: pytest.Item) -> list[list[re.Pattern[bytes]]]:

@@ -11,6 +11,7 @@ from hil.suite.outcome.attempts import attempt_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator
+    from pathlib import Path
 
 __all__ = ["CONSOLE_FOLDER", "SECTION", "ConsoleReport"]
 
@@ -24,8 +25,9 @@ CONSOLE_FOLDER: Final = "console"
 class ConsoleReport:
     """Prints a failed test's console once, and writes it to JUnit."""
 
-    def __init__(self, plugins: pytest.PytestPluginManager) -> None:
-        self._plugins = plugins
+    def __init__(self, config: pytest.Config) -> None:
+        self._plugins = config.pluginmanager
+        self._root = config.rootpath
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> Generator[None]:
@@ -33,8 +35,12 @@ class ConsoleReport:
         if not report.sections:
             return (yield)
         attempt = attempt_of(report)
-        label = f"attempt {attempt}:\n" if attempt else ""
-        shown = [f"{label}{content}" for title, content in report.sections if title.startswith(SECTION)]
+        label = f"attempt {attempt}, " if attempt else ""
+        shown = [
+            f"{label}{title.removeprefix(SECTION).removeprefix(' of ')}\n{content}"
+            for title, content in report.sections
+            if title.startswith(SECTION)
+        ]
         if report.when == "teardown":
             self._attach(shown, report)
             return (yield)
@@ -48,11 +54,14 @@ class ConsoleReport:
             entry_of = getattr(plugin, "node_reporter", None)
             if callable(entry_of):
                 element = ET.Element("system-out")
-                element.text = "\n".join([*shown, *_attachments(report)])
+                element.text = "\n".join([*shown, *_attachments(report, self._root)])
                 entry_of(report).append(element)
 
 
-def _attachments(report: pytest.TestReport) -> list[str]:
-    """Return the lines by which Jenkins and GitLab find a test's files; XML cannot name every path."""
-    paths = [str(value) for name, value in report.user_properties if name == "hil_console"]
+def _attachments(report: pytest.TestReport, root: Path) -> list[str]:
+    """Return the lines by which Jenkins and GitLab find a test's files; XML cannot name every path.
+
+    Jenkins takes absolute paths alone.
+    """
+    paths = [str(root / str(value)) for name, value in report.user_properties if name == "hil_console"]
     return [f"[[ATTACHMENT|{path}]]" for path in paths if path.isprintable()]

@@ -93,7 +93,7 @@ class NumberRecorder:
         """Add the numbers to a report. A skip does not excuse a limit that was broken before it."""
         setattr(report, NUMBERS, [_as_tuple(one) for one in self.present])
         if report.when == "teardown":
-            report.user_properties += [(f"{_PROPERTY}{one.name}", one.exact) for one in self.present]
+            report.user_properties += [(f"{_PROPERTY}{one.name}", one.plain) for one in self.present]
         if report.passed and report.when == "call" and self._is_late and (late := self._take_broken()):
             report.outcome, report.longrepr = "failed", str(_error(late))
             vars(report).pop("wasxfail", None)

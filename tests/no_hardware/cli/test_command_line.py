@@ -115,8 +115,8 @@ def test_command_that_does_not_exist_leads_to_the_one_that_was_meant(
         ("history forget --days nan", "'nan' is no number"),
         ("history --nights 99999999999999999999", "is not in the range"),
         ("history --nights x", "'x' is no whole number"),
-        ("settings get nme", "'nme' is not one of 'name', 'tags'"),
-        ("settings set nme x", "'nme' is not one of 'name', 'tags'"),
+        ("settings get nme", "'nme' is not one of name, tags"),
+        ("settings set nme x", "'nme' is not one of name, tags"),
         ("completion", "bash, zsh, fish"),
     ],
 )
@@ -160,6 +160,23 @@ def test_report_goes_beside_its_history_by_default(tmp_path: Path, monkeypatch: 
         history.begin_run(RunRecord("one", 1.0))
 
     assert (run(["report"]), (tmp_path / "report" / "index.html").is_file()) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"), [("2026-11-24T013000Z", "2026-11-23T013000Z"), ("x", "2026-12-05T020000Z")]
+)
+def test_report_refuses_a_run_that_does_not_exist_and_names_the_nearest(
+    typed: str, meant: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for night in ("2026-11-23T013000Z", "2026-12-05T020000Z"):
+        (tmp_path / night).mkdir()
+        (tmp_path / night / "night.json").touch()
+
+    status = run(["report", str(tmp_path / typed), "--history", str(tmp_path / "history.db")])
+
+    told = capsys.readouterr().err
+    assert (status, f"try: hil report {tmp_path / meant}, or" in told) == (1, True), told
+    assert not (tmp_path / typed).exists()
 
 
 def test_report_refuses_a_named_pipe(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

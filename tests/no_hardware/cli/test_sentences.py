@@ -63,9 +63,9 @@ def test_each_command_that_changed_something_prints_a_sentence(
         "settings apply": r"Nothing to store: rack-3 has the power sequences of the lab file\.",
         f"read {tmp_path / 'stick.img'} --size 1M": r"Read 1 MiB of the stick of rack-3 into .*stick.img; "
         r"the stick is detached\.",
-        f"safe {serial}": rf"Board {serial} is safe; its DUT draws \d\.\d\d A.*\.",
-        f"sim fault {serial} late seconds=0": rf"Board {serial} has the fault late now\.",
-        f"sim clear {serial}": rf"Board {serial} has no faults now\.",
+        f"safe {serial}": rf"Board rack-3 \({serial}\) is safe; its DUT draws \d\.\d\d A.*\.",
+        f"sim fault {serial} late seconds=0": rf"Board rack-3 \({serial}\) has the fault late now\.",
+        f"sim clear {serial}": rf"Board rack-3 \({serial}\) has no faults now\.",
     }.items():
         status = run(typed.split())
 
@@ -142,7 +142,10 @@ def test_misspelt_board_lists_each_board_once(
         ("pins xyzzy", "hil pins has no command 'xyzzy': it has float, reset, set\n  try: hil pins --help\n"),
         ("sim fault --control 1 5a1c0e01 hagn", "unknown fault 'hagn'\n  try: did you mean hang?\n"),
         ("sim fault --control 1 5a1c0e01 late", "the fault late needs seconds\n"),
-        ("power cycle --puase 3", "hil power cycle has no option --puase\n  try: hil power cycle --pause\n"),
+        (
+            "power cycle --puase 3",
+            "hil power cycle has no option --puase\n  try: hil power cycle --pause 3\n",
+        ),
         ("--board 5a1c0e01 power read", "  try: hil power read --board 5a1c0e01\n"),
         ("power --board=5a1c0e01 read", "  try: hil power read --board=5a1c0e01\n"),
         (
@@ -152,8 +155,21 @@ def test_misspelt_board_lists_each_board_once(
         ("history numbers --history F", "  try: hil history --history F numbers\n"),
         ("history numbers boot --nights=3", "  try: hil history --nights=3 numbers boot\n"),
         ("power on 5a1c0e01", "  try: hil power on --board 5a1c0e01\n"),
-        ("storage dut extra", "  try: hil storage dut --help\n"),
-        ("power on 5a1c0e01 --board 5a1c0e02", "  try: hil power on --help\n"),
+        ("storage dut extra", "hil storage dut takes no arguments: extra\n  try: hil storage dut\n"),
+        ("flash a.img b.img", "hil flash takes no more arguments: b.img\n  try: hil flash a.img\n"),
+        ("pins float a", "  try: hil pins set a floating\n"),
+        (
+            "console --transcript",
+            "console --transcript needs a value\n  try: hil console --transcript FILE\n",
+        ),
+        ("flash x --then", "needs a value: one of dut, host, off\n  try: hil flash x --then dut\n"),
+        ("safe --all=1", "hil safe --all takes no value\n  try: hil safe --all\n"),
+        ("flash --then off", "hil flash needs IMAGE\n  try: hil flash --then off IMAGE\n"),
+        ("pins set", "hil pins set needs PIN: one of a, b, c, d, reset\n  try: hil pins set PIN\n"),
+        ("report --nights x", "report --nights: 'x' is no whole number\n  try: hil report --nights 60\n"),
+        ("boards --times x", "boards --times: 'x' is no whole number\n  try: hil boards --times N\n"),
+        ("power on --wait x", "power on --wait: 'x' is no number\n  try: hil power on --wait 30\n"),
+        ("power on 5a1c0e01 --board 5a1c0e02", "  try: hil power on --board 5a1c0e02\n"),
         ("pins a high", "  try: hil pins set a high\n"),
         ("pins a", "  try: hil pins set a LEVEL\n"),
         ("pins set a hi", "  try: hil pins set a high\n"),

@@ -279,3 +279,17 @@ def test_measure_refuses_a_number_whose_attempt_ends_while_it_is_added(measure: 
 
     with pytest.raises(UsageError, match="comes too late"):
         measure("late", 99, "s", below=1)
+
+
+@pytest.mark.parametrize(
+    ("value", "below", "told"),
+    [
+        (5.341139046920362, None, "5.34114 J"),
+        (12345678.9, None, "12345679 J"),
+        (3.0, None, "3 J"),
+        (20.00001, 20.0, "20.00001 J (below 20)"),
+        (math.inf, None, "inf J"),
+    ],
+)
+def test_plain_number_has_no_digits_that_no_meter_has(value: float, below: float | None, told: str) -> None:
+    assert Measurement("energy", value, "J", below=below).plain == told

@@ -131,11 +131,20 @@ def test_report_folder_with_a_strangers_file_is_refused(tmp_path: Path, name: st
     (tmp_path / name).write_text("{}")
     (tmp_path / "junit.xml").write_text("<testsuites/>")
 
-    with pytest.raises(UsageError, match=r"is not a folder of reports: it has .*: hil would replace"):
+    with pytest.raises(UsageError, match=r"is not a folder of reports: it has .*: hil would mix"):
         refuse_foreign_report(tmp_path)
 
 
-def test_report_folder_may_have_other_names_and_the_results_of_pytest(tmp_path: Path) -> None:
+def test_report_folder_with_nothing_but_other_files_is_refused(tmp_path: Path) -> None:
+    for name in ("test_a.py", "test_b.py", "conftest.py", "test_c.py"):
+        (tmp_path / name).write_text("")
+
+    with pytest.raises(UsageError, match=r"it has conftest.py, test_a.py, test_b.py and 1 more, and no run"):
+        refuse_foreign_report(tmp_path)
+
+
+def test_report_folder_may_have_hidden_files_and_the_results_of_pytest(tmp_path: Path) -> None:
+    (tmp_path / ".gitignore").write_text("*")
     (tmp_path / "junit.xml").write_text("<testsuites/>")
     (tmp_path / "coverage.xml").write_text("<coverage/>")
     (tmp_path / "tests").mkdir()

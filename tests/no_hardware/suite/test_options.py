@@ -12,6 +12,8 @@ from hil.errors import UsageError
 from hil.suite.options import parse_times
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tests.support.suite_run import RunSuite
 
 pytest_plugins = "pytester"
@@ -57,6 +59,33 @@ def test_hil_boards_starts_boards_with_the_given_speed(run_suite: RunSuite, work
 
 
 @pytest.mark.thorough
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--hil-each=bord",), "it is one of any, board, kind\n  try: --hil-each board"),
+        (
+            ("--hil-require", "hardwar"),
+            "there is no file or folder hardwar\n  try: --hil-require -m hardware",
+        ),
+    ],
+)
+def test_misspelt_value_of_an_option_is_told_with_the_nearest_one(
+    options: Sequence[str], told: str, run_suite: RunSuite
+) -> None:
+    inner = run_suite(PASSES, *options, "--hil-boards=none")
+
+    assert inner.status == pytest.ExitCode.USAGE_ERROR
+    assert told in inner.text
+
+
+def test_header_tells_of_an_empty_hil_boards(run_suite: RunSuite, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HIL_BOARDS", "")
+
+    inner = run_suite("def test_passes(): pass")
+
+    assert "boards from this host's USB (HIL_BOARDS is empty, which counts as not set)" in inner.text
+
+
 def test_dist_each_is_refused(run_suite: RunSuite) -> None:
     inner = run_suite(PASSES, "-n2", "--dist=each")
 

@@ -115,7 +115,7 @@ def test_board_without_proof_that_it_is_safe_is_made_safe_by_its_guard_and_the_r
     inner = run_suite(PATCHES, f"--hil-boards=sim@{simulator.ready['control_port']}", "-k", "action")
 
     assert inner.status == pytest.ExitCode.TESTS_FAILED, inner.text
-    assert f"nothing shows that board {serial} was made safe" in inner.text
+    assert f"nothing shows that board sim-1 ({serial}) was made safe" in inner.text
     assert "made safe by guard at" in inner.text
     assert not simulator.management.state(serial)["supply"]
 

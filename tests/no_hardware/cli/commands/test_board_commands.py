@@ -235,7 +235,7 @@ def test_board_option_takes_the_name_of_a_board_in_use(
         status = run(["power", "read", "--board", "rack-7"])
 
     said = capsys.readouterr().err
-    assert (status, f"board {serial} is in use" in said) == (1, True)
+    assert (status, f"board sim-1 ({serial}) is in use" in said) == (1, True)
     assert all(word in said for word in ("test_boot", f"--board {serial} waits for it"))
 
 
@@ -258,7 +258,7 @@ def test_boards_lists_the_name_of_a_board_with_an_open_console(
     record_path(tmp_path, serial).unlink()
 
     with running([*HIL, "console"], stderr=subprocess.PIPE, text=True) as console:
-        assert console.stderr.readline().startswith("hil: console of board")
+        assert console.stderr.readline().startswith("hil: console of sim-1, ")
         capsys.readouterr()
         run(["--json", "boards"])
 
@@ -411,7 +411,7 @@ def test_lab_file_with_an_absent_board_is_no_error_for_other_boards(
     gone = run(["power", "off", "--board", "gone"])
 
     said = capsys.readouterr().err
-    assert (here, gone, "place gone with board 00000000" in said) == (0, 1, True)
+    assert (here, gone, "place gone with serial number 00000000" in said) == (0, 1, True)
 
 
 def test_boards_lists_free_boards_and_boards_in_use(

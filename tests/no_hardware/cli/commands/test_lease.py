@@ -153,7 +153,7 @@ def test_test_run_beside_a_leased_board_is_refused(tmp_path: Path) -> None:
 
         ran = run_hil("lease", "--board", first, "--", *run, HIL_BOARDS=boards)
 
-    assert (ran.returncode, f"under a lease of board {first}" in ran.stdout) == (1, True), ran.stdout
+    assert (ran.returncode, f"under a lease of board sim-1 ({first})" in ran.stdout) == (1, True), ran.stdout
     assert "1 error" in ran.stdout
 
 

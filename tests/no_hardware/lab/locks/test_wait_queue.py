@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import select
 import signal
 import subprocess
@@ -10,6 +11,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -18,7 +20,7 @@ from hil.dutlink.timing import until
 from hil.errors import BoardBusyError, SpoiltFileError, UsageError
 from hil.lab.locks import inotify, lock_file, tickets
 from hil.lab.locks.acquire import _Wait, acquire
-from hil.lab.locks.holder import Holder, utc_now
+from hil.lab.locks.holder import Holder, format_duration, utc_now
 from hil.lab.locks.lease import holder_of
 from hil.lab.locks.lock_file import LockFile
 from hil.lab.locks.stopped_guards import is_stopped
@@ -223,6 +225,41 @@ def test_wait_status_names_holder_and_earlier_waiters(folder: Path, line: Callab
     assert [who.test for who in news[0].ahead] == ["ahead"]
 
 
+def test_wait_status_is_one_short_line() -> None:
+    command = f"pytest {'x' * 300}"
+    since = (datetime.now(UTC) - timedelta(seconds=12)).isoformat()
+    ahead = Holder("you", 2, command, since, f"tests/{'y' * 300}")
+
+    status = WaitStatus(((ONE, Holder("me", 1, command, since)),), (ahead,))
+
+    assert re.fullmatch(
+        rf"board {ONE} held for 1\d s by me \(pid 1, pytest x{{50}}...\); "
+        r"1 ahead in line: you \(pid 2, tests/y{51}...\)",
+        str(status),
+    )
+
+
+@pytest.mark.parametrize("since", ["", "2999-01-01T00:00:00+00:00", "2026-01-01T00:00:00"])
+def test_holder_has_no_duration_if_its_lock_file_tells_no_time_that_has_passed(since: str) -> None:
+    assert str(Holder("me", 1, "pytest", since)) == "held by me (pid 1, pytest)"
+
+
+def test_wait_status_is_no_news_if_only_an_earlier_waiter_left() -> None:
+    holders = ((ONE, Holder("me", 1, "pytest", utc_now())),)
+
+    assert not WaitStatus(holders, ()).is_news_after(
+        WaitStatus(holders, (Holder("you", 2, "pytest", utc_now()),))
+    )
+
+
+@pytest.mark.parametrize(
+    ("duration_s", "told"),
+    [(0, "0 s"), (119, "119 s"), (300, "5 min"), (3 * 3600, "3 h"), (50 * 3600, "2 d")],
+)
+def test_format_duration_takes_a_unit_that_a_person_would(duration_s: float, told: str) -> None:
+    assert format_duration(duration_s) == told
+
+
 def test_wait_status_is_reported_once_for_each_process_and_not_for_each_of_its_tests() -> None:
     first = WaitStatus(((ONE, Holder("me", 1, "pytest", utc_now(), "first")),), ())
     second = WaitStatus(((ONE, Holder("me", 1, "pytest", utc_now(), "second")),), ())
@@ -233,7 +270,7 @@ def test_wait_status_is_reported_once_for_each_process_and_not_for_each_of_its_t
     assert not second.is_news_after(first)
     assert not unnamed.is_news_after(first)
     assert another.is_news_after(first)
-    assert str(unnamed) == f"board {ONE} is in use by a process that has not given its name"
+    assert str(unnamed) == f"board {ONE} in use by a process that has not given its name"
 
 
 def test_acquire_ends_at_an_interrupt(folder: Path) -> None:

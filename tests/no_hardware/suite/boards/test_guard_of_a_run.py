@@ -77,7 +77,7 @@ def test_lease_whose_files_a_test_closes_is_lost_in_that_test(
 
     assert run.results() == {"test_closes": "error", "test_next": "passed"}, run.text
     assert run.status == 1
-    assert f"the lease of board {serial} was lost" in run.outcomes["test_closes"].message
+    assert f"the lease of board sim-1 ({serial}) was lost" in run.outcomes["test_closes"].message
     assert (pytester.path / "told").read_text().split() == ["LeaseEndedError"] * 2
     assert [each.stat().st_size for each in pytester.path.glob("mine*")] == [0] * 6
     assert until(lambda: not simulator.management.state(serial)["supply"], SOON_S)

@@ -135,7 +135,7 @@ def test_next(dutlink): ask(dutlink)
 
     assert inner.results() == {"test_lost": "skipped", "test_next": "passed"}, inner.text
     assert "DUTLink lost" in inner.outcomes["test_lost"].message
-    assert f"board {one}" in inner.outcomes["test_lost"].message
+    assert f"board one ({one})" in inner.outcomes["test_lost"].message
     assert inner.outcomes["test_next"].properties["hil_board"] == two
     assert not simulator.management.state(two)["supply"]
 
@@ -172,7 +172,7 @@ def test_boards_of_a_test_must_all_be_asked(run: RunOnTwo, simulator: SimulatorP
     inner = run('@roles\ndef test_half(dutlinks): ask(dutlinks["server"])\n', "--hil-require")
 
     assert inner.results() == {"test_half": "failed"}, inner.text
-    assert f"never asked board {simulator.serials()[0]}" in inner.outcomes["test_half"].message
+    assert f"never asked board one ({simulator.serials()[0]})" in inner.outcomes["test_half"].message
 
 
 def test_two_duts_talk_over_their_wire(run: RunOnTwo) -> None:
@@ -219,7 +219,7 @@ def test_talk(dutlinks):
     times = [float(one) for one in re.findall(r' data-t="(-?[0-9.]+)"', text)]
     assert times == sorted(times)
     for role in ("server", "client"):
-        assert f"DUT console of board {inner_serial(inner, role)}" in inner.text
+        assert re.search(rf"DUT console of board \w+ \({inner_serial(inner, role)}\), {role}: ", inner.text)
 
 
 def inner_serial(inner: InnerRun, role: str) -> str:
@@ -248,3 +248,13 @@ def test_hil_each_leaves_a_test_with_two_boards_alone(run: RunOnTwo) -> None:
     inner = run(source, "--hil-each=board")
 
     assert inner.results() == dict.fromkeys(["test_two", "test_one[one]", "test_one[two]"], "passed")
+
+
+def test_two_boards_of_a_run_with_one_are_asked_for_of_the_simulator(run_suite: RunSuite) -> None:
+    inner = run_suite(
+        f"{BEGINNING}@two\ndef test_two(dutlinks): ask(*dutlinks.values())", "--hil-boards=sim:1"
+    )
+
+    told = inner.outcomes["test_two"].message
+    assert "it needs 2 of any kind; found: board sim-1 (" in told
+    assert told.endswith("Try: --hil-boards sim:2 (for hil sim: --boards 2)")

@@ -162,7 +162,7 @@ def test_test_passes_on_a_board_that_another_worker_of_the_run_held(run: RunOnTw
 
     assert inner.results() == dict.fromkeys(("test_holds[0]", "test_holds[1]"), "passed"), inner.text
     assert {"[gw0]", "[gw1]"} <= set(inner.text.split())
-    assert "is held since" in inner.text
+    assert "held for " in inner.text
 
 
 @pytest.mark.parametrize("fault", ["hang", "deny", "boot_loader"])
@@ -193,7 +193,7 @@ def test_faulty_board_makes_the_run_red_though_another_one_runs_its_tests(
 
     assert set(inner.results().values()) == {"passed"}, inner.text
     assert inner.status == Status.BENCH_NOT_READY
-    assert inner.text.count(f"FAULTY: board {bad}") == 1
+    assert inner.text.count(f"FAULTY: board sim-1 ({bad})") == 1
     assert bad in inner.suite_properties["hil_faults"]
 
 

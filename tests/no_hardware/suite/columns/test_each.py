@@ -107,7 +107,7 @@ def test_matrix_skips_tests_of_an_absent_board_and_no_others(
 
     good = {"test_a[jetson-2]": "passed", "test_b[jetson-2]": "passed"}
     assert inner.results() == {"test_a[jetson-1]": "skipped", "test_b[jetson-1]": "skipped"} | good
-    assert f"no board {boards['jetson-1']} is there" in inner.outcomes["test_a[jetson-1]"].message
+    assert f"no board jetson-1 ({boards['jetson-1']}) is there" in inner.outcomes["test_a[jetson-1]"].message
     assert required.results() == {"test_a[jetson-1]": "error", "test_b[jetson-1]": "error"} | good
     assert required.status == Status.BENCH_NOT_READY
 

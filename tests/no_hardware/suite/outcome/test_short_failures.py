@@ -137,3 +137,12 @@ def failures_in(text: str) -> dict[str, list[str]]:
     return {
         name: lines.rstrip("=\n ").split("\n") for name, lines in zip(parts[1::2], parts[2::2], strict=True)
     }
+
+
+def test_misspelt_marker_has_no_hint_about_frames(run_suite: RunSuite) -> None:
+    source = "import pytest\n@pytest.mark.hardware(tag='x')\ndef test_a(dutlink): pass"
+
+    inner = run_suite(source, "--hil-boards=none")
+
+    assert "did you mean tags?" in inner.text
+    assert "All traceback entries are hidden" not in inner.text

@@ -124,7 +124,7 @@ def test_each_test_has_its_own_bytes_and_a_failed_one_a_file_for_people(
         "test_two": ".txt",
         "test_three": ".raw",
     }
-    assert list((report / "console").glob("*.txt")) == [noted["test_two"]]
+    assert list((report / "console").glob("*.txt")) == [pytester.path / noted["test_two"]]
 
 
 def test_second_run_starts_a_new_file_of_the_board(
@@ -155,7 +155,9 @@ def test_a_failure_shows_the_last_lines_and_junit_has_them(
     assert r"of two\x00" in (pytester.path / kept[1]).read_text()
     (out,) = ET.parse(pytester.path / "inner.xml").iter("system-out")  # noqa: S314 - pytest's own
     assert r"of two\x00" in (out.text or "")
-    assert f"[[ATTACHMENT|{kept[1]}]]" in (out.text or "")
+    assert kept[1].startswith("report/console/")
+    assert re.match(r"board sim-1 \(\w+\): seconds", out.text or "")
+    assert f"[[ATTACHMENT|{pytester.path / kept[1]}]]" in (out.text or "")
 
 
 EVIL = program(__file__, "console_evil")
@@ -223,7 +225,9 @@ def pytest_runtest_protocol(item):
     inner = run_suite(two, "--hil-boards=sim:1", "-n1")
 
     assert outcomes(inner) == {"test_one": "passed", "test_two": "passed"}
-    assert re.search(r"between \S+test_one and \S+test_two, board \w+: kernel panic: .* so late", inner.text)
+    assert re.search(
+        r"between \S+test_one and \S+test_two, board sim-1 \(\w+\): kernel panic: .* so late", inner.text
+    )
 
 
 @pytest.mark.parametrize("workers", ["-n0", "-n1"])
@@ -244,7 +248,7 @@ def pytest_runtest_protocol(item):
     inner = run_suite("def test_only(console): pass\n", "--hil-boards=sim:1", workers)
 
     assert outcomes(inner) == {"test_only": "passed"}
-    assert re.search(r"after \S+test_only, board \w+: kernel panic: .* at last", inner.text)
+    assert re.search(r"after \S+test_only, board sim-1 \(\w+\): kernel panic: .* at last", inner.text)
 
 
 def test_all_attempts_of_a_test_are_in_its_files(run_suite: RunSuite, pytester: pytest.Pytester) -> None:
