@@ -132,7 +132,7 @@ class _Searcher:
         return None if span[0] < 0 else span
 
     def _ended(self) -> _EndedError:
-        import signal  # noqa: PLC0415 - as above
+        import signal  # noqa: PLC0415 - few searches need a process
 
         return _EndedError(is_slow=self._process.wait() == -signal.SIGVTALRM)
 
