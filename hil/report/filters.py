@@ -112,7 +112,6 @@ FILTERS: dict[str, Callable[..., object]] = {
     "seconds": seconds,
     "milliseconds": milliseconds,
     "night": night,
-    "clock": clock,
     "counted": counted,
     "oclass": outcome_class,
     "shorten": shorten,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from html import escape
 from itertools import pairwise
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from markupsafe import Markup
@@ -13,9 +12,10 @@ from hil.dutlink.console.sanitize import sanitize_text
 from hil.dutlink.power.plot import PlotAxis
 from hil.evidence.measurement import format_quantity
 from hil.history.nights import day_of
+from hil.report.filters import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from hil.evidence.records import RunRecord
     from hil.history.numbers.drift import Drift
@@ -37,19 +37,13 @@ def colour_class(at: int) -> str:
     return f"b{at % _COLOURS}"
 
 
-def draw_numbers(
-    series: NumberSeries,
-    runs: Sequence[RunRecord],
-    drifts: Sequence[Drift],
-    labels: Mapping[str, str] = MappingProxyType({}),
-) -> Markup:
+def draw_numbers(series: NumberSeries, runs: Sequence[RunRecord], drifts: Sequence[Drift]) -> Markup:
     """Return the plot of a number over the nights.
 
     Args:
         series: The number.
         runs: All runs of the window.
         drifts: How it drifted.
-        labels: How people know each board; those that are missing have their own names.
     """
     values = [point.value for point in series.points]
     low, high = min(values), max(values)
@@ -57,7 +51,7 @@ def draw_numbers(
     limits = [limit for point in series.points for limit in (point.below, point.above) if limit is not None]
     near = [limit for limit in limits if low - _FAR_LIMIT * room <= limit <= high + _FAR_LIMIT * room]
     up = PlotAxis(min([low - room / 10, *near]), max([high + room / 10, *near]), _HEIGHT - _BOTTOM, _TOP)
-    label = _shown(f"{series.name} by night, {len(series.lines)} lines")
+    label = _shown(f"{series.name} by night, {counted(len(series.lines), 'line')}")
     return Markup(  # noqa: S704 - foreign text in it is escaped
         "\n".join(
             [
@@ -65,7 +59,7 @@ def draw_numbers(
                 *_grid(series.unit, runs, up),
                 *_commits(runs),
                 *_limits(series, runs, up, near),
-                *_lines(series, runs, up, labels),
+                *_lines(series, runs, up),
                 *_drifts(runs, drifts),
                 "</svg>",
             ]
@@ -73,9 +67,9 @@ def draw_numbers(
     )
 
 
-def _label(line: NumberLine, labels: Mapping[str, str]) -> str:
+def _label(line: NumberLine, series: NumberSeries) -> str:
     """Return how people know a line: "sim-1, rack-v2.1.img"."""
-    board = labels.get(line.board, line.board) or "without a board"
+    board = series.label_of(line.board) or "without a board"
     return f"{board}, {line.image_label}" if line.image else board
 
 
@@ -144,11 +138,9 @@ def _limits(
             yield f'<path class="limit" d="{drawn}"><title>must be {name}</title></path>'
 
 
-def _lines(
-    series: NumberSeries, runs: Sequence[RunRecord], up: PlotAxis, labels: Mapping[str, str]
-) -> Iterator[str]:
+def _lines(series: NumberSeries, runs: Sequence[RunRecord], up: PlotAxis) -> Iterator[str]:
     for at, line in enumerate(series.lines):
-        name = _shown(_label(line, labels))
+        name = _shown(_label(line, series))
         yield f'<g class="{colour_class(at)}"><title>{name}</title>'
         for points in _without_gaps(line.points):
             spots = " ".join(f"{_x(point.run, runs)},{up.at(point.value)}" for point in points)
@@ -177,7 +169,7 @@ def _spot(series: NumberSeries, runs: Sequence[RunRecord], up: PlotAxis, point: 
             (
                 format_quantity(point.value, series.unit),
                 day_of(run.began_s),
-                point.board,
+                series.label_of(point.board),
                 point.image,
                 f"commit {run.commit[:10]}" if run.commit else "",
                 "breaks its limit" if point.is_broken else "",

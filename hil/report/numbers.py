@@ -137,7 +137,7 @@ def _view(series: NumberSeries, window: Window, drifts: Sequence[Drift]) -> Numb
     limits = series.measurement(last).limits
     stale = last.run < len(window.runs) - 1
     day = f", on {day_of(window.runs[last.run].began_s)}: not measured in the newest run" if stale else ""
-    chart = draw_numbers(series, window.runs, own, window.labels)
+    chart = draw_numbers(series, window.runs, own)
     images = _short_names({line.image_label for line in series.lines})
     return NumberView(
         series,
@@ -147,7 +147,7 @@ def _view(series: NumberSeries, window: Window, drifts: Sequence[Drift]) -> Numb
         any(point.is_broken for point in series.points if point.run == last.run),
         [
             PlotLine(
-                window.labels.get(line.board, line.board),
+                series.label_of(line.board),
                 images[line.image_label],
                 colour_class(at),
                 _values(line, series, window),

@@ -57,6 +57,12 @@ def test_plot_has_a_line_for_each_board(built: Path) -> None:
     assert page.count("<circle") == 2 * 2 * 30 + 4  # a spot for each value, and the boards' legend
 
 
+def test_plot_names_the_board_of_a_spot_as_its_table_does(built: Path) -> None:
+    page = (built / "numbers.html").read_text()
+
+    assert "<title>16.2 s, 2027-02-13, place-0 (0df10030)" in page
+
+
 def test_plot_marks_limits_commits_and_drift(built: Path) -> None:
     boot = (built / "numbers.html").read_text().partition("</section>")[0]
 
