@@ -19,7 +19,6 @@ import fcntl
 import json
 import os
 import struct
-from contextlib import suppress
 from typing import Final
 
 from hil.errors import LeaseEndedError, NotLeasedError, StorageError
@@ -179,8 +178,8 @@ class BorrowedLease:
         Raises:
             NotLeasedError: The lease is one of another board.
             LeaseEndedError: The lease has ended, is held by another user who did not start this program, or
-                its lock file cannot be opened. A run whose lock file was removed makes it again before its
-                next test.
+                its lock file cannot be opened or shared. A run whose lock file was removed makes it again
+                before its next test.
         """
         try:
             lock = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
@@ -190,8 +189,13 @@ class BorrowedLease:
                 why=f"its lock file {self._path} cannot be opened ({error.strerror}): it may have ended",
                 remedy="keep cleaners out of that folder, and let a container see it",
             ) from error
-        with suppress(OSError):  # a kernel without such locks: a request may come just after the end
-            fcntl.fcntl(lock, fcntl.F_OFD_SETLKW, FLOCK.pack(fcntl.F_RDLCK, os.SEEK_SET, 0, 0, 0))
+        if not _shared(lock):
+            os.close(lock)
+            raise LeaseEndedError(
+                f"the lease that {LEASED} names cannot be checked",
+                why=f"another program than hil has locked its lock file {self._path}",
+                remedy=f"end that program; fuser -v {self._path} names it",
+            )
         leased = self._lent_in(os.pread(lock, CONTENT_BYTES, 0))
         is_held = bool(leased) and is_locked(lock)
         is_ours = is_held and is_locked_for_this_process(lock)
@@ -218,6 +222,20 @@ class BorrowedLease:
             "lasts; the next holder may have it now",
             remedy="end the program in the fixture that started it",
         )
+
+
+def _shared(lock: int) -> bool:
+    """Share the lock on a lock file, and return True; return False if a program has locked it alone.
+
+    hil never does so, and any user may; so this does not wait.
+    """
+    try:
+        fcntl.fcntl(lock, fcntl.F_OFD_SETLK, FLOCK.pack(fcntl.F_RDLCK, os.SEEK_SET, 0, 0, 0))
+    except (BlockingIOError, PermissionError):
+        return False
+    except OSError:  # a kernel without such locks: a request may come just after the end
+        return True
+    return True
 
 
 BORROWED: Final = BorrowedLease(os.environ[LEASED]) if os.environ.get(LEASED) else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import subprocess
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from hil.dutlink.borrowed_lease import CONTENT_BYTES, LEASED, LENT, OF_BOARD, BorrowedLease, token_hash
+from hil.dutlink.borrowed_lease import CONTENT_BYTES, FLOCK, LEASED, LENT, OF_BOARD, BorrowedLease, token_hash
 from hil.dutlink.timing import until
 from hil.errors import BoardBusyError, LeaseEndedError
 from hil.lab.guard.recovery import recover
@@ -129,6 +130,20 @@ def test_lease_is_lent_to_a_process_below_its_holder_that_became_another_user() 
         lent = BorrowedLease(lease.lend(ends_borrowers=False))
 
         assert as_user(MALLORY, lent.board) == SERIAL
+
+
+@pytest.mark.timeout(30)
+def test_request_does_not_wait_for_a_program_that_locked_the_lock_file(tmp_path: Path) -> None:
+    with acquire("5a1c0e01", folder=tmp_path) as lease:
+        token = lease.lend(ends_borrowers=False)
+        locked = os.open(lease.lock.path, os.O_RDWR)
+        fcntl.fcntl(locked, fcntl.F_OFD_SETLK, FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0))
+        try:
+            with pytest.raises(LeaseEndedError, match="cannot be checked") as caught:
+                BorrowedLease(token).share("5a1c0e01")
+        finally:
+            os.close(locked)
+    assert "fuser" in caught.value.remedy
 
 
 @pytest.mark.parametrize("end", ["end_lending", "recover"])
