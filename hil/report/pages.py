@@ -18,26 +18,21 @@ from hil.report.filters import FILTERS
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["render", "write_page"]
+__all__ = ["write_page"]
 
 
 def write_page(folder: Path, name: str, template: str, **values: object) -> None:
     """Write one page into a folder of reports, which is created if missing; follow no link there.
 
+    A page contains its own style and script, and its content policy allows only these two, by their hashes:
+    a foreign script would not run.
+
     Raises:
         OSError: The page cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    write_below(folder, name, render(template, **values), mode=None)
-
-
-def render(template: str, **values: object) -> str:
-    """Return the page.
-
-    A page contains its own style and script, and its content policy allows only these two, by their hashes:
-    a foreign script would not run.
-    """
-    return _environment().get_template(template).render(**values)
+    page = _environment().get_template(template).render(**values)
+    write_below(folder, name, page, mode=None)
 
 
 @cache
