@@ -15,7 +15,6 @@ from hil.history.numbers.image_lines import image_lines
 from hil.history.numbers.series import (
     changed_numbers,
     count_numbers,
-    newest_blocks,
     on_all_boards,
     read_series,
 )
@@ -135,9 +134,7 @@ def find_drifts(
     if count <= _EXAMINED_ALL:
         numbers = None
     else:
-        newest = newest_blocks(window, board) if newest is None else newest
-        changed = changed_numbers(window, newest, board)
-        numbers = on_all_boards(window, changed)
+        numbers = on_all_boards(window, changed_numbers(window, newest, board))
     found = [
         drift
         for series in read_series(window, numbers, board)

@@ -73,7 +73,12 @@ class NewestNumber:
 
     def as_data(self) -> dict[str, Any]:
         """Return it as plain data."""
-        few = {"test": self.test, "board": self.board, "mean": self.block.mean, "values": self.block.size}
+        few = {
+            "test": self.test,
+            "board": self.board,
+            "mean": self.block.spread.mean,
+            "values": self.block.spread.size,
+        }
         more = {"runs": self.block.runs, "image": self.image, "missing_since": self.missing_since}
         return {**asdict(self.newest), **few, **more}
 
@@ -85,7 +90,7 @@ class NewestNumber:
             self.name,
             format_quantity(block.newest, self.unit),
             f"{newest.limits}{': BROKEN' if newest.is_broken else ''}",
-            format_quantity(block.mean, self.unit),
+            format_quantity(block.spread.mean, self.unit),
             str(block.runs),
             self.label,
             self.image,

@@ -239,13 +239,33 @@ def _grouped(
     return [found[key] for key in sorted(found)]
 
 
-class NumberBlock(NamedTuple):
-    """The values of a number in some neighbouring runs.
+class NumberSpread(NamedTuple):
+    """How the values of a number in some neighbouring runs are spread.
 
     Attributes:
         size: How many values there are.
         mean: Their mean.
         variance: Their variance.
+    """
+
+    size: int
+    mean: float
+    variance: float
+
+    def differs(self, other: NumberSpread) -> bool:
+        """Return True if the means differ by more than the scatter explains."""
+        apart = self.mean - other.mean
+        error = sum(
+            max(one.variance, _ROUNDING * one.mean * one.mean) / max(1, one.size - 1) for one in (self, other)
+        )
+        return apart * apart > _MARKED * _MARKED * error
+
+
+class NumberBlock(NamedTuple):
+    """The values of a number in some neighbouring runs.
+
+    Attributes:
+        spread: How they are spread.
         newest: The last value.
         below: Its limit that it must be below, or None.
         above: Its limit that it must be above, or None.
@@ -254,23 +274,13 @@ class NumberBlock(NamedTuple):
         run: The run of the last value, by its number in the database.
     """
 
-    size: int
-    mean: float
-    variance: float
+    spread: NumberSpread
     newest: float
     below: float | None
     above: float | None
     bench: int
-    runs: int = 1
-    run: int = 0
-
-    def differs(self, other: NumberBlock) -> bool:
-        """Return True if the means differ by more than the scatter explains."""
-        apart = self.mean - other.mean
-        error = sum(
-            max(one.variance, _ROUNDING * one.mean * one.mean) / max(1, one.size - 1) for one in (self, other)
-        )
-        return apart * apart > _MARKED * _MARKED * error
+    runs: int
+    run: int
 
 
 def newest_blocks(window: Window, board: str = "") -> dict[int, NumberBlock]:
@@ -280,31 +290,56 @@ def newest_blocks(window: Window, board: str = "") -> dict[int, NumberBlock]:
         window: The runs.
         board: Serial number or place of a board, for its values alone; empty for all.
     """
-    return _blocks(window, window.numbers[-_BLOCK_RUNS:], board)
+    runs = window.numbers[-_BLOCK_RUNS:]
+    positions = " ".join(f"WHEN {run} THEN {position}" for position, run in enumerate(runs))
+    rows = _by_number(
+        window,
+        runs,
+        board,
+        ", value, below, above, bench_id, count(DISTINCT run_id), run_id, "
+        f"max((CASE run_id {positions} END * 1000 + attempt) * 1000 + position)",  # the row of the last value
+    )
+    return {
+        number: NumberBlock(NumberSpread(size, mean, variance), *rest)
+        for number, size, mean, variance, *rest, _ in rows
+    }
 
 
-def changed_numbers(window: Window, newest: Mapping[int, NumberBlock], board: str = "") -> list[int]:
+def changed_numbers(
+    window: Window, newest: Mapping[int, NumberBlock] | None = None, board: str = ""
+) -> list[int]:
     """Return the numbers whose newest eight runs differ from the oldest eight of the window.
 
     This is a quick first look. It misses changes that the scatter of boards hides.
+
+    Args:
+        window: The runs.
+        newest: The numbers of its newest runs, if they are known already.
+        board: Serial number or place of a board, for its values alone; empty for all.
     """
     if len(window.numbers) < 2 * _BLOCK_RUNS:
         return []
-    early = _blocks(window, window.numbers[:_BLOCK_RUNS], board)
-    return [number for number, late in newest.items() if number in early and late.differs(early[number])]
+    early = _spreads(window, window.numbers[:_BLOCK_RUNS], board)
+    late = (
+        _spreads(window, window.numbers[-_BLOCK_RUNS:], board)
+        if newest is None
+        else {number: block.spread for number, block in newest.items()}
+    )
+    return [number for number, spread in late.items() if number in early and spread.differs(early[number])]
 
 
-def _blocks(window: Window, runs: Sequence[int], board: str) -> dict[int, NumberBlock]:
+def _spreads(window: Window, runs: Sequence[int], board: str) -> dict[int, NumberSpread]:
+    return {number: NumberSpread(*spread) for number, *spread in _by_number(window, runs, board)}
+
+
+def _by_number(window: Window, runs: Sequence[int], board: str, more: str = "") -> list[tuple]:  # type: ignore[type-arg]  # SQLite's
+    """Return a row for each number that some runs measured: the number, its spread, and more columns."""
     if not runs:
-        return {}
-    positions = " ".join(f"WHEN {run} THEN {position}" for position, run in enumerate(runs))
-    rows = window.query(
-        "SELECT measure.id, count(*), avg(value), avg(value * value) - avg(value) * avg(value), value, "
-        "below, above, bench_id, count(DISTINCT run_id), run_id, "
-        f"max((CASE run_id {positions} END * 1000 + attempt) * 1000 + position) "  # the row of the last value
+        return []
+    return window.query(
+        f"SELECT measure.id, count(*), avg(value), avg(value * value) - avg(value) * avg(value){more} "
         "FROM measure CROSS JOIN number ON measure_id=measure.id "
         # One search for each number; the `+` keeps SQLite from one for each of its runs.
         f"WHERE run_id BETWEEN {min(runs)} AND {max(runs)} AND +run_id IN ({','.join(map(str, runs))}) "
         f"AND {_on(window, board)} GROUP BY measure.id"
     )
-    return {number: NumberBlock(*block) for number, *block, _ in rows}
