@@ -166,7 +166,7 @@ def test_wall_page_tells_flaky_tests_from_failed_ones(
         tried("t.py::test_a", second, 2, board=boards[0]),
     )
 
-    wall = (tmp_path / "wall.html").read_text(encoding="utf-8")
+    wall = (tmp_path / "report" / "wall.html").read_text(encoding="utf-8")
     assert (number in wall, f"<h1>{said}</h1>" in wall) == (True, True), wall
     assert set(re.findall(r'<li class="(.*?)">', wall)) == tiles
     is_flaky = second is AttemptOutcome.PASSED
@@ -179,7 +179,7 @@ def test_night_page_counts_a_boards_flaky_tests_apart_from_failed_ones(tmp_path:
     attempts = [tried("t.py::test_a", outcome, at, board=board) for at, outcome in enumerate(outcomes, 1)]
     keep_night(tmp_path, *attempts, tried("t.py::test_b", AttemptOutcome.ERROR, board=board))
 
-    page = (tmp_path / "index.html").read_text(encoding="utf-8").partition('id="boards"')[2]
+    page = (tmp_path / "report" / "index.html").read_text(encoding="utf-8").partition('id="boards"')[2]
     assert re.findall(r'<td class="num">(.*?)</td>', page)[:5] == ["1", "2", "1", "1", "50.0 %"]
 
 
@@ -189,9 +189,9 @@ def test_headline_counts_a_flaky_test_that_fails_now(tmp_path: Path) -> None:
     for night, outcome in enumerate(nights):
         keep_night(tmp_path, tried("t.py::test_a", outcome, board=board), night=night)
 
-    wall = (tmp_path / "wall.html").read_text(encoding="utf-8")
+    wall = (tmp_path / "report" / "wall.html").read_text(encoding="utf-8")
     assert ('"number o-failed">1<' in wall, "1 test fails" in wall) == (True, True)
-    assert ">Flaky<" in (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert ">Flaky<" in (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
 
 
 def keep_night(folder: Path, *attempts: RecordedTest, night: int = 0) -> None:
@@ -202,7 +202,7 @@ def keep_night(folder: Path, *attempts: RecordedTest, night: int = 0) -> None:
         history.add(run.key, attempts)
         failed = any(AttemptOutcome[each.attempts[-1].outcome.upper()].is_failure for each in attempts[-1:])
         history.close_run(run.key, run.began_s + 60, Status.TESTS_FAILED if failed else Status.FLAKY)
-        build_nights(Window(history), folder)
+        build_nights(Window(history), folder / "report")
 
 
 def test_wall_page_leaves_out_simulated_boards_of_earlier_nights(tmp_path: Path) -> None:
@@ -217,11 +217,11 @@ def test_wall_page_leaves_out_simulated_boards_of_earlier_nights(tmp_path: Path)
                 [tried(f"t.py::{one.serial}", AttemptOutcome.ERROR, board=one) for one in benches],
             )
             history.close_run(run.key, run.began_s + 60, 1)
-        build_nights(Window(history), tmp_path)
+        build_nights(Window(history), tmp_path / "report")
 
-    wall = (tmp_path / "wall.html").read_text(encoding="utf-8")
+    wall = (tmp_path / "report" / "wall.html").read_text(encoding="utf-8")
     assert ("51000001" in wall, "0df10035" in wall, "51000002" in wall) == (False, True, True)
-    assert '<li class="o-error"><' in (tmp_path / "index.html").read_text(encoding="utf-8"), (
+    assert '<li class="o-error"><' in (tmp_path / "report" / "index.html").read_text(encoding="utf-8"), (
         "as in the matrix"
     )
 
