@@ -30,6 +30,7 @@ __all__ = [
     "MARKER_ERROR",
     "TROUBLE_MARKER",
     "Kind",
+    "MarkerErrors",
     "boards_of",
     "gets_a_board",
     "kind_of",
@@ -241,3 +242,18 @@ def _fixtures(item: pytest.Item) -> list[str]:
         return names
     asked = (_IN_DOCTEST.findall(example.source) for example in doctest.examples)
     return [*names, *("dutlink" for found in asked if BOARD_FIXTURES.intersection(found))]
+
+
+class MarkerErrors:
+    """A pytest plugin that fails tests with wrong markers or unknown fixtures; the other tests run."""
+
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """Raise the error of a test's markers or fixtures, unless a marker skips the test.
+
+        Raises:
+            UsageError: The markers contradict each other, or one has an argument that it does not take, or a
+                fixture does not exist.
+        """
+        mistake = item.stash.get(MARKER_ERROR, None)
+        if mistake is not None:
+            raise mistake

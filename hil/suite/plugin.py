@@ -32,7 +32,7 @@ from hil.suite.boards.lifecycle import BoardLifecycle
 from hil.suite.columns.column import column_of
 from hil.suite.columns.plugin import ColumnPlugin
 from hil.suite.dropped_tests import DroppedTests
-from hil.suite.markers import MARKER_ERROR, Kind, kind_of
+from hil.suite.markers import MARKER_ERROR, Kind, MarkerErrors, kind_of
 from hil.suite.options import is_no_run, read_options
 from hil.suite.outcome.caught_errors import CaughtErrors
 from hil.suite.outcome.early_exit import EarlyExit
@@ -45,7 +45,7 @@ from hil.suite.outcome.time_limit import LastingTimeLimit, TimeLimit
 from hil.suite.outcome.usb_block import UsbBlock
 from hil.suite.recording.console_report import ConsoleReport
 from hil.suite.recording.numbers import NumberRecorder
-from hil.suite.recording.sanitize_live import PlainTerminal
+from hil.suite.recording.sanitize import PlainTerminal
 from hil.suite.run_header import where_boards_are, why_in_doubt
 from hil.suite.xdist.plugin import worker_channel
 from hil.suite.xdist.processes import Processes
@@ -238,8 +238,6 @@ class Run:
             self.columns.refuse_other_columns(may_use_boards)
             put_in_order(items, self.boards.images.keys_of)
         if any(MARKER_ERROR in item.stash for item in items):
-            from hil.suite.marker_errors import MarkerErrors  # noqa: PLC0415 - few runs have such a mistake
-
             self._config.pluginmanager.register(MarkerErrors(), "hil-marker-errors")
         return result
 

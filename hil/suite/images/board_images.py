@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from hil.dutlink.storage.storage import Position
 from hil.errors import BoardLostError, FlashError, HilError, UsageError
+from hil.flash.progress import ProgressLines
 from hil.lab.safe_state.policy import LEAVE
 from hil.suite.images.file_states import check_unchanged
-from hil.suite.images.flash_progress import FlashProgress
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from hil.suite.images.flash_counts import FlashCounts
 
 __all__ = ["ImageFlasher", "ImageOnBoard", "RunImage"]
+
+_SHOWN_AFTER_S: Final = 10.0
+"""Shorter phases are not shown: a line tells the result of the flash."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,3 +176,44 @@ class ImageFlasher:
             return download(image, cache_folder(), progress)
         check_unchanged(image, self._planned)
         return image.path
+
+
+class FlashProgress(ProgressLines):
+    """Shows the progress of a flash, and raises an error if bytes are done after a time limit.
+
+    Waits for the stick are not limited here: each has its own limit.
+
+    Args:
+        tell: Shows the user a line.
+        what: What is flashed and where, for lines and errors.
+        limit_s: The longest time from now, in seconds.
+    """
+
+    def __init__(self, tell: Callable[[str], None], what: str, limit_s: float) -> None:
+        self._flash_began_s = self._phase_began_s = time.monotonic()
+        self._what = what
+        self._limit_s = limit_s
+        super().__init__(lambda line: self._show(tell, line))
+
+    def begin(self, phase: str, total_bytes: int | None) -> None:
+        """Start a phase; see `Progress`."""
+        self._phase_began_s = time.monotonic()
+        super().begin(phase, total_bytes)
+
+    def advance(self, size_bytes: int) -> None:
+        """Add bytes that are done.
+
+        Raises:
+            FlashError: The time limit is over.
+        """
+        super().advance(size_bytes)
+        if time.monotonic() - self._flash_began_s > self._limit_s:
+            raise FlashError(
+                f"{self._what}: not done after {self._limit_s:g} s",
+                why="that is the time limit for an image",
+                remedy="look at the stick and the network, or give it more: --hil-image-limit SECONDS",
+            )
+
+    def _show(self, tell: Callable[[str], None], line: str) -> None:
+        if time.monotonic() - self._phase_began_s > _SHOWN_AFTER_S:
+            tell(f"hil: {self._what}: {line}")

@@ -1,7 +1,9 @@
-"""Make reports of tests on boards safe to show: tests print and raise output of their DUT."""
+"""Make reports, live logs and warnings of tests safe to show: tests print and raise output of their DUT."""
 
 from __future__ import annotations
 
+import copy
+import logging
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -9,9 +11,10 @@ import pytest
 from hil.dutlink.console.sanitize import sanitize_text, without_ci_commands
 
 if TYPE_CHECKING:
+    import warnings
     from typing import Any
 
-__all__ = ["make_plain", "shown"]
+__all__ = ["PlainTerminal", "make_plain", "shown"]
 
 _PYTEST_S_OWN: Final = pytest.ExceptionInfo.__module__
 """The module with the classes of which pytest makes the text of an exception."""
@@ -43,3 +46,40 @@ def _plain(value: object) -> object:
         for name, inside in vars(value).items():
             setattr(value, name, _plain(inside))
     return value
+
+
+class PlainTerminal:
+    """Leaves only printable characters, and no CI commands, in live logs and warnings."""
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        """Sanitize the messages of the live log; pytest has made its handler by now."""
+        plugin = session.config.pluginmanager.get_plugin("logging-plugin")
+        handler = getattr(plugin, "log_cli_handler", None)
+        if handler is not None and handler.formatter is not None:
+            handler.setFormatter(_PlainMessages(handler.formatter))
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_warning_recorded(self, warning_message: warnings.WarningMessage) -> None:
+        """Sanitize a warning before the terminal, or the controller of this worker, gets it."""
+        said = str(warning_message.message)
+        plain = shown(said)
+        if plain != said:
+            warning_message.message = plain
+
+
+class _PlainMessages(logging.Formatter):
+    """A formatter that sanitizes the message and calls another formatter; colours stay."""
+
+    def __init__(self, formatter: logging.Formatter) -> None:
+        super().__init__()
+        self._formatter = formatter
+
+    def format(self, record: logging.LogRecord) -> str:
+        plain = copy.copy(record)
+        plain.msg, plain.args = shown(record.getMessage()), None
+        if record.exc_info:
+            plain.exc_text = shown(self._formatter.formatException(record.exc_info))
+        if record.stack_info:
+            plain.stack_info = shown(record.stack_info)
+        return self._formatter.format(plain)

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING
 from hil.suite.xdist.allocation import BoardAllocator, partition_tests
 from hil.suite.xdist.backlog import Backlog
 from hil.suite.xdist.flash_order import FlashOrder
-from hil.suite.xdist.queue import BOUND, WorkerQueue
-from hil.suite.xdist.stealing import Steal, best_steal
+from hil.suite.xdist.queue import BOUND, Steal, WorkerQueue, best_steal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
