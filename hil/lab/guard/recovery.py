@@ -250,7 +250,9 @@ def _as_holder(dead: Holder | None) -> Holder:
     """Return the holder that waiting processes read while the guard makes the board safe."""
     name = f"of {dead.user} (pid {dead.pid})" if dead else "of a run"
     command = f"guard {name}: making the board safe"
-    return Holder.here(dead.test if dead else "")._replace(command=command)
+    return Holder.here()._replace(
+        command=command
+    )  # no test: its name would be told in the place of the command
 
 
 def _record_and_unlock(task: GuardTask, lock: LockFile, event: SafetyEvent) -> None:

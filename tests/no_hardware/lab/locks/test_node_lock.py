@@ -161,7 +161,7 @@ def test_set_test_locks_a_removed_or_replaced_lock_file_again(host: Host, one: P
                 (one / f"hil-board-{SERIAL}.lock").touch()
             lease.set_test("next.py::test")
 
-            with pytest.raises(BoardBusyError, match="for next"):
+            with pytest.raises(BoardBusyError, match=r"next\.py::test"):
                 acquire(SERIAL, folder=one)
             assert read_record(one, SERIAL).needs_safety
             assert lease.guard is not first
