@@ -12,6 +12,7 @@ from hil.cli.board_options import boards_option
 from hil.cli.common_options import complete_board
 from hil.cli.result import Answer
 from hil.dutlink.console.sanitize import sanitize_text
+from hil.errors import UsageError, with_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -63,7 +64,6 @@ def doctor(ctx: click.Context, serial: str | None, quick: bool, boards: str) -> 
 
 def _bench(boards: str, serial: str | None, *, quick: bool) -> DoctorContext:
     from hil.cli.board_context import current_lab, find_source  # noqa: PLC0415 - the driver is imported on use
-    from hil.errors import UsageError  # noqa: PLC0415 - only for this command
     from hil.lab.board_lookup import resolve_serial  # noqa: PLC0415 - the driver is imported on use
     from hil.lab.config.lab import Lab  # noqa: PLC0415 - only for this command
     from hil.lab.doctor.context import DoctorContext  # noqa: PLC0415 - the driver is imported on use
@@ -101,14 +101,14 @@ def _text(finding: Finding) -> str:
     label = f"{finding.outcome:{_WIDTH}}"
     if not os.environ.get("NO_COLOR") and os.environ.get("TERM", "dumb") != "dumb":
         label = click.style(label, fg={"ok": "green", "problem": "red"}.get(finding.outcome))
-    about = f"{finding.check}{f' of {finding.board}' if finding.board else ''}"
+    about = f"{finding.check}{f' of board {finding.board}' if finding.board else ''}"
     indent = " " * _WIDTH
     if finding.outcome == "not checked":
-        return f"{label}{about}: {sanitize_text(finding.why)}"
+        return with_names(f"{label}{about}: {sanitize_text(finding.why)}")
     lines = [f"{label}{about}: {sanitize_text(finding.says)}"]
     lines += [f"{indent}why:  {sanitize_text(finding.why)}"] if finding.why else []
     lines += [f"{indent}try:  {sanitize_text(finding.fix)}"] if finding.fix else []
-    return "\n".join(lines)
+    return with_names("\n".join(lines))
 
 
 def _count(found: list[Finding], outcome: str) -> int:

@@ -15,7 +15,7 @@ from hil.dutlink.board import open_driver
 from hil.dutlink.discovery import list_boards
 from hil.dutlink.held_boards import held_boards
 from hil.dutlink.power.power import OFF_AMPS
-from hil.errors import BoardAbsentError, BoardBusyError, HilError, UsageError, Verdict
+from hil.errors import BoardAbsentError, BoardBusyError, HilError, UsageError, Verdict, with_names
 from hil.lab.board_lookup import resolve_serial
 from hil.lab.config.lab_file import FILE_NAME, project_folder
 from hil.lab.enroll.lab_file_editor import LabFileEditor, default_name, split_words
@@ -155,7 +155,7 @@ class EnrollCommand:
         if abs(amps) >= OFF_AMPS and self._options.dry_run and not self._options.yes:
             return False
         return abs(amps) < OFF_AMPS or self._agreed(
-            f"The DUT of board {board.serial} is on ({amps:.2f} A). Switch it off?"
+            f"The DUT of {with_names(f'board {board.serial}')} is on ({amps:.2f} A). Switch it off?"
         )
 
     def _survey(self, board: Board, lease: Lease, row: dict[str, Any]) -> None:
@@ -175,7 +175,7 @@ class EnrollCommand:
         settings = board.settings.read()
         lab, options = self._edit.lab, self._options
         row["place"] = name = self._answer(
-            f"Name of the place of board {board.serial}",
+            f"Name of the place of {with_names(f'board {board.serial}')}",
             options.name,
             lab.name_of(board.serial) or default_name(lab, board.serial, settings.name),
         )
@@ -185,7 +185,7 @@ class EnrollCommand:
         changes = {**wanted, **lab.differing_sequences(board.serial, settings)}
         shown = ", ".join(f"{key} = {value!r}" for key, value in changes.items())
         if changes and self._agreed(
-            f"Store on board {board.serial}: {shown}? It keeps them wherever it is plugged in"
+            with_names(f"Store on board {board.serial}: {shown}? It keeps them wherever it is plugged in")
         ):
             row["stored"] = changes
             if not options.dry_run:
@@ -221,7 +221,7 @@ class EnrollCommand:
 
 
 def _tell(line: str) -> None:
-    click.echo(line, err=True)
+    click.echo(with_names(line), err=True)
 
 
 def _tell_of_unopened() -> None:

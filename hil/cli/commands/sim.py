@@ -14,7 +14,7 @@ import click
 from hil.cli.command_groups import CommandGroup
 from hil.cli.param_types import parse_size
 from hil.cli.result import Answer
-from hil.errors import SimulatorError, UsageError
+from hil.errors import SimulatorError, UsageError, name_boards
 
 __all__ = ["sim"]
 
@@ -228,7 +228,9 @@ def _request_line(request: dict[str, Any]) -> str:
 def _client(port: int) -> Any:  # noqa: ANN401 - a ManagementClient
     from hil.sim.management.client import ManagementClient  # noqa: PLC0415 - imported on use
 
-    return ManagementClient(port)
+    client = ManagementClient(port)
+    name_boards({f"sim-{at}": one["serial"] for at, one in enumerate(client.hello()["boards"], 1)})
+    return client
 
 
 def _argument(text: str) -> tuple[str, Any]:

@@ -122,10 +122,10 @@ def the_day(terminal: Terminal, project: Path, simulator: SimulatorProcess) -> N
 
     status, screen = terminal.type(
         "hil enroll",
-        (f"Name of the place of board {left} .*: ", "left"),
+        (f"Name of the place of board sim-. \\({left}\\) .*: ", "left"),
         ("Its tags, separated by commas: ", "demo"),
         (r"Store on board .*\]: ", "y"),
-        (f"Name of the place of board {right} .*: ", "right"),
+        (f"Name of the place of board sim-. \\({right}\\) .*: ", "right"),
         ("Its tags, separated by commas: ", ""),
         (r"Store on board .*\]: ", "n"),
         (r"Write .*lab.toml\? .*: ", "y"),

@@ -66,6 +66,14 @@ def test_sim_state_is_readable_text(port: str, serial: str, capsys: pytest.Captu
     assert "pins:\n  " in said
 
 
+def test_sim_fault_names_a_board_that_was_given_by_its_serial_number(
+    port: str, serial: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(["sim", "clear", "--control", port, serial])
+
+    assert capsys.readouterr().out == f"Board sim-1 ({serial}) has no faults now.\n"
+
+
 def test_sim_fault_takes_the_name_of_a_board(port: str, serial: str, simulator: SimulatorProcess) -> None:
     status = run(["sim", "fault", "--control", port, "sim-1", "hang_in_boot"])
     faults = simulator.management.state(serial)["faults"]
@@ -116,16 +124,18 @@ def test_sim_log_is_one_line_for_each_request(
 @pytest.mark.parametrize(
     ("arguments", "what"),
     [
-        pytest.param(["sim", "--boards", "0"], "'--boards'", id="no boards"),
-        pytest.param(["sim", "--boards", "many"], "'--boards'", id="a word for a number"),
-        pytest.param(["sim", "--speed", "0"], "'--speed'", id="time that stands still"),
-        pytest.param(["sim", "--speed", "nan"], "'--speed'", id="no speed at all"),
-        pytest.param(["sim", "--port", "70000"], "'--port'", id="no port"),
+        pytest.param(["sim", "--boards", "0"], "hil sim --boards: ", id="no boards"),
+        pytest.param(["sim", "--boards", "many"], "hil sim --boards: ", id="a word for a number"),
+        pytest.param(["sim", "--speed", "0"], "hil sim --speed: ", id="time that stands still"),
+        pytest.param(["sim", "--speed", "nan"], "hil sim --speed: ", id="no speed at all"),
+        pytest.param(["sim", "--port", "70000"], "hil sim --port: ", id="no port"),
         pytest.param(["sim", "--stick-size", "1M"], "at least 8M", id="a stick that is too small"),
         pytest.param(["sim", "--stick-size", "huge"], "is no size", id="a size that is none"),
         pytest.param(["sim", "--nonsense"], "--nonsense", id="an unknown option"),
         pytest.param(["sim", "state"], "--control", id="an option that is missing"),
-        pytest.param(["sim", "state", "--control", "0"], "'--control'", id="a port that cannot be"),
+        pytest.param(
+            ["sim", "state", "--control", "0"], "hil sim state --control: ", id="a port that cannot be"
+        ),
         pytest.param(["sim", "fault", "--control", "1", "b", "hang", "on"], "'on'", id="no KEY=VALUE"),
         pytest.param(["sim", "--boards", "2", "state", "--control", "1"], "--boards", id="both at once"),
         pytest.param(["nonsense"], "nonsense", id="an unknown command"),
