@@ -41,7 +41,7 @@ def _lines(run: RunView) -> Iterator[str]:
         yield "| " + " | ".join("---:" for _ in run.counts) + " |"
         yield "| " + " | ".join(map(str, run.counts.values())) + " |\n"
     yield from _list("What failures follow", _followed(run))
-    yield from _tests("Look at these first", run.bad)
+    yield from _tests("Look at these first", run.bad_apart)
     yield from _tests("Passed only when repeated", run.flaky)
     yield from _tests("Never asked their board for anything", run.unasked)
     yield from _list("Hardware that could not be used", _unused(run))
@@ -53,7 +53,10 @@ def _followed(run: RunView) -> Iterator[str]:
     """Yield what failures follow, or may follow, in a run on each board or with each image."""
     if run.by_boards is not None:
         for one in run.by_boards.suspicions[:_MOST]:
-            yield f"{_code(one.value)}: {_words(str(one))}"
+            first = next(iter(run.everywhere.get(one.value, [])), None)
+            yield f"{_code(one.value)}: {_words(str(one))}" + (_said(first) if first else "")
+        if len(run.by_boards.suspicions) > _MOST:
+            yield f"and {len(run.by_boards.suspicions) - _MOST} more"
         for test, words in run.by_boards.hints[:_MOST]:
             yield f"{_code(test)}: {_words(words)}"
 
@@ -66,8 +69,12 @@ def _tests(title: str, tests: list[RecordedTest]) -> Iterator[str]:
 
 def _test(test: RecordedTest) -> str:
     board = f" on board {' and '.join(_code(one.label) for one in test.boards)}" if test.board else ""
+    return f"**{test.outcome}** {_code(test.nodeid)}{board}{_said(test)}"
+
+
+def _said(test: RecordedTest) -> str:
     said = "; ".join(f"{word}{_code(text)}" for word, text in messages(test))
-    return f"**{test.outcome}** {_code(test.nodeid)}{board}" + (f": {said}" if said else "")
+    return f": {said}" if said else ""
 
 
 def _unused(run: RunView) -> Iterator[str]:

@@ -11,6 +11,7 @@ from hil.evidence.records import UNCOLLECTED, BoardHealth, RunRecord
 from hil.evidence.run_folder import EvidenceFolder
 from hil.evidence.used_board import natural_key
 from hil.history.nights import status_words
+from hil.history.suspects import Everywhere
 from hil.report.filters import OUTCOMES, counted
 from hil.report.tests_by_boards import build_tests_by_boards
 
@@ -83,6 +84,25 @@ class RunView:
         """Tests that a person should look at, see `RecordedTest.needs_attention`."""
         bad = (one for one in self.tests if one.needs_attention)
         return sorted(bad, key=lambda one: (one.kind != UNCOLLECTED, OUTCOMES.index(one.outcome)))
+
+    @cached_property
+    def everywhere(self) -> dict[str, list[RecordedTest]]:
+        """The tests that need a look, of each finding that blames a test and no board or image."""
+        if self.by_boards is None:
+            return {}
+        found = self.by_boards.suspicions
+        blamed = {one.value for one in found if isinstance(one, Everywhere) or one.factor == "test"}
+        return {
+            row.nodeid: [one for one in row.tests if one.needs_attention]
+            for row in self.by_boards.rows
+            if row.nodeid in blamed
+        }
+
+    @cached_property
+    def bad_apart(self) -> list[RecordedTest]:
+        """The tests that need a look and are in no finding of `everywhere`."""
+        told = {one.nodeid for tests in self.everywhere.values() for one in tests}
+        return [one for one in self.bad if one.nodeid not in told]
 
     @cached_property
     def flaky(self) -> list[RecordedTest]:

@@ -207,6 +207,32 @@ def test_run_with_such_tests_links_to_their_page_and_says_first_what_failures_fo
     assert "fails wherever it runs: 4 of 4" in page
 
 
+def test_run_page_and_summary_list_a_test_that_fails_everywhere_once(tmp_path: Path) -> None:
+    failed = [
+        replace(one, attempts=[attempt("failed", "no luck")]) if one.outcome == "failed" else one
+        for one in matrix()
+    ]
+    build_run(keep_run(tmp_path, *failed))
+
+    first = (tmp_path / "index.html").read_text().partition("<h2>Look at these first")[2].partition("<h2>")[0]
+    summary = (tmp_path / "summary.md").read_text(encoding="utf-8")
+    assert (first.count("<li"), first.count("no luck")) == (1, 1)
+    assert first.count("tests/tests-test_dut.py-test_0") == 4, "a link for each board"
+    assert summary.count("no luck") == 1
+
+
+def test_run_page_tells_of_a_board_that_fails_its_tests(tmp_path: Path) -> None:
+    tests = [
+        on(f"jetson-{board}", f"test_{number}", "failed" if board == 3 else "passed", board=f"510{board}")
+        for number in range(8)
+        for board in range(4)
+    ]
+    build_run(keep_run(tmp_path, *tests))
+
+    first = (tmp_path / "index.html").read_text().partition("<h2>Look at these first")[2].partition("<h2>")[0]
+    assert first.count("<li") == 1 + 8
+
+
 def test_page_of_tests_by_boards_shows_hostile_names_harmlessly(tmp_path: Path) -> None:
     build_run(keep_run(tmp_path, on(HOSTILE, "test_1", "failed"), on("a", HOSTILE)))
 
