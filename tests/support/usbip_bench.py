@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 from hil.sim.clock import LoopClock
 from hil.sim.host.bus import UsbBus, UsbPort
-from hil.sim.interfaces import UsbIdentity
+from hil.sim.usb_identity import UsbIdentity
 from hil.sim.usbip.messages import OPERATION_BYTES, ImportRequest, Operation, OperationHeader
 from hil.sim.usbip.server import UsbIpServer
 from hil.sim.usbip.urbs import HEADER_BYTES, Call, HostCall, Reply, Submit

@@ -11,7 +11,8 @@ from hil.sim.board.endpoints import ESHUTDOWN
 from hil.sim.board.firmware_run import BoardEnvironment, FirmwareRun
 from hil.sim.board.settings_flash import Field, SettingsFlash
 from hil.sim.dut.power_draw import EnergyCounter
-from hil.sim.interfaces import Clock, ControlPin, Dut, MuxPosition, PinLevel, Urb, UsbIdentity
+from hil.sim.interfaces import Clock, ControlPin, Dut, MuxPosition, PinLevel, Urb
+from hil.sim.usb_identity import UsbIdentity
 
 if TYPE_CHECKING:
     from collections.abc import Callable

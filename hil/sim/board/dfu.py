@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final
 from hil.sim.board.descriptors import BOARD_PRODUCT_ID, VENDOR_ID, boot_loader_descriptors
 from hil.sim.board.endpoint_zero import EndpointZero, Handshake, Reply, RequestKind, SetupPacket
 from hil.sim.board.endpoints import ESHUTDOWN
-from hil.sim.interfaces import Clock, NoTimer, Timer, UsbIdentity
+from hil.sim.interfaces import Clock, NoTimer, Timer
+from hil.sim.usb_identity import UsbIdentity
 
 if TYPE_CHECKING:
     from collections.abc import Callable

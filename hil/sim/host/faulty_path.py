@@ -14,7 +14,7 @@ from hil.sim.host.enumeration import ENUMERATION
 from hil.sim.interfaces import Clock, NoTimer, Timer, Urb, UsbDevice
 
 if TYPE_CHECKING:
-    from hil.sim.interfaces import UsbIdentity
+    from hil.sim.usb_identity import UsbIdentity
 
 __all__ = [
     "EPIPE",

@@ -14,8 +14,8 @@ from usbip import core, device
 from usbip.classes.device import msc
 
 from hil.sim.host.sysfs import UsbNames
-from hil.sim.interfaces import UsbIdentity
 from hil.sim.stick.file import BLOCK_BYTES
+from hil.sim.usb_identity import UsbIdentity
 
 if TYPE_CHECKING:
     from hil.sim.interfaces import BlockStore, Urb

@@ -11,7 +11,7 @@ import enum
 import struct
 from typing import NamedTuple
 
-from hil.sim.interfaces import UsbIdentity
+from hil.sim.usb_identity import UsbIdentity
 
 __all__ = [
     "IMPORT_REQUEST_BYTES",

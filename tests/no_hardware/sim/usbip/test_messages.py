@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hil.sim.interfaces import UsbIdentity
+from hil.sim.usb_identity import UsbIdentity
 from hil.sim.usbip import messages, urbs
 from hil.sim.usbip.urbs import Call, Command, HostCall, Reply, Submit, Unlink
 
