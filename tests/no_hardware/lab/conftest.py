@@ -22,9 +22,3 @@ def board(tmp_path: Path) -> Path:
 @pytest.fixture
 def safety(board: Path) -> Safety:
     return Safety("tests.support.fake_board:switch_off", {"board": str(board)}, limit_s=1, absent_s=0.1)
-
-
-@pytest.fixture(autouse=True)
-def _boards_without_names(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Forget the names that tests before have given to boards: messages would show them."""
-    monkeypatch.setattr("hil.errors._names", {})
