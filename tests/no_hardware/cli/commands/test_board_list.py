@@ -110,7 +110,7 @@ EARLIER = SafetyEvent.made_safe("ada ended without giving it back", "guard", 0.0
             BoardRecord()
             .with_event(EARLIER)
             .marked_in_use(Holder.here()._replace(user="bob", pid=7, command="pytest")),
-            f"bob (pid 7, 'pytest') and its guard ended without giving it back; hil safe {SERIAL}",
+            f"bob (pid 7, pytest) and its guard ended without giving it back; hil safe {SERIAL}",
         ),
         (
             BoardRecord().with_event(EARLIER).with_event(SafetyEvent.failed("it is silent", "guard")),
