@@ -12,8 +12,8 @@ from hil.dutlink.held_boards import held_boards
 from hil.dutlink.noun import Noun
 from hil.dutlink.pins import Pins, ResetEvent
 from hil.dutlink.power.power import Power, PowerEvent
-from hil.dutlink.power.sequence_timing import stored_duration_s
-from hil.dutlink.usb.protocol import CLOCK_MARGIN, ConfigKey
+from hil.dutlink.power.sequence_duration import stored_duration_s
+from hil.dutlink.usb.protocol import ConfigKey
 from hil.dutlink.usb.request_log import uncounted
 from hil.dutlink.wiring import Wiring
 from hil.errors import BoardFaultError, HilError
@@ -318,9 +318,7 @@ class Board(Noun):
         key = _POWER_SETTINGS.get(command.strip())
         if key is None:
             return 0.0
-        duration_s = stored_duration_s(self._link.read_setting(key))
-        self._link.set_busy(duration_s)
-        return duration_s * CLOCK_MARGIN
+        return self._link.set_busy(stored_duration_s(self._link.read_setting(key)))
 
 
 # The functions as they are now: a test may replace them in the classes later.

@@ -89,7 +89,7 @@ def _peak_bytes(status: str) -> int:
 
 def _child(image: Path, disk: Path, *, force: bool) -> None:
     from hil.flash.disk.disk import Disk  # noqa: PLC0415 - only the child needs them
-    from hil.flash.flashing import flash_image  # noqa: PLC0415
+    from hil.flash.flash_image import flash_image  # noqa: PLC0415
     from hil.flash.formats.open import open_image  # noqa: PLC0415
     from hil.flash.progress import NoProgress  # noqa: PLC0415
 

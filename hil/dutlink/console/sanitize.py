@@ -1,4 +1,6 @@
-r"""Make the output of a DUT safe to show. All DUT bytes that a terminal or a page shows pass through here.
+r"""Make the output of a DUT safe to show. All DUT bytes that hil shows pass through here, with one exception.
+
+`hil console` connects a user's terminal with the DUT, so it writes the DUT's bytes to a terminal unchanged.
 
 A DUT may send anything: colours, but also sequences that set a terminal's title, answer for its user, or hide
 text before them; characters that change the reading direction; bytes that XML does not allow. Complete CSI

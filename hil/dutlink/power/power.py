@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hil.dutlink.noun import Noun
 from hil.dutlink.power.reading import EVERY_S, OFF_AMPS, SETTLE_S, PowerReading
-from hil.dutlink.power.sequence_timing import leaves_supply_off, stored_duration_s
+from hil.dutlink.power.sequence_duration import leaves_supply_off, stored_duration_s
 from hil.dutlink.timing import sleep, until
 from hil.dutlink.usb.protocol import ConfigKey, PowerAction, ReadKey, Request
 from hil.errors import BoardFaultError

@@ -7,7 +7,7 @@
 
 Letters may have any case (firmware: ctlpins.rs). The board accepts any text and skips what it does not know,
 so a typing error makes a program that silently does something else; `PowerSequence.parse` refuses such text.
-For the bytes that a board stores already, see `hil.dutlink.power.sequence_timing`.
+For the bytes that a board stores already, see `hil.dutlink.power.sequence_duration`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import re
 from dataclasses import dataclass
 from typing import Self, TypeAlias
 
-from hil.dutlink.power.sequence_timing import SIZE_BYTES
+from hil.dutlink.power.sequence_duration import SIZE_BYTES
 from hil.dutlink.usb.protocol import Level, Pin
 from hil.errors import SequenceError
 

@@ -23,7 +23,7 @@ from hil.errors import (
 from hil.flash.disk.disk import CHUNK_BYTES, allocate_buffer
 from hil.flash.disk.open_verified import NOTHING_WRITTEN
 from hil.flash.fingerprint import ImageFileState
-from hil.flash.flashing import flash_image
+from hil.flash.flash_image import flash_image
 from hil.flash.formats.open import open_disk_image, open_image
 from hil.flash.progress import STICK_PHASE
 from hil.flash.results import Flashed, ReadBack

@@ -176,9 +176,15 @@ class ControlLink:
         (value,) = self.snapshot_read((Request.CONFIG, key))
         return value.split(b"\0", 1)[0]
 
-    def set_busy(self, duration_s: float) -> None:
-        """Remember that the board has just started a sequence of that many nominal seconds."""
-        self._busy_until = time.monotonic() + duration_s * CLOCK_MARGIN if duration_s > 0 else None
+    def set_busy(self, duration_s: float) -> float:
+        """Remember that the board has just started a sequence of that many nominal seconds.
+
+        Returns:
+            The seconds that the sequence takes at most, since the board's clock may be slow.
+        """
+        most_s = duration_s * CLOCK_MARGIN
+        self._busy_until = time.monotonic() + most_s if most_s > 0 else None
+        return most_s
 
     @property
     def busy_s(self) -> float:

@@ -78,7 +78,7 @@ def _pace(number: float) -> float:
     return float(number)
 
 
-def _policy(text: str) -> str:
+def _safe(text: str) -> str:
     from hil.dutlink.power.sequence import PowerSequence  # noqa: PLC0415 - only for places with sequences
     from hil.lab.safe_state.policy import FORCE_OFF, LEAVE, OFF  # noqa: PLC0415 - only for places with a policy
 
@@ -281,7 +281,7 @@ class Place(NamedTuple):
             "What to do when a run ends in any way: force-off; off (the board's power-off sequence, then "
             "force-off); leave (nothing: the DUT stays as it is); or a power sequence of your own, followed "
             "by force-off.",
-            _policy,
+            _safe,
             {"default": "force-off"},
             ("force-off", "off", "leave", "aL,w10"),
         ),

@@ -10,6 +10,8 @@ import copy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, cast
 
+from hil.suite.outcome.user_properties import note
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -105,9 +107,7 @@ class Attempts:
         self.number += 1
         self.again = False
         self.failed_parts = 0
-        facts = {ATTEMPT: str(self.number), FIRST_FAILURE: first_line(self.failures[0])}
-        kept = [(name, value) for name, value in item.user_properties if name not in facts]
-        item.user_properties[:] = [*kept, *facts.items()]
+        note(item, {ATTEMPT: str(self.number), FIRST_FAILURE: first_line(self.failures[0])})
 
 
 def mark(report: pytest.TestReport, outcome: str) -> None:

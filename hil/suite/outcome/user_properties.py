@@ -35,6 +35,7 @@ __all__ = [
     "facts_of",
     "forget_judgement",
     "has_verdict",
+    "note",
     "overrule_judgement",
 ]
 
@@ -88,14 +89,14 @@ def has_verdict(report: pytest.TestReport) -> bool:
 def describe_test(item: pytest.Item, kind: Kind) -> None:
     """Note the kind of a test, and its board or kind of board if it runs on each."""
     column = column_of(item)
-    _note(item, {"hil_kind": kind.value} | ({"hil_column": column.name} if column else {}))
+    note(item, {"hil_kind": kind.value} | ({"hil_column": column.name} if column else {}))
 
 
 def describe_board(item: pytest.Item, held: AcquiredBoard, place: str) -> None:
     """Note the board of a test, and its name if that is not empty."""
     used = "simulated" if held.simulated else "real"
     facts = {"hil_board": held.board.serial, "hil_firmware": str(held.board.firmware), "hil_board_is": used}
-    _note(item, facts | ({"hil_place": place} if place else {}))
+    note(item, facts | ({"hil_place": place} if place else {}))
 
 
 def describe_partners(
@@ -108,7 +109,7 @@ def describe_partners(
         roles = [f"{role}={held.board.serial}" for role, held in boards.items()]
         further = [f"{held.board.serial}={held.board.firmware}" for held in list(boards.values())[1:]]
         noted = {_ROLES: " ".join(roles), _PARTNERS: " ".join(further)}
-        _note(item, noted | ({_PLACES: json.dumps(names)} if any(names) else {}))
+        note(item, noted | ({_PLACES: json.dumps(names)} if any(names) else {}))
 
 
 def describe_image(item: pytest.Item, boards: Iterable[tuple[Flashed | None, Flashed | None]]) -> None:
@@ -123,44 +124,44 @@ def describe_image(item: pytest.Item, boards: Iterable[tuple[Flashed | None, Fla
         ", then ".join(dict.fromkeys(one.image for one in images if one is not None)) for images in boards
     ]
     if images := " and ".join(dict.fromkeys(filter(None, told))):
-        _note(item, {"hil_image": images})
+        note(item, {"hil_image": images})
 
 
 def describe_power(item: pytest.Item, mean_watts: float, mean_watts_on: float | None) -> None:
     """Note the mean power of the DUT in watts: over the whole test, and while it was on if that is known."""
     on = {} if mean_watts_on is None else {"hil_mean_watts_on": f"{mean_watts_on:.3f}"}
-    _note(item, {"hil_mean_watts": f"{mean_watts:.3f}"} | on)
+    note(item, {"hil_mean_watts": f"{mean_watts:.3f}"} | on)
 
 
 def describe_requests(item: pytest.Item, requests: int) -> None:
     """Note how many requests a test has sent to its board."""
     item.user_properties[:] = [one for one in item.user_properties if one[0] not in {"hil_unasked", CAUGHT}]
-    _note(item, {"hil_requests": str(requests)})
+    note(item, {"hil_requests": str(requests)})
 
 
 def describe_caught(item: pytest.Item, errors: Sequence[BaseException]) -> None:
     """Note the errors of its board that a test caught before it passed."""
     if errors:
         more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-        _note(item, {CAUGHT: str(errors[0]).splitlines()[0] + more})
+        note(item, {CAUGHT: str(errors[0]).splitlines()[0] + more})
 
 
 def describe_untested(item: pytest.Item, report: pytest.TestReport) -> None:
     """Note that a test passed without a request to its board."""
-    _note(item, {"hil_unasked": "yes"})
+    note(item, {"hil_unasked": "yes"})
     report.user_properties[:] = item.user_properties
 
 
 def describe_judgement(item: pytest.Item, judgement: Judgement, headline: str) -> None:
     """Note why a test's hardware could not be used."""
     facts = (judgement.verdict.value, judgement.remedy, headline, judgement.reason)
-    _note(item, dict(zip(_JUDGEMENT, facts, strict=True)))
+    note(item, dict(zip(_JUDGEMENT, facts, strict=True)))
 
 
 def describe_late_loss(item: pytest.Item, judgement: Judgement) -> None:
     """Note that a test's board was lost in its tear-down, unless an earlier phase has noted the loss."""
     if not any(name in _JUDGEMENT for name, _ in item.user_properties):
-        _note(item, {LATE_LOSS: judgement.reason})
+        note(item, {LATE_LOSS: judgement.reason})
 
 
 def forget_judgement(item: pytest.Item) -> None:
@@ -176,7 +177,7 @@ def overrule_judgement(item: pytest.Item, report: pytest.TestReport) -> None:
     report.user_properties[:] = [one for one in report.user_properties if one[0] not in _JUDGEMENT]
 
 
-def _note(item: pytest.Item, facts: dict[str, str]) -> None:
+def note(item: pytest.Item, facts: dict[str, str]) -> None:
     """Set user properties; they replace those of the same name."""
     kept = [(name, value) for name, value in item.user_properties if name not in facts]
     item.user_properties[:] = [*kept, *facts.items()]

@@ -1,4 +1,4 @@
-"""Decide which worker gets which board, and which tests.
+"""Divide boards, and the time of all unsent tests, among workers: the calculations of `planner`.
 
 Acquiring a board takes time (it is leased and made safe first), so a worker keeps its board until no test
 waits for it. If workers are fewer than boards, a board may give way to another one, and go on later. Tests

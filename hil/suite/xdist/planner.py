@@ -1,4 +1,6 @@
-"""Keep the plan of a run: what each worker has been sent, holds and gives back. `scheduler` sends it.
+"""Decide which tests and which board each worker gets next, and what it gives back; `scheduler` sends it.
+
+`allocation` has the calculations: how to divide boards and tests among workers.
 
 Workers with a board run hardware tests, and other tests when no hardware test waits; the other workers run
 the other tests. Tests with partners come first, those with the same boards on one worker,

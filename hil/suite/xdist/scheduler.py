@@ -1,4 +1,4 @@
-"""The scheduler that xdist calls: it reports events to the plan, and sends workers what the plan decides.
+"""Carry xdist's events to the plan, and send workers what the plan decides; `planner` has the decisions.
 
 An implementation of `xdist.scheduler.Scheduling` (a public protocol since xdist 3), made for xdist 3.8.
 """

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hil.dutlink.power.sequence import PinStep, PowerSequence, SupplyStep, WaitStep, is_same_sequence
-from hil.dutlink.power.sequence_timing import leaves_supply_off, stored_duration_s
+from hil.dutlink.power.sequence_duration import leaves_supply_off, stored_duration_s
 from hil.dutlink.usb.protocol import Level, Pin
 from hil.errors import SequenceError
 

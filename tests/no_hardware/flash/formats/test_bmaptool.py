@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.flash.flashing import flash_image
+from hil.flash.flash_image import flash_image
 from hil.flash.formats.open import open_disk_image, open_image
 from hil.flash.progress import NoProgress
 from tests.support.disk_bench import StickBench

@@ -1,6 +1,6 @@
 """Compute how long a board is busy with a sequence that it stores, which may be any bytes.
 
-`ControlLink.set_busy` makes a limit of that, which allows for the board's clock.
+`ControlLink.set_busy` makes the time limit of that, which allows for a slow clock of the board.
 
 This follows the firmware's loop (firmware: ctlpins.rs) with its oddities: unknown bytes are skipped, `a` at
 the end takes the padding as its level, and numbers wrap at 32 bits.

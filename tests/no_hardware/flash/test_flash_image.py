@@ -17,7 +17,7 @@ import pytest
 from hil.errors import FlashError, ImageError, StickLostError, StorageError, WrongDiskError
 from hil.flash.disk import disk as disk_module
 from hil.flash.disk.disk import allocate_buffer
-from hil.flash.flashing import flash_image
+from hil.flash.flash_image import flash_image
 from hil.flash.formats.open import open_image
 from hil.flash.progress import NoProgress
 from hil.flash.sparse_file import SparseFile
@@ -827,7 +827,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from tests.support.disk_bench import StickBench
-from tests.no_hardware.flash.test_flashing import Told, flash
+from tests.no_hardware.flash.test_flash_image import Told, flash
 
 root, image, phase, steps = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], int(sys.argv[4])
 told = Told(phase, steps, lambda: os.kill(os.getpid(), signal.SIGKILL))
