@@ -16,6 +16,7 @@ __all__ = ["OldPaths", "from_module"]
 
 _MOVED: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {
     "hil.dutlink.tty": ("hil.dutlink.console.tty", {}),
+    "hil.evidence.run_consoles": ("hil.evidence.console_slices", {}),
     "hil.history.recording": ("hil.history.pytest_recorder", {"measured_s": "measured_durations_s"}),
     "hil.jumpstarter.clients": ("hil.jumpstarter.exporter.j_clients", {}),
     "hil.jumpstarter.driver": ("hil.jumpstarter.exporter.driver", {}),

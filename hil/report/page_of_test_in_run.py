@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from hil.evidence.console_slices import RunConsoles
     from hil.evidence.records import RecordedTest
-    from hil.evidence.run_consoles import RunConsoles
     from hil.evidence.used_board import UsedBoard
     from hil.report.transcript import ConsoleView
 

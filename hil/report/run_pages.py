@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from hil.evidence.run_consoles import RunConsoles
+from hil.evidence.console_slices import RunConsoles
 from hil.evidence.run_folder import EvidenceFolder
 from hil.lab.files.atomic_file import write_below
 from hil.report.filters import KINDS, board_file, seconds, when

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 from hil.dutlink.console.sanitize import sanitize_bytes, sanitize_text
 from hil.dutlink.console.transcript import Chunk, MarkKind
 from hil.dutlink.dut.shown_commands import shown_events
+from hil.evidence.console_slices import ConsoleSlice, RunConsoles
 from hil.evidence.records import file_stem, part_name
-from hil.evidence.run_consoles import RunConsoles
 from hil.evidence.run_folder import EvidenceFolder
 from hil.evidence.timestamped_log import TimestampedLog
 
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hil.dutlink.console.transcript import Event, Mark
-    from hil.evidence.console_slice import ConsoleSlice
     from hil.evidence.records import RecordedTest
 
 __all__ = ["ConsoleMark", "ConsoleView", "Line", "merge_views", "read_console_texts", "read_console_view"]

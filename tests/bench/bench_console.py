@@ -21,8 +21,8 @@ from hil.dutlink.console.console import Console
 from hil.dutlink.console.tty import Tty
 from hil.evidence.console_file import ConsoleFolder
 from hil.evidence.console_recorder import ConsoleRecorder
+from hil.evidence.console_slices import RunConsoles
 from hil.evidence.records import file_stem
-from hil.evidence.run_consoles import RunConsoles
 from tests.bench.console_feed import BYTES_A_SECOND, MARK, PACKET_BYTES, THE_END, Feed, feeding, packet
 from tests.bench.ratios import Ratio, interleaved, rows
 from tests.support.harness import show

@@ -30,8 +30,8 @@ from hil.dutlink.settings import Settings, _decode, encode
 from hil.dutlink.usb.firmware import FirmwareVersion
 from hil.dutlink.usb.protocol import ConfigKey
 from hil.errors import HilError
+from hil.evidence.console_slices import RunConsoles
 from hil.evidence.error_scanner import ErrorScanner
-from hil.evidence.run_consoles import RunConsoles
 from hil.evidence.run_folder import EvidenceFolder
 from hil.evidence.timestamped_log import TimestampedLog
 from hil.flash.formats.bmap import read_bmap

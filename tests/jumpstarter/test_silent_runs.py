@@ -12,7 +12,7 @@ from jumpstarter.streams.common import create_memory_stream
 
 from hil.jumpstarter.exporter.base_driver import AccessQueue
 from hil.jumpstarter.exporter.session import ExporterSession
-from hil.jumpstarter.exporter.stick_service import StickService
+from hil.jumpstarter.exporter.stick_stream import StickStream
 from hil.jumpstarter.protocol import heartbeat
 from hil.jumpstarter.protocol.frames import Frame, FrameDecoder, FrameKind
 
@@ -43,11 +43,11 @@ def test_session_ends_without_a_hello(said: bytes) -> None:
 
 
 @pytest.mark.parametrize("begun", [False, True], ids=["silent", "silent after it began"])
-def test_stick_service_ends_its_thread_when_the_run_is_silent(begun: bool) -> None:
+def test_stick_stream_ends_its_thread_when_the_run_is_silent(begun: bool) -> None:
     async def serve() -> list[Frame]:
         theirs, ours = create_memory_stream()
         async with theirs, ours, create_task_group() as tasks:
-            tasks.start_soon(StickService(ours, TENANT, "").serve)
+            tasks.start_soon(StickStream(ours, TENANT, "").serve)
             if begun:
                 await theirs.send(Frame.with_json(FrameKind.BEGIN, {"pieces": 5}).to_bytes())
             return list(FrameDecoder().feed(await theirs.receive()))

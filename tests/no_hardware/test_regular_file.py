@@ -14,7 +14,7 @@ from hil.cli.history_options import open_history
 from hil.dutlink.power.model import Sample
 from hil.dutlink.power.trace import PowerTrace
 from hil.errors import HilError, HistoryError
-from hil.evidence.run_consoles import RunConsoles
+from hil.evidence.console_slices import RunConsoles
 from hil.evidence.run_folder import EvidenceFolder
 from hil.history.sqlite import copy_database
 from hil.history.store import History

@@ -1,4 +1,4 @@
-"""The run's end of flashing and reading a stick on an exporter's host; see `exporter.stick_service`."""
+"""The run's end of flashing and reading a stick on an exporter's host; see `exporter.stick_stream`."""
 
 from __future__ import annotations
 

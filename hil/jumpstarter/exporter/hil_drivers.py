@@ -14,7 +14,7 @@ from jumpstarter.streams.common import create_memory_stream
 from hil.errors import HilError
 from hil.jumpstarter.exporter.base_driver import BoardDriver, SupplyDriver
 from hil.jumpstarter.exporter.session import ExporterSession
-from hil.jumpstarter.exporter.stick_service import StickService
+from hil.jumpstarter.exporter.stick_stream import StickStream
 from hil.jumpstarter.protocol.board_description import (
     BOARD_CLIENT,
     PINS_CLIENT,
@@ -136,10 +136,10 @@ class WholeBoardDriver(SupplyDriver):
     @exportstream
     @asynccontextmanager
     async def flash(self) -> AsyncIterator[ObjectStream[bytes]]:
-        """Open a stream to flash or read the stick; see `hil.jumpstarter.exporter.stick_service`."""
+        """Open a stream to flash or read the stick; see `hil.jumpstarter.exporter.stick_stream`."""
         theirs, ours = create_memory_stream()
         async with ours, create_task_group() as tasks:
-            tasks.start_soon(StickService(ours, self.tenant, self.spool).serve)
+            tasks.start_soon(StickStream(ours, self.tenant, self.spool).serve)
             try:
                 yield theirs
             finally:

@@ -12,7 +12,7 @@
     both                HEARTBEAT                       sent every second
 
 A frame consists of its kind, a request number that its answer repeats, the size of the payload, and the
-payload. `hil.jumpstarter.exporter.stick_service` describes the frames about images.
+payload. `hil.jumpstarter.exporter.stick_stream` describes the frames about images.
 """
 
 from __future__ import annotations

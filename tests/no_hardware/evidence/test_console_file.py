@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from hil.dutlink.console.transcript import Chunk, Event, Mark, MarkKind
 from hil.evidence import console_file
 from hil.evidence.console_file import END_BYTES, LITTLE_BYTES, ConsoleFile, ConsoleFolder, SizeLimiter
+from hil.evidence.console_slices import RunConsoles
 from hil.evidence.records import file_stem
-from hil.evidence.run_consoles import RunConsoles
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -18,15 +18,15 @@ from hil.dutlink.console.tty import Tty
 from hil.evidence import console_recorder
 from hil.evidence.console_file import ConsoleFolder
 from hil.evidence.console_recorder import ConsoleRecorder, TranscriptFollower
+from hil.evidence.console_slices import RunConsoles
 from hil.evidence.records import file_stem
-from hil.evidence.run_consoles import RunConsoles
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from hil.dutlink.console.transcript import Event
-    from hil.evidence.console_slice import ConsoleSlice
+    from hil.evidence.console_slices import ConsoleSlice
 
 
 def a_console(tmp_path: Path) -> Console:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from hil.cli.main import run
 from hil.dutlink.console.transcript import Chunk, Mark, MarkKind
 from hil.evidence.console_file import ConsoleFile, ConsoleFolder
+from hil.evidence.console_slices import RunConsoles
 from hil.evidence.records import file_stem
-from hil.evidence.run_consoles import RunConsoles
 from hil.report.transcript import read_console_texts, read_console_view
 from tests.support.made_up import a_test, keep_console, keep_run
 

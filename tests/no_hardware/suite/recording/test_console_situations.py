@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hil.dutlink.board import open_driver
+from hil.evidence.console_slices import RunConsoles
 from hil.evidence.records import file_stem
-from hil.evidence.run_consoles import RunConsoles
 from tests.support.programs import program
 
 if TYPE_CHECKING:
     from hil.dutlink.host import Host
-    from hil.evidence.console_slice import ConsoleSlice
+    from hil.evidence.console_slices import ConsoleSlice
     from hil.sim.process import SimulatorProcess
     from tests.support.suite_run import InnerRun, RunSuite
 from hil.boards.sources import simulated_host

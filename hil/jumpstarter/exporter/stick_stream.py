@@ -1,4 +1,6 @@
-"""The exporter's end of flashing and reading a stick: the run sends only what the stick lacks.
+"""The stream by which a run with hil flashes and reads the stick: the run sends only what the stick lacks.
+
+This is the exporter's end. Stock Jumpstarter clients flash by `stock_drivers.StorageDriver`.
 
     run -> exporter     BEGIN {label, size_bytes, force, pieces}, MANIFEST [[offset, size, digest], ...] ...
     exporter -> run     MISSING [index, ...] ... MISSING []     the chunks that the stick lacks
@@ -41,7 +43,7 @@ if TYPE_CHECKING:
     from hil.flash.disk.disk import Disk
     from hil.jumpstarter.exporter.tenant import Tenant
 
-__all__ = ["StickService"]
+__all__ = ["StickStream"]
 
 _COMPARE_BUDGET = 16
 _INDEXES_PER_FRAME = 4096
@@ -49,7 +51,7 @@ _MAX_ENTRIES = 4 << 20
 _ZEROS = bytes(CHUNK_BYTES)
 
 
-class StickService:
+class StickStream:
     """Flashes one image, or reads the stick once. It is the `Progress` of its flash and reports to the run.
 
     Args:

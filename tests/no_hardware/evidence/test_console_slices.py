@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hil.dutlink.console.transcript import MarkKind
-from hil.evidence.run_consoles import read_older_slice
+from hil.evidence.console_slices import read_older_slice
 
 if TYPE_CHECKING:
     from pathlib import Path
