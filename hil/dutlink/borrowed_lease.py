@@ -96,11 +96,13 @@ def turns_in(lock: int) -> int:
 def is_shared(lock: int) -> bool:
     """Return True if a request of a program under the lease is under way.
 
+    A request shares the whole file. So if any user's program has locked a part of it alone, none is.
+
     Args:
         lock: The open lock file.
     """
     wanted = FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
-    return bool(FLOCK.unpack(fcntl.fcntl(lock, fcntl.F_OFD_GETLK, wanted))[0] != fcntl.F_UNLCK)
+    return bool(FLOCK.unpack(fcntl.fcntl(lock, fcntl.F_OFD_GETLK, wanted))[0] == fcntl.F_RDLCK)
 
 
 class BorrowedLease:

@@ -1,9 +1,10 @@
 """What a guard does after it took a board over (`process.py` decides that): make it safe, then unlock it.
 
 Processes that the holder started (COMMAND of `hil lease`) may drive the board for a moment after its death.
-The guard makes the board safe at once, and again when these processes have ended; only then it records the
-board as safe. If the process that ends COMMAND was killed as well, the guard kills what is left of COMMAND,
-which it finds by the lease's token; so it does if that process is stopped, and kills it first.
+The guard makes the board safe at once, and again when these processes and their requests have ended; only
+then it records the board as safe. If the process that ends COMMAND was killed as well, the guard kills what
+is left of COMMAND, which it finds by the lease's token; so it does if that process is stopped, and kills it
+first.
 
 If the board cannot be made safe, the guard unlocks it, and tries again whenever it is free.
 
@@ -22,6 +23,7 @@ import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from hil.dutlink.borrowed_lease import is_shared
 from hil.dutlink.timing import Backoff
 from hil.errors import BoardBusyError, HilError, SpoiltFileError
 from hil.lab.guard.relock import recreate_folder, relock_file
@@ -96,13 +98,12 @@ def recover(lock_descriptor: int, text: str) -> None:
     if lock is None:
         return
     lock.write(_as_holder(holder).to_json())
-    wait_for_requests(lock.descriptor)
     why = f"{holder.name if holder else 'its holder'} ended without giving it back"
     with _watchdog(task, lock, why):
         if not _lock_current_node(task, lock):
             lock.release()
             return
-    if not _have_drivers_ended(task.drivers, 0.0):
+    if _is_driven(lock, task.drivers):
         why = _make_safe_early(task, lock, why)
     end_borrowers(content, task.serial)
     with _watchdog(task, lock, why):
@@ -156,9 +157,18 @@ def _make_safe_early(task: GuardTask, lock: LockFile, why: str) -> str:
     """
     with _watchdog(task, lock, why):
         event = try_make_safe(task.safety.once(), task.serial, why=why, by="guard")
+    wait_for_requests(lock.descriptor)
     while not _have_drivers_ended(task.drivers, LOOK_AT_DRIVERS_EVERY_S):
         kill_stopped_sharers(lock.descriptor, LockKind.OF_LEASE)  # it could not end COMMAND
     return event.why if event.what == "made safe" else why
+
+
+def _is_driven(lock: LockFile, drivers: int) -> bool:
+    """Return True if programs that the holder started may drive the board still.
+
+    Any user may pretend a request, by a lock on the lock file, so power is not left on until it ends.
+    """
+    return not _have_drivers_ended(drivers, 0.0) or is_shared(lock.descriptor)
 
 
 def _have_drivers_ended(pipe: int, limit_s: float) -> bool:

@@ -18,7 +18,7 @@ from hil.dutlink.timing import until
 from hil.errors import BoardBusyError, LeaseEndedError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
 __all__ = [
     "ENDS",
@@ -119,7 +119,7 @@ def wait_for_requests(lock: int) -> None:
     """Wait until the requests have ended that began before the hash was removed from the lock file.
 
     A program that was stopped in the midst of a request is killed: its request would come when another
-    process has the board.
+    process has the board. Any user may share the lock, which delays this: cut a DUT's power before it.
 
     Args:
         lock: The open lock file.
@@ -151,29 +151,28 @@ def end_borrowers(content: bytes, serial: str) -> None:
     lent = word_in(content, ENDS)
     if not lent:
         return
-    from signal import SIGKILL  # noqa: PLC0415 - only after a `hil lease` was killed
+    from hil.lab.locks.stopped_guards import kill_if  # noqa: PLC0415 - only after a `hil lease` was killed
+
+    def is_borrower(pid: int) -> bool:
+        return lent in _hashes_of(pid, serial)
 
     deadline = time.monotonic() + _END_S
-    while (left := _borrowers(lent, serial)) and time.monotonic() < deadline:
+    while (left := _processes_that(is_borrower)) and time.monotonic() < deadline:
         for pid in left:
-            with suppress(OSError):
-                os.kill(pid, SIGKILL)
+            kill_if(pid, is_borrower, wait_s=0.0)
         time.sleep(_LOOK_EVERY_S)
 
 
-def _borrowers(lent: str, serial: str) -> list[int]:
-    return [
-        int(entry.name)
-        for entry in Path("/proc").iterdir()
-        if entry.name.isdecimal() and int(entry.name) != os.getpid() and lent in _hashes_of(entry, serial)
-    ]
+def _processes_that(are_meant: Callable[[int], bool]) -> list[int]:
+    pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdecimal()]
+    return [pid for pid in pids if pid != os.getpid() and are_meant(pid)]
 
 
-def _hashes_of(process: Path, serial: str) -> list[str]:
+def _hashes_of(pid: int, serial: str) -> list[str]:
     """Return the hashes of the tokens in a process's environment; an empty list if it has ended."""
     name = f"{LEASED}=".encode()
     try:
-        variables = (process / "environ").read_bytes().split(b"\0")
+        variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
     except OSError:
         return []
     return [

@@ -22,7 +22,7 @@ from hil.kernel_lock import lock_holders
 from hil.process_stat import process_stat
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 __all__ = [
     "GUARD_NAME",
@@ -35,6 +35,7 @@ __all__ = [
     "has_lock",
     "is_guard",
     "is_stopped",
+    "kill_if",
     "kill_stopped_sharers",
     "stopped_guard_of",
 ]
@@ -135,13 +136,26 @@ def kill_stopped_sharers(descriptor: int, kind: LockKind) -> None:
         kind: Which lock.
     """
     for pid in _sharers(os.fstat(descriptor), kind, _stopped_processes()):
-        with suppress(OSError):
-            pidfd = os.pidfd_open(pid)
-            try:
-                if is_stopped(pid) and not is_guard(pid):  # a pidfd names one process, a pid may be reused
-                    _killed(pidfd)
-            finally:
-                os.close(pidfd)
+        kill_if(pid, lambda pid: is_stopped(pid) and not is_guard(pid))
+
+
+def kill_if(pid: int, is_meant: Callable[[int], bool], wait_s: float = _END_S) -> None:
+    """Kill a process if it is still the one that is meant; do nothing if it may not be killed.
+
+    The process is held by a pidfd while it is checked, because a pid may be reused.
+
+    Args:
+        pid: The process.
+        is_meant: Called with its pid.
+        wait_s: How long to wait for its end, in seconds.
+    """
+    with suppress(OSError):
+        pidfd = os.pidfd_open(pid)
+        try:
+            if is_meant(pid):
+                _killed(pidfd, wait_s)
+        finally:
+            os.close(pidfd)
 
 
 def stopped_guard_of(file: os.stat_result) -> StoppedGuard | None:
@@ -181,7 +195,7 @@ def _as_stopped(pid: int) -> StoppedGuard | None:
         return None
 
 
-def _killed(pidfd: int) -> bool:
+def _killed(pidfd: int, wait_s: float = _END_S) -> bool:
     """Kill a process and wait for its end; return False if it may not be killed."""
     try:
         signal.pidfd_send_signal(pidfd, signal.SIGKILL)
@@ -189,7 +203,7 @@ def _killed(pidfd: int) -> bool:
         return False
     ended = select.poll()
     ended.register(pidfd, select.POLLIN)
-    return bool(ended.poll(_END_S * 1000))
+    return bool(ended.poll(wait_s * 1000))
 
 
 def _sharers(file: os.stat_result, kind: LockKind, among: Iterable[int] | None = None) -> Iterator[int]:

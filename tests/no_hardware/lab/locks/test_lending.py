@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from hil.dutlink.timing import until
 from hil.errors import BoardBusyError, LeaseEndedError
 from hil.lab.guard.recovery import recover
 from hil.lab.guard.task import GuardTask
+from hil.lab.locks import lending
 from hil.lab.locks.acquire import acquire
 from hil.lab.locks.lending import ENDS
 from hil.lab.locks.lock_file import LockFile, lock_path
@@ -40,6 +42,17 @@ import os
 open("/proc/self/comm", "w").write("hil-guard")
 os.kill(os.getpid(), 19)
 """
+
+
+@contextmanager
+def locked_by_a_stranger(path: Path, kind: int) -> Iterator[None]:
+    """Lock a lock file as any user may: alone, or shared as a request of a borrower shares it."""
+    stranger = os.open(path, os.O_RDWR)
+    try:
+        fcntl.fcntl(stranger, fcntl.F_OFD_SETLK, FLOCK.pack(kind, os.SEEK_SET, 0, 0, 0))
+        yield
+    finally:
+        os.close(stranger)
 
 
 @contextmanager
@@ -105,6 +118,28 @@ def test_next_holder_kills_a_program_that_was_to_end_with_its_lease(tmp_path: Pa
         assert process.wait(SOON_S) == -9
 
 
+def test_next_holder_kills_no_program_that_got_the_pid_of_a_borrower_that_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lease = acquire(SERIAL, folder=tmp_path)
+    lease.lend(ends_borrowers=True)
+    lent, hashes_of, reused = facts_in(lease.lock.path)[ENDS], lending._hashes_of, list[str]()
+    lease.lock.close()
+    with running("sleep", "100") as process:
+
+        def as_before_the_reuse(at: Any, serial: str) -> list[str]:
+            is_first = str(at).rpartition("/")[2] == str(process.pid) and not reused
+            reused.extend([lent] if is_first else [])
+            return [lent] if is_first else hashes_of(at, serial)
+
+        monkeypatch.setattr(lending, "_hashes_of", as_before_the_reuse)
+
+        acquire(SERIAL, folder=tmp_path).release()
+
+        assert reused
+        assert process.poll() is None
+
+
 @only_root
 def test_hash_that_another_user_wrote_lends_nothing() -> None:
     with folder_for_everybody() as folder, running(sys.executable, "-c", HOLDER, str(folder)) as holder:
@@ -136,13 +171,11 @@ def test_lease_is_lent_to_a_process_below_its_holder_that_became_another_user() 
 def test_request_does_not_wait_for_a_program_that_locked_the_lock_file(tmp_path: Path) -> None:
     with acquire("5a1c0e01", folder=tmp_path) as lease:
         token = lease.lend(ends_borrowers=False)
-        locked = os.open(lease.lock.path, os.O_RDWR)
-        fcntl.fcntl(locked, fcntl.F_OFD_SETLK, FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0))
-        try:
-            with pytest.raises(LeaseEndedError, match="cannot be checked") as caught:
-                BorrowedLease(token).share("5a1c0e01")
-        finally:
-            os.close(locked)
+        with (
+            locked_by_a_stranger(lease.lock.path, fcntl.F_WRLCK),
+            pytest.raises(LeaseEndedError, match="cannot be checked") as caught,
+        ):
+            BorrowedLease(token).share("5a1c0e01")
     assert "fuser" in caught.value.remedy
 
 
@@ -158,6 +191,31 @@ def test_program_that_was_stopped_in_a_request_is_killed_when_its_lease_ends(
         _ends(lease, safety, end)
 
         assert process.wait(SOON_S) == -9
+
+
+@pytest.mark.parametrize("kind", [fcntl.F_WRLCK, fcntl.F_RDLCK], ids=["alone", "shared"])
+def test_guard_cuts_power_while_a_stranger_has_locked_the_lock_file(
+    board: Path, safety: Safety, monkeypatch: pytest.MonkeyPatch, kind: int
+) -> None:
+    monkeypatch.setattr("hil.lab.locks.lending._REQUEST_LIMIT_S", 2 * SOON_S)
+    lease = acquire(SERIAL, folder=board.parent)
+    with locked_by_a_stranger(lease.lock.path, kind):
+        guard = threading.Thread(target=_ends, args=(lease, safety, "recover"))
+        guard.start()
+        cut = until(lambda: board.read_text() == "off", SOON_S)
+    guard.join()
+
+    assert cut
+
+
+def test_next_holder_waits_for_no_stranger_who_has_locked_the_lock_file_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hil.lab.locks.lending.until", lambda find, *_: find() or pytest.fail("it waits"))
+    acquire(SERIAL, folder=tmp_path).release()
+
+    with locked_by_a_stranger(lock_path(tmp_path, SERIAL), fcntl.F_WRLCK):
+        acquire(SERIAL, folder=tmp_path).release()
 
 
 def _ends(lease: Lease, safety: Safety, end: str) -> None:
