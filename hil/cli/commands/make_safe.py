@@ -29,6 +29,7 @@ from hil.lab.safe_state.record import BoardState, known_boards, read_record
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from hil.dutlink.discovery import ProbeResult
     from hil.lab.locks.wait_status import WaitStatus
@@ -217,7 +218,23 @@ def _left_unsafe() -> list[tuple[str, str]]:
     unsafe = []
     for serial in known_boards(folder):
         record = read_record(folder, serial)
-        if record.needs_safety and not is_board_locked(folder, serial):  # skip boards of a running run
+        if record.needs_safety and not _is_held(folder, serial):  # skip boards of a running run
             what = _WHAT_IS_LEFT[record.state]
             unsafe.append((serial, f"on record: {record.trouble or what}; its next holder makes it safe"))
     return unsafe
+
+
+def _is_held(folder: Path, serial: str) -> bool:
+    """Return True if a process holds an absent board; kill the stopped guard of a dead holder first.
+
+    A board that no process has locked is not leased for this, since another process may want it now.
+    """
+    if not is_board_locked(folder, serial):
+        return False
+    try:
+        acquire(serial, test="hil safe", folder=folder).release_untouched()
+    except BoardBusyError:
+        return True
+    except SpoiltFileError:
+        return False
+    return False

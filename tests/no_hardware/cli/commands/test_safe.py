@@ -19,6 +19,7 @@ from hil.cli.commands import make_safe
 from hil.cli.main import run
 from hil.dutlink.board import open_driver
 from hil.dutlink.discovery import ProbeResult
+from hil.dutlink.timing import until
 from hil.errors import BoardDeniedError, Verdict
 from hil.lab.locks.acquire import acquire
 from hil.lab.locks.holder import Holder
@@ -28,6 +29,7 @@ from hil.lab.locks.tickets import QUEUE_NAME
 from hil.lab.safe_state.policy import Safety
 from hil.lab.safe_state.record import BoardRecord, BoardState, read_record, record_path, write_record
 from tests.support.other_user import MALLORY, VICTIM, as_user, folder_for_everybody, only_root
+from tests.support.programs import running, state_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,6 +41,14 @@ OTHER = "0badb0a4"
 ROOT = Path(__file__).parents[4]
 UNIT = ROOT / "packaging" / "systemd" / "hil-safe.service"
 SIMULATOR = {"boards": 2, "speed": 5}
+SOON_S = 60.0
+STOPPED_GUARD = """
+import os, sys
+from hil.lab.locks.acquire import acquire
+lease = acquire(sys.argv[1])
+open("/proc/self/comm", "w").write("hil-guard")
+os.kill(os.getpid(), 19)
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -392,6 +402,20 @@ def test_safe_all_leaves_the_name_of_the_killed_holder_of_an_absent_board(folder
     run(["safe", "--all"])
 
     assert holder_of(folder, OTHER) == killed.holder
+
+
+def test_safe_all_lists_an_absent_board_whose_dead_holder_has_a_stopped_guard(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(make_safe, "list_boards", lambda *_: [])
+    leave_in_use(folder, OTHER)
+    with running([sys.executable, "-c", STOPPED_GUARD, OTHER]) as guard:
+        assert until(lambda: state_of(guard.pid) == "T", SOON_S)
+
+        run(["--json", "safe", "--all"])
+
+        assert [(row["board"], row["outcome"]) for row in told(capsys)] == [(OTHER, "absent")]
+        assert guard.wait(SOON_S) == -9
 
 
 def test_safe_if_unsafe_leaves_the_name_of_a_killed_command_at_a_safe_board(
