@@ -55,6 +55,7 @@ from __future__ import annotations
 
 import enum
 import re
+import sys
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 if TYPE_CHECKING:
@@ -110,6 +111,7 @@ __all__ = [
     "Verdict",
     "WrongDiskError",
     "name_boards",
+    "tell_user",
     "with_names",
 ]
 
@@ -139,6 +141,11 @@ def with_names(message: str) -> str:
         lambda found: f"{found[1]}{_names[found[2]]} ({found[2]})",
         message,
     )
+
+
+def tell_user(line: str) -> None:
+    """Write a line for the user to standard error, with the names of boards."""
+    sys.stderr.write(f"hil: {with_names(line)}\n")
 
 
 class Verdict(enum.StrEnum):

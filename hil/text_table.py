@@ -1,4 +1,4 @@
-"""Tables as aligned lines with a head, for the terminal."""
+"""Tables as aligned lines with a head, for the terminal, and counts in words."""
 
 from __future__ import annotations
 
@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["section", "table"]
+__all__ = ["counted", "section", "table"]
+
+
+def counted(number: int, noun: str) -> str:
+    """Return `1 test` or `2 tests`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import gc
 import os
-import sys
 import threading
 import weakref
 from pathlib import Path
@@ -22,7 +21,7 @@ from hil.dutlink.borrowed_lease import BorrowedLease
 from hil.dutlink.discovery import ANSWER_LIMIT_S, serials_on
 from hil.dutlink.held_boards import held_boards
 from hil.dutlink.usb.access import Access
-from hil.errors import BoardBusyError, HilError, UsageError
+from hil.errors import BoardBusyError, HilError, UsageError, tell_user
 from hil.lab.board_lookup import resolve_serial
 from hil.lab.config.lab_file import find_lab
 from hil.lab.locks.lending import LEASED, is_borrowed, refuse_ended_lease
@@ -104,7 +103,9 @@ def open_board(  # noqa: PLR0913 - most are left out
         board.access.lease = BorrowedLease(environ[LEASED])
         return board
     refuse_ended_lease(environ)
-    terms = Terms(use="", tell=_tell, wait_s=wait_s, wait_option="wait_s", silence_s=limit_s, console=console)
+    terms = Terms(
+        use="", tell=tell_user, wait_s=wait_s, wait_option="wait_s", silence_s=limit_s, console=console
+    )
     (lease,) = lease_boards(source, [_not_open_here(host, serials)], terms)
     acquired = open_leased(source, lease, terms)
     try:
@@ -190,8 +191,4 @@ def _close_all() -> None:
         try:
             board.close()
         except HilError as error:
-            _tell(f"{error}")
-
-
-def _tell(line: str) -> None:
-    sys.stderr.write(f"hil: {line}\n")
+            tell_user(str(error))

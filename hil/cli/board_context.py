@@ -19,11 +19,7 @@ from hil.boards.sources import source_of
 from hil.dutlink.board import open_driver
 from hil.dutlink.console.sanitize import sanitize_line
 from hil.dutlink.held_boards import held_boards
-from hil.errors import (
-    BoardAbsentError,
-    UsageError,
-    with_names,
-)
+from hil.errors import BoardAbsentError, UsageError, tell_user
 from hil.lab.board_lookup import resolve_serial, with_place
 from hil.lab.config.lab_file import find_lab
 from hil.lab.locks.acquire import acquire
@@ -227,7 +223,7 @@ def use_board_safely(
     refuse_ended_lease()
     terms = Terms(
         use=what,
-        tell=_tell,
+        tell=tell_user,
         wait_s=selection.wait_s,
         wait_option="--wait",
         drivers=drivers,
@@ -255,7 +251,7 @@ def _acquire(host: Host, serial: str, wait_s: float, what: str, *, changes: bool
     def on_wait(waiting: WaitStatus) -> None:
         nonlocal waited
         waited = True
-        _tell(f"waiting for {waiting}")
+        tell_user(f"waiting for {waiting}")
 
     with acquire(serial, wait_s=wait_s, test=what, on_wait=on_wait, host=host, wait_option="--wait") as lease:
         if not changes:
@@ -271,7 +267,3 @@ def _borrow(serial: str, *, changes: bool) -> Iterator[float]:
     finally:
         if changes:
             note_use(serial)
-
-
-def _tell(line: str) -> None:
-    sys.stderr.write(f"hil: {with_names(line)}\n")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from hil.flash.disk.disk import Disk
 
-__all__ = ["ImageFileState", "body_fingerprint", "fingerprint"]
+__all__ = ["ImageFileState", "body_fingerprint", "fingerprint", "stat_files"]
 
 _SAMPLE_DISTANCE_BYTES = 1024 * 1024
 """Partitions are aligned to it, and a mount changes the first blocks of a partition's file system."""
@@ -82,13 +82,20 @@ class ImageFileState:
     @classmethod
     def of(cls, image: Path, bmap: str | os.PathLike[str] | bool) -> Self | None:
         """Return the state of an image's files, or None if a change might leave no trace or `stat` fails."""
-        beside = find_bmap(image) if bmap is True else Path(bmap) if bmap else None
-        try:
-            found = [path.stat() for path in (image, beside) if path is not None]
-        except OSError:
+        files = stat_files(image, bmap)
+        if not files or max(ctime_ns for *_, ctime_ns in files) / 1e9 > time.time() - _SETTLED_S:
             return None
-        if max(status.st_ctime for status in found) > time.time() - _SETTLED_S:
-            return None
-        return cls(
-            tuple((one.st_dev, one.st_ino, one.st_size, one.st_mtime_ns, one.st_ctime_ns) for one in found)
-        )
+        return cls(files)
+
+
+def stat_files(image: Path, bmap: str | os.PathLike[str] | bool) -> tuple[tuple[int, ...], ...]:
+    """Return for an image and its block map device, inode, size, mtime and ctime; empty if `stat` fails.
+
+    A build may keep size and mtime of a file that it writes again; no program can set its ctime.
+    """
+    beside = find_bmap(image) if bmap is True else Path(bmap) if bmap else None
+    try:
+        found = [path.stat() for path in (image, beside) if path is not None]
+    except OSError:
+        return ()
+    return tuple((one.st_dev, one.st_ino, one.st_size, one.st_mtime_ns, one.st_ctime_ns) for one in found)

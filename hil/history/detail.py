@@ -16,7 +16,7 @@ from hil.history.numbers.listing import numbers_of_test
 from hil.history.schema import BENCH, FAILURES, USES, AttemptOutcome
 from hil.history.statistics import wilson
 from hil.history.suspects import Counts
-from hil.text_table import section, table
+from hil.text_table import counted, section, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -55,9 +55,10 @@ def of_test(window: Window, text: str, board: str = "") -> tuple[dict[str, Any],
     outcomes = Counter(one.outcome for _, one in attempts)
     became = ", ".join(f"{count} {word}" for word, count in outcomes.items()) or "none"
     labelled = {window.labels.get(key, key): counts for key, counts in boards.items()}
+    was_in = len({run for run, _ in attempts})
     lines = [
         f"{name}",
-        f"It was in {len({run for run, _ in attempts})} of {_runs(len(window.runs))}. Attempts: {became}.",
+        f"It was in {was_in} of {counted(len(window.runs), 'run')}. Attempts: {became}.",
         *section("Findings", [f"  {one}" for one in findings]),
         *section("First attempts by board", _counted("board", labelled)),
         *section("First attempts by image", _counted("image", window.by_image(number))),
@@ -105,7 +106,7 @@ def of_board(window: Window, text: str) -> tuple[dict[str, Any], list[str]]:
     more = [f"  and {len(failing) - _SHOWN_TESTS} more tests"] if len(failing) > _SHOWN_TESTS else []
     lines = [
         f"Board {window.labels.get(serial, serial)}",
-        f"It was used in {len(runs)} of {_runs(len(window.runs))}{seen}.",
+        f"It was used in {len(runs)} of {counted(len(window.runs), 'run')}{seen}.",
         f"First attempts that failed: {_of(counts)} on it, {_of(others)} without it.",
         *section("Findings", [f"  {says}"] if says else []),
         *section(
@@ -211,10 +212,6 @@ def _nodeids(image: BadImage) -> list[str]:
 
 def _row(name: str, counts: Counts) -> tuple[str, str, str]:
     return name, str(counts.failed), str(counts.ran)
-
-
-def _runs(number: int) -> str:
-    return f"{number} run" if number == 1 else f"{number} runs"
 
 
 def _counted(factor: str, counts: Mapping[str, Counts]) -> list[str]:

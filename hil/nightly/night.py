@@ -15,7 +15,6 @@ import time
 import uuid
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -28,6 +27,7 @@ from hil.history.window import Window
 from hil.lab.config.lab_file import find_lab
 from hil.lab.files.atomic_file import write_below
 from hil.lab.files.trusted_path import refuse_untrusted
+from hil.lab.locks.holder import utc_now
 from hil.nightly.run_folder import NightRecord, explain_status, marked_as_running, new_folder
 from hil.nightly.tee_process import run_tee
 from hil.suite.outcome.exit_status import Status
@@ -73,7 +73,7 @@ def run_night(
     real = () if simulated else ("--hil-real",)
     command = (sys.executable, "-m", "pytest", *pytest_arguments(folder, key), *real, *more)
     boards = simulated_boards(more, os.environ)
-    record = NightRecord(began=_now(), command=command, folder=str(folder), simulated=boards)
+    record = NightRecord(began=utc_now(), command=command, folder=str(folder), simulated=boards)
     if boards:
         tell(f"SIMULATED boards ({boards}): this night tells nothing about real ones")
     _keep(record, tell)
@@ -85,7 +85,7 @@ def run_night(
     if status == Status.GREEN:
         status = _prove_green(folder, tell)
     _end(folder, key, status, tell)
-    ended = replace(record, ended=_now(), status=status, meaning=explain_status(status))
+    ended = replace(record, ended=utc_now(), status=status, meaning=explain_status(status))
     _keep(ended, tell)
     _report(folder.parent, tell, simulated=bool(boards))
     return ended
@@ -227,7 +227,3 @@ def _report(parent: Path, tell: Callable[[str], None], *, simulated: bool) -> No
         tell(f"the page of all nights cannot be written: {error}")
     else:
         tell(f"{built.headline}: {built.page}")
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

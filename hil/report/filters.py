@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from hil.evidence.measurement import format_quantity
 from hil.evidence.records import file_stem
+from hil.text_table import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +23,6 @@ __all__ = [
     "OUTCOMES",
     "board_file",
     "clock",
-    "counted",
     "messages",
     "moment",
     "night",
@@ -84,11 +84,6 @@ def clock(time_s: float) -> str:
 def outcome_class(outcome: str) -> str:
     """Return the style class of an outcome."""
     return f"o-{outcome.split(maxsplit=1)[0]}" if outcome else "o-none"
-
-
-def counted(number: int, noun: str) -> str:
-    """Return `1 test` or `2 tests`."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def milliseconds(duration_s: float) -> str:

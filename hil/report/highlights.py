@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
-from hil.report.filters import counted
+from hil.text_table import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -6,7 +6,8 @@ import re
 from typing import TYPE_CHECKING
 
 from hil.dutlink.console.sanitize import sanitize_text
-from hil.report.filters import counted, messages, moment, seconds
+from hil.report.filters import messages, moment, seconds
+from hil.text_table import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

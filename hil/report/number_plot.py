@@ -12,7 +12,7 @@ from hil.dutlink.console.sanitize import sanitize_text
 from hil.dutlink.power.plot import PlotAxis
 from hil.evidence.measurement import format_quantity
 from hil.history.nights import day_of
-from hil.report.filters import counted
+from hil.text_table import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

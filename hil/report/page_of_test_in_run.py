@@ -15,9 +15,10 @@ from hil.dutlink.power.plot import to_svg
 from hil.dutlink.power.trace import PowerTrace
 from hil.evidence.records import file_stem, part_name
 from hil.regular_file import read_regular
-from hil.report.filters import counted, seconds, when
+from hil.report.filters import seconds, when
 from hil.report.pages import write_page
 from hil.report.transcript import merge_views, read_console_view
+from hil.text_table import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

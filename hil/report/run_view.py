@@ -12,8 +12,9 @@ from hil.evidence.run_folder import EvidenceFolder
 from hil.evidence.used_board import natural_key
 from hil.history.nights import status_words
 from hil.history.suspects import Everywhere
-from hil.report.filters import OUTCOMES, counted
+from hil.report.filters import OUTCOMES
 from hil.report.tests_by_boards import build_tests_by_boards
+from hil.text_table import counted
 
 if TYPE_CHECKING:
     from pathlib import Path

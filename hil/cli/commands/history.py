@@ -13,6 +13,7 @@ from hil.cli.history_options import history_file, kind_of_runs, newest_nights, o
 from hil.cli.param_types import QUANTITY
 from hil.cli.result import Answer
 from hil.errors import HistoryError
+from hil.text_table import counted
 
 __all__ = ["history"]
 
@@ -141,7 +142,7 @@ def merge(selection: _HistorySelection, other: Path) -> Answer:
         with History(selection.path) as kept:
             merged = merge_history(kept, other)
             text = (
-                f"Added {_runs(merged)} of {other}."
+                f"Added {counted(merged, 'run')} of {other}."
                 if merged
                 else f"All runs of {other} were in the history already."
             )
@@ -159,8 +160,6 @@ def forget(selection: _HistorySelection, days: float) -> Answer:
     """Remove old runs."""
     with open_history(selection.path, to_read=False) as kept:
         removed = kept.delete_before(time.time() - days * DAY_S)
-        return Answer({"removed_runs": removed}, text=f"Removed {_runs(removed)} older than {days:g} days.")
-
-
-def _runs(number: int) -> str:
-    return f"{number} run" if number == 1 else f"{number} runs"
+        return Answer(
+            {"removed_runs": removed}, text=f"Removed {counted(removed, 'run')} older than {days:g} days."
+        )

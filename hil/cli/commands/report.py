@@ -127,8 +127,8 @@ def _console(folder: Path, test: str) -> Answer:
 
 
 def _one_run(folder: Path) -> Answer:
-    from hil.report.filters import counted  # noqa: PLC0415 - imported on use
     from hil.report.run_pages import build_run  # noqa: PLC0415 - imported on use
+    from hil.text_table import counted  # noqa: PLC0415 - imported on use
 
     run = build_run(folder)
     if run is None:
@@ -143,8 +143,8 @@ def _one_run(folder: Path) -> Answer:
 
 
 def _all_nights(out: Path, path: Path, nights: int, kind: str, folders: tuple[Path, ...]) -> Answer:
-    from hil.report.filters import counted  # noqa: PLC0415 - imported on use
     from hil.report.night_pages import build_nights  # noqa: PLC0415 - imported on use
+    from hil.text_table import counted  # noqa: PLC0415 - imported on use
 
     with open_history(path) as kept:
         built = build_nights(select_window(kept, nights, kind), out, folders or (path.parent,))

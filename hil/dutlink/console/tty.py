@@ -246,24 +246,24 @@ class TtyUser:
         return f"{self.command} (pid {self.pid}, of {self.user})"
 
 
-def users_of(tty: Path) -> list[TtyUser]:
+def users_of(tty: Path, proc: Path = _PROC) -> list[TtyUser]:
     """Return the other processes that have a tty open (proc(5): fd); only root sees those of other users."""
     node = os.path.realpath(tty)
-    pids = sorted(int(entry.name) for entry in _PROC.iterdir() if entry.name.isdecimal())
-    return [user for pid in pids if pid != os.getpid() and _has_open(pid, node) and (user := _user(pid))]
+    pids = sorted(int(entry.name) for entry in proc.iterdir() if entry.name.isdecimal())
+    folders = {pid: proc / str(pid) for pid in pids if pid != os.getpid()}
+    return [user for pid, one in folders.items() if _has_open(one, node) and (user := _user(pid, one))]
 
 
-def _has_open(pid: int, node: str) -> bool:
+def _has_open(process: Path, node: str) -> bool:
     with suppress(OSError):  # the process belongs to another user, or has ended
-        for descriptor in (_PROC / str(pid) / "fd").iterdir():
+        for descriptor in (process / "fd").iterdir():
             with suppress(OSError):
                 if str(descriptor.readlink()) == node:
                     return True
     return False
 
 
-def _user(pid: int) -> TtyUser | None:
-    folder = _PROC / str(pid)
+def _user(pid: int, folder: Path) -> TtyUser | None:
     try:
         command, uid = (folder / "comm").read_text(errors="replace").strip(), folder.stat().st_uid
     except OSError:

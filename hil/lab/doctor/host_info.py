@@ -107,16 +107,3 @@ class HostInfo:
         """Return the running processes."""
         pids = [entry.name for entry in self.folders("proc") if entry.name.isdecimal()]
         return [Process(int(pid), self.text(f"proc/{pid}/comm")) for pid in pids]
-
-    def holders_of(self, node: str) -> list[Process]:
-        """Return the processes that have a device node open, as far as this user may see them."""
-        return [process for process in self.processes() if self._has_open(process, node)]
-
-    def _has_open(self, process: Process, node: str) -> bool:
-        for descriptor in self.folders(f"proc/{process.pid}/fd"):
-            try:
-                if str(descriptor.readlink()) == node:
-                    return True
-            except OSError:
-                continue
-        return False

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeAlias
 
 from hil.errors import FlashError
-from hil.flash.formats.open import find_bmap
+from hil.flash.fingerprint import stat_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -15,10 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["FileStates", "check_unchanged", "states_of"]
 
 FileStates: TypeAlias = "dict[str, list[list[int]]]"
-"""By the key of an image: device, inode, size, mtime and ctime of its file and of its block map. Plain data.
-
-A build may keep size and mtime of a file that it writes again; no program can set its ctime.
-"""
+"""By the key of an image: what `stat_files` says of its file and of its block map. Plain data."""
 
 
 def states_of(images: Iterable[ImageSource]) -> FileStates:
@@ -48,10 +45,4 @@ def check_unchanged(image: ImageSource, planned: Mapping[str, list[list[int]]]) 
 
 def _state_of(image: ImageSource) -> list[list[int]]:
     """Return the state of an image's files; it is empty if one of them cannot be looked at."""
-    if image.path is None:
-        return []
-    try:
-        found = [path.stat() for path in (image.path, find_bmap(image.path)) if path is not None]
-    except OSError:
-        return []
-    return [[one.st_dev, one.st_ino, one.st_size, one.st_mtime_ns, one.st_ctime_ns] for one in found]
+    return [] if image.path is None else [list(one) for one in stat_files(image.path, bmap=True)]

@@ -20,7 +20,7 @@ from hil.suite.outcome.attempts import ATTEMPT, is_flaky
 from hil.suite.outcome.ledger_report import write_summary
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Generator, Iterator, Sequence
+    from collections.abc import Callable, Collection, Generator, Iterator, Mapping
 
     from hil.dutlink.discovery import ProbeResult
     from hil.dutlink.host import Host
@@ -50,18 +50,18 @@ class RunStatus:
 
     Args:
         ledger: The tally of the run.
-        missing: Returns a line for each board of the lab file that took no part; None: the run does not ask.
+        missing: Returns what `missing_boards` returns.
         required: Hardware that cannot be used is a failure, and so is a run in which nothing ran.
     """
 
     def __init__(
-        self, ledger: Ledger, missing: Callable[[], Sequence[str] | None], *, required: bool
+        self, ledger: Ledger, missing: Callable[[], Mapping[str, str] | None], *, required: bool
     ) -> None:
         self._ledger = ledger
         self._find_missing = missing
         self._required = required
         self._failed = self._unusable = self._flaky = 0
-        self._missing: Sequence[str] | None = None
+        self._missing: Mapping[str, str] | None = None
         self._begun: set[str] = set()
         self._never_began = self._interrupted = 0
         self._was_ended = self._ended_unbegun = False  # by pytest.exit or Ctrl-C; before any test
@@ -174,7 +174,7 @@ class RunStatus:
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """List the boards that took no part, tests that never began, and workers that died."""
         self._has_summary = True
-        for line in self._missing or ():
+        for line in (self._missing or {}).values():
             terminalreporter.write_line(f"NOT THE WHOLE LAB: {line}", red=True, bold=True)
         if self._never_began:
             planned = self._ledger.planned.total()
@@ -195,9 +195,9 @@ class RunStatus:
         Args:
             listed: How many the lab file lists.
         """
-        if self._missing is None or not listed:  # without a lab file, `_missing` holds messages, not boards
+        if self._missing is None or "" in self._missing or not listed:
             return listed
-        return len(self._ledger.serials()) + len(self._missing)
+        return len(self._ledger.serials().union(self._missing))
 
     def _status_after(self, pytest_status: int) -> int:
         excused = bool(self._flaky or self._unusable)
@@ -232,26 +232,29 @@ def _status_of(ended: SystemExit) -> int:
     return ended.code if isinstance(ended.code, int) else 1
 
 
-def missing_boards(options: RunOptions, ledger: Ledger, of_run: RunBoards) -> list[str] | None:
-    """Return a line for each board of the lab file that took no part; None without `--hil-whole-lab`.
+def missing_boards(options: RunOptions, ledger: Ledger, of_run: RunBoards) -> dict[str, str] | None:
+    """Return a line by the serial number of each board that took no part; None without `--hil-whole-lab`.
 
-    With `--hil-real`, simulated boards that only the environment asks for count as missing, too.
+    A line about all boards has an empty serial number. With `--hil-real`, such a line says that only the
+    environment asks for simulated boards.
     """
     if unasked := options.unasked:
         asked = f"nothing but HIL_BOARDS={unasked} asks for them"
-        return [f"its boards are SIMULATED, and {asked}; unset it, or say --hil-boards {unasked}"]
+        return {"": f"its boards are SIMULATED, and {asked}; unset it, or say --hil-boards {unasked}"}
     if not options.whole_lab or not options.lab.places:
         return None
-    lines, problems = list[str](), list[BaseException]()
+    lines, problems = dict[str, str](), list[BaseException]()
     with contained(problems.append):
         lines = boards_without_part(options.lab, ledger.serials(), of_run.probe, of_run.host())
-    return lines + [f"its boards cannot be looked at: {told(one)}" for one in problems]
+    if problems:
+        lines[""] = f"its boards cannot be looked at: {told(problems[0])}"
+    return lines
 
 
 def boards_without_part(
     lab: Lab, used: Collection[str], probe_board: Callable[[str], ProbeResult], host: Host | None = None
-) -> list[str]:
-    """Return a line for each place whose board ran no test and could not have run one (`--hil-whole-lab`).
+) -> dict[str, str]:
+    """Return a line by serial number for each place whose board ran no test and could not have run one.
 
     A board that is free and answers now had no test left to run; that is no fault.
 
@@ -261,11 +264,11 @@ def boards_without_part(
         probe_board: Probes one board.
         host: The host of the boards; None: they are plugged into other machines.
     """
-    found = []
+    found = {}
     for name, place in lab.places.items():
         why = "" if place.serial in used else _trouble(place.serial, probe_board, host)
         if why:
-            found.append(f"place {name}, board {place.serial}: {why}")
+            found[place.serial] = f"place {name}, board {place.serial}: {why}"
     return found
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hil.dutlink.console.tty import users_of
 from hil.errors import ConsoleBusyError, ConsoleDeniedError, ConsoleError, ConsoleMissingError
 from hil.flash.disk.permission import explain_denied
 from hil.lab.doctor.checks.usb_access import ELSEWHERE
@@ -118,7 +120,7 @@ def tty_holders(context: DoctorContext) -> Findings:
         yield skipped("console is free", ELSEWHERE)
         return
     for serial, tty in _ttys(context):
-        holders = host_info.holders_of(f"/dev/{tty}")
+        holders = users_of(Path("/dev") / tty, host_info.root / "proc")
         if not holders:
             yield ok("console is free", f"no process that this user can see has {tty} open", board=serial)
             continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 from contextlib import nullcontext
 from dataclasses import replace
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SERIAL = "0df10035"
+ME = getpass.getuser()
 DENIED = BoardDeniedError("it may not be opened", why="no permission", remedy="udev --install")
 
 
@@ -137,7 +139,7 @@ def refused_by_its_hub(machine: FakeMachine) -> None:
         (in_the_group_from_the_next_login_on, group_membership, "this session is not", "newgrp plugdev"),
         (without_the_group, group_membership, "not in plugdev", "groupadd --system plugdev; sudo usermod"),
         (with_a_modem_manager, modem_manager, "ModemManager (pid 77)", "restart ModemManager"),
-        (with_a_terminal_left_open, tty_holders, "minicom (pid 88) has ttyACM0 open", "kill 88"),
+        (with_a_terminal_left_open, tty_holders, f"minicom (pid 88, of {ME}) has ttyACM0 open", "kill 88"),
         (behind_a_hub_without_supply, hub_power, "board 5a1c0e01 is plugged into a hub", "its own supply"),
         (refused_by_its_hub, hub_power, "board 0df10035 is not switched on", "its own supply"),
     ],
