@@ -1,17 +1,26 @@
-"""Options of the commands that use one board."""
+"""Options of the commands that use one board, and the completion of its name."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, NamedTuple, TypeAlias
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import click
 
-from hil.cli.common_options import complete_board
 from hil.cli.param_types import QUANTITY
 
-__all__ = ["BoardSelection", "board_command", "boards_option", "wait_option"]
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+__all__ = ["BoardSelection", "board_command", "boards_option", "complete_board", "wait_option"]
+
+_MOST_BOARDS = 8
+"""Limit for completion: simulated boards leave records, too, so there may be hundreds."""
+
+_HARMLESS = r"[A-Za-z0-9._@+-]+"
 
 Verb: TypeAlias = Callable[..., Any]
 
@@ -38,6 +47,29 @@ boards_option = click.option(
     metavar="WHERE",
     help="usb, or sim@PORT for running simulated boards. Environment variable: HIL_BOARDS.",
 )
+
+
+def complete_board(_context: click.Context, _option: click.Parameter, begin: str) -> list[CompletionItem]:
+    """Complete places of the lab file and boards that were used last, without a request to any board.
+
+    bash inserts a completed word unquoted, so that `$(...)` in it would run. Other users can write the files
+    that names come from, so only names that a shell reads as plain words are completed.
+    """
+    from click.shell_completion import CompletionItem  # noqa: PLC0415 - the shell waits for the completion
+
+    from hil.errors import HilError  # noqa: PLC0415 - the shell waits for the completion
+    from hil.lab.config.lab_file import find_lab  # noqa: PLC0415 - the shell waits for the completion
+    from hil.lab.locks.lock_dir import lock_folder  # noqa: PLC0415 - the shell waits for the completion
+    from hil.lab.safe_state.record import newest_boards  # noqa: PLC0415 - the shell waits for the completion
+
+    try:
+        places = find_lab(None, Path.cwd()).places
+        items = [CompletionItem(name, help=place.serial) for name, place in places.items()]
+        items += [CompletionItem(serial) for serial in newest_boards(lock_folder(), _MOST_BOARDS)]
+    except (HilError, OSError):
+        return []
+    return [item for item in items if item.value.startswith(begin) and re.fullmatch(_HARMLESS, item.value)]
+
 
 _SERIAL = click.option(
     "--board",

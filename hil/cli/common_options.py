@@ -1,10 +1,8 @@
-"""Parts of every command: `--json` after it as well as before it, examples, exit statuses, completion."""
+"""Parts of every command: `--json` after it as well as before it, examples, exit statuses."""
 
 from __future__ import annotations
 
 import inspect
-import re
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -14,21 +12,9 @@ from hil.cli.help_texts import EXAMPLES, SHORT, STATUSES
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from click.shell_completion import CompletionItem
-
-__all__ = [
-    "add_common_options",
-    "commands_below",
-    "complete_board",
-    "wants_json",
-]
+__all__ = ["add_common_options", "wants_json"]
 
 _OPTION = "--json"
-_MOST_BOARDS = 8
-"""Limit for completion: simulated boards leave records, too, so there may be hundreds."""
-
-_HARMLESS = r"[A-Za-z0-9._@+-]+"
-
 _AS_WRITTEN = "\b"
 """Click's mark for lines that are not wrapped."""
 
@@ -41,17 +27,6 @@ def add_common_options(root: click.Command, name: str) -> None:
         _complete_help(path, command)
 
 
-def commands_below(root: click.Command, name: str) -> Iterator[tuple[str, click.Command]]:
-    """Yield a command and its listed subcommands, each with its full name."""
-    yield name, root
-    if isinstance(root, click.Group):
-        context = click.Context(root)
-        for below in root.list_commands(context):
-            command = root.get_command(context, below)
-            if command is not None:
-                yield from commands_below(command, f"{name} {below}")
-
-
 def _there_below(root: click.Command, name: str) -> Iterator[tuple[str, click.Command]]:
     yield name, root
     for below, command in root.commands.items() if isinstance(root, click.Group) else ():
@@ -62,28 +37,6 @@ def wants_json(arguments: Sequence[str]) -> bool:
     """Return True if `--json` is an argument of `hil`; arguments after `--` belong to another command."""
     own = arguments[: arguments.index("--")] if "--" in arguments else arguments
     return _OPTION in own
-
-
-def complete_board(_context: click.Context, _option: click.Parameter, begin: str) -> list[CompletionItem]:
-    """Complete places of the lab file and boards that were used last, without a request to any board.
-
-    bash inserts a completed word unquoted, so that `$(...)` in it would run. Other users can write the files
-    that names come from, so only names that a shell reads as plain words are completed.
-    """
-    from click.shell_completion import CompletionItem  # noqa: PLC0415 - the shell waits for the completion
-
-    from hil.errors import HilError  # noqa: PLC0415 - the shell waits for the completion
-    from hil.lab.config.lab_file import find_lab  # noqa: PLC0415 - the shell waits for the completion
-    from hil.lab.locks.lock_dir import lock_folder  # noqa: PLC0415 - the shell waits for the completion
-    from hil.lab.safe_state.record import newest_boards  # noqa: PLC0415 - the shell waits for the completion
-
-    try:
-        places = find_lab(None, Path.cwd()).places
-        items = [CompletionItem(name, help=place.serial) for name, place in places.items()]
-        items += [CompletionItem(serial) for serial in newest_boards(lock_folder(), _MOST_BOARDS)]
-    except (HilError, OSError):
-        return []
-    return [item for item in items if item.value.startswith(begin) and re.fullmatch(_HARMLESS, item.value)]
 
 
 def _offer_json(command: click.Command) -> None:

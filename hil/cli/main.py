@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from hil.cli.command_groups import Root
 from hil.cli.common_options import wants_json
 from hil.cli.result import INTERRUPTED, Answer, InterruptionError, fold, room_of
-from hil.cli.root import Root
 from hil.cli.standard_output import tolerate_closed_output
 from hil.dutlink.console.sanitize import sanitize_line, sanitize_text, without_ci_commands
 from hil.errors import HilError, UsageError, with_names

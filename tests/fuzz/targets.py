@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hil.cli.commands.console_sinks import PlainTextSink
-from hil.cli.commands.terminal_modes import TerminalModes
+from hil.cli.commands.console_terminal import TerminalModes
 from hil.dutlink.borrowed_lease import LENT, word_in
 from hil.dutlink.console.sanitize import CiCommandFilter, SanitizingDecoder, sanitize_line
 from hil.dutlink.console.transcript import Chunk

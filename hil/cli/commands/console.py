@@ -11,17 +11,16 @@ from typing import TYPE_CHECKING
 import click
 
 from hil.cli.board_options import BoardSelection, board_command
+from hil.cli.commands.console_terminal import EndedError, raw_terminal, signals_as_errors
 from hil.cli.commands.output_file import check_output_file, is_redirected_stream
 from hil.cli.result import KILLED, Answer
-from hil.cli.terminal import EndedError, raw_terminal, signals_as_errors
 from hil.errors import ConsoleError, HilError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from hil.cli.commands.console_output import ConsoleOutput
     from hil.cli.commands.console_session import ConsoleSession
-    from hil.cli.commands.console_sinks import ConsoleSink
+    from hil.cli.commands.console_sinks import ConsoleOutput, ConsoleSink
     from hil.dutlink.board import Board
 
 __all__ = ["console"]
@@ -80,7 +79,7 @@ def console(  # noqa: PLR0913 - its options
     hil --json console --read-only
     """  # noqa: D301 - click's own escape
     from hil.cli.board_context import use_board  # noqa: PLC0415 - the driver is imported on use
-    from hil.cli.commands.console_output import ConsoleOutput  # noqa: PLC0415 - only for this command
+    from hil.cli.commands.console_sinks import ConsoleOutput  # noqa: PLC0415 - only for this command
 
     keys = None if read_only or not os.isatty(_KEYBOARD) else _KEYBOARD
     as_json = bool(ctx.find_root().params["as_json"])
@@ -240,7 +239,7 @@ def _forget_output() -> None:
 
 def _say(line: str, *, before: str = "") -> None:
     """Print a line to standard error, unless that stalls, too; `before` ends a line that the DUT began."""
-    from hil.cli.commands.console_output import ConsoleOutput  # noqa: PLC0415 - only for this command
+    from hil.cli.commands.console_sinks import ConsoleOutput  # noqa: PLC0415 - only for this command
 
     told = ConsoleOutput(sys.stderr.fileno())
     told.write(f"{before}hil: {line}\r\n" if sys.stderr.isatty() else f"hil: {line}\n")

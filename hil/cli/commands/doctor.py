@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hil.cli.board_options import boards_option
-from hil.cli.common_options import complete_board
+from hil.cli.board_options import boards_option, complete_board
 from hil.cli.result import Answer
 from hil.dutlink.console.sanitize import sanitize_text
 from hil.errors import UsageError, with_names

@@ -11,7 +11,7 @@ from hil.cli.board_options import BoardSelection, board_command
 from hil.cli.param_types import format_size
 from hil.cli.progress import show_progress
 from hil.cli.result import Answer
-from hil.cli.signals import detach_stick_on_signal
+from hil.cli.taken_stick import detach_stick_on_signal, stick_lost_sentence
 from hil.errors import UsageError
 
 if TYPE_CHECKING:
@@ -112,8 +112,6 @@ def _result_data(flashed: Flashed) -> dict[str, Any]:
 
 def _sentence(board: Board, flashed: Flashed, image: Image, data: dict[str, Any]) -> str:
     """Return the text for users: the result, the position of the stick, and the next step."""
-    from hil.cli.running_dut import stick_lost_sentence  # noqa: PLC0415 - the driver is imported on use
-
     size, written = format_size(flashed.size_bytes), format_size(flashed.written_bytes)
     amount = size if size == written else f"{written} of {size}"
     where = {"dut": "at the DUT", "host": f"at this host: {data.get('node')}", "off": "detached"}

@@ -11,7 +11,7 @@ from hil.cli.commands.output_file import check_output_file
 from hil.cli.param_types import format_size, parse_size
 from hil.cli.progress import show_progress
 from hil.cli.result import Answer
-from hil.cli.signals import detach_stick_on_signal
+from hil.cli.taken_stick import detach_stick_on_signal, dut_runs_with_stick, stick_lost_sentence
 
 __all__ = ["read"]
 
@@ -44,7 +44,6 @@ def read(selection: BoardSelection, file: Path, size_bytes: int | None, force: b
     hil read first.img --size 64M --board 0df10035
     """  # noqa: D301 - click's own escape
     from hil.cli.board_context import use_board  # noqa: PLC0415 - the driver is imported on use
-    from hil.cli.running_dut import dut_runs_with_stick, stick_lost_sentence  # noqa: PLC0415 - the driver is imported on use
 
     check_output_file(file, force=force)
     with (

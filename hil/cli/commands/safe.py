@@ -7,8 +7,7 @@ from typing import Any
 
 import click
 
-from hil.cli.board_options import boards_option, wait_option
-from hil.cli.common_options import complete_board
+from hil.cli.board_options import boards_option, complete_board, wait_option
 from hil.cli.result import Answer
 from hil.errors import UsageError
 

@@ -9,6 +9,7 @@ import click
 from hil.cli.board_options import BoardSelection, board_command
 from hil.cli.command_groups import CommandGroup
 from hil.cli.result import Answer
+from hil.cli.taken_stick import dut_runs_with_stick, stick_lost_sentence
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -112,6 +113,4 @@ def learn(selection: BoardSelection, force: bool) -> Answer:
 
 def _told_of_dut(board: Board) -> str:
     """Return a line for a running DUT that loses its stick, or an empty text."""
-    from hil.cli.running_dut import dut_runs_with_stick, stick_lost_sentence  # noqa: PLC0415 - the driver is imported on use
-
     return f"\n{stick_lost_sentence()}" if dut_runs_with_stick(board) else ""

@@ -16,14 +16,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hil.cli.board_options import complete_board
 from hil.cli.commands.settings import NAMES
-from hil.cli.common_options import commands_below, complete_board
 from hil.cli.help_texts import EXAMPLES
 from hil.cli.main import cli, run
 from hil.dutlink.settings import Settings
 from hil.evidence.records import RunRecord
 from hil.history.store import History
 from hil.lab.safe_state.record import BoardRecord, write_record
+from tests.support.commands_below import commands_below
 
 ROOT = Path(__file__).parents[3]
 COMMANDS = dict(commands_below(cli, "hil"))

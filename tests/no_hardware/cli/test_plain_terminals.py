@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.cli.common_options import commands_below
 from hil.cli.main import cli
 from hil.dutlink.timing import Deadline
 from hil.sim.dut.image import build_image
+from tests.support.commands_below import commands_below
 from tests.support.programs import running
 
 if TYPE_CHECKING:

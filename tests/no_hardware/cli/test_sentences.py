@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import click
 import pytest
 
-from hil.cli.common_options import commands_below
 from hil.cli.main import cli, run
 from hil.dutlink.timing import until
 from hil.sim.dut.image import build_image
 from hil.sim.management import fault_injection
+from tests.support.commands_below import commands_below
 
 if TYPE_CHECKING:
     from pathlib import Path

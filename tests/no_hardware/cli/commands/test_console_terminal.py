@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.cli.commands.terminal_modes import TerminalModes
+from hil.cli.commands.console_terminal import TerminalModes
 from hil.dutlink.timing import Deadline
 
 if TYPE_CHECKING:

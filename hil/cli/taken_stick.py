@@ -1,4 +1,4 @@
-"""Signals that end a command while it has the stick on the host."""
+"""Commands that take the stick from the DUT: the message for a running DUT, and the detaching on a signal."""
 
 from __future__ import annotations
 
@@ -15,9 +15,31 @@ if TYPE_CHECKING:
 
     from hil.dutlink.board import Board
 
-__all__ = ["detach_stick_on_signal"]
+__all__ = ["detach_stick_on_signal", "dut_runs_with_stick", "stick_lost_sentence"]
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def dut_runs_with_stick(board: Board) -> bool:
+    """Return True if the DUT draws current and, by the record, may have the stick.
+
+    Call it before the mux moves, which changes the record.
+    """
+    from hil.lab.locks.lock_dir import lock_folder  # noqa: PLC0415 - the driver is imported on use
+    from hil.lab.safe_state.record import read_record  # noqa: PLC0415 - the driver is imported on use
+
+    return read_record(lock_folder(), board.serial).position not in {"host", "off"} and board.power.draws()
+
+
+def stick_lost_sentence(done: str = "", *, is_back: bool = False) -> str:
+    """Return the sentence for a running DUT.
+
+    Args:
+        done: What the command did to the stick, such as `written`.
+        is_back: Whether the DUT has the stick again.
+    """
+    lost = f"The DUT runs and lost its stick{f' while it was {done}' if done else ''}"
+    return f"{lost}: {'' if is_back else 'hil storage dut, then '}hil power cycle boots it again."
 
 
 class _EndRequest(KeyboardInterrupt):

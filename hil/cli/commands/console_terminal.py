@@ -1,14 +1,24 @@
-"""Restore a terminal after it showed a DUT's bytes, because modes outlast the program that set them.
+"""The user's terminal under `hil console`: raw mode, signals as exceptions, modes restored afterwards.
 
-Sources: ECMA-48; "XTerm Control Sequences" (ctlseqs); kitty's "Comprehensive keyboard handling".
+Modes outlast the program that set them, and a DUT may set any. Sources: ECMA-48; "XTerm Control Sequences"
+(ctlseqs); kitty's "Comprehensive keyboard handling".
 """
 
 from __future__ import annotations
 
 import re
-from typing import Final
+import signal
+import termios
+import tty
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final, NoReturn
 
-__all__ = ["TerminalModes"]
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["EndedError", "TerminalModes", "raw_terminal", "signals_as_errors"]
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 _END_SEQUENCE: Final = b"\x18\x1b\\"
 """CAN and ST, which end an unfinished sequence or string of the DUT."""
@@ -44,6 +54,51 @@ _KEYBOARD: Final = b"\x1b[<99u\x1b[>4m"
 
 _SETS: Final = re.compile(rb"\x1b\[(?:\?([0-9;]{1,64})h|[>=][0-9;]{0,64}[um])")
 _LONGEST: Final = 72
+
+
+class EndedError(Exception):
+    """A signal requested the end of the process; `number` is the signal."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.number = number
+
+
+@contextmanager
+def signals_as_errors() -> Iterator[None]:
+    """Raise `EndedError` for signals that would end the process, in a `with` block; ignored ones stay so.
+
+    After the first one, further signals are ignored, so that they cannot interrupt the restoring of the
+    terminal.
+
+    Raises:
+        EndedError: A signal came.
+    """
+    heard = [one for one in _SIGNALS if signal.getsignal(one) not in {signal.SIG_IGN, None}]
+    before = {one: signal.signal(one, _end) for one in heard}
+    try:
+        yield
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+
+
+@contextmanager
+def raw_terminal(descriptor: int) -> Iterator[None]:
+    """Put a terminal into raw mode for a `with` block: it passes each key on, also Ctrl-C."""
+    before = termios.tcgetattr(descriptor)
+    try:
+        tty.setraw(descriptor, termios.TCSANOW)
+        yield
+    finally:
+        termios.tcflush(descriptor, termios.TCIFLUSH)  # mouse reports, and answers to requests of the DUT
+        termios.tcsetattr(descriptor, termios.TCSANOW, before)
+
+
+def _end(number: int, _frame: object) -> NoReturn:
+    for one in _SIGNALS:
+        signal.signal(one, signal.SIG_IGN)
+    raise EndedError(number)
 
 
 class TerminalModes:
