@@ -19,7 +19,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hil.cli.commands.console_sinks import PlainTextSink
+from hil.cli.commands.console_output import PlainTextSink
 from hil.cli.commands.console_terminal import TerminalModes
 from hil.dutlink.borrowed_lease import LENT, word_in
 from hil.dutlink.console.sanitize import CiCommandFilter, SanitizingDecoder, sanitize_line

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.cli.commands.console_sinks import RawFileSink, TimestampedFileSink
+from hil.cli.commands.console_output import RawFileSink, TimestampedFileSink
 from hil.cli.history_options import open_history
 from hil.dutlink.power.model import Sample
 from hil.dutlink.power.trace import PowerTrace

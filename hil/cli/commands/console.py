@@ -19,8 +19,8 @@ from hil.errors import ConsoleError, HilError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from hil.cli.commands.console_output import ConsoleOutput, ConsoleSink
     from hil.cli.commands.console_session import ConsoleSession
-    from hil.cli.commands.console_sinks import ConsoleOutput, ConsoleSink
     from hil.dutlink.board import Board
 
 __all__ = ["console"]
@@ -79,7 +79,7 @@ def console(  # noqa: PLR0913 - its options
     hil --json console --read-only
     """  # noqa: D301 - click's own escape
     from hil.cli.board_context import use_board  # noqa: PLC0415 - the driver is imported on use
-    from hil.cli.commands.console_sinks import ConsoleOutput  # noqa: PLC0415 - only for this command
+    from hil.cli.commands.console_output import ConsoleOutput  # noqa: PLC0415 - only for this command
 
     keys = None if read_only or not os.isatty(_KEYBOARD) else _KEYBOARD
     as_json = bool(ctx.find_root().params["as_json"])
@@ -137,7 +137,7 @@ def _note_old_bytes(board: Board) -> None:
 
     They cannot be distinguished from new output. The dialog of hil with the board's shell does not count.
     """
-    from hil.cli.commands.console_sinks import DutByteFilter  # noqa: PLC0415 - only for this command
+    from hil.cli.commands.console_output import DutByteFilter  # noqa: PLC0415 - only for this command
     from hil.dutlink.console.transcript import MarkKind  # noqa: PLC0415 - only for this command
     from hil.dutlink.timing import sleep  # noqa: PLC0415 - only for this command
 
@@ -174,7 +174,7 @@ def _closing(sinks: list[ConsoleSink], output: ConsoleOutput) -> Iterator[None]:
 
 
 def _shown(output: ConsoleOutput, *, as_json: bool) -> ConsoleSink:
-    from hil.cli.commands.console_sinks import JsonSink, PlainTextSink, TerminalSink  # noqa: PLC0415 - only for this command
+    from hil.cli.commands.console_output import JsonSink, PlainTextSink, TerminalSink  # noqa: PLC0415 - only for this command
 
     if as_json:
         return JsonSink(output)
@@ -187,7 +187,7 @@ def _kept(session: ExitStack, transcript: Path | None, *, force: bool) -> list[C
     Raises:
         UsageError: The file cannot be written, or exists.
     """
-    from hil.cli.commands.console_sinks import RawFileSink, TimestampedFileSink  # noqa: PLC0415 - only for this command
+    from hil.cli.commands.console_output import RawFileSink, TimestampedFileSink  # noqa: PLC0415 - only for this command
 
     if transcript is None:
         return []
@@ -239,7 +239,7 @@ def _forget_output() -> None:
 
 def _say(line: str, *, before: str = "") -> None:
     """Print a line to standard error, unless that stalls, too; `before` ends a line that the DUT began."""
-    from hil.cli.commands.console_sinks import ConsoleOutput  # noqa: PLC0415 - only for this command
+    from hil.cli.commands.console_output import ConsoleOutput  # noqa: PLC0415 - only for this command
 
     told = ConsoleOutput(sys.stderr.fileno())
     told.write(f"{before}hil: {line}\r\n" if sys.stderr.isatty() else f"hil: {line}\n")

@@ -17,7 +17,7 @@ from hil.errors import HilError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from hil.cli.commands.console_sinks import ConsoleOutput, ConsoleSink
+    from hil.cli.commands.console_output import ConsoleOutput, ConsoleSink
     from hil.dutlink.console.console import Console
     from hil.dutlink.console.transcript import Event
 

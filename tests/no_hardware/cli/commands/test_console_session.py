@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from hil.cli.commands import console as console_command
+from hil.cli.commands.console_output import ConsoleOutput, ConsoleSink, PlainTextSink, TerminalSink
 from hil.cli.commands.console_session import HELP, LEAVE, ConsoleSession
-from hil.cli.commands.console_sinks import ConsoleOutput, ConsoleSink, PlainTextSink, TerminalSink
 from hil.dutlink.console.board_shell import dut_output
 from hil.dutlink.console.transcript import MarkKind, Transcript
 from hil.dutlink.timing import until
