@@ -24,7 +24,7 @@ from hil.dutlink.settings import Settings
 from hil.evidence.records import RunRecord
 from hil.history.store import History
 from hil.lab.safe_state.record import BoardRecord, write_record
-from tests.support.commands_below import commands_below
+from tests.no_hardware.cli.commands_below import commands_below
 
 ROOT = Path(__file__).parents[3]
 COMMANDS = dict(commands_below(cli, "hil"))

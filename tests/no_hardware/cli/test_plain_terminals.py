@@ -15,7 +15,7 @@ import pytest
 from hil.cli.main import cli
 from hil.dutlink.timing import Deadline
 from hil.sim.dut.image import build_image
-from tests.support.commands_below import commands_below
+from tests.no_hardware.cli.commands_below import commands_below
 from tests.support.programs import running
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from hil.cli.main import cli, run
 from hil.dutlink.timing import until
 from hil.sim.dut.image import build_image
 from hil.sim.management import fault_injection
-from tests.support.commands_below import commands_below
+from tests.no_hardware.cli.commands_below import commands_below
 
 if TYPE_CHECKING:
     from pathlib import Path
