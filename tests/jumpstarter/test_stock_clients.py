@@ -142,7 +142,7 @@ def test_guard_makes_the_board_safe_when_the_exporter_is_killed(
 
 @pytest.mark.usefixtures("direct")
 def test_exporter_holds_the_hosts_lease(boards: list[str]) -> None:
-    with pytest.raises(BoardBusyError, match=r"jmp run"):
+    with pytest.raises(BoardBusyError, match=r"a Jumpstarter lease"):
         acquire(boards[0], wait_s=0.0)
 
 

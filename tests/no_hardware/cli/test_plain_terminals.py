@@ -192,7 +192,7 @@ def test_console_is_readable_in_a_pipe(place: str, environ: dict[str, str]) -> N
         said += read_until(console.stdout.fileno())
         status = console.wait(LIMIT_S)
 
-    assert (status, "hil: console of board" in said) == (130, True), said
+    assert (status, "hil: console of sim-1, " in said) == (130, True), said
     assert [line for line in said.splitlines() if "\x1b" in line or "Traceback" in line] == []
 
 
@@ -212,6 +212,6 @@ def test_console_is_readable_at_a_terminal(place: str, environ: dict[str, str]) 
         assert console.wait(LIMIT_S) == 0, said
     os.close(ours)
 
-    assert "hil: left the console of board" in said
+    assert "hil: left the console of sim-1" in said
     ours_said = [line for line in said.splitlines() if line.startswith("hil: ")]
     assert [line for line in ours_said if "\x1b" in line or "Traceback" in line] == []

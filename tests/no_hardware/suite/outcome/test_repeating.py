@@ -72,7 +72,7 @@ def test_flaky_test_shows_the_output_of_the_failed_attempt(
     assert ("said at True" in section, "said at last" in section) == (True, False)
     assert "DUT console of board" in section
     (out,) = ET.parse(pytester.path / "inner.xml").iter("system-out")  # noqa: S314 - pytest's own
-    assert str(out.text).startswith("attempt 1:\n")
+    assert str(out.text).startswith("attempt 1, board sim-1 (")
 
 
 @BOTH_WAYS
