@@ -5,6 +5,7 @@ Commands like `hil power on` do without: they leave the board as the user asked,
 
 from __future__ import annotations
 
+import math
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -44,6 +45,7 @@ class Terms:
         wait_option: The option with which the user sets `wait_s`, for the error.
         waits_on: Called when that time has passed, and each second from then on: whether to wait on.
         silence_s: How long a board may be silent before it counts as lost, in seconds.
+        patience_s: The same at first, if a user waits; its guard is as patient as `silence_s` says.
         controller: Pid of the xdist controller that this process works for; 0 if there is none.
         faulty: Boards for which one short attempt to make them safe is enough.
         drivers: See `under_guard`.
@@ -59,6 +61,7 @@ class Terms:
     wait_option: str = "--hil-wait"
     waits_on: Callable[[], bool] = lambda: False
     silence_s: float = ANSWER_LIMIT_S
+    patience_s: float = math.inf
     controller: int = 0
     faulty: Container[str] = ()
     drivers: int = -1
@@ -66,6 +69,11 @@ class Terms:
     console: bool = True
     measures: bool = False
     on_open: Callable[[AcquiredBoard], None] = lambda _board: None
+
+    @property
+    def first_silence_s(self) -> float:
+        """How long a board may be silent when it is opened, in seconds."""
+        return min(self.silence_s, self.patience_s)
 
 
 def lease_boards(source: BoardSource, choices: Sequence[Sequence[str]], terms: Terms) -> list[GuardedLease]:
@@ -108,6 +116,7 @@ def lease_boards(source: BoardSource, choices: Sequence[Sequence[str]], terms: T
                     once=lease.serial in terms.faulty,
                     drivers=terms.drivers,
                     spare_stick=not terms.force,
+                    wait_s=terms.patience_s,
                 )
             )
             undone.callback(guarded[-1].release_unused)
@@ -127,7 +136,7 @@ def open_leased(
         source: Where the board is.
         lease: Its lease, which is released if this fails.
         terms: How to open it.
-        limit_s: How long it may be silent now, in seconds; None: `terms.silence_s`.
+        limit_s: How long it may be silent now, in seconds; None: as `terms` says.
 
     Raises:
         StickInUseError: A program of this host uses the stick; nothing was done to the board.
@@ -143,7 +152,11 @@ def open_leased(
         wiring = source.wiring_of(serial)
         with held_boards.any_board():
             board = open_driver(
-                host, serial, wiring, limit_s=limit_s or terms.silence_s, console=terms.console
+                host,
+                serial,
+                wiring,
+                limit_s=limit_s or terms.first_silence_s,
+                console=terms.console,
             )
         undone.callback(board.close)
         place = source.place_of(serial)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import sys
@@ -19,7 +20,8 @@ from hil.boards.sources import source_of
 from hil.dutlink.board import open_driver
 from hil.dutlink.console.sanitize import sanitize_line
 from hil.dutlink.held_boards import held_boards
-from hil.errors import BoardAbsentError, UsageError, tell_user
+from hil.dutlink.timing import ANSWER_LIMIT_S
+from hil.errors import BoardAbsentError, BoardLostError, UsageError, tell_user
 from hil.lab.board_lookup import resolve_serial, with_place
 from hil.lab.config.lab_file import find_lab
 from hil.lab.locks.acquire import acquire
@@ -39,7 +41,14 @@ if TYPE_CHECKING:
     from hil.lab.guard.guarded_lease import GuardedLease
     from hil.lab.locks.wait_status import WaitStatus
 
-__all__ = ["current_lab", "find_host", "find_source", "refuse_remote_boards", "use_board", "use_board_safely"]
+__all__ = [
+    "current_lab",
+    "find_host",
+    "find_source",
+    "refuse_remote_boards",
+    "use_board",
+    "use_board_safely",
+]
 
 
 def find_host(boards: str) -> Host:
@@ -138,7 +147,7 @@ def use_board(selection: BoardSelection, what: str, *, changes: bool = True) -> 
     )
     with (
         lease as waited_until_s,
-        _open(host, lab, serial, borrowed=borrowed) as board,
+        _open(host, lab, serial, selection.silence_s, borrowed=borrowed) as board,
         _position_on_record(board),
     ):
         board.power.unchanged_since(max(used_s, waited_until_s))
@@ -148,13 +157,25 @@ def use_board(selection: BoardSelection, what: str, *, changes: bool = True) -> 
             _record_name(board)
 
 
-def _open(host: Host, lab: Lab, serial: str, *, borrowed: bool = False) -> Board:
+def _open(host: Host, lab: Lab, serial: str, silence_s: float, *, borrowed: bool) -> Board:
     """Open a board under this process's lease, or under a borrowed lease while that lasts."""
     try:
         with nullcontext() if borrowed else held_boards.any_board():
-            return open_driver(host, serial, lab.wiring_of(serial), console=False)
+            return open_driver(host, serial, lab.wiring_of(serial), limit_s=silence_s, console=False)
     except BoardAbsentError as error:
         raise with_place(error, lab, serial) from error
+    except BoardLostError as error:
+        _advise_patience(error, silence_s)
+        raise
+
+
+def _advise_patience(error: BoardLostError, silence_s: float) -> None:
+    """Advise a longer `--wait` in the error of a board that did not answer within `silence_s`."""
+    if error.errno == errno.ETIMEDOUT and silence_s < ANSWER_LIMIT_S:
+        error.remedy = (
+            f"--wait {ANSWER_LIMIT_S:g} if a power sequence is running (the board is silent until it ends), "
+            "else replug the board"
+        )
 
 
 def _record_name(board: Board) -> None:
@@ -226,6 +247,7 @@ def use_board_safely(
         tell=tell_user,
         wait_s=selection.wait_s,
         wait_option="--wait",
+        patience_s=selection.silence_s,
         drivers=drivers,
         force=force,
         console=False,
@@ -235,6 +257,9 @@ def use_board_safely(
         acquired = open_leased(source, lease, terms)
     except BoardAbsentError as error:
         raise with_place(error, lab, serial) from error
+    except BoardLostError as error:
+        _advise_patience(error, selection.silence_s)
+        raise
     lease.keep_lock()
     try:
         yield acquired.board, lease

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 import click
 
 from hil.cli.param_types import QUANTITY
+from hil.dutlink.timing import ANSWER_LIMIT_S, GLANCE_S
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -30,13 +31,18 @@ class BoardSelection(NamedTuple):
 
     Attributes:
         serial: Its serial number or place, or None for the only board.
-        wait_s: How long to wait for a board in use, in seconds.
+        wait_s: How long to wait for a board in use, and then for a silent one, in seconds.
         boards: Value of `--boards`.
     """
 
     serial: str | None
     wait_s: float
     boards: str
+
+    @property
+    def silence_s(self) -> float:
+        """How long the board may be silent when it is opened, in seconds: each board gets a glance."""
+        return min(ANSWER_LIMIT_S, max(GLANCE_S, self.wait_s))
 
 
 boards_option = click.option(
@@ -98,7 +104,7 @@ def board_command(verb: Verb) -> Verb:
     """Add the options to a command, and the argument `selection` to its function."""
 
     @_SERIAL
-    @wait_option("How long to wait for a board in use.")
+    @wait_option("How long to wait for a board in use, and then for one that is silent.")
     @boards_option
     @wraps(verb)
     def with_board(*, serial: str | None, wait_s: float, boards: str, **rest: Any) -> Any:  # noqa: ANN401 - click's

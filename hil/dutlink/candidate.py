@@ -15,7 +15,7 @@ from hil.dutlink.usb.device_node import node_at, serials_by_address
 from hil.dutlink.usb.error_mapping import ErrorSource, translate
 from hil.dutlink.usb.firmware import FirmwareVersion, firmware_too_old
 from hil.dutlink.usb.protocol import CONTROL_INTERFACE, DFU_INTERFACE, UsbId
-from hil.errors import BoardReplyError, TwinBoardsError
+from hil.errors import BoardReplyError, BoardTimeoutError, TwinBoardsError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -74,7 +74,8 @@ class Candidate(NamedTuple):
             TwinBoardsError: Another board on the bus has the same.
         """
         self._check_alone()
-        what = f"the serial number of the board at {self.location} cannot be read"
+        name = f"board {self.listed_serial} at" if self.listed_serial else "the board at"
+        what = f"the serial number of {name} {self.location} cannot be read"
         value = _STRING << 8 | self.device.iSerialNumber
         limit_ms = max(1, round(limit_s * 1000))
         try:
@@ -82,7 +83,11 @@ class Candidate(NamedTuple):
                 _STANDARD_IN, _GET_DESCRIPTOR, value, _ENGLISH, _STRING_SIZE, limit_ms
             )
         except PYUSB_ERRORS as error:
-            raise translate(error, ErrorSource.USB_OPEN, what, node=self.node) from error
+            known = translate(error, ErrorSource.USB_OPEN, what, serial=self.listed_serial, node=self.node)
+            if isinstance(known, BoardTimeoutError):
+                known.what = f"{name} {self.location} did not answer within {limit_s:.1f} s"
+                known.why = "it hangs, or it works through a power sequence"
+            raise known from error
         text = bytes(reply)[2 : reply[0] if len(reply) else 0].decode("utf-16-le", errors="replace")
         if not text:
             raise BoardReplyError(what, why="it answered none", remedy="replug the board")

@@ -10,7 +10,7 @@ import warnings
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from hil.dutlink.candidate import Candidate, candidates, chip_boot_loader_seen
-from hil.dutlink.timing import Deadline, sleep
+from hil.dutlink.timing import ANSWER_LIMIT_S, GLANCE_S, Deadline, sleep
 from hil.dutlink.usb.firmware import FirmwareVersion, check_firmware, flash_command
 from hil.errors import (
     BoardAbsentError,
@@ -42,12 +42,6 @@ __all__ = [
     "probe",
     "serials_on",
 ]
-
-ANSWER_LIMIT_S = 30.0
-"""Seconds that a board may be silent before it counts as lost; sequences of 15 to 20 s occur in real labs."""
-
-GLANCE_S = 1.0
-"""Seconds that a board gets to answer if it is one of several."""
 
 RECHECK_S = 1.0
 """Seconds for which a board that is leaving, or that udev has not set up yet, is probed again."""
@@ -209,9 +203,10 @@ def _survey(host: Host, serial: str | None, limit_s: float) -> OpenProbe:
     """Probe the candidates until the wanted board is found.
 
     If there are several, each gets `GLANCE_S` first, so that a board that is busy with a power sequence does
-    not delay the use of another. Only then are silent boards waited for.
+    not delay the use of another. Only then are silent boards waited for. A board that the kernel lists with
+    another serial number is not probed.
     """
-    found = candidates(host)
+    found = [one for one in candidates(host) if serial is None or one.listed_serial in {serial, None}]
     if len(found) > 1 and limit_s > GLANCE_S:
         best, silent = _first_usable(found, serial, GLANCE_S)
         if not silent:

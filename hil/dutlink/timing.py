@@ -15,10 +15,26 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
 
-__all__ = ["LOOK_EVERY_S", "Backoff", "Deadline", "OuterLimit", "outer_limit", "sleep", "until"]
+__all__ = [
+    "ANSWER_LIMIT_S",
+    "GLANCE_S",
+    "LOOK_EVERY_S",
+    "Backoff",
+    "Deadline",
+    "OuterLimit",
+    "outer_limit",
+    "sleep",
+    "until",
+]
 
 LOOK_EVERY_S = 0.05
 """Seconds between two checks."""
+
+ANSWER_LIMIT_S = 30.0
+"""Seconds that a board may be silent before it counts as lost; sequences of 15 to 20 s occur in real labs."""
+
+GLANCE_S = 1.0
+"""Seconds that a board gets to answer if it is one of several."""
 
 Found = TypeVar("Found")
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from hil.cli.board_context import current_lab, find_source
 from hil.cli.result import Answer
 from hil.dutlink.console.sanitize import sanitize_line
-from hil.dutlink.discovery import ANSWER_LIMIT_S, list_boards, probe, serials_on
+from hil.dutlink.discovery import GLANCE_S, list_boards, probe, serials_on
 from hil.dutlink.timing import Deadline
 from hil.errors import (
     BoardBusyError,
@@ -51,7 +51,7 @@ class SafeCommand:
 
     Args:
         boards: Value of `--boards`.
-        wait_s: How long to wait in total for boards in use, in seconds.
+        wait_s: How long to wait in total for boards in use, and for each silent one, in seconds.
         tell: Shows a line to the user.
 
     Raises:
@@ -66,6 +66,7 @@ class SafeCommand:
         )
         self._host = source.host()
         self._safety = source.safety()
+        self._wait_s = wait_s
         self._wait = Deadline(wait_s)
         self._tell = tell
         self._lab = self._obeyed_lab()
@@ -80,7 +81,7 @@ class SafeCommand:
             UsageError: There are several boards, and none was named.
         """
         named = resolve_serial(self._host, self._lab, serial) if serial else self._only()
-        found = probe(self._host, named)
+        found = probe(self._host, named, GLANCE_S)
         if found.error is not None and (found.serial is None or found.verdict not in _MAY_ANSWER):
             raise found.error
         board = str(found.serial)
@@ -133,7 +134,7 @@ class SafeCommand:
 
     def make_all_safe(self) -> Answer:
         """Make all boards of the host safe, and list absent ones that are not safe by their record."""
-        seen = list_boards(self._host, ANSWER_LIMIT_S)
+        seen = list_boards(self._host)
         rows = [self._outcome(result) for result in seen]
         there = {result.serial for result in seen}
         rows += [_row(serial, "absent", None, why) for serial, why in _left_unsafe() if serial not in there]
@@ -172,7 +173,7 @@ class SafeCommand:
 
     def _make_safe(self, serial: str) -> SafetyEvent:
         """Make a board safe under its lease, or without one if its lock file is damaged or cannot be made."""
-        safety = self._lab.safety_of(serial, self._safety)
+        safety = self._lab.safety_of(serial, self._safety.within(self._wait_s))
         try:
             lease = acquire(
                 serial,

@@ -31,7 +31,7 @@ __all__ = ["safe"]
     is_flag=True,
     help="Skip a board whose record says that it is safe; for the unit that udev starts.",
 )
-@wait_option("How long to wait in total for boards in use.")
+@wait_option("How long to wait in total for boards in use, and then for each that is silent.")
 @boards_option
 def safe(  # noqa: PLR0913, PLR0917 - click gives each option by its name
     serial: str | None, named: str | None, every: bool, if_unsafe: bool, wait_s: float, boards: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Never
 
@@ -26,6 +27,7 @@ def under_guard(  # noqa: PLR0913 - by keyword
     once: bool = False,
     drivers: int = -1,
     spare_stick: bool = False,
+    wait_s: float = math.inf,
 ) -> GuardedLease:
     """Start a guard beside a lease that was just acquired, and make the board safe if it was not left so.
 
@@ -39,6 +41,7 @@ def under_guard(  # noqa: PLR0913 - by keyword
             one's death; the guard does not record the board as safe before they have ended. -1: none.
         spare_stick: Do nothing to a board without a record while a program of this host uses its stick; its
             state stays unknown. The caller checks the stick again after opening the board.
+        wait_s: How long this process tries to make the board safe at most; the guard has its own patience.
 
     Raises:
         BoardLostError: The board was not left safe, and cannot be reached now.
@@ -55,7 +58,7 @@ def under_guard(  # noqa: PLR0913 - by keyword
     except BaseException:
         lease.release()
         raise
-    is_unknown = found.state is BoardState.UNKNOWN
+    is_unknown, safety = found.state is BoardState.UNKNOWN, safety.within(wait_s)
     try:
         if is_unknown and safety.can_glance:
             _make_unknown_board_safe(guarded, safety.at_a_glance(spare_stick=spare_stick))

@@ -102,6 +102,13 @@ class Safety:
         short = {"answer_s": SHORT_ANSWER_S} if self.action == HERE else {}
         return replace(self, limit_s=0.0, arguments={**self.arguments, **short})
 
+    def within(self, wait_s: float) -> Self:
+        """Return the same for a user who waits so many seconds; a silent board gets one short attempt."""
+        arguments = dict(self.arguments)
+        if "answer_s" in arguments:
+            arguments["answer_s"] = min(arguments["answer_s"], max(SHORT_ANSWER_S, wait_s))
+        return replace(self, limit_s=min(self.limit_s, wait_s), arguments=arguments)
+
     @property
     def can_glance(self) -> bool:
         """True if the action takes the arguments that `at_a_glance` adds."""

@@ -288,3 +288,22 @@ def test_discovery_knows_its_names_until_0_1(name: str, now: object) -> None:
 def test_discovery_refuses_an_unknown_name() -> None:
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         discovery.nothing  # noqa: B018 - the look-up is what fails
+
+
+def test_probe_leaves_a_board_alone_that_is_listed_with_another_serial_number(
+    dev: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = host_with(FakeBoard("5a1c0e02"), FakeBoard("5a1c0e01"), dev=dev)
+    listed = [one._replace(listed_serial=one.device._ctx.dev.serial) for one in discovery.candidates(host)]
+    probed: list[str | None] = []
+    probe_candidate = discovery._probe_candidate
+    monkeypatch.setattr(discovery, "candidates", lambda _host: listed)
+    monkeypatch.setattr(
+        discovery,
+        "_probe_candidate",
+        lambda one, limit_s: probed.append(one.listed_serial) or probe_candidate(one, limit_s),
+    )
+
+    probe(host, "5a1c0e01")
+
+    assert probed == ["5a1c0e01"]

@@ -508,3 +508,41 @@ def test_boards_sanitizes_a_name_with_control_sequences(
 
     said = capsys.readouterr().out
     assert (status, "\x1b" in said, r"\x1b]0;evil\x07red" in said) == (0, False, True)
+
+
+@pytest.mark.parametrize(
+    ("command", "silence"),
+    [
+        (["power", "on", "--board", "sim-2"], "did not answer within 1.0 s"),
+        (["safe", "sim-2"], "did not answer within 2.0 s"),
+        (["safe", "--all"], "did not answer within 2.0 s"),
+        (["lease", "--board", "sim-2", "--", "true"], "did not answer within 2.0 s"),
+    ],
+    ids=["power on", "safe", "safe --all", "lease"],
+)
+def test_wait_bounds_the_silence_of_a_board_that_hangs(
+    simulator: SimulatorProcess, command: list[str], silence: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    hanging = simulator.serials()[1]
+    simulator.management.fault(hanging, "hang", on=True)
+    option = 2 if command[0] == "power" else 1
+    try:
+        status = run([*command[:option], "--wait", "1", *command[option:]])
+    finally:
+        simulator.management.clear(hanging)
+
+    said = "".join(capfd.readouterr())
+    assert (status, silence in said) == (1, True), said
+    assert f"board sim-2 ({hanging}) at bus" in said
+
+
+def test_error_of_a_silent_board_advises_a_longer_wait(
+    simulator: SimulatorProcess, serial: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    simulator.management.fault(serial, "hang", on=True)
+    try:
+        run(["power", "read", "--wait", "0"])
+    finally:
+        simulator.management.clear(serial)
+
+    assert "try: --wait 30 if a power sequence is running" in capsys.readouterr().err

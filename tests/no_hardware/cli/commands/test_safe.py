@@ -160,7 +160,9 @@ def test_safe_of_a_board_that_refuses_leaves_it_unsafe_on_record(
         return Safety(arguments={"host": source.host().recipe}, limit_s=0.0)
 
     monkeypatch.setattr(SimulatedSource, "safety", safety)
-    monkeypatch.setattr(make_safe, "probe", lambda _host, serial: ProbeResult(Verdict.PRESENT, serial))
+    monkeypatch.setattr(
+        make_safe, "probe", lambda _host, serial, _limit_s: ProbeResult(Verdict.PRESENT, serial)
+    )
     simulator.management.fault(serial, "stall", count=1000)
 
     status = run(["--json", "safe", serial])

@@ -20,7 +20,7 @@ from hil.lab.guard.task import GuardTask
 from hil.lab.guard.under_guard import under_guard
 from hil.lab.locks.acquire import acquire
 from hil.lab.locks.stopped_guards import GUARD_NAME
-from hil.lab.safe_state.attempt import make_safe_and_record
+from hil.lab.safe_state.attempt import make_safe_and_record, try_make_safe
 from hil.lab.safe_state.policy import Safety
 from hil.lab.safe_state.record import BoardRecord, BoardState, read_record, write_record
 from tests.support.programs import has_ended, program, stat_fields
@@ -480,3 +480,21 @@ def test_guarded_lease_leaks_nothing_in_600_turns(board: Path, monkeypatch: pyte
 
     assert after["left open"] == before["left open"]
     assert after["KiB"] - before["KiB"] < 1024
+
+
+def test_guard_is_as_patient_as_ever_if_its_holder_waits_shortly(
+    board: Path, safety: Safety, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[Safety] = []
+    monkeypatch.setattr(
+        "hil.lab.guard.guarded_lease.GuardedLease.start_guard", lambda _, given, *__: tried.append(given)
+    )
+    monkeypatch.setattr(
+        "hil.lab.guard.under_guard.try_make_safe",
+        lambda given, *_, **how: tried.append(given) or try_make_safe(given, *_, **how),
+    )
+    write_record(board.parent, SERIAL, BoardRecord(BoardState.UNSAFE))
+
+    under_guard(acquire(SERIAL, folder=board.parent), safety, wait_s=0.5).release_unused()
+
+    assert [one.limit_s for one in tried] == [safety.limit_s, 0.5]
