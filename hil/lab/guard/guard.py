@@ -66,7 +66,7 @@ class Guard:
     ) -> None:
         keep_standard_streams()
         text, kept = task.to_json(), (task.node, task.drivers)
-        self._start: Callable[[], GuardChild] = lambda: GuardChild(text, lock(), controller, kept)
+        self._make: Callable[[], GuardChild] = lambda: GuardChild(text, lock(), controller, kept)
         self._on_loss = on_loss
         self._serial = task.serial
         self._changed = threading.Condition()
@@ -143,6 +143,17 @@ class Guard:
         self._state = _State.OVER
         self._process.close()
 
+    def _start(self) -> GuardChild:
+        """Start a guard process.
+
+        Raises:
+            GuardError: This process cannot open another file.
+        """
+        try:
+            return self._make()
+        except OSError as error:
+            raise self._as_error(f"this process cannot open a socket ({error.strerror})") from error
+
     def _watch(self) -> None:
         """Replace each guard that ends. The lock stays held, because this process shares it."""
         backoff, failures = Backoff(FIRST_PAUSE_S, LONGEST_PAUSE_S), 0
@@ -159,7 +170,10 @@ class Guard:
                 if self._state is _State.OVER or process.is_cut_off:
                     return
                 process.disconnect()
-                self._process = self._start()
+                try:
+                    self._process = self._start()
+                except GuardError as error:
+                    process.stage, process.problem = GuardStage.STARTED, error.why
             time.sleep(backoff.next())
 
     def _note_ready(self) -> None:

@@ -9,6 +9,7 @@ the next holder.
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from contextlib import suppress
@@ -120,7 +121,7 @@ class GuardedLease:
         # Python handles signals in the main thread: one that this thread got would not wake it from a wait.
         signal.pthread_sigmask(signal.SIG_BLOCK, BLOCKED_SIGNALS)
         while not self._over.wait(LOOK_EVERY_S):
-            with self._ending, suppress(HilError):  # the next look tries again; `set_test` raises the error
+            with self._ending, suppress(HilError, OSError):  # the next look tries again; `set_test` raises it
                 if not self._over.is_set():
                     self._lock_again_if_removed()
 
@@ -145,7 +146,7 @@ class GuardedLease:
 
     def _lock_again_if_removed(self) -> None:
         self.raise_if_lost()
-        has_record = self.guard is None or record_path(self.folder, self.serial).exists()
+        has_record = self.guard is None or os.path.exists(record_path(self.folder, self.serial))  # noqa: PTH110 - never raises
         if not has_record or not self._lease.lock.is_current():
             self._lock_again()
 
@@ -197,9 +198,9 @@ class GuardedLease:
         old = self._lease.lock
         if self.guard is not None:
             self.mark_in_use(read_record(self.folder, self.serial))
-        if old.is_current():
+        if old.is_current() or (fresh := relock_file(old, self.serial)) is old:
             return
-        self._lease.move_to(relock_file(old, self.serial))
+        self._lease.move_to(fresh)
         self._lease.set_test(self.holder.test)
         self._replace_guard()
         old.close()
@@ -296,8 +297,10 @@ class GuardedLease:
         if self.guard_error is None or is_lost:  # without its lock, this process sends no request
             self._lease.lock.close()
         else:
-            self._make_safe_without_guard(self.guard_error)
-            self._lease.release()
+            try:
+                self._make_safe_without_guard(self.guard_error)
+            finally:
+                self._lease.release()
         guard.join()
 
     def handle_guard_loss(self, error: GuardError) -> None:

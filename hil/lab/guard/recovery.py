@@ -11,6 +11,9 @@ If the board cannot be made safe, the guard unlocks it, and tries again whenever
 A guard that was stopped (SIGSTOP) does nothing if it finds, when it continues, that the lease was ended
 without it. It must find proof of that: the kernel's lock. What stands in a lock file or a record, and whether
 there is one, proves nothing.
+
+No file that can or cannot be read or written keeps the guard from making the board safe: locks, records and
+the look for other programs keep order among processes, and an error in them is no reason to leave a DUT on.
 """
 
 from __future__ import annotations
@@ -20,12 +23,12 @@ import os
 import select
 import threading
 import time
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from hil.dutlink.borrowed_lease import is_shared
 from hil.dutlink.timing import Backoff
-from hil.errors import BoardBusyError, HilError, SpoiltFileError
+from hil.errors import BoardBusyError, HilError, SpoiltFileError, UsageError
 from hil.lab.guard.relock import recreate_folder, relock_file
 from hil.lab.guard.task import GuardTask
 from hil.lab.locks.acquire import acquire
@@ -94,18 +97,23 @@ def recover(lock_descriptor: int, text: str) -> None:
     shared = LockFile(task.lock_path, lock_descriptor, NodeLock(None, task.serial, task.node))
     content = shared.read()
     holder = Holder.from_json(content)
-    lock = _lock_of_the_lease(task, shared)
-    if lock is None:
-        return
-    lock.write(_as_holder(holder).to_json())
     why = f"{holder.name if holder else 'its holder'} ended without giving it back"
-    with _watchdog(task, lock, why):
-        if not _lock_current_node(task, lock):
-            lock.release()
+    lock = shared
+    try:
+        current = _lock_of_the_lease(task, shared)
+        if current is None:
             return
-    if _is_driven(lock, task.drivers):
-        why = _make_safe_early(task, lock, why)
-    end_borrowers(content, task.serial)
+        lock = current
+        lock.write(_as_holder(holder).to_json())
+        with _watchdog(task, lock, why):
+            if not _lock_current_node(task, lock):
+                lock.release()
+                return
+        if _is_driven(lock, task.drivers):
+            why = _make_safe_early(task, lock, why)
+        end_borrowers(content, task.serial)
+    except Exception as error:  # noqa: BLE001 - whatever failed, it only keeps order: the DUT must not stay on
+        why = f"{why}; {type(error).__name__}: {error}"
     with _watchdog(task, lock, why):
         event = try_make_safe(task.safety, task.serial, why=why, by="guard")
     _record_and_unlock(task, lock, event)
@@ -128,8 +136,7 @@ def retry_until_safe(task: GuardTask, why: str) -> None:
     end_s, backoff = time.monotonic() + task.safety.patience_s, Backoff(FIRST_PAUSE_S, LONGEST_PAUSE_S)
     while time.monotonic() < end_s:
         time.sleep(min(backoff.next(), max(0.0, end_s - time.monotonic())))
-        recreate_folder(task.lock_path.parent)
-        with suppress(HilError):  # another process holds the board, or waits for it, and makes it safe first
+        with suppress(Exception):  # most often another process holds the board, and makes it safe first
             if not _retry_once(task, why):
                 return
 
@@ -137,7 +144,8 @@ def retry_until_safe(task: GuardTask, why: str) -> None:
 def _retry_once(task: GuardTask, why: str) -> bool:
     """Try once, and return True if another attempt may help."""
     folder = task.lock_path.parent
-    with acquire(task.serial, test="", folder=folder, host=host_of(task.safety)):
+    recreate_folder(folder)
+    with _locked_again(task):
         found = read_record(folder, task.serial)
         if (
             found.state is BoardState.SAFE
@@ -146,8 +154,28 @@ def _retry_once(task: GuardTask, why: str) -> bool:
         with _timer(RETRY_HANG_S, lambda: os._exit(1)):
             event = try_make_safe(task.safety.once(), task.serial, why=why, by="guard")
         if not event.transient:
-            write_record(folder, task.serial, found.with_event(event))
+            with suppress(SpoiltFileError):
+                write_record(folder, task.serial, found.with_event(event))
         return event.transient
+
+
+@contextmanager
+def _locked_again(task: GuardTask) -> Iterator[None]:
+    """Lock the board; only its device node if no process can lock a board in its lock folder.
+
+    Raises:
+        BoardBusyError: Another process holds the board.
+    """
+    host = host_of(task.safety)
+    with ExitStack() as undone:
+        try:
+            undone.enter_context(acquire(task.serial, test="", folder=task.lock_path.parent, host=host))
+        except UsageError:
+            node = NodeLock(host, task.serial)
+            undone.callback(node.close)
+            if not node.try_lock():
+                raise BoardBusyError(f"board {task.serial} is held", serial=task.serial) from None
+        yield
 
 
 def _make_safe_early(task: GuardTask, lock: LockFile, why: str) -> str:
@@ -190,7 +218,8 @@ def _timer(limit_s: float, on_timeout: Callable[[], None]) -> Iterator[None]:
     """Call `on_timeout`, in a thread, if the `with` block takes longer than `limit_s`."""
     timer = threading.Timer(limit_s, on_timeout)
     timer.daemon = True
-    timer.start()
+    with suppress(RuntimeError):  # no more threads: the block must run all the same
+        timer.start()
     try:
         yield
     finally:
@@ -249,10 +278,11 @@ def _lock_current_file(task: GuardTask, lock: LockFile) -> LockFile | None:
     except BoardBusyError:
         lock.close()
         return None
-    except HilError:
+    except (HilError, OSError):
         return lock
-    lock.unlock()
-    lock.close()
+    if fresh is not lock:
+        lock.unlock()
+        lock.close()
     return fresh
 
 
@@ -268,7 +298,7 @@ def _as_holder(dead: Holder | None) -> Holder:
 def _record_and_unlock(task: GuardTask, lock: LockFile, event: SafetyEvent) -> None:
     folder = task.lock_path.parent
     try:
-        with suppress(SpoiltFileError):  # the folder is gone for good: no later process reads the record
+        with suppress(Exception):  # such as a folder that is gone for good: no later process reads the record
             write_record(folder, task.serial, read_record(folder, task.serial).with_event(event))
     finally:
         lock.release()

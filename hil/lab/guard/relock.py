@@ -7,6 +7,7 @@ is plugged in again has another node.
 
 from __future__ import annotations
 
+import os
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
@@ -40,6 +41,8 @@ def recreate_folder(folder: Path) -> None:
 def relock_file(old: LockFile, serial: str) -> LockFile:
     """Lock the file that has the lock file's name now, and return it; it takes over the lock of the node.
 
+    Return the old lock if its file has that name still, or again.
+
     Raises:
         BoardBusyError: Another process has locked the file.
         SpoiltFileError: The file cannot be locked.
@@ -47,6 +50,8 @@ def relock_file(old: LockFile, serial: str) -> LockFile:
     fresh = LockFile(old.path)
     with ExitStack() as undone:
         undone.callback(fresh.close)
+        if os.path.samestat(os.fstat(fresh.descriptor), os.fstat(old.descriptor)):
+            return old
         if until(fresh.try_lock, RELOCK_S) is None:
             holder = Holder.from_json(fresh.read())
             raise BoardBusyError(

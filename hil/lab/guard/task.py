@@ -45,7 +45,8 @@ class GuardTask:
 
     @classmethod
     def from_json(cls, text: str) -> GuardTask:
-        """Return the task that `to_json` wrote."""
+        """Return the task that `to_json` wrote, also that of another version of hil."""
         facts: dict[str, Any] = json.loads(text)
         safety = Safety.from_json(facts["safety"])
-        return cls(facts["serial"], Path(facts["lock_path"]), safety, facts["node"], facts["drivers"])
+        numbers = {name: facts.get(name, -1) for name in ("node", "drivers")}
+        return cls(facts["serial"], Path(facts["lock_path"]), safety, **numbers)

@@ -152,12 +152,12 @@ def make_folder(folder: Path) -> None:
     """
     try:
         folder.mkdir(mode=0o700)
+        if os.geteuid() == 0:
+            folder.chmod(0o1777)
     except FileExistsError:
         return
     except OSError as error:
         raise unusable_error(folder, f"it cannot be made ({error.strerror})") from error
-    if os.geteuid() == 0:
-        folder.chmod(0o1777)
 
 
 def spoilt_error(path: Path, error: OSError | None = None, because: str = "") -> SpoiltFileError:

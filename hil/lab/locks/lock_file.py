@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from hil.dutlink.borrowed_lease import CONTENT_BYTES, turns_in
 from hil.forked_child import forget_on_fork
 from hil.kernel_lock import is_file_locked, try_lock
-from hil.lab.locks.lock_dir import shared_file_problem, unusable_error
+from hil.lab.locks.lock_dir import shared_file_problem, spoilt_error, unusable_error
 from hil.lab.locks.shared_file import open_shared
 from hil.open_descriptors import CheckedDescriptor
 
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from hil.lab.locks.node_lock import NodeLock
 
 __all__ = ["LockFile", "is_board_locked", "lock_file_problem", "lock_path"]
+
+MOST_REPLACEMENTS = 100
+"""How often `try_lock` opens a file again that was replaced since it was opened."""
 
 SPARE_NAMES = 3
 """How many spare names a lock file has, for a first name that another user has taken."""
@@ -90,11 +93,15 @@ class LockFile:
         Never waits.
 
         Raises:
-            UsageError: The folder's file system has no locks.
+            UsageError: The folder's file system has no locks, or the file cannot be opened again.
         """
         if not self._lock():
             return False
+        replaced = 0
         while not self.is_current():  # a cleaner of old files removed the opened file
+            replaced += 1
+            if replaced > MOST_REPLACEMENTS:
+                raise spoilt_error(self.path, because="a file that is replaced again and again")
             self._file.close()
             self._file = CheckedDescriptor(open_shared(self.path))
             if not self._lock():
@@ -157,8 +164,10 @@ class LockFile:
         return 0
 
     def read(self) -> bytes:
-        """Return the content, which the holder wrote."""
-        return os.pread(self.descriptor, CONTENT_BYTES, 0)
+        """Return the content, which the holder wrote; empty if the file cannot be read."""
+        with suppress(OSError):
+            return os.pread(self.descriptor, CONTENT_BYTES, 0)
+        return b""
 
     def write(self, content: bytes) -> None:
         """Replace the content; only for the holder.
@@ -198,9 +207,7 @@ class LockFile:
         return self._lock() and self._lock_node()
 
     def is_current(self) -> bool:
-        """Return True if the file's name still leads to the open file."""
-        try:
-            named = self.path.lstat()
-        except FileNotFoundError:
-            return False
-        return os.path.samestat(named, os.fstat(self.descriptor))
+        """Return True if the file's name still leads to the open file; False also if that cannot be seen."""
+        with suppress(OSError):
+            return os.path.samestat(self.path.lstat(), os.fstat(self.descriptor))
+        return False

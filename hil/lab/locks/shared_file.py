@@ -51,13 +51,16 @@ def open_shared(path: Path, content: bytes = b"") -> int:
             continue
         except OSError as error:
             raise spoilt_error(path, error) from error
+        is_there = False
         try:
-            if _check(path, descriptor).st_nlink:
-                return descriptor
-        except BaseException:
-            os.close(descriptor)
-            raise
-        os.close(descriptor)  # removed since it was opened
+            is_there = _check(path, descriptor).st_nlink > 0
+        except OSError as error:
+            raise spoilt_error(path, error) from error
+        finally:
+            if not is_there:
+                os.close(descriptor)
+        if is_there:  # else it was removed since it was opened
+            return descriptor
 
 
 def read_shared(path: Path, most_bytes: int) -> bytes:
@@ -77,6 +80,8 @@ def read_shared(path: Path, most_bytes: int) -> bytes:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise spoilt_error(path)
         return os.pread(descriptor, most_bytes, 0)
+    except OSError as error:
+        raise spoilt_error(path, error) from error
     finally:
         os.close(descriptor)
 

@@ -49,12 +49,15 @@ def try_make_safe(safety: Safety, serial: str, *, why: str, by: str) -> SafetyEv
         by: Who makes it safe: "guard", "next holder", or the name of a command.
     """
     try:
-        action: Action = resolve(safety.action)
+        resolve(safety.action)
     except UsageError as error:
         return SafetyEvent.failed(f"{why}; {error.what}: {error.why}", by)
+    except Exception:  # noqa: BLE001, S110 - such as no memory to import it: each attempt tries again
+        pass
     problem, silent, faulty, transient = "", False, False, False
     for spent_s in _tries(safety.limit_s):
         try:
+            action: Action = resolve(safety.action)
             done = action(serial, policy=safety.policy, **safety.arguments)
         except Exception as error:  # noqa: BLE001 - whatever went wrong, the next attempt may work
             silent = isinstance(error, BoardLostError | BoardTimeoutError)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Final, NamedTuple, Self, TypeAlias
 
 from hil.errors import UsageError
@@ -83,8 +83,12 @@ class Safety:
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Return the data that `to_json` wrote."""
-        return cls(**json.loads(text))
+        """Return the data that `to_json` wrote; keys that another version of hil added are ignored.
+
+        A run may replace its own installation, so a holder and its guard may be of two versions.
+        """
+        known = {one.name for one in fields(cls)}
+        return cls(**{name: value for name, value in json.loads(text).items() if name in known})
 
     @property
     def patience_s(self) -> float:

@@ -220,7 +220,7 @@ class BoardRecord:
             state, position = BoardState(text_field(facts, "state")), str(facts.get("position", ""))
             events = tuple(SafetyEvent.from_data(event) for event in facts["events"][-MOST_EVENTS:])
             holder = Holder.from_data(facts["holder"])
-        except (ValueError, TypeError, KeyError, RecursionError):
+        except (ValueError, TypeError, KeyError, RecursionError, OverflowError):
             return cls(BoardState.UNSAFE, trouble="it is no valid record")
         name = truncate(sanitize_line(str(facts.get("name", ""))), NAME_BYTES)
         return cls(state, holder, events, position if position in _POSITIONS else "", name=name)
@@ -246,7 +246,7 @@ def newest_boards(folder: Path, most: int) -> list[str]:
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             if name := _NAME.fullmatch(entry.name):
-                with suppress(FileNotFoundError):  # removed since it was listed
+                with suppress(OSError):  # removed since it was listed; it must not hide the others
                     found.append((entry.stat(follow_symlinks=False).st_mtime, name[1]))
     return [serial for _written_at, serial in sorted(found, reverse=True)[:most]]
 
