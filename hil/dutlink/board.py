@@ -118,6 +118,7 @@ class Board(Noun):
             switched_off=lambda: self.power.is_off,
             allowance=self._busy_with,
             find_stick=self._find_stick,
+            unheard=lambda: self.power.unheard,
         )
         console.set_login(self._wiring.login)
         console.pace_s = self._wiring.pace_s

@@ -55,6 +55,7 @@ class Console(Noun):
         switched_off: Returns True if the test switched the DUT off; the board is not asked.
         allowance: Returns for how many seconds a shell command may keep the board busy.
         find_stick: Returns what is known of the DUT's stick.
+        unheard: Returns a sentence if the DUT's first output is lost, because of a power sequence.
 
     Attributes:
         transcript: Every byte, with times and notes.
@@ -81,6 +82,7 @@ class Console(Noun):
         switched_off: Callable[[], bool] = lambda: False,
         allowance: Callable[[str], float] = lambda _: 0.0,
         find_stick: Callable[[], StickState] = StickState,
+        unheard: Callable[[], str] = str,
     ) -> None:
         self.transcript = Transcript()
         self.error_allowlist = ErrorAllowlist(self.transcript)
@@ -93,6 +95,7 @@ class Console(Noun):
         self._access = access or Access(serial)
         self._switched_off = switched_off
         self._find_stick = find_stick
+        self._unheard = unheard
         self._connection = ConsoleConnection(
             serial, find, uart, self.transcript, self._access, unpowered, allowance
         )
@@ -320,7 +323,7 @@ class Console(Noun):
                 lambda: port.lost,
                 check_silent=lambda: check_loader_prompt(self, newest_bytes(self.transcript, begin)),
             )
-            return self._matched(outcome, pattern, began.spent_s)
+            return self._matched(outcome, pattern, began.spent_s, of_boot=True)
 
     def unread(self) -> bytes:
         """Return the bytes that came and were not matched yet: the next `expect` searches them first."""
@@ -349,7 +352,12 @@ class Console(Noun):
         return self._connection.run_shell_command(command, timeout_s)
 
     def _matched(
-        self, outcome: Expected | bytes, pattern: Pattern | Sequence[Pattern], waited_s: float
+        self,
+        outcome: Expected | bytes,
+        pattern: Pattern | Sequence[Pattern],
+        waited_s: float,
+        *,
+        of_boot: bool = False,
     ) -> Expected:
         """Return the match, or raise the error if `outcome` is the bytes of a wait without one."""
         if not isinstance(outcome, bytes):
@@ -363,6 +371,7 @@ class Console(Noun):
             seconds=waited_s,
             serial=self._serial,
             dut_is_off=self.dut_is_off,
+            unheard=self._unheard() if of_boot or not newest_bytes(self.transcript).strip() else "",
             maybe_in_shell=self._connection.mode_is_uncertain,
         )
 

@@ -37,6 +37,9 @@ _LEFT_IN_SHELL: Final = "console.restore_console_mode(), if the board was left i
 DUT_IS_OFF: Final = "the DUT is switched off"
 SWITCH_ON: Final = "power.on()"
 _WAS_ON: Final = "power.cycle() boots a DUT that is on; power.on() does nothing to it"
+_ASK_AGAIN: Final = (
+    "console.sendline() for another prompt; or put the waits before p1: hil settings set power_on SEQUENCE"
+)
 _AT_PROMPT: Final = (
     "the DUT waits at a prompt; expect() searches what came after the last match, "
     "console.transcript has the rest"
@@ -57,6 +60,7 @@ def expect_timeout_error(  # noqa: PLR0913 - what such an error tells
     seconds: float,
     serial: str,
     dut_is_off: bool,
+    unheard: str,
     maybe_in_shell: bool,
 ) -> ExpectError:
     """Return the error of a wait that ended without a match.
@@ -68,11 +72,16 @@ def expect_timeout_error(  # noqa: PLR0913 - what such an error tells
         seconds: How long the wait took.
         serial: The board's serial number.
         dut_is_off: Whether the test switched the DUT off.
+        unheard: A sentence if the DUT's first output is lost, and the match may have been in it; else empty.
         maybe_in_shell: Whether the board may be in its shell, where the DUT's output is dropped.
     """
     came = describe_last_line(serial, unmatched, before)
+    if unheard:
+        came = f"{came}; {unheard}"
     if maybe_in_shell:
         remedy = _LEFT_IN_SHELL
+    elif unheard and not _waits_for_input(unmatched):
+        remedy = _ASK_AGAIN
     elif _waits_for_input(unmatched if unmatched.strip() else before):
         remedy = _AT_PROMPT if unmatched.strip() else _SILENT_AT_PROMPT
     else:

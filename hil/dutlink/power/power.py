@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hil.dutlink.noun import Noun
 from hil.dutlink.power.reading import EVERY_S, OFF_AMPS, SETTLE_S, PowerReading
-from hil.dutlink.power.sequence_duration import leaves_supply_off, stored_duration_s
+from hil.dutlink.power.sequence_duration import leaves_supply_off, stored_duration_s, unheard_s
 from hil.dutlink.timing import sleep, until
 from hil.dutlink.usb.protocol import ConfigKey, PowerAction, ReadKey, Request
 from hil.errors import BoardFaultError
@@ -73,6 +73,7 @@ class Power(Noun):
         self._cut = False
         self._is_off = False
         self._latest = ""
+        self._unheard = ""
         self._changed_s = time.monotonic()  # another process may have switched the supply just now
 
     def __repr__(self) -> str:
@@ -93,10 +94,15 @@ class Power(Noun):
         """Whether the last power request of this object switched the supply off; the board is not asked."""
         return self._is_off
 
+    @property
+    def unheard(self) -> str:
+        """A sentence if the DUT's first output is lost since this object last switched it on, else empty."""
+        return self._unheard
+
     def forget(self) -> None:
         """Forget the last request, because the board's shell may have switched the supply."""
         self._cut = self._is_off = False
-        self._latest = ""
+        self._latest = self._unheard = ""
         self._changed_s = time.monotonic()
 
     def unchanged_since(self, when_s: float) -> None:
@@ -131,6 +137,7 @@ class Power(Noun):
     def force_on(self) -> None:
         """Switch the supply on at once."""
         self._cut = self._is_off = False
+        self._unheard = ""
         self._report(PowerEvent(PowerAction.FORCE_ON))
         self._link.control_out(Request.POWER, PowerAction.FORCE_ON)
         self._changed_s = time.monotonic()
@@ -240,9 +247,21 @@ class Power(Noun):
         with self._link.lock:  # another thread's reading must not come between request and `set_busy`
             self._link.control_out(Request.POWER, action)
             self._latest = action.name.lower()
+            self._unheard = _unheard(setting, stored)
             self._is_off = action is PowerAction.OFF and leaves_supply_off(stored)
             self._link.set_busy(duration_s)
             self._changed_s = time.monotonic() + duration_s
         if wait:
             self._link.wait_ready()
             self._report(PowerEvent(action, is_done=True))
+
+
+def _unheard(setting: ConfigKey, stored: bytes) -> str:
+    lost_s = unheard_s(stored)
+    if lost_s <= 0:
+        return ""
+    text = stored.split(b"\0", 1)[0].decode(errors="replace")
+    return (
+        f"what the DUT printed in its first {lost_s:.1f} s is lost, because the board's "
+        f"{setting.name.lower()} sequence {text!r} waits after it has switched the supply on"
+    )

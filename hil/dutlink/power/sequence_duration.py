@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["SIZE_BYTES", "leaves_supply_off", "stored_duration_s"]
+__all__ = ["SIZE_BYTES", "leaves_supply_off", "stored_duration_s", "unheard_s"]
 
 SIZE_BYTES = 32
 """The size of the setting's field; the board cuts longer text (firmware: config.rs)."""
@@ -28,6 +28,20 @@ _WAIT, _SUPPLY, _ON = b"wp1"
 def stored_duration_s(stored: bytes) -> float:
     """Return the nominal seconds that the board waits in `stored`, the bytes of a power setting."""
     return sum(cycles for letter, cycles in _steps(stored) if letter == _WAIT) / _CYCLES_A_SECOND
+
+
+def unheard_s(stored: bytes) -> float:
+    """Return the nominal seconds that the board waits in `stored` after it switched the supply on.
+
+    The board passes on no console byte while it waits, so the DUT's output of these seconds is lost.
+    """
+    on, cycles = False, 0
+    for letter, value in _steps(stored):
+        if letter == _SUPPLY:
+            on = value == _ON
+        elif letter == _WAIT and on:
+            cycles += value
+    return cycles / _CYCLES_A_SECOND
 
 
 def leaves_supply_off(stored: bytes) -> bool:

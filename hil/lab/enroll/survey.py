@@ -63,12 +63,19 @@ def survey(board: Board, listen_s: float = LISTEN_S) -> Survey:
     try:
         stick, remark = _stick(board)
         speaker = _speaker(board, listen_s) if listen_s > 0 else None
+        unheard = board.power.unheard
     finally:
         board.make_safe()
     own = board.console.tty.path
-    quiet = "no console printed anything when power came on" if listen_s > 0 and speaker is None else ""
+    quiet = _quiet(unheard) if listen_s > 0 and speaker is None else ""
     console = speaker if speaker not in {None, own} else None
     return Survey(stick, console, speaker is not None, tuple(filter(None, (remark, quiet))))
+
+
+def _quiet(unheard: str) -> str:
+    """Return the remark that no console printed; `unheard` is `Power.unheard`."""
+    quiet = "no console printed anything when power came on"
+    return f"{quiet}: {unheard}; put the waits before p1, then enroll the board again" if unheard else quiet
 
 
 def _stick(board: Board) -> tuple[Path | None, str]:

@@ -258,3 +258,16 @@ def test_enroll_does_not_touch_a_lab_file_with_an_error(
 
     assert (status, "lab.toml:2" in capsys.readouterr().err) == (2, True)
     assert lab.read_text() == "[place.a]\nserail = 1\n"
+
+
+def test_enroll_says_that_the_sequence_has_lost_the_output_of_a_silent_console(
+    simulator: SimulatorProcess, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for serial in simulator.serials():
+        run(["settings", "set", "power_on", "p1,w300", "--board", serial])
+
+    _, answer = enrolled(capsys, "--yes", "--listen", "0.5")
+
+    for board in answer["boards"]:
+        assert "no console printed anything when power came on: what the DUT printed" in str(board)
+        assert "put the waits before p1" in str(board)

@@ -170,3 +170,42 @@ def test_login_of_another_user_does_not_send_the_place_s_password(
     name, secret = credentials(Login("root", "hil"), "5a1c0e01", user, password)
 
     assert (name, secret.reveal()) == used
+
+
+@pytest.mark.parametrize(
+    "wait",
+    [
+        lambda board: board.console.expect("login: ", timeout_s=0.2),
+        lambda board: board.wait_until_up(timeout_s=0.2),
+        lambda board: board.console.login(timeout_s=0.2),
+    ],
+    ids=["expect", "wait_until_up", "login"],
+)
+def test_boot_error_says_that_the_sequence_has_lost_the_first_output(
+    board: Board, wait: Callable[[Board], object]
+) -> None:
+    board.power.on()
+    board.wait_until_up()
+    board.settings.write(power_on="p1,w300")  # at tenfold speed the DUT is up before these 30 s are over
+    try:
+        board.console.discard()
+        board.power.cycle(0.1)
+        with pytest.raises(ExpectError, match=r"in its first 30\.0 s is lost") as caught:
+            wait(board)
+    finally:
+        board.settings.write(power_on="")
+
+    assert "power_on sequence 'p1,w300' waits after it has switched the supply on" in caught.value.why
+    assert caught.value.remedy.startswith("console.sendline() for another prompt; or put the waits before p1")
+
+
+def test_boot_error_is_silent_about_waits_before_the_supply_goes_on(board: Board) -> None:
+    board.settings.write(power_on="w1,p1")
+    try:
+        board.power.on()
+        with pytest.raises(ExpectError) as caught:
+            board.console.expect("never said", timeout_s=0.1)
+    finally:
+        board.settings.write(power_on="")
+
+    assert "lost" not in caught.value.why
