@@ -38,7 +38,7 @@ class HostLock:
 
     Args:
         path: The folder.
-        limit_s: How long it lasts, in seconds, unless `keep` is called.
+        limit_s: How long it lasts, in seconds, unless it is kept.
         purpose: What a board that holds it does, for messages, such as `looks for its stick`.
     """
 
@@ -56,8 +56,11 @@ class HostLock:
         """Whether this object holds the lock."""
         return self._folder is not None
 
-    def acquire(self) -> None:
+    def acquire(self, *, kept: bool = False) -> None:
         """Acquire the lock, after waiting for other boards; the wait does not count for a test's time limit.
+
+        Args:
+            kept: Hold it until `release`.
 
         Raises:
             StorageError: Another board holds the lock for too long.
@@ -67,21 +70,24 @@ class HostLock:
         folder = OwnDescriptors(descriptor)
         try:
             _lock(descriptor, self._path, self._purpose)
-            timer = threading.Timer(self._limit_s, self._release_if_of, (folder,))
-            timer.daemon = True
+            ends = None if kept else threading.Timer(self._limit_s, self._end, (folder,))
             with self._changing:
-                self._folder, self._ends = folder, timer
-            timer.start()
+                self._folder, self._ends = folder, ends
+            if ends is not None:
+                ends.daemon = True
+                ends.start()
         except BaseException:  # also after Ctrl-C: a lock that stays would block this process itself
             folder.close()
-            self._release_if_of(folder)
+            self.release()
             raise
 
-    def keep(self) -> None:
-        """Hold the lock until `release`."""
+    def keep(self) -> bool:
+        """Hold the lock until `release`; return False if it is not held, as after its time limit."""
         with self._changing:
             if self._ends is not None:
                 self._ends.cancel()
+            self._ends = None  # a timer that has passed `cancel` finds that the lock is kept
+            return self.is_held
 
     def release(self) -> None:
         """Release the lock; harmless if it is not held, and from two threads at once."""
@@ -97,10 +103,10 @@ class HostLock:
         self._changing = threading.RLock()  # another thread may have held it when the child was forked
         self._folder = self._ends = None
 
-    def _release_if_of(self, folder: OwnDescriptors) -> None:
-        """Release the lock if it is still the one of this folder: a late timer must not end the next one."""
+    def _end(self, folder: OwnDescriptors) -> None:
+        """Release the lock, unless it is kept, or is the next one by now: a timer may be late."""
         with self._changing:
-            if self._folder is folder:
+            if self._folder is folder and self._ends is not None:
                 self.release()
 
 
@@ -158,11 +164,9 @@ class SearchLocks:
         Raises:
             StorageError: Another board holds one of the locks for too long.
         """
-        if not self._learning.is_held:
-            self._learning.acquire()
-            self._learning.keep()
-        self._arrival.acquire()
-        self._arrival.keep()
+        if not self._learning.keep():
+            self._learning.acquire(kept=True)
+        self._arrival.acquire(kept=True)
         self._is_alone = True
         try:
             yield

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import enum
 import threading
-import time
 from collections import Counter
 from contextlib import contextmanager
 from functools import partial
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from hil.dutlink.storage.stick_finder import APPEARS_WITHIN_S, GOES_WITHIN_S
 from hil.dutlink.storage.stick_proof import MuxTurns
-from hil.dutlink.timing import until
+from hil.dutlink.timing import Deadline, until
 from hil.dutlink.usb.protocol import Request, StorageAction
 from hil.errors import StickInUseError, StickLostError
 from hil.flash.disk.users import user_of
@@ -156,7 +155,7 @@ class StickMux:
         self._sys = sys
         self._before_turn = before_turn
         self._is_remote = is_remote
-        self._turned_at_s = time.monotonic()
+        self._turned = Deadline(0.0)
         self._turns = 0
         self._set: tuple[Position | None, int] = (None, 0)  # with `_all_turns` at that time
         self._turning = threading.RLock()
@@ -233,7 +232,7 @@ class StickMux:
                 self._finder.end_watch()
                 raise
             self._set = (position, turns)
-            self._turned_at_s = time.monotonic()
+            self._turned = Deadline(0.0)
             return self._turns
 
     def attach(self, reason: DetachReason) -> None:
@@ -294,7 +293,7 @@ class StickMux:
         """Make sure that the stick is not on the host; return for how many seconds it has not been there."""
         if not self.is_detached:
             self.set_position(Position.OFF, reason)
-        return time.monotonic() - self._turned_at_s
+        return self._turned.spent_s
 
     def _watched_turns(self, reason: DetachReason) -> MuxTurns:
         """Return turns that fail once another thread has turned the mux."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from hil.dutlink.storage import host_lock
-from hil.dutlink.storage.host_lock import HostLock
+from hil.dutlink.storage.host_lock import HostLock, SearchLocks
 from hil.errors import StorageError
 from hil.forked_child import OwnDescriptors
 
@@ -97,6 +97,40 @@ def test_timer_of_an_earlier_acquisition_does_not_release_the_next_one(
     assert shared.is_held
     timers[1].ring()
     assert not shared.is_held
+
+
+def test_timer_that_rang_just_before_keep_does_not_release_the_lock(
+    tmp_path: Path, timers: list[FakeTimer]
+) -> None:
+    shared = HostLock(tmp_path, 1.0, "looks for its stick")
+    shared.acquire()
+
+    assert shared.keep()
+    timers[0].ring()  # its thread had passed `cancel`, and waited
+
+    assert shared.is_held
+    shared.release()
+
+
+def test_keep_of_a_lock_that_has_ended_says_so(tmp_path: Path, timers: list[FakeTimer]) -> None:
+    shared = HostLock(tmp_path, 1.0, "looks for its stick")
+    shared.acquire()
+    timers[0].ring()
+
+    assert not shared.keep()
+
+
+def test_alone_holds_both_locks_however_long_its_thread_was_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, timers: list[FakeTimer]
+) -> None:
+    monkeypatch.setattr(FakeTimer, "start", FakeTimer.ring)  # the thread goes on after the time limit
+    (tmp_path / "block").mkdir()
+    locks = SearchLocks(tmp_path, tmp_path, 1.0)
+
+    with locks.alone():
+        assert (opened(tmp_path), opened(tmp_path / "block")) == (1, 1)
+
+    locks.release()
 
 
 def interrupt(*_: object) -> None:
