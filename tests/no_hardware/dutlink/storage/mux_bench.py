@@ -2,6 +2,7 @@
 
 Sticks, bus, `/dev` and `/sys` are the simulator's. In place of the board there is a link that turns the mux.
 Several actors, each a thread, take turns: one runs until it waits, and then the one whose wait ends first.
+No wait, clock or timer of the search is real, so a bench does the same however busy the machine is.
 """
 
 from __future__ import annotations
@@ -9,12 +10,13 @@ from __future__ import annotations
 import os
 import random
 import threading
+from functools import partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from hil.dutlink import timing
 from hil.dutlink.host import SLOWEST_STICK_S
-from hil.dutlink.storage import learned_sticks, stick_finder, stick_path, stick_proof, usb_sockets
+from hil.dutlink.storage import host_lock, learned_sticks, stick_finder, stick_path, stick_proof, usb_sockets
 from hil.dutlink.storage.stick_memory import LearnedSocket
 from hil.dutlink.storage.storage import Storage
 from hil.dutlink.usb.access import Access
@@ -23,7 +25,7 @@ from hil.sim.host.bus import UsbBus
 from hil.sim.host.dev_nodes import DevFolder
 from hil.sim.host.foreign_disk import ForeignDisk
 from hil.sim.host.sysfs import SysDisk, SysFolder
-from hil.sim.interfaces import MuxPosition
+from hil.sim.interfaces import MuxPosition, NoTimer
 from hil.sim.stick.file import StickFile
 from hil.sim.stick.mux import Stick
 from hil.sim.stick.usb_disk import usb_names_of
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import pytest
+
+    from hil.sim.interfaces import Timer
 
 __all__ = ["Memory", "MuxBench"]
 
@@ -98,6 +102,23 @@ class VirtualTime:
                     self._clock.advance(due - self._clock.now())
         finally:  # a hand that fails must not leave the other actors waiting
             self._changed.notify_all()
+
+
+class VirtualTimer:
+    """A `threading.Timer` of virtual time."""
+
+    def __init__(
+        self, clock: ManualClock, limit_s: float, function: Callable[..., None], args: tuple[object, ...]
+    ) -> None:
+        self.daemon = False
+        self._start = partial(clock.call_later, limit_s, function, *args)
+        self._timer: Timer = NoTimer()
+
+    def start(self) -> None:
+        self._timer = self._start()
+
+    def cancel(self) -> None:
+        self._timer.cancel()
 
 
 class FakeLink:
@@ -228,6 +249,8 @@ class MuxBench:
         monkeypatch.setattr(
             timing, "time", SimpleNamespace(monotonic=self.time.monotonic, sleep=self.time.sleep)
         )
+        timer = partial(VirtualTimer, self.clock)
+        monkeypatch.setattr(host_lock, "threading", SimpleNamespace(Timer=timer, RLock=threading.RLock))
         LookedUp(monkeypatch)
         monkeypatch.setattr(users, "_PROC", only_this_process(folder / "proc"))
         self.bus = UsbBus(self.clock)

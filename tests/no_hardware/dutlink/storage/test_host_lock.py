@@ -120,8 +120,9 @@ def test_keep_of_a_lock_that_has_ended_says_so(tmp_path: Path, timers: list[Fake
     assert not shared.keep()
 
 
+@pytest.mark.usefixtures("timers")
 def test_alone_holds_both_locks_however_long_its_thread_was_stopped(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, timers: list[FakeTimer]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(FakeTimer, "start", FakeTimer.ring)  # the thread goes on after the time limit
     (tmp_path / "block").mkdir()

@@ -60,6 +60,28 @@ def test_known_stick_needs_no_second_arrival(bench: MuxBench) -> None:
     assert bench.links[0].sent == ["off", "host"]
 
 
+def test_search_that_was_left_alone_lets_other_boards_learn_after_a_while(bench: MuxBench) -> None:
+    storage = bench.storage()
+    storage.host()
+    was_awaited = storage.is_awaited
+
+    bench.clock.advance(20)
+
+    assert (was_awaited, storage.is_awaited) == (True, False)
+
+
+def test_host_long_after_off_waits_for_no_disk_to_leave(bench: MuxBench) -> None:
+    bench.strangers[0].plug("2-9", "ZZ99")
+    storage = bench.storage()
+    storage.off()
+    bench.clock.advance(5)
+    began_s = bench.clock.now()
+
+    storage.host()
+
+    assert bench.clock.now() - began_s < 0.5
+
+
 def test_watch_looks_on_for_less_time_where_simulated_time_is_faster(bench: MuxBench) -> None:
     def waited_s(slowest_s: float) -> float:
         storage = bench.storage(slowest_s=slowest_s)
@@ -265,19 +287,20 @@ def test_flash_after_a_swap_of_cables_writes_to_no_other_board_s_stick(
     assert [stick._file.path.read_bytes() for stick in bench.sticks] == before
 
 
-@pytest.mark.parametrize("rival_is_late", [True, False])
+@pytest.mark.parametrize("late_s", [(0.0, 3.5), (0.0, 0.0), (3.5, 0.0)])
 @pytest.mark.parametrize("swapped_after_s", [0.2, pytest.param(1.6, marks=pytest.mark.thorough)])
 def test_flash_finds_a_swap_of_cables_during_the_flash(
-    bench: MuxBench, image: Path, swapped_after_s: float, *, rival_is_late: bool
+    bench: MuxBench, image: Path, swapped_after_s: float, late_s: tuple[float, float]
 ) -> None:
     """Both muxes are at the host: just after *host*, the stick comes as it was learned, by the other one.
 
-    Only the disk that this mux brings now gives that away, unless it comes later.
+    Only the disk that this mux brings now gives that away, unless it comes later or earlier.
     """
+    bench.sticks[0].late_s = late_s[0]
     learned_both(bench)
     other = bench.storage(1)
     other.wait_for_node()
-    bench.sticks[1].late_s = 3.5 if rival_is_late else 0.0
+    bench.sticks[1].late_s = late_s[1]
     before = [stick._file.path.read_bytes() for stick in bench.sticks]
     swaps: list[float] = []
 
@@ -292,7 +315,7 @@ def test_flash_finds_a_swap_of_cables_during_the_flash(
         bench.storage(0).flash(image, force=True)
 
     was_written = [stick._file.path.read_bytes() for stick in bench.sticks] != before
-    assert was_written == (swapped_after_s < 1 and rival_is_late)  # docs/flash.md: this is not proven
+    assert was_written == (swapped_after_s < 1 and late_s[0] != late_s[1])  # docs/flash.md: not proven
     assert ("bytes were written to" in str(caught.value)) == was_written
     assert ("nothing was written" in str(caught.value)) == (not was_written)
 
