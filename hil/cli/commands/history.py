@@ -12,12 +12,16 @@ import click
 from hil.cli.history_options import history_file, kind_of_runs, newest_nights, open_history, select_window
 from hil.cli.param_types import QUANTITY
 from hil.cli.result import Answer
-from hil.errors import HistoryError
+from hil.errors import HistoryError, UsageError
+from hil.nearest import nearest
 from hil.text_table import counted
 
 __all__ = ["history"]
 
 DAY_S = 86_400.0
+
+_LIKE_A_COMMAND = 0.8
+"""How like a command a word has to be that may also be a part of a test's name; see `nearest`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +97,19 @@ def test(context: click.Context, test: str) -> Any:  # noqa: ANN401 - data of an
     from hil.history.detail import of_test  # noqa: PLC0415 - the database is imported on use
 
     selection: _HistorySelection = context.obj
-    with open_history(selection.path) as kept:
-        data, lines = of_test(select_window(kept, selection.nights, selection.kind), test, selection.board)
+    try:
+        with open_history(selection.path) as kept:
+            data, lines = of_test(
+                select_window(kept, selection.nights, selection.kind), test, selection.board
+            )
+    except HistoryError as error:
+        if command := nearest(test, history.commands.keys() - {"test"}, _LIKE_A_COMMAND):
+            raise UsageError(
+                f"hil history has no command {test}, and no test of that name was found",
+                why=error.what,
+                remedy=f"hil history {command}",
+            ) from error
+        raise
     return data if context.find_root().params.get("as_json", False) else lines
 
 

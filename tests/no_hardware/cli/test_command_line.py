@@ -326,3 +326,18 @@ def test_wrong_boards_option_is_named_in_the_error(
 
     said = capsys.readouterr().err
     assert (status, "--boards 'rack'" in said, "--hil-boards" in said) == (2, True, False)
+
+
+@pytest.mark.parametrize("exists", [False, True], ids=["without a history", "with a history"])
+def test_history_tells_a_misspelt_command_as_such(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], exists: bool
+) -> None:
+    path = tmp_path / "history.db"
+    if exists:
+        History(path).close()
+
+    status = run(["history", "--history", str(path), "forgex"])
+
+    said = capsys.readouterr().err
+    assert (status, "hil history has no command forgex" in said) == (2, True), said
+    assert "try: hil history forget" in said

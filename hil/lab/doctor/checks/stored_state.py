@@ -12,6 +12,7 @@ from hil.lab.config.lab_file import SYSTEM_FOLDER
 from hil.lab.doctor.finding import ok, problem, problem_of, skipped
 from hil.lab.files.trusted_path import why_untrusted
 from hil.lab.safe_state.record import BoardState
+from hil.text_table import counted
 
 if TYPE_CHECKING:
     from hil.lab.doctor.context import BoardContext, DoctorContext
@@ -37,7 +38,7 @@ def lab_file(context: DoctorContext) -> Findings:
             f"    (or: move it to {SYSTEM_FOLDER})",
         )
     there = {seen.serial for seen in context.probe_results}
-    yield ok("lab file", f"{context.lab.file} has {len(context.lab.places)} places")
+    yield ok("lab file", f"{context.lab.file} has {counted(len(context.lab.places), 'place')}")
     for name, place in context.lab.places.items():
         if place.serial not in there and not context.only:
             yield skipped("lab file", f"the board of place {name} is not plugged in", board=place.serial)

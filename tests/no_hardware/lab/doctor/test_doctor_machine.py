@@ -13,6 +13,8 @@ import pytest
 from hil.dutlink.discovery import ProbeResult
 from hil.dutlink.host import Host
 from hil.errors import BoardDeniedError, BoardLostError, UsageError, Verdict
+from hil.lab.config.lab import Lab
+from hil.lab.config.place import Place
 from hil.lab.doctor.checks import usb_access
 from hil.lab.doctor.checks.bus import boards_on_the_bus, hub_power
 from hil.lab.doctor.checks.console import modem_manager, tty_holders
@@ -356,6 +358,17 @@ def test_lab_file_check_reports_a_wrong_lab_file(machine: FakeMachine) -> None:
     finding = found(lab_file, replace(bench_of(machine), lab_error=error))
 
     assert (finding.says, finding.fix) == (error.what, "did you mean serial?")
+
+
+def test_lab_file_check_counts_one_place(
+    machine: FakeMachine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(DoctorContext, "probe_results", ())
+    lab = Lab(tmp_path / "lab.toml", {"rack": Place("5a1c0e01")})
+
+    finding = next(iter(lab_file(replace(bench_of(machine), lab=lab))))
+
+    assert finding.says.endswith("lab.toml has 1 place")
 
 
 def test_host_checks_all_have_a_test() -> None:
