@@ -89,22 +89,24 @@ def _meant(out: Path) -> Path:
             why="that night ended before pytest wrote anything",
             remedy=f"see {folder.parent / 'console.txt'}; hil report, for the page of all nights",
         )
-    if not folder.exists() and (runs := _runs_beside(folder)):
-        near = nearest(folder.name, runs)
+    if folder.exists() or folder.name == _OF_NIGHTS:
+        return folder
+    nights = _names_beside(folder, "night.json")
+    near = nearest(folder.name, [*nights, *_names_beside(folder, "run.json")])
+    if nights or near:
         raise ReportError(
             f"there is no run in {folder}",
             why=f"it does not exist, and {folder.parent} holds runs, where no other pages belong",
-            remedy=f"hil report {folder.parent / (near or max(runs))}, or hil report for all nights",
+            remedy=f"hil report {folder.parent / (near or max(nights))}, or hil report for all nights",
         )
     return folder
 
 
-def _runs_beside(folder: Path) -> list[str]:
-    """Return the names of the runs in the parent of a folder that is not called `report`."""
-    if folder.name == _OF_NIGHTS or not folder.parent.is_dir():
+def _names_beside(folder: Path, part: str) -> list[str]:
+    """Return the names of the folders beside a folder that have a file called `part`."""
+    if not folder.parent.is_dir():
         return []
-    parts = ("night.json", "run.json")
-    return [one.name for one in folder.parent.iterdir() if any((one / part).is_file() for part in parts)]
+    return [beside.name for beside in folder.parent.iterdir() if (beside / part).is_file()]
 
 
 def _console(folder: Path, test: str) -> Answer:

@@ -26,6 +26,6 @@ def test_1(dutlink):
 @two
 def test_2(dutlink):
     assert not supply(ONE)
-    with pytest.raises(LeaseEndedError, match=f"{ONE} was given back at .*, after test_inner.py::test_1"):
+    with pytest.raises(LeaseEndedError, match=rf"{ONE}\) was given back at .*, after test_inner.py::test_1"):
         KEPT[0].power.force_on()
     assert not supply(ONE)
