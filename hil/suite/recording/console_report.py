@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import xml.etree.ElementTree as ET
 from typing import TYPE_CHECKING, Final
 
@@ -61,7 +62,14 @@ class ConsoleReport:
 def _attachments(report: pytest.TestReport, root: Path) -> list[str]:
     """Return the lines by which Jenkins and GitLab find a test's files; XML cannot name every path.
 
-    Jenkins takes absolute paths alone.
+    Jenkins' JUnit Attachments plugin documents absolute paths (its README; `GetTestDataMethodObject.java`
+    takes another path for one below the workspace). GitLab makes a link to the job's artifacts of the path,
+    which has to be relative to `$CI_PROJECT_DIR` (GitLab, Unit test reports, "Add screenshots to test
+    reports").
     """
-    paths = [str(root / str(value)) for name, value in report.user_properties if name == "hil_console"]
+    files = [root / str(value) for name, value in report.user_properties if name == "hil_console"]
+    project = os.environ.get("CI_PROJECT_DIR", "")
+    paths = [
+        str(file.relative_to(project) if project and file.is_relative_to(project) else file) for file in files
+    ]
     return [f"[[ATTACHMENT|{path}]]" for path in paths if path.isprintable()]

@@ -141,8 +141,10 @@ def test_second_run_starts_a_new_file_of_the_board(
 
 @pytest.mark.parametrize("family", ["xunit1", "xunit2"])
 def test_a_failure_shows_the_last_lines_and_junit_has_them(
-    run_suite: RunSuite, pytester: pytest.Pytester, family: str
+    run_suite: RunSuite, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, family: str
 ) -> None:
+    monkeypatch.delenv("CI_PROJECT_DIR", raising=False)
+
     inner = run_suite(BEGIN + THREE, "--hil-boards=sim:1", "--hil-report=report", f"-ojunit_family={family}")
 
     shown = inner.text.partition("DUT console of board")[2]
@@ -158,6 +160,21 @@ def test_a_failure_shows_the_last_lines_and_junit_has_them(
     assert kept[1].startswith("report/console/")
     assert re.match(r"board sim-1 \(\w+\): seconds", out.text or "")
     assert f"[[ATTACHMENT|{pytester.path / kept[1]}]]" in (out.text or "")
+
+
+@pytest.mark.parametrize("project", [".", "elsewhere"], ids=["below", "beside"])
+def test_attachment_is_relative_to_the_project_of_gitlab(
+    run_suite: RunSuite, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, project: str
+) -> None:
+    monkeypatch.setenv("CI_PROJECT_DIR", str(pytester.path / project))
+
+    inner = run_suite(BEGIN + THREE, "--hil-boards=sim:1", "--hil-report=report")
+
+    kept = re.search(r"\(all of it: (.*)\)", inner.text)
+    assert kept is not None
+    (out,) = ET.parse(pytester.path / "inner.xml").iter("system-out")  # noqa: S314 - pytest's own
+    shown = kept[1] if project == "." else pytester.path / kept[1]
+    assert f"[[ATTACHMENT|{shown}]]" in (out.text or "")
 
 
 EVIL = program(__file__, "console_evil")
