@@ -327,7 +327,7 @@ class BoardLifecycle:
     def _put_image(self, item: pytest.Item) -> None:
         """Put the image that a test wants on its boards, or keep the error for the test to raise."""
         if self.session.error is None:
-            with contained(self.session.fail):
+            with contained(self.session.fail_on_board):
                 self.images.put(item, self.session.all_held)
 
     def _restrict_boards(self) -> None:

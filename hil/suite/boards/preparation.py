@@ -14,7 +14,7 @@ from hil.boards.lent_token import borrowed_token
 from hil.boards.partners import acquire_partners
 from hil.boards.requirements import ANY_BOARD
 from hil.dutlink.usb.device_node import serials_by_address
-from hil.errors import UnavailableError, UsageError, Verdict
+from hil.errors import UnavailableError, UsageError
 from hil.lab.locks.lending import LEASED, refuse_other_boards
 from hil.suite.boards.session import BoardSession
 from hil.suite.hook_errors import contained
@@ -94,7 +94,8 @@ class BoardPreparation:
             may_wait: Whether to wait for boards that other processes hold.
         """
         session = self.session
-        session.error, session.requirement = None, requirement
+        session.clear_error()
+        session.requirement = requirement
         session.acquirer.may_wait = may_wait
         with contained(session.fail):
             self._refuse_lease_of_parent()
@@ -205,10 +206,9 @@ class BoardPreparation:
         """Open a board again that was lost or left the bus, if it answers at once.
 
         Raises:
-            BoardLostError: The board does not answer.
+            UnavailableError: The board does not answer, or cannot be opened.
+            BoardFaultError: It answers, and cannot be used.
         """
-        result = self.session.probe()
-        if held.lost is not None and result.verdict is not Verdict.PRESENT:
-            raise held.lost
+        self.session.raise_if_still_lost(held)
         self._before_reopening()
         self.session.acquirer.reopen(held)

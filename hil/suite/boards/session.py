@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from hil.boards.acquired_infos import AcquiredInfos
 from hil.boards.requirements import ANY_BOARD
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 __all__ = ["BoardSession"]
 
 
+_ANSWERS: Final = (Verdict.PRESENT, Verdict.FAULTY)
+
+
 class BoardSession:
     """The acquired boards: none, one, or those of a test with partners.
 
@@ -32,7 +35,9 @@ class BoardSession:
     Attributes:
         held: The acquired board, or None.
         partners: The further boards of the present test.
-        error: Why the present test has no board, or None if it has one.
+        error: Why the present test has no board that it can use, or None if it has one.
+        why_no_board: The same if no board could be acquired, which a probe has shown; None if something else
+            failed, such as putting an image on the board.
         requirement: What the present test requires of its boards.
         infos: The names and tags of acquired boards.
         acquirer: The argument.
@@ -42,6 +47,7 @@ class BoardSession:
         self.held: AcquiredBoard | None = None
         self.partners: list[AcquiredBoard] = []
         self.error: BaseException | None = None
+        self.why_no_board: BaseException | None = None
         self.requirement = ANY_BOARD
         self.infos = AcquiredInfos(of_run.search)
         self.acquirer = acquirer
@@ -53,8 +59,17 @@ class BoardSession:
         """The acquired boards, the first board first."""
         return [] if self.held is None else [self.held, *self.partners]
 
+    def clear_error(self) -> None:
+        """Forget why the last test had no board: that says nothing of the present test."""
+        self.error = self.why_no_board = None
+
     def fail(self, error: BaseException) -> None:
-        """Keep an error for the present test, which has no board, to raise."""
+        """Keep the error of acquiring a board for the present test, which has none, to raise."""
+        self.why_no_board = error
+        self.fail_on_board(error)
+
+    def fail_on_board(self, error: BaseException) -> None:
+        """Keep an error for the present test, which has a board and cannot begin, to raise."""
         self.error = error
         error.__context__ = None  # an error that is raised again keeps what an earlier test was failing with
 
@@ -105,8 +120,7 @@ class BoardSession:
         """
         if self.held is not None and not self.held.is_fallback:
             results = [one.probe(self._options.silence_s) for one in self.all_held]
-            works = (Verdict.PRESENT, Verdict.FAULTY)
-            return next((one for one in results if one.verdict not in works), results[0])
+            return next((one for one in results if one.verdict not in _ANSWERS), results[0])
         try:
             host = self._of_run.source.host()
         except UnavailableError as error:
@@ -139,6 +153,21 @@ class BoardSession:
             return any(requirement.fits(info) for info in infos if info.serial != held.board.serial)
         return False
 
+    def raise_if_still_lost(self, held: AcquiredBoard) -> None:
+        """Probe a board that was lost or left the bus, and raise why it cannot be opened again.
+
+        A faulty board answers: opening it again tells what is wrong with it.
+
+        Raises:
+            BoardLostError: It is still lost.
+            UnavailableError: It is back, and cannot be opened.
+        """
+        if held.is_as_opened:
+            return
+        result = held.probe(self._options.silence_s)
+        if held.lost is not None and result.verdict not in _ANSWERS:
+            raise result.error or held.lost
+
     def give_back(self, why: str = "", which: AcquiredBoard | None = None) -> None:
         """Make a board safe and release it; release it even if making it safe fails.
 
@@ -169,8 +198,7 @@ class BoardSession:
         """End the use of a board, and open it again if it came back."""
         if held.lease is not None:
             held.lease.raise_if_lost()
-        if held.lost is not None and held.probe(self._options.silence_s).verdict is not Verdict.PRESENT:
-            raise held.lost
+        self.raise_if_still_lost(held)
         if held.is_as_opened:
             held.end_use("was given back", why)
         else:

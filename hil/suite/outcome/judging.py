@@ -93,7 +93,9 @@ class Judging:
     ) -> None:
         with self._limit.stopped_then_reset():
             session = self._boards.session
-            judgement = judge(error, kind=kind, phase=call.when, proven=session.error, probe=session.probe)
+            judgement = judge(
+                error, kind=kind, phase=call.when, why_no_board=session.why_no_board, probe=session.probe
+            )
         if judgement is None:
             return
         if judgement.verdict is Verdict.LOST:

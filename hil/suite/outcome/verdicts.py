@@ -104,7 +104,7 @@ def judge(
     *,
     kind: Kind,
     phase: str,
-    proven: BaseException | None,
+    why_no_board: BaseException | None,
     probe: Callable[[], ProbeResult],
 ) -> Judgement | None:
     """Return the judgement on an error of a test that uses a board, or None if the error stands.
@@ -113,12 +113,13 @@ def judge(
         error: The error.
         kind: Hardware or mixed; an error that a mixed test itself raises always stands.
         phase: `setup`, `call` or `teardown`.
-        proven: The error of the acquisition of a board: a probe has caused it, so it needs no other proof.
+        why_no_board: The error of acquiring a board for this test: a probe for this test caused it, so it
+            needs no other.
         probe: Probes the board.
     """
     if not explains_all(error):
         return None
-    if error is proven and isinstance(error, UnavailableError):
+    if error is why_no_board and isinstance(error, UnavailableError):
         return Judgement.of(error.verdict, error)
     if kind is not Kind.HARDWARE:
         return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
+from unittest.mock import Mock
 
 import pytest
 
@@ -28,6 +29,7 @@ from hil.errors import (
     HilError,
     RequestStalledError,
     TransferError,
+    TwinBoardsError,
     UsageError,
     Verdict,
 )
@@ -480,6 +482,65 @@ def test_give_back_tells_a_board_that_came_back_faulty_from_one_that_is_lost_aga
         session.give_back()
 
     assert done_to(held.lease) == ["left to its guard"]
+
+
+FAULTY = ProbeResult(Verdict.FAULTY, SERIAL, error=TwinBoardsError("two boards"), location=FakeBoard.location)
+DENIED = ProbeResult(
+    Verdict.DENIED, SERIAL, error=BoardDeniedError("no permission"), location=FakeBoard.location
+)
+
+
+@pytest.mark.parametrize("found", [FAULTY, DENIED])
+def test_prepare_raises_what_is_found_now_of_a_board_that_was_lost(
+    preparation: BoardPreparation,
+    held: AcquiredBoard,
+    looks: Looks,
+    monkeypatch: pytest.MonkeyPatch,
+    found: ProbeResult,
+) -> None:
+    held.lost, looks.found = BoardLostError("lost in an earlier test"), found
+    monkeypatch.setattr("hil.boards.lease_and_open.open_driver", Mock(side_effect=found.error))
+
+    preparation.prepare(Kind.HARDWARE, "later")
+
+    assert preparation.session.error is found.error
+    assert preparation.session.is_unusable
+
+
+@pytest.mark.parametrize("found", [FAULTY, DENIED])
+def test_give_back_does_not_call_a_board_lost_that_is_back(
+    session: BoardSession,
+    held: AcquiredBoard,
+    looks: Looks,
+    monkeypatch: pytest.MonkeyPatch,
+    found: ProbeResult,
+) -> None:
+    held.lost, looks.found = BoardLostError("lost in an earlier test"), found
+    monkeypatch.setattr("hil.boards.lease_and_open.open_driver", Mock(side_effect=found.error))
+
+    with pytest.raises(type(found.error)):
+        session.give_back()
+
+    assert done_to(held.lease) == ["left to its guard"]
+
+
+def test_prepare_forgets_why_the_test_before_had_no_board(
+    preparation: BoardPreparation, session: BoardSession, held: AcquiredBoard
+) -> None:
+    session.fail(BoardAbsentError("none"))
+    assert held.is_as_opened
+
+    preparation.prepare(Kind.HARDWARE, "later")
+
+    assert (session.error, session.why_no_board) == (None, None)
+
+
+def test_error_of_an_acquired_board_does_not_show_that_there_is_none(session: BoardSession) -> None:
+    error = BoardLostError("gone while an image was written")
+
+    session.fail_on_board(error)
+
+    assert (session.error, session.why_no_board) == (error, None)
 
 
 def test_acquire_does_not_wait_twice_for_a_board_that_stays_busy(

@@ -71,7 +71,7 @@ def name_of(error: BaseException) -> str:
 def judged(
     error: BaseException, found: ProbeResult, kind: Kind = Kind.HARDWARE, phase: str = "call"
 ) -> Verdict | None:
-    judgement = judge(error, kind=kind, phase=phase, proven=None, probe=lambda: found)
+    judgement = judge(error, kind=kind, phase=phase, why_no_board=None, probe=lambda: found)
     return judgement.verdict if judgement else None
 
 
@@ -130,7 +130,7 @@ def test_may_be_hardware_error_is_false_for_other_errors(error: BaseException) -
 
 @pytest.mark.parametrize("error", NO_SIGNALS, ids=name_of)
 def test_judge_does_not_probe_for_other_errors(error: BaseException) -> None:
-    assert judge(error, kind=Kind.HARDWARE, phase="call", proven=None, probe=unreachable) is None
+    assert judge(error, kind=Kind.HARDWARE, phase="call", why_no_board=None, probe=unreachable) is None
 
 
 @pytest.mark.parametrize("error", SIGNALS, ids=name_of)
@@ -151,7 +151,7 @@ def test_judge_leaves_a_hardware_error_without_proof(error: BaseException) -> No
 def test_judge_leaves_a_hardware_error_that_replaced_another_error(first: BaseException) -> None:
     last = after(first, BoardLostError("gone"), FileNotFoundError("x"))
 
-    assert judge(last, kind=Kind.HARDWARE, phase="call", proven=last, probe=unreachable) is None
+    assert judge(last, kind=Kind.HARDWARE, phase="call", why_no_board=last, probe=unreachable) is None
 
 
 def test_judge_leaves_a_hardware_error_in_a_group_that_replaced_another_error() -> None:
@@ -194,7 +194,7 @@ def test_judge_accepts_only_a_lost_board_in_a_teardown(found: ProbeResult, verdi
 def test_judge_needs_no_second_proof_of_a_failed_acquisition() -> None:
     error = BoardAbsentError("no board")
 
-    judgement = judge(error, kind=Kind.HARDWARE, phase="setup", proven=error, probe=unreachable)
+    judgement = judge(error, kind=Kind.HARDWARE, phase="setup", why_no_board=error, probe=unreachable)
 
     assert judgement == Judgement(Verdict.ABSENT, "no board", "")
 
@@ -231,4 +231,4 @@ def test_judge_takes_no_failed_probe_for_proof(failure: Exception) -> None:
         raise failure
 
     error = BoardLostError("gone")
-    assert judge(error, kind=Kind.HARDWARE, phase="call", proven=None, probe=look) is None
+    assert judge(error, kind=Kind.HARDWARE, phase="call", why_no_board=None, probe=look) is None
