@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from hil.errors import HistoryError
+from hil.errors import HistoryError, tell_user
 from hil.regular_file import check_regular
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def open_history(path: Path, *, to_read: bool = True) -> History:
     aside = list_damaged(path)
     refuse_untrusted(path, "the history", "run it as its owner")
     for damaged in aside[-1:]:
-        click.echo(f"hil: an older history was damaged; it is kept in {damaged}", err=True)
+        tell_user(f"an older history was damaged; it is kept in {damaged}")
     if not path.exists():
         raise HistoryError(
             f"there is no history in {path}",
@@ -95,7 +95,7 @@ def select_window(kept: History, nights: int, kind: str) -> Window:
 
     window = Window(kept, nights, kind, now_s=time.time())
     if window.ahead and not window.runs:  # this host's clock is wrong
-        click.echo("hil: every run is dated in the future: see whether this host's clock is right", err=True)
+        tell_user("every run is dated in the future: see whether this host's clock is right")
         window = Window(kept, nights, kind)
     if kind and not window.runs:
         kinds = sorted(repr(one) for (one,) in window.query("SELECT DISTINCT kind FROM run"))

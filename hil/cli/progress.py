@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hil.errors import tell_user
 from hil.flash.progress import STICK_PHASE, STICK_TEXT, ProgressLines
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class ProgressBar:
 
         self.close()
         if phase == STICK_PHASE:
-            click.echo(f"hil: {STICK_TEXT}", err=True)
+            tell_user(STICK_TEXT)
             return
         self._is_comparing = phase == "compare"
         self._bar = tqdm(
@@ -87,4 +88,4 @@ def show_progress() -> Iterator[Progress | None]:
         finally:
             bar.close()
     else:
-        yield ProgressLines(lambda line: click.echo(f"hil: {line}", err=True))
+        yield ProgressLines(tell_user)

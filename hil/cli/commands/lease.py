@@ -13,7 +13,7 @@ import click
 
 from hil.cli.board_options import BoardSelection, board_command
 from hil.cli.result import Answer
-from hil.errors import HilError, UsageError
+from hil.errors import HilError, UsageError, tell_user
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,7 +73,7 @@ def lease(selection: BoardSelection, storage: str, force: bool, command: tuple[s
             "no command to run", why="no words follow the options", remedy="hil lease -- COMMAND"
         )
     if "/" not in command[0] and which(command[0]) is None:
-        click.echo(f"hil: {command[0]} cannot be run: it is not on PATH; no board was leased", err=True)
+        tell_user(f"{command[0]} cannot be run: it is not on PATH; no board was leased")
         return Answer(None, _NOT_FOUND)
     from hil.cli.board_context import use_board_safely  # noqa: PLC0415 - the driver is imported on use
     from hil.lab.processes.supervise import command_end_pipe, run_supervised  # noqa: PLC0415 - the driver is imported on use
@@ -96,7 +96,7 @@ def lease(selection: BoardSelection, storage: str, force: bool, command: tuple[s
     except HilError as error:
         if not status:
             raise
-        click.echo(f"hil: {error}", err=True)  # the exit status of COMMAND counts
+        tell_user(str(error))  # the exit status of COMMAND counts
     return Answer(None, status)
 
 

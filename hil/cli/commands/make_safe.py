@@ -17,6 +17,7 @@ from hil.errors import (
     UntrustedFileError,
     UsageError,
     Verdict,
+    tell_user,
 )
 from hil.lab.board_lookup import resolve_serial, several_boards
 from hil.lab.config.lab import Lab
@@ -28,7 +29,6 @@ from hil.lab.safe_state.policy import STICK_TAKEN
 from hil.lab.safe_state.record import BoardState, known_boards, read_record
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from hil.dutlink.discovery import ProbeResult
@@ -52,13 +52,12 @@ class SafeCommand:
     Args:
         boards: Value of `--boards`.
         wait_s: How long to wait in total for boards in use, and for each silent one, in seconds.
-        tell: Shows a line to the user.
 
     Raises:
         UsageError: `boards` names no existing boards.
     """
 
-    def __init__(self, boards: str, wait_s: float, tell: Callable[[str], None]) -> None:
+    def __init__(self, boards: str, wait_s: float) -> None:
         source = find_source(
             boards,
             why_not_started="new boards are safe already",
@@ -68,7 +67,6 @@ class SafeCommand:
         self._safety = source.safety()
         self._wait_s = wait_s
         self._wait = Deadline(wait_s)
-        self._tell = tell
         self._lab = self._obeyed_lab()
         self._troubles: dict[str, str] = {}
 
@@ -111,7 +109,7 @@ class SafeCommand:
                 board,
                 wait_s=self._wait.left_s,
                 test="hil safe",
-                on_wait=self._tell_waiting,
+                on_wait=_tell_waiting,
                 host=self._host,
             ) as lease:
                 if not lease.record().needs_safety:
@@ -145,7 +143,7 @@ class SafeCommand:
         try:
             return current_lab()
         except UntrustedFileError as error:
-            self._tell(f"hil: {_error_line(error)}; all boards are made safe without it")
+            tell_user(f"{_error_line(error)}; all boards are made safe without it")
             return Lab()
 
     def _only(self) -> str | None:
@@ -179,7 +177,7 @@ class SafeCommand:
                 serial,
                 wait_s=self._wait.left_s,
                 test="hil safe",
-                on_wait=self._tell_waiting,
+                on_wait=_tell_waiting,
                 host=self._host,
                 wait_option="--wait",
             )
@@ -201,8 +199,9 @@ class SafeCommand:
         why = f"{self._lab.file} says so of place {self._lab.name_of(serial)}"
         return _row(serial, "left alone", None, why)
 
-    def _tell_waiting(self, waiting: WaitStatus) -> None:
-        self._tell(f"hil: waiting for {waiting}")
+
+def _tell_waiting(waiting: WaitStatus) -> None:
+    tell_user(f"waiting for {waiting}")
 
 
 def _row(serial: str, outcome: str, amps: float | None, why: str = "") -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pwd
 import sys
 import time
 from pathlib import Path
@@ -14,8 +13,9 @@ import click
 from hil.cli.command_groups import CommandGroup
 from hil.cli.result import Answer
 from hil.distribution import PACKAGE
-from hil.errors import UsageError
+from hil.errors import UsageError, tell_user
 from hil.flash.disk.permission import BOARD_GROUP
+from hil.login_name import login_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,11 +85,11 @@ def run(
     _folder_of_tests()
     as_json = context.find_root().params.get("as_json", False)
     terminal = sys.stderr.buffer if as_json else sys.stdout.buffer
-    record = run_night(folder, pytest_arguments, terminal, _say, simulated=simulated)
+    record = run_night(folder, pytest_arguments, terminal, tell_user, simulated=simulated)
     removed = delete_old_folders(folder, keep) if keep else []
     told = {"night": record.folder, "status": record.status, "meaning": record.summary}
     if record.status and not as_json:
-        _say(f"{record.summary} ({record.folder})")
+        tell_user(f"{record.summary} ({record.folder})")
     data = told | ({"removed": [str(one) for one in removed]} if removed else {})
     meaning = "" if record.status else f"{record.summary}. "
     gone = f"; removed {len(removed)} older" if removed else ""
@@ -149,7 +149,7 @@ def install(  # noqa: PLR0913, PLR0917 - click gives each option by its name
         told |= {"service": str(units.service), "timer": str(units.timer)}
     if is_running():
         units.enable()
-        return told | ({"note": f"{_LINGER} {_user_name(os.getuid())}"} if user and not _lingers() else {})
+        return told | ({"note": f"{_LINGER} {_own_name()}"} if user and not _lingers() else {})
     return told | {"note": _NO_SYSTEMD, "cron": cron_line(schedule)}
 
 
@@ -284,20 +284,13 @@ def _due_s(units: Units) -> float | None:
 
 def _owner(clone: Path) -> str:
     """Return the folder's owner, so that tests do not run as root because root installed the unit."""
-    return _user_name(clone.stat().st_uid)
-
-
-def _user_name(uid: int) -> str:
-    """Return a user's login name, or the number of a user without an entry in the password database."""
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)
+    uid = clone.stat().st_uid
+    return login_name(uid) or str(uid)
 
 
 def _lingers() -> bool:
-    return Path("/var/lib/systemd/linger", _user_name(os.getuid())).exists()
+    return Path("/var/lib/systemd/linger", _own_name()).exists()
 
 
-def _say(line: str) -> None:
-    click.echo(f"hil: {line}", err=True)
+def _own_name() -> str:
+    return login_name(os.getuid()) or str(os.getuid())

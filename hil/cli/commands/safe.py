@@ -61,7 +61,7 @@ def safe(  # noqa: PLR0913, PLR0917 - click gives each option by its name
         )
     from hil.cli.commands.make_safe import SafeCommand  # noqa: PLC0415 - the driver is imported on use
 
-    command = SafeCommand(boards, wait_s, tell=lambda line: click.echo(line, err=True))
+    command = SafeCommand(boards, wait_s)
     if if_unsafe and serial is not None:
         return _with_sentences(Answer(command.make_one_safe_if_unsafe(serial)))
     return _with_sentences(

@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import pwd
 import re
 import termios
 import tty
@@ -22,6 +21,7 @@ from hil.dutlink.usb.error_mapping import ErrorSource, translate
 from hil.dutlink.usb.protocol import UsbId
 from hil.errors import ConsoleBusyError, ConsoleMissingError
 from hil.flash.disk.sysfs import usb_names_at
+from hil.login_name import login_name
 
 if TYPE_CHECKING:
     from hil.dutlink.wiring import Wiring
@@ -268,7 +268,4 @@ def _user(pid: int, folder: Path) -> TtyUser | None:
         command, uid = (folder / "comm").read_text(errors="replace").strip(), folder.stat().st_uid
     except OSError:
         return None
-    try:
-        return TtyUser(pid, command, pwd.getpwuid(uid).pw_name)
-    except KeyError:
-        return TtyUser(pid, command, str(uid))
+    return TtyUser(pid, command, login_name(uid) or str(uid))
