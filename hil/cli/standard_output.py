@@ -39,9 +39,10 @@ def _let_leave(stream: TextIO, called: str) -> TextIO:
     stream.flush()
     output: io.RawIOBase = _Output(stream.fileno(), called)
     buffered = io.BufferedWriter(output)
-    return io.TextIOWrapper(
-        buffered, stream.encoding, stream.errors, line_buffering=stream.line_buffering or stream.isatty()
-    )
+    by_lines = (
+        stream.line_buffering or stream.write_through or stream.isatty()
+    )  # write_through: PYTHONUNBUFFERED
+    return io.TextIOWrapper(buffered, stream.encoding, stream.errors, line_buffering=by_lines)
 
 
 class _Output(io.FileIO):

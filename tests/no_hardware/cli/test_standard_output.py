@@ -138,3 +138,15 @@ def test_output_that_a_full_disk_refuses_is_named(environ: dict[str, str]) -> No
 
     assert (done.returncode, b"standard output: No space left on device" in done.stderr) == (1, True)
     assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_standard_error_shows_each_line_at_once(unbuffered: str) -> None:
+    write = "tolerate_closed_output(); sys.stderr.write('waiting\\n'); os._exit(0)"  # no flush at an end
+    code = f"import os, sys; from hil.cli.standard_output import tolerate_closed_output; {write}"
+    environ = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+    ran = subprocess.run(
+        [sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=True
+    )
+
+    assert ran.stderr == "waiting\n"
