@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hil.dutlink.storage.mux_timing import NOT_TIMED_S
 from hil.dutlink.storage.stick_memory import LearnedSocket
 from hil.dutlink.storage.usb_sockets import UsbDisk, board_is_at, disks_by_socket
 
@@ -60,7 +61,8 @@ class LearnedSticks:
             (known.socket, known.names, known.bystanders) == (disk.socket, disk.names, bystanders)
             and proven.came_about(known.came_after_s)
         ):
-            learned = LearnedSocket(self._usb_port, disk.socket, disk.names, proven.after_s, bystanders)
+            after_s = proven.after_s if proven.is_timed else NOT_TIMED_S
+            learned = LearnedSocket(self._usb_port, disk.socket, disk.names, after_s, bystanders)
             self._memory.keep(learned)
 
     def forget(self) -> None:
@@ -79,7 +81,7 @@ class LearnedSticks:
         if known is None or arrival is None or arrival.disk.names != known.names:
             return None
         alike = [one for one in arrivals.values() if one.came_about(known.came_after_s)]
-        return arrival if alike == [arrival] else None
+        return arrival if alike == [arrival] and arrival.is_timed else None
 
     def sockets_of_others(self) -> frozenset[str]:
         """Return the sockets of other boards' sticks."""

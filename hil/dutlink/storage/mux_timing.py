@@ -13,7 +13,10 @@ from hil.dutlink.host import SLOWEST_STICK_S as SLOWEST_S
 if TYPE_CHECKING:
     from hil.dutlink.storage.usb_sockets import UsbDisk
 
-__all__ = ["EVEN_S", "LEAVES_WITHIN_S", "SLOWEST_S", "Arrival"]
+__all__ = ["EVEN_S", "LEAVES_WITHIN_S", "NOT_TIMED_S", "SLOWEST_S", "Arrival"]
+
+NOT_TIMED_S = 0.0
+"""Is kept in place of the time of a stick that was not seen to come in time; none comes so soon."""
 
 LEAVES_WITHIN_S = 1.0
 """Seconds within which a disk leaves after *off* (0.1 to 0.5 were measured); a later one proves nothing."""
@@ -41,15 +44,23 @@ class Arrival:
         after_s: When it could be used, in seconds after *host*.
         connected_after_s: When its USB device connected, in seconds after *host*; None if the kernel does not
             tell.
+        unseen_s: It may have come so many seconds before `after_s`, since the host did not look in between.
     """
 
     disk: UsbDisk
     after_s: float
     connected_after_s: float | None = None
+    unseen_s: float = 0.0
+
+    @property
+    def is_timed(self) -> bool:
+        """Whether `after_s` tells when it came: a thread that was stopped sees it late."""
+        return self.unseen_s <= EVEN_S
 
     def came_about(self, after_s: float) -> bool:
-        """Return True if it came about `after_s` seconds after *host*."""
-        return abs(after_s - self.after_s) <= EVEN_S
+        """Return True if it may have come about `after_s` seconds after *host*."""
+        earliest_s = self.after_s if self.is_timed else self.after_s - self.unseen_s
+        return earliest_s - EVEN_S <= after_s <= self.after_s + EVEN_S
 
     def rounds_after(self, before: Arrival) -> int:
         """Return how many rounds like this one in a row prove the disk; 0 if no number does.

@@ -19,7 +19,7 @@ class LearnedSocket:
         board: The USB port of the board at that time; if it is at another port now, its cables may be others.
         socket: The stick's socket.
         names: The stick's names.
-        came_after_s: When it could be used, in seconds after *host*.
+        came_after_s: When it could be used, in seconds after *host*; `NOT_TIMED_S` if that is not known.
         bystanders: The other disks, by `UsbDisk.identity`, that were there while the storage was off.
         source: Another user's file that says so; empty: it can be believed.
     """

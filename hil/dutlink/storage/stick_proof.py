@@ -101,7 +101,8 @@ class MuxWatch:
         self._looked = looked
         self._before: dict[str, UsbDisk] = {}
         self._devices: dict[str, str] = {}
-        self._host = Deadline(0.0)
+        self._asked = self._host = Deadline(0.0)
+        self._asking_s = self._last_look_s = 0.0
 
     def ignore_nothing(self) -> None:
         """Watch the sockets of other boards' sticks, too."""
@@ -111,10 +112,12 @@ class MuxWatch:
         """Note the disks, and the USB devices that may become disks, that are there before the mux turns."""
         self._before = disks_by_socket(self._sys)
         self._devices = devices_by_socket(self._sys)
+        self._asked = Deadline(0.0)
 
     def turned(self) -> None:
         """Note the time at which the mux turned to the host."""
         self._host = Deadline(0.0)
+        self._asking_s, self._last_look_s = self._asked.spent_s, 0.0
 
     def wait_for_disks(
         self, limit_s: float, wanted: frozenset[str] = frozenset(), settled_s: float = 0.0
@@ -132,9 +135,11 @@ class MuxWatch:
         came: dict[str, Arrival] = {}
 
         def look() -> bool:
+            began_s = self._host.spent_s
             for socket, disk in self._ready_new_disks(disks_by_socket(self._sys)).items():
                 if socket not in came or came[socket].disk.plug_number != disk.plug_number:
                     came[socket] = self._arrival(disk)
+            self._last_look_s = began_s
             self._looked(self._host.spent_s)
             return wanted <= came.keys() if wanted else bool(self.watched(came))
 
@@ -148,7 +153,8 @@ class MuxWatch:
 
     def _arrival(self, disk: UsbDisk) -> Arrival:
         after_s, since_s = self._host.spent_s, connected_s(self._sys, disk.socket)
-        return Arrival(disk, after_s, None if since_s is None else after_s - since_s)
+        unseen_s = after_s - self._last_look_s + self._asking_s  # the mux may have turned when it was asked
+        return Arrival(disk, after_s, None if since_s is None else after_s - since_s, unseen_s)
 
     def wait_for_learned(self, limit_s: float, after_s: float) -> dict[str, Arrival]:
         """Wait for the disk at the learned socket, and for disks that come at the same time.

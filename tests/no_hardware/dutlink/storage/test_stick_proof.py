@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hil import errors
-from hil.dutlink.storage.mux_timing import Arrival
+from hil.dutlink import timing
+from hil.dutlink.storage.mux_timing import NOT_TIMED_S, Arrival
 from hil.dutlink.storage.stick_memory import LearnedSocket
 from hil.dutlink.storage.usb_sockets import StickNames, UsbDisk, connected_s
 from hil.flash.progress import NoProgress
@@ -68,6 +69,36 @@ def test_search_that_was_left_alone_lets_other_boards_learn_after_a_while(bench:
     bench.clock.advance(20)
 
     assert (was_awaited, storage.is_awaited) == (True, False)
+
+
+def test_pace_that_a_stopped_thread_saw_is_not_kept(bench: MuxBench, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(timing.time, "sleep", lambda _seconds: bench.time.sleep(1.7))
+        bench.storage().wait_for_node()
+    kept_s = [bench.kept[bench.links[0].serial].came_after_s]
+    for _ in range(2):
+        bench.storage().wait_for_node()
+        kept_s.append(bench.kept[bench.links[0].serial].came_after_s)
+
+    assert kept_s[0] == NOT_TIMED_S
+    assert kept_s[1] == kept_s[2] > NOT_TIMED_S
+
+
+def test_known_stick_that_a_stopped_thread_sees_come_must_follow_the_mux(
+    bench: MuxBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.storage().wait_for_node()
+    known = bench.storage()
+    known.host()
+    bench.links[0].sent.clear()
+    bench.time.sleep(2.2)
+    stopped = iter([1.5])
+    sleep = bench.time.sleep
+    monkeypatch.setattr(timing.time, "sleep", lambda seconds: sleep(next(stopped, seconds)))
+
+    known.wait_for_node()
+
+    assert bench.links[0].sent == ["off", "host"]
 
 
 def test_host_long_after_off_waits_for_no_disk_to_leave(bench: MuxBench) -> None:
