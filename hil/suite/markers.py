@@ -38,6 +38,7 @@ __all__ = [
     "refuse",
     "register_markers",
     "requirement_of",
+    "skip_of",
     "sort_tests",
     "tags_of",
     "told_marks",
@@ -121,8 +122,41 @@ def kind_of(item: pytest.Item) -> Kind:
 
 
 def gets_a_board(item: pytest.Item) -> bool:
-    """Return True if a board is acquired for a test before it begins: not if pytest skips it anyway."""
-    return kind_of(item) is not Kind.NO_HARDWARE and not list(item.iter_markers("skip"))
+    """Return True if a board may be acquired for a test: not if pytest skips it anyway.
+
+    A condition that is text counts as false here: `skip_of` evaluates it when the test's turn comes.
+    """
+    if kind_of(item) is Kind.NO_HARDWARE or next(item.iter_markers("skip"), None) is not None:
+        return False
+    return not any(_is_met(mark) for mark in item.iter_markers("skipif"))
+
+
+def _is_met(mark: pytest.Mark) -> bool:
+    """Return True if a `skipif` skips its test, or fails it in its set-up, whatever its texts say."""
+    conditions = _conditions_of(mark)
+    try:
+        return not conditions or any(not isinstance(one, str) and bool(one) for one in conditions)
+    except Exception:  # noqa: BLE001 - pytest fails the test with this error
+        return True
+
+
+def _conditions_of(mark: pytest.Mark) -> tuple[object, ...]:
+    return (mark.kwargs["condition"],) if "condition" in mark.kwargs else mark.args
+
+
+def skip_of(item: pytest.Item) -> BaseException | None:
+    """Return pytest's skip of a test that a marker skips now, or None if none does.
+
+    Raises:
+        BaseException: pytest cannot evaluate a condition, and fails the test with this error.
+    """
+    marks = item.iter_markers("skipif")
+    if not any(isinstance(one, str) for mark in marks for one in _conditions_of(mark)):
+        return None  # `gets_a_board` has seen the others, and pytest raises them
+    from _pytest.skipping import evaluate_skip_marks  # noqa: PLC0415 - pytest offers no other way to ask
+
+    skipped = evaluate_skip_marks(item)
+    return None if skipped is None else pytest.skip.Exception(skipped.reason, _use_item_location=True)
 
 
 def marks_of(item: pytest.Item) -> list[pytest.Mark]:

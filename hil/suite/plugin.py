@@ -260,7 +260,11 @@ class Run:
         self.boards.plan(session.items)
         if self.options.board and not self.processes.is_worker:
             self.boards.of_run.check_board(self.boards.of_run.infos())
-        from hil.suite.boards.hooks import BoardHooks, ReturnedTests  # noqa: PLC0415 - only for runs with boards
+        from hil.suite.boards.hooks import (  # noqa: PLC0415 - only for runs with boards
+            BoardHooks,
+            MissingBoards,
+            ReturnedTests,
+        )
         from hil.suite.outcome.request_counter import RequestCounter  # noqa: PLC0415 - the driver is for runs with boards
         from hil.suite.outcome.returning_child import ReturningChild  # noqa: PLC0415 - only for runs with boards
         from hil.suite.recording.console import keep_consoles  # noqa: PLC0415 - the driver is for runs with boards
@@ -269,6 +273,7 @@ class Run:
         register(self._fixtures, "hil-dependent-fixtures")
         register(LastingTimeLimit(self.time_limit), "hil-lasting-time-limit")
         register(BoardHooks(self.boards, self._block), "hil-board-hooks")
+        register(MissingBoards(self.boards), "hil-missing-boards")
         register(ReturnedTests(), "hil-returned-tests")
         counter = RequestCounter(self.boards, self._fixtures, required=self.options.require)
         register(counter, "hil-request-counter")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from hil.suite.outcome.attempts import Attempts
     from hil.suite.outcome.usb_block import UsbBlock
 
-__all__ = ["BoardHooks", "ReturnedTests"]
+__all__ = ["BoardHooks", "MissingBoards", "ReturnedTests"]
 
 _RETURNED = pytest.StashKey[bool]()
 """Whether the test is returned to the controller, which has another board for it."""
@@ -53,7 +53,8 @@ class BoardHooks:
                 return (yield)
             finally:
                 self._block.active = was_active
-        item.stash[_RETURNED] = not self._boards.acquire_for(item, nextitem)
+        begins_here = self._boards.acquire_for(item, nextitem)
+        item.stash[_RETURNED] = not begins_here
         try:
             return (yield)
         finally:
@@ -61,11 +62,11 @@ class BoardHooks:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
-        """Raise why a test has no board, in each attempt: each is judged separately."""
+        """Begin an attempt, which is judged separately; raise the skip of the test's author, if any."""
         if kind_of(item) is not Kind.NO_HARDWARE:
             forget_judgement(item)
             attempts_of(item).begin_on_board()
-            self._boards.raise_if_missing(item)
+            self._boards.begin_attempt(item)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
@@ -150,6 +151,24 @@ class BoardHooks:
         self._end_late()
         if self._late_failed:
             session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
+
+
+class MissingBoards:
+    """A pytest plugin that raises why a test has no board.
+
+    Its set-up is not `tryfirst`: it comes after that of pytest's skipping, and before that of fixtures.
+
+    Args:
+        boards: This process's board.
+    """
+
+    def __init__(self, boards: BoardLifecycle) -> None:
+        self._boards = boards
+
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """Raise why a test has no board, unless its author skipped it."""
+        if kind_of(item) is not Kind.NO_HARDWARE:
+            self._boards.raise_if_missing(item)
 
 
 class ReturnedTests:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+import pytest
+
 from hil.boards.requirements import ANY_BOARD
 from hil.suite.boards.assigned_boards import AssignedBoards
 from hil.suite.boards.dependent_fixtures import raise_together
@@ -18,7 +20,7 @@ from hil.suite.boards.run_boards import RunBoards
 from hil.suite.columns.column import column_of
 from hil.suite.hook_errors import contained, told
 from hil.suite.images.run_images import RunImages
-from hil.suite.markers import gets_a_board, kind_of, requirement_of, uses_board
+from hil.suite.markers import gets_a_board, kind_of, requirement_of, skip_of, uses_board
 from hil.suite.outcome.user_properties import (
     describe_board,
     describe_image,
@@ -30,8 +32,6 @@ from hil.suite.xdist.plugin import worker_channel
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    import pytest
 
     from hil.boards.acquired import AcquiredBoard
     from hil.boards.requirements import BoardRequirement
@@ -46,6 +46,9 @@ if TYPE_CHECKING:
     from hil.suite.xdist.processes import Processes
 
 __all__ = ["BoardLifecycle"]
+
+_SKIP = pytest.StashKey[BaseException | None]()
+"""The skip of a test whose author's condition, a text, is met; or the error of that condition."""
 
 
 class BoardLifecycle:
@@ -166,7 +169,9 @@ class BoardLifecycle:
             gives the test to another board.
         """
         describe_test(item, kind_of(item))
-        if not gets_a_board(item):
+        if self._preparation is not None:
+            self.session.clear_error()
+        if not gets_a_board(item) or self._is_skipped_by_its_author(item):
             return True
         with contained(self.release.late_errors.append):  # `raise_if_missing` raises them
             may_wait = self._assigned.begin(item.nodeid, is_last=nextitem is None)
@@ -177,6 +182,23 @@ class BoardLifecycle:
                     return False
                 self._acquire(item)
         return True
+
+    @staticmethod
+    def _is_skipped_by_its_author(item: pytest.Item) -> bool:
+        """Return True if a condition skips a test, or fails it; keep the outcome for `begin_attempt`."""
+        try:
+            skip: BaseException | None = skip_of(item)
+        except (Exception, pytest.fail.Exception) as error:  # noqa: BLE001 - of the author's condition
+            skip = error
+        item.stash[_SKIP] = skip
+        return skip is not None
+
+    def begin_attempt(self, item: pytest.Item) -> None:
+        """Count a test that uses a board; raise its author's skip, whose condition is not evaluated again."""
+        self._ledger.begin(item.nodeid, kind_of(item))
+        skip = item.stash.get(_SKIP, None)
+        if skip is not None:
+            raise skip
 
     def _give_back_to_controller(
         self, item: pytest.Item, nextitem: pytest.Item | None, *, may_wait: bool
@@ -201,7 +223,6 @@ class BoardLifecycle:
         where hardware is required: it could pass without any. Errors from the release of the previous board
         are raised here, too: no other test is left to report them.
         """
-        self._ledger.begin(item.nodeid, kind_of(item))
         if getattr(item, "execution_count", 1) > 1:  # pytest-rerunfailures runs it again within one protocol
             with self._fixtures.limit.stopped_then_reset():
                 self._recover_for_rerun(item)
@@ -259,7 +280,7 @@ class BoardLifecycle:
             self.release.all("its lease was lost")
         return lost
 
-    def lost(self) -> None:
+    def report_lost(self) -> None:
         """Tell the controller, if it assigns boards, that this process's board cannot be used."""
         self._assigned.report_lost(self.release.all_held, self.session.error)
 

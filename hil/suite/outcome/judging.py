@@ -99,7 +99,7 @@ class Judging:
         if judgement is None:
             return
         if judgement.verdict is Verdict.LOST:
-            self._boards.lost()
+            self._boards.report_lost()
         required = self._required or kind_of(item) is Kind.MIXED
         if not self._has_outcome(item, call.when, raised, required=required):
             _give_outcome(item, call, judgement, required=required)
