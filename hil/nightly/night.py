@@ -41,6 +41,7 @@ __all__ = ["ledger_in", "pytest_arguments", "run_night", "simulated_boards"]
 
 _NO_LEDGER = "no ledger\n"
 _BOARD_IN_LEDGER = re.compile(r"^board .+: [1-9]\d* tests? ran$", re.MULTILINE)
+_SIMULATED_IN_LEDGER = re.compile(r"^board .+, SIMULATED: ", re.MULTILINE)
 _BOARD_IN_JUNIT = '<property name="hil_boards" value="board '
 _AS_OWNER = "run it as the folder's owner, as hil nightly install does"
 
@@ -85,7 +86,8 @@ def run_night(
     if status == Status.GREEN:
         status = _prove_green(folder, tell)
     _end(folder, key, status, tell)
-    ended = replace(record, ended=utc_now(), status=status, meaning=explain_status(status))
+    boards = boards or _simulated_in(folder)
+    ended = replace(record, ended=utc_now(), status=status, meaning=explain_status(status), simulated=boards)
     _keep(ended, tell)
     _report(folder.parent, tell, simulated=bool(boards))
     return ended
@@ -114,15 +116,21 @@ def simulated_boards(more: Sequence[str], environ: Mapping[str, str]) -> str:
 
     Args:
         more: The night's further pytest arguments, which override the environment.
-        environ: The environment.
+        environ: The environment; its `PYTEST_ADDOPTS` are arguments, too.
     """
     asked = environ.get("HIL_BOARDS", "")
-    for argument, following in itertools.pairwise([*more, ""]):
+    for argument, following in itertools.pairwise([*environ.get("PYTEST_ADDOPTS", "").split(), *more, ""]):
         if argument == "--hil-boards":
             asked = following
         elif argument.startswith("--hil-boards="):
             asked = argument.partition("=")[2]
     return asked if asked.startswith("sim") else ""
+
+
+def _simulated_in(folder: Path) -> str:
+    """Return `sim` if a night's ledger has a simulated board, which pytest's own settings asked for."""
+    ledger = ledger_in(_read(folder / "console.txt"))
+    return "sim" if _SIMULATED_IN_LEDGER.search(ledger) else ""
 
 
 def ledger_in(console: str) -> str:

@@ -81,7 +81,8 @@ class NightRecord:
         meaning: The status in words.
         command: The command that was run.
         folder: Path of the night's folder.
-        simulated: The simulated boards that it used (`HIL_BOARDS`); empty if it used none.
+        simulated: The simulated boards that it used, as `--hil-boards` has them; `sim` if only its ledger
+            tells that it used some; empty if it used none.
     """
 
     began: str

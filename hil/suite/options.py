@@ -59,7 +59,7 @@ class RunOptions(NamedTuple):
         lab: The lab file.
         repeats: How often a test that fails on a board is repeated.
         whole_lab: Whether every board of the lab file must take part.
-        unasked: With `--hil-real`: the simulated boards that only the environment asks for; else empty.
+        unasked: With `--hil-real`: what asks for simulated boards, if no argument of pytest does; else empty.
         each: `board` or `kind`: each hardware test runs on every one of them; `any`: on one board.
         images: The images that tests run with.
         image_limit_s: The longest time to put an image on a board, in seconds; no part of a test's time.
@@ -140,7 +140,7 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption(
         "--hil-real",
         action="store_true",
-        help="simulated boards that nothing but HIL_BOARDS asks for are a failure of the run",
+        help="simulated boards that no argument of pytest asks for are a failure of the run",
     )
     group.addoption(
         "--hil-repeat",
@@ -290,10 +290,14 @@ def _refuse_unsendable(config: pytest.Config) -> None:
 
 
 def _unasked(config: pytest.Config, environ: Mapping[str, str]) -> str:
-    """Return `HIL_BOARDS` if it asks for simulated boards in a run that must use real ones; else empty."""
-    text = environ.get("HIL_BOARDS", "")
-    by_environment = config.getoption("hil_real") and config.getoption("hil_boards") is None
-    return text if by_environment and text.startswith("sim") else ""
+    """Return what asks for simulated boards in a run that must use real ones; empty if an argument does."""
+    arguments = map(str, config.invocation_params.args)  # without those of PYTEST_ADDOPTS and addopts
+    if not config.getoption("hil_real") or any(one.split("=")[0] == "--hil-boards" for one in arguments):
+        return ""
+    option: str | None = config.getoption("hil_boards")
+    text = environ.get("HIL_BOARDS", "") if option is None else option
+    asks = "HIL_BOARDS=" if option is None else "PYTEST_ADDOPTS or addopts with --hil-boards "
+    return asks + text if text.startswith("sim") else ""
 
 
 def _boards(config: pytest.Config, environ: Mapping[str, str]) -> BoardsOption:

@@ -64,7 +64,7 @@ def nightly() -> None:
 @click.option(
     "--simulated",
     is_flag=True,
-    help="Allow simulated boards that only HIL_BOARDS selects; otherwise such a night fails.",
+    help="Allow simulated boards that no argument after -- selects; otherwise such a night fails.",
 )
 @click.argument("pytest_arguments", nargs=-1, type=click.UNPROCESSED)
 @click.pass_context

@@ -235,12 +235,14 @@ def _status_of(ended: SystemExit) -> int:
 def missing_boards(options: RunOptions, ledger: Ledger, of_run: RunBoards) -> dict[str, str] | None:
     """Return a line by the serial number of each board that took no part; None without `--hil-whole-lab`.
 
-    A line about all boards has an empty serial number. With `--hil-real`, such a line says that only the
-    environment asks for simulated boards.
+    A line about all boards has an empty serial number. With `--hil-real`, such a line says that no argument
+    of pytest asks for simulated boards.
     """
     if unasked := options.unasked:
-        asked = f"nothing but HIL_BOARDS={unasked} asks for them"
-        return {"": f"its boards are SIMULATED, and {asked}; unset it, or say --hil-boards {unasked}"}
+        asked = f"nothing but {unasked} asks for them"
+        return {
+            "": f"its boards are SIMULATED, and {asked}; unset it, or say --hil-boards {options.boards.text}"
+        }
     if not options.whole_lab or not options.lab.places:
         return None
     lines, problems = dict[str, str](), list[BaseException]()

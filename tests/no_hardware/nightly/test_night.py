@@ -429,6 +429,30 @@ def test_run_night_on_simulated_boards_by_environment_is_red_unless_asked(
     assert (night / "summary.md").read_text("utf-8").startswith("## hil: SIMULATED: ")
 
 
+@RUNS
+@pytest.mark.parametrize(
+    ("more", "status"),
+    [((), Status.BENCH_NOT_READY), (("--simulated",), Status.GREEN)],
+    ids=["left", "meant"],
+)
+@pytest.mark.parametrize("place", ["PYTEST_ADDOPTS", "pytest.ini"])
+def test_run_night_on_simulated_boards_by_addopts_is_told_as_such(
+    clone: Path, monkeypatch: pytest.MonkeyPatch, place: str, more: Sequence[str], status: int
+) -> None:
+    if place == "PYTEST_ADDOPTS":
+        monkeypatch.setenv(place, "--hil-boards sim:1")
+    else:
+        (clone / place).write_text("[pytest]\naddopts = --hil-boards sim:1\n", "utf-8")
+    (clone / "test_inner.py").write_text(PASSES, "utf-8")
+
+    ran = run_hil(clone, "nightly", "run", *more, "--", "-n0")
+    told = run_hil(clone, "nightly", "status", "--user")
+
+    assert ran.returncode == status, ran.stdout
+    assert "SIMULATED boards, " in ran.stdout + ran.stderr.splitlines()[-1]
+    assert re.search(r"^The last night, of \d{4}-.*: SIMULATED boards, ", told.stdout, re.MULTILINE)
+
+
 @pytest.mark.parametrize(
     ("more", "environ", "boards"),
     [
@@ -436,6 +460,8 @@ def test_run_night_on_simulated_boards_by_environment_is_red_unless_asked(
         ((), {"HIL_BOARDS": "sim:2"}, "sim:2"),
         (("--hil-boards", "usb"), {"HIL_BOARDS": "sim:2"}, ""),
         (("-k", "x", "--hil-boards=sim@99"), {}, "sim@99"),
+        ((), {"PYTEST_ADDOPTS": "-v --hil-boards sim:3"}, "sim:3"),
+        (("--hil-boards", "usb"), {"PYTEST_ADDOPTS": "--hil-boards=sim:3"}, ""),
     ],
 )
 def test_simulated_boards_are_those_that_pytest_will_use(
