@@ -45,7 +45,7 @@ _MEANINGS = {
     4: "red: pytest did not start: a wrong option, conftest.py or lab file",
     6: "red: more warnings than --max-warnings allows",
     Status.NOTHING_RAN: "red: nothing ran on a board",
-    Status.BENCH_NOT_READY: "red: the bench was not ready: boards that could not be used or took no part",
+    Status.BENCH_NOT_READY: "red: the bench was not ready: boards were lost, unusable or took no part",
     Status.FLAKY: "flaky: tests passed only when they were repeated",
 }
 

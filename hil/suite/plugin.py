@@ -39,7 +39,7 @@ from hil.suite.outcome.early_exit import EarlyExit
 from hil.suite.outcome.exit_status import RunStatus, missing_boards
 from hil.suite.outcome.ledger import Ledger
 from hil.suite.outcome.ledger_report import CrashedTests, JunitLedger, TeardownSkips, write_summary
-from hil.suite.outcome.reruns import Repeats
+from hil.suite.outcome.reruns import FailedAttempts, Repeats
 from hil.suite.outcome.short_failures import ShortFailures
 from hil.suite.outcome.time_limit import LastingTimeLimit, TimeLimit
 from hil.suite.outcome.usb_block import UsbBlock
@@ -97,6 +97,10 @@ def begin(config: pytest.Config) -> Run:
     register(run.numbers, "hil-numbers")
     if run.options.repeats:
         register(Repeats(run.options.repeats, run.boards), "hil-repeats")
+    if not run.processes.is_worker and (
+        run.options.repeats or config.pluginmanager.hasplugin("rerunfailures")
+    ):
+        register(FailedAttempts(), "hil-failed-attempts")
     if not is_no_run(config):
         early_exit = EarlyExit(run.boards.show, is_worker=run.processes.is_worker)
         register(early_exit, "hil-early-exit")

@@ -8,7 +8,8 @@ requested by `getfixturevalue` are tracked here, too.
 from __future__ import annotations
 
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 import pytest
 
@@ -21,12 +22,24 @@ if TYPE_CHECKING:
     from hil.suite.outcome.time_limit import TimeLimit
     from hil.suite.outcome.usb_block import UsbBlock
 
-__all__ = ["DependentFixtures", "raise_together"]
+__all__ = ["DependentFixtures", "TearDownError", "raise_together"]
 
 Fixture: TypeAlias = pytest.FixtureDef[Any]
 Request: TypeAlias = Any  # pytest does not export its type
 
 _NARROWEST_FIRST: Final = ("function", "class", "module", "package", "session")
+
+
+class TearDownError(NamedTuple):
+    """The error of a fixture's tear-down.
+
+    Attributes:
+        fixture: The name of the fixture.
+        error: The error.
+    """
+
+    fixture: str
+    error: BaseException
 
 
 class DependentFixtures:
@@ -75,23 +88,28 @@ class DependentFixtures:
         """Note that the board was requested: the fixtures in set-up depend on it."""
         self._dependent.update(self._in_setup)
 
-    def end(self) -> list[BaseException]:
+    def end(self) -> list[TearDownError]:
         """End the fixtures in pytest's own order: the narrowest scope first, of one scope the latest first.
 
         Returns:
             The errors of the tear-downs; each fixture is ended, even if another one failed.
         """
-        errors: list[BaseException] = []
+        errors: list[TearDownError] = []
         while dependent := [fixture for fixture in self._set_up if fixture in self._dependent]:
             last = min(reversed(dependent), key=self._breadth)
             request = self._set_up[last]
+            keep = partial(self._keep_error, errors, last.argname)
             try:
-                with contained(errors.append), self.block.lifted(), self.limit.running():
+                with contained(keep), self.block.lifted(), self.limit.running():
                     last.finish(request)
             finally:
                 self._forget(last)
         self._dependent.intersection_update(self._in_setup)
         return errors
+
+    @staticmethod
+    def _keep_error(errors: list[TearDownError], fixture: str, error: BaseException) -> None:
+        errors.append(TearDownError(fixture, error))
 
     def is_own(self, error: BaseException) -> bool:
         """Return True if an error of a tear-down came from the test or from its function-scoped fixtures."""

@@ -9,8 +9,7 @@ import pytest
 from hil.suite.boards.dependent_fixtures import raise_together
 from hil.suite.hook_errors import contained
 from hil.suite.markers import Kind, kind_of
-from hil.suite.outcome.attempts import fail_skipped_rerun, skip_for_subtests
-from hil.suite.outcome.reruns import attempts_of
+from hil.suite.outcome.attempts import attempts_of, fail_skipped_rerun, skip_for_subtests
 from hil.suite.outcome.user_properties import facts_of, forget_judgement, has_verdict, overrule_judgement
 
 if TYPE_CHECKING:
@@ -37,10 +36,6 @@ class BoardHooks:
     def __init__(self, boards: BoardLifecycle, block: UsbBlock) -> None:
         self._boards = boards
         self._block = block
-        self._late_failed = False
-
-    def _end_late(self) -> None:
-        self._late_failed = self._boards.release.end_late_fixtures() or self._late_failed
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(
@@ -142,15 +137,13 @@ class BoardHooks:
     def pytest_keyboard_interrupt(self) -> None:
         """End the fixtures of the board and release it, before other plugins do anything."""
         with self._block.lifted():
-            self._end_late()
+            self._boards.release.end_late_fixtures()
             self._boards.release.after_interrupt()
 
     @pytest.hookimpl(tryfirst=True)  # before pytest's own, where an error would end pytest
-    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+    def pytest_sessionfinish(self) -> None:
         """End the fixtures of the board after the last test; errors there fail the run."""
-        self._end_late()
-        if self._late_failed:
-            session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
+        self._boards.release.end_late_fixtures()
 
 
 class MissingBoards:

@@ -21,6 +21,7 @@ from hil.suite.columns.column import column_of
 from hil.suite.hook_errors import contained, told
 from hil.suite.images.run_images import RunImages
 from hil.suite.markers import gets_a_board, kind_of, requirement_of, skip_of, uses_board
+from hil.suite.outcome.attempts import attempts_of
 from hil.suite.outcome.user_properties import (
     describe_board,
     describe_image,
@@ -166,19 +167,21 @@ class BoardLifecycle:
 
         Returns:
             False if the test is not to begin in this process: its board cannot be used, and the controller
-            gives the test to another board.
+            gives the test to another board. A test of which an attempt has begun stays in this process.
         """
         describe_test(item, kind_of(item))
         if self._preparation is not None:
             self.session.clear_error()
         if not gets_a_board(item) or self._is_skipped_by_its_author(item):
             return True
-        with contained(self.release.late_errors.append):  # `raise_if_missing` raises them
+        with contained(self.release.keep_for_next_test):  # `raise_if_missing` raises them
             may_wait = self._assigned.begin(item.nodeid, is_last=nextitem is None)
             self._acquire(item, may_wait=may_wait)
             if self._assigned.serial is not None and self.session.is_unusable:
-                is_returned = self._give_back_to_controller(item, nextitem, may_wait=may_wait)
-                if is_returned:
+                self._assigned.report_unusable(self.release.all_held, self.session.error, may_wait=may_wait)
+                if attempts_of(item).number > 1:
+                    return True  # another worker would not know the failure of the attempt before
+                if self._give_back_to_controller(item, nextitem):
                     return False
                 self._acquire(item)
         return True
@@ -200,15 +203,12 @@ class BoardLifecycle:
         if skip is not None:
             raise skip
 
-    def _give_back_to_controller(
-        self, item: pytest.Item, nextitem: pytest.Item | None, *, may_wait: bool
-    ) -> bool:
+    def _give_back_to_controller(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool:
         """Give back the boards that the controller assigned, which cannot be used, and the test with them.
 
         The last test of this process stays, and gets any board that can be used: no test follows it, so it
         cannot be left out. Return True if the controller has the test now.
         """
-        self._assigned.report_unusable(self.release.all_held, self.session.error, may_wait=may_wait)
         self.release.all()
         if nextitem is None:
             self._assigned.clear()
@@ -227,7 +227,9 @@ class BoardLifecycle:
             with self._fixtures.limit.stopped_then_reset():
                 self._recover_for_rerun(item)
                 self._put_image(item)
-        raise_together(self.release.take_late_errors(), "errors in fixtures of the board before")
+        if late := self.release.take_late_errors():
+            attempts_of(item).not_excused_in = "setup"
+            raise_together(late, "errors in fixtures of the board before")
         if self.session.error is None:
             return
         if uses_board(item) or self._options.require or not self.session.may_open_its_own:
@@ -269,7 +271,7 @@ class BoardLifecycle:
             The errors of the tear-downs.
         """
         if self._fixtures and self._remaining.are_over(self.session, item, nextitem, failed):
-            return self._fixtures.end()
+            return [failed.error for failed in self._fixtures.end()]
         return []
 
     def end_lost_leases(self) -> list[BaseException]:

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from hil.suite.boards.unsafe_boards import UnsafeBoards
-from hil.suite.hook_errors import contained
+from hil.suite.hook_errors import contained, told
 
 if TYPE_CHECKING:
     from hil.boards.acquired import AcquiredBoard
@@ -26,16 +26,15 @@ class BoardRelease:
 
     Attributes:
         session: The acquired boards; None until a test uses one.
-        late_errors: Errors between two tests: the next test raises them.
         unsafe: The boards that could not be made safe.
     """
 
     def __init__(self, ledger: Ledger, fixtures: DependentFixtures) -> None:
         self.session: BoardSession | None = None
-        self.late_errors: list[BaseException] = []
         self.unsafe = UnsafeBoards(ledger)
         self._ledger = ledger
         self._fixtures = fixtures
+        self._late_errors: list[tuple[str, BaseException]] = []
 
     @property
     def all_held(self) -> list[AcquiredBoard]:
@@ -67,25 +66,33 @@ class BoardRelease:
         """
         with contained(self.keeper("at the end of the run")):
             self.all()
+        self.end_late_fixtures()
         with contained(self.keeper("at the end of the run")):
             if awaits_guards:
                 self.unsafe.await_guards()
 
     def end_fixtures(self) -> None:
         """End the fixtures that depend on the board between two tests; the next test raises the errors."""
-        self.late_errors += self._fixtures.end()
+        boards = " and ".join(f"board {held.board.serial}" for held in self.all_held) or "its board"
+        self._late_errors += [
+            (f"tear-down of fixture {fixture} failed after the last test on {boards}", error)
+            for fixture, error in self._fixtures.end()
+        ]
 
-    def end_late_fixtures(self) -> bool:
-        """End the fixtures after the last test, which cannot report errors; return True if there were any."""
+    def keep_for_next_test(self, error: BaseException) -> None:
+        """Keep an error between two tests, which the next test raises."""
+        self._late_errors.append(("failed before a test that did not run", error))
+
+    def end_late_fixtures(self) -> None:
+        """End the fixtures after the last test; errors that no test has raised fail the run."""
         self.end_fixtures()
-        errors = self.take_late_errors()
-        self._ledger.trouble += [f"after the last test: {type(one).__name__}: {one}" for one in errors]
-        return bool(errors)
+        late, self._late_errors = self._late_errors, []
+        self._ledger.late_errors += [f"{where}: {told(error)}" for where, error in late]
 
     def take_late_errors(self) -> list[BaseException]:
-        """Return the errors since the last call."""
-        errors, self.late_errors = self.late_errors, []
-        return errors
+        """Return the errors since the last call, for a test to raise."""
+        late, self._late_errors = self._late_errors, []
+        return [error for _, error in late]
 
     def power_down(self, item_id: str) -> None:
         """Before a test is repeated: leave the DUTs without power until they are cold; raise nothing."""

@@ -10,12 +10,12 @@ import copy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, cast
 
+import pytest
+
 from hil.suite.outcome.user_properties import note
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-
-    import pytest
 
 __all__ = [
     "ATTEMPT",
@@ -26,6 +26,7 @@ __all__ = [
     "REPEATED",
     "Attempts",
     "attempt_of",
+    "attempts_of",
     "fail_for_subtests",
     "fail_skipped_rerun",
     "is_flaky",
@@ -71,8 +72,8 @@ class Attempts:
             left out.
         is_judged: Whether the error that is being reported was proven to come from hardware that could not
             be used.
-        not_excused_in: The phase in which the present attempt failed because required hardware is missing,
-            which `xfail` does not excuse; or empty.
+        not_excused_in: The phase in which the present attempt failed because required hardware is missing, or
+            with an error of the board before, which `xfail` does not excuse; or empty.
     """
 
     number: int = 1
@@ -110,6 +111,14 @@ class Attempts:
         note(item, {ATTEMPT: str(self.number), FIRST_FAILURE: first_line(self.failures[0])})
 
 
+_ATTEMPTS = pytest.StashKey[Attempts]()
+
+
+def attempts_of(item: pytest.Item) -> Attempts:
+    """Return the attempts of a test."""
+    return item.stash.setdefault(_ATTEMPTS, Attempts())
+
+
 def mark(report: pytest.TestReport, outcome: str) -> None:
     """Give a report an outcome that pytest's type does not know."""
     report.outcome = cast("Literal['passed', 'failed', 'skipped']", outcome)
@@ -128,14 +137,17 @@ def is_flaky(report: pytest.TestReport) -> bool:
     return report.failed and report.when == "call" and (OUTCOME, FLAKY) in report.user_properties
 
 
-def mark_flaky(report: pytest.TestReport, attempts: Attempts) -> None:
-    """Make a passing report a flaky one; tools that do not know the word see a failure."""
-    told = (
-        f"flaky: passed when it was repeated after a power cycle; before: {first_line(attempts.failures[0])}"
-    )
+def mark_flaky(report: pytest.TestReport, failure: pytest.TestReport) -> None:
+    """Make a passing report a flaky one; tools that do not know the word see a failure.
+
+    Args:
+        report: The passing report.
+        failure: The report of the failed attempt.
+    """
+    told = f"flaky: passed when it was repeated after a power cycle; before: {first_line(failure)}"
     mark(report, "failed")
     report.user_properties.append((OUTCOME, FLAKY))
-    report.longrepr = _retold(attempts.failures[0].longrepr, told)
+    report.longrepr = _retold(failure.longrepr, told)
 
 
 def fail_skipped_rerun(report: pytest.TestReport, failure: pytest.TestReport) -> None:

@@ -201,15 +201,21 @@ class RunStatus:
 
     def _status_after(self, pytest_status: int) -> int:
         excused = bool(self._flaky or self._unusable)
-        if self._failed or self._ledger.unsafe or (pytest_status == Status.TESTS_FAILED and not excused):
+        fails = self._failed or self._ledger.unsafe or self._ledger.late_errors
+        if fails or (pytest_status == Status.TESTS_FAILED and not excused):
             return Status.TESTS_FAILED
-        if self._unusable or self._missing or self._ledger.faults:
+        if self._unusable or self._missing or self._ledger.faults or self._misses_lost_boards():
             return Status.BENCH_NOT_READY
         if self._never_began or self._interrupted or self._untold or self._ended_unbegun:
             return Status.INTERRUPTED
         if self._required and not self._ledger.serials():
             return Status.NOTHING_RAN
         return Status.FLAKY if self._flaky else Status.GREEN
+
+    def _misses_lost_boards(self) -> bool:
+        """Return True if lost boards were not made safe until the end of a run that requires hardware."""
+        asks_for_boards = self._required or self._missing is not None
+        return asks_for_boards and bool(self._ledger.trouble)
 
 
 def refuse_green_start(config: pytest.Config) -> None:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from hil.errors import Verdict
 from hil.suite.markers import Kind, kind_of
+from hil.suite.outcome.attempts import attempts_of
 from hil.suite.outcome.request_counter import errors_of_requests
-from hil.suite.outcome.reruns import attempts_of
 from hil.suite.outcome.user_properties import describe_judgement, describe_late_loss
 from hil.suite.outcome.verdicts import REASONS, as_pytest_outcome, judge, may_be_hardware_error
 

@@ -122,6 +122,7 @@ class Ledger:
         records: The result of each test, by node id.
         left: Boards that were left to their guards; the controller tells at its end what became of them.
         trouble: Boards that could not be made safe, or were lost.
+        late_errors: Errors of the tear-downs of fixtures that no test was left to raise; they fail the run.
         safe_since: Boards that could not be made safe at once, and that their guards made safe in time.
         unsafe: Whether a board could not be made safe.
         faults: What was wrong with boards that answered and could not be used, by serial number.
@@ -142,6 +143,7 @@ class Ledger:
     records: dict[str, LedgerEntry] = field(default_factory=dict)
     left: list[LeftBoard] = field(default_factory=list)
     trouble: list[str] = field(default_factory=list)
+    late_errors: list[str] = field(default_factory=list)
     safe_since: list[str] = field(default_factory=list)
     unsafe: bool = False
     faults: dict[str, str] = field(default_factory=dict)
@@ -173,6 +175,7 @@ class Ledger:
         return self._counted() | {
             "left": [asdict(board) for board in self.left],
             "trouble": self.trouble,
+            "late_errors": self.late_errors,
             "safe_since": self.safe_since,
             "unsafe": self.unsafe,
             "faults": self.faults,
@@ -192,6 +195,7 @@ class Ledger:
             self.records[nodeid] = LedgerEntry(Kind(kinds[nodeid]), failed=True)
         self.left += [LeftBoard(**board) for board in data.get("left", [])]
         self.trouble += data.get("trouble", [])
+        self.late_errors += data.get("late_errors", [])
         self.safe_since += data.get("safe_since", [])
         self.unsafe = self.unsafe or data.get("unsafe", False)
         self.faults = data.get("faults", {}) | self.faults

@@ -52,8 +52,8 @@ def write_summary(ledger: Ledger, terminal: pytest.TerminalReporter) -> None:
         write(line)
     for remark in ledger.remarks:
         write(remark, yellow=True)
-    for trouble in ledger.trouble:
-        write(f"NOT MADE SAFE, the DUT may have power: {trouble}", red=True, bold=True)
+    for line in late_lines(ledger):
+        write(line, red=True, bold=True)
     for trouble in ledger.safe_since:
         write(f"MADE SAFE LATE, by its guard or a later holder: {trouble}", yellow=True, bold=True)
     for line in uncollected_lines(ledger) + fault_lines(ledger):
@@ -149,6 +149,13 @@ def fault_lines(ledger: Ledger) -> list[str]:
     return [f"FAULTY: {fault}" for _, fault in sorted(ledger.faults.items())]
 
 
+def late_lines(ledger: Ledger) -> list[str]:
+    """Return the errors that no test has raised: of the tear-downs of fixtures, and of releasing boards."""
+    return [f"TEAR-DOWN FAILED: {line}" for line in ledger.late_errors] + [
+        f"NOT MADE SAFE, the DUT may have power: {trouble}" for trouble in ledger.trouble
+    ]
+
+
 def not_kept_lines(ledger: Ledger) -> list[str]:
     """Return what could not be kept: the first few and the number of the others."""
     shown, more = ledger.not_kept[:_SHOWN], len(ledger.not_kept) - _SHOWN
@@ -195,6 +202,7 @@ def junit_properties(ledger: Ledger) -> dict[str, str]:
         "hil_dropped": "; ".join(dropped_lines(ledger)),
         "hil_deselected": "; ".join(deselected_lines(ledger)),
         "hil_faults": "; ".join(fault_lines(ledger)),
+        "hil_late_errors": "; ".join(ledger.late_errors),
         "hil_no_hardware_ran": loud_line(ledger),
     }
 

@@ -10,6 +10,7 @@ Tests that pytest-rerunfailures reruns (`--reruns` or the marker `flaky`) are le
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,6 +21,8 @@ from hil.suite.outcome.attempts import (
     LABEL,
     REPEATED,
     Attempts,
+    attempt_of,
+    attempts_of,
     fail_for_subtests,
     fail_skipped_rerun,
     first_line,
@@ -28,6 +31,7 @@ from hil.suite.outcome.attempts import (
     mark_flaky,
     skip_for_subtests,
 )
+from hil.suite.outcome.ledger import CRASHED
 from hil.suite.outcome.user_properties import facts_of, has_verdict, overrule_judgement
 
 if TYPE_CHECKING:
@@ -35,17 +39,11 @@ if TYPE_CHECKING:
 
     from hil.suite.boards.lifecycle import BoardLifecycle
 
-__all__ = ["Repeats", "attempts_of", "label_attempts"]
+__all__ = ["FailedAttempts", "Repeats", "label_attempts"]
 
-_ATTEMPTS = pytest.StashKey[Attempts]()
 _CAPTURED = "Captured "
 _PRINTED_BY = pytest.StashKey[list[int]]()
 """The attempt that printed each captured section of a test, in their order."""
-
-
-def attempts_of(item: pytest.Item) -> Attempts:
-    """Return the attempts of a test."""
-    return item.stash.setdefault(_ATTEMPTS, Attempts())
 
 
 class Repeats:
@@ -145,7 +143,7 @@ class Repeats:
         if report.failed:
             overrule_judgement(item, report)
         elif report.when == "call":
-            mark_flaky(report, attempts)
+            mark_flaky(report, attempts.failures[0])
             item.user_properties.append(report.user_properties[-1])
 
     def _may_repeat(self, item: pytest.Item, report: pytest.TestReport, attempts: Attempts) -> bool:
@@ -157,6 +155,57 @@ class Repeats:
             and not has_verdict(report)
             and not _is_rerun_by_others(item)
         )
+
+
+class FailedAttempts:
+    """A plugin, in the controller, of runs that repeat or rerun tests: no attempt that failed is forgotten.
+
+    The process that runs a test knows its earlier attempts. If it dies, or an attempt does not end, the
+    controller alone knows them.
+    """
+
+    def __init__(self) -> None:
+        self._failures: dict[str, pytest.TestReport] = {}
+        self._open: set[str] = set()
+
+    @pytest.hookimpl(tryfirst=True)  # before terminal, JUnit, ledger, history and report take it
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Note a failed attempt; fail a report by which another process would excuse or forget it."""
+        outcome: str = report.outcome
+        if outcome in {REPEATED, "rerun"}:
+            self._failures.setdefault(report.nodeid, report)
+            self._open.add(report.nodeid)
+        elif report.nodeid in self._failures and not _begins_or_ends_attempt(report):
+            self._open.discard(report.nodeid)
+            _keep_failed(report, self._failures[report.nodeid])
+
+    @pytest.hookimpl(tryfirst=True)  # before JUnit's file is written
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Report each test as failed of which an attempt failed, and no later attempt has an outcome."""
+        for nodeid in sorted(self._open):
+            failure = self._failures[nodeid]
+            last = copy.copy(failure)
+            last.when, last.sections, last.user_properties = CRASHED, [], []  # type: ignore[assignment]
+            mark(last, "failed")
+            last.longrepr = f"{first_line(failure)} (its repetition has no outcome)"
+            session.config.hook.pytest_runtest_logreport(report=last)
+
+
+def _begins_or_ends_attempt(report: pytest.TestReport) -> bool:
+    """Return True if a report tells neither an outcome of a test nor of its subtest."""
+    return report.when == BETWEEN or (report.passed and report.when != "call")
+
+
+def _keep_failed(report: pytest.TestReport, failure: pytest.TestReport) -> None:
+    """Make a report a failure if its process excused or forgot the failure of an earlier attempt.
+
+    A pass of a test that pytest-rerunfailures reran is a pass. A skip excuses nothing.
+    """
+    was_repeated: bool = (failure.outcome == REPEATED) and attempt_of(report) < 2  # noqa: PLR2004 - the first attempt
+    if report.skipped and not hasattr(report, "wasxfail"):
+        fail_skipped_rerun(report, failure)
+    elif was_repeated and report.when == "call" and not report.failed:
+        mark_flaky(report, failure)
 
 
 def label_attempts(item: pytest.Item, report: pytest.TestReport) -> None:

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from hil.errors import BrokenLimitError
-from hil.suite.outcome.attempts import skip_text
-from hil.suite.outcome.reruns import attempts_of
+from hil.suite.outcome.attempts import attempts_of, skip_text
 from hil.suite.outcome.user_properties import overrule_judgement
 from hil.suite.recording.phases import NUMBERS, numbers_of
 

@@ -15,7 +15,7 @@ from hil.evidence.records import file_stem
 from hil.lab.files.atomic_file import write_below
 from hil.suite.hook_errors import contained, told
 from hil.suite.markers import Kind, kind_of
-from hil.suite.outcome.reruns import attempts_of
+from hil.suite.outcome.attempts import attempts_of
 from hil.suite.outcome.user_properties import describe_power
 from hil.suite.recording.evidence_names import evidence_names
 

@@ -91,7 +91,7 @@ class RunRecorder:
             planned={kind.value: number for kind, number in ledger.planned.items()},
             vanished=len(ledger.vanished),
             dropped=len(ledger.dropped),
-            trouble=[*ledger.trouble, *ledger.safe_since, *ledger.not_kept],
+            trouble=[*ledger.late_errors, *ledger.trouble, *ledger.safe_since, *ledger.not_kept],
         )
         self._keep()
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from hil.evidence.run_folder import EvidenceFolder
 from hil.history.store import History
 from hil.suite.outcome.exit_status import Status
+from hil.suite.outcome.reruns import FailedAttempts
 from tests.support.programs import program
 
 if TYPE_CHECKING:
@@ -162,3 +164,80 @@ def test_junit_has_one_outcome_of_a_test_whose_worker_dies(
         True,
         True,
     )
+
+
+DIES_THEN_SKIPS = """
+import os, pathlib, pytest, signal
+
+def test_it(power):
+    power.read()
+    if pathlib.Path("died").exists(): pytest.skip("not now")
+    pathlib.Path("died").touch()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_skip_does_not_excuse_the_death_of_the_worker_before(run_suite: RunSuite) -> None:
+    inner = run_suite(DIES_THEN_SKIPS, "--hil-boards=sim:1", "-n1", "--reruns=1")
+
+    assert (set(inner.results().values()), inner.status) == ({"failed"}, Status.TESTS_FAILED), inner.text
+    assert "1 failed, 0 skipped" in inner.text
+
+
+def phase(when: str, outcome: str, **properties: str) -> pytest.TestReport:
+    """Return a report of a phase."""
+    longrepr = "it broke" if outcome in {"rerun", "repeated", "failed"} else None
+    report = pytest.TestReport("a.py::test", ("a.py", 1, "test"), {}, "passed", longrepr, when)  # type: ignore[arg-type]
+    report.outcome = outcome  # type: ignore[assignment]
+    report.user_properties = list(properties.items())
+    return report
+
+
+@pytest.mark.parametrize(
+    ("phases", "outcomes"),
+    [
+        ([("call", "repeated"), ("repeat", "passed")], ["failed"]),
+        ([("call", "repeated"), ("repeat", "passed"), ("setup", "passed")], ["failed"]),
+        ([("call", "rerun"), ("setup", "passed")], ["failed"]),
+        ([("teardown", "rerun"), ("setup", "passed"), ("call", "passed")], []),
+        ([("call", "repeated"), ("???", "failed")], []),
+        ([("call", "failed"), ("teardown", "passed")], []),
+    ],
+)
+def test_failed_attempt_without_a_later_outcome_is_reported_as_a_failure(
+    phases: list[tuple[str, str]], outcomes: list[str]
+) -> None:
+    attempts, reported = FailedAttempts(), list[pytest.TestReport]()
+    config = SimpleNamespace(
+        hook=SimpleNamespace(pytest_runtest_logreport=lambda *, report: reported.append(report))
+    )
+    for when, outcome in phases:
+        attempts.pytest_runtest_logreport(phase(when, outcome))
+
+    attempts.pytest_sessionfinish(cast("Any", SimpleNamespace(config=config)))
+
+    assert [one.outcome for one in reported] == outcomes
+    assert all("it broke (its repetition has no outcome)" in one.longreprtext for one in reported)
+
+
+@pytest.mark.parametrize(
+    ("first", "later", "outcome"),
+    [
+        ("repeated", ("call", "passed", {}), "failed"),
+        ("repeated", ("call", "passed", {"hil_attempt": "2"}), "passed"),  # of a subtest
+        ("rerun", ("call", "passed", {}), "passed"),
+        ("rerun", ("setup", "skipped", {}), "failed"),
+        ("repeated", ("setup", "skipped", {}), "failed"),
+    ],
+)
+def test_report_of_another_process_does_not_undo_a_failed_attempt(
+    first: str, later: tuple[str, str, dict[str, str]], outcome: str
+) -> None:
+    attempts = FailedAttempts()
+    attempts.pytest_runtest_logreport(phase("call", first))
+    when, told, properties = later
+    report = phase(when, told, **properties)
+
+    attempts.pytest_runtest_logreport(report)
+
+    assert report.outcome == outcome
