@@ -165,16 +165,56 @@ def the_status_is_right(run: Outcome) -> Iterator[str]:
     lives = _lives(run)
     words = {word for life in lives for word in life.outcomes}
     failed = [life for life in lives if not {"failed", "error", "teardown error"}.isdisjoint(life.outcomes)]
-    unsafe = any(word in run.results.text for word in ("NOT MADE SAFE", "MADE SAFE LATE", "FAULTY"))
+    told = ("NOT MADE SAFE", "MADE SAFE LATE", "FAULTY", "TEAR-DOWN FAILED")
+    unsafe = any(word in run.results.text for word in told)
     own = any("hil_verdict" not in life.facts for life in failed)
     if own and run.status != 1:
         yield f"tests failed, and the status is {run.status}"
     elif failed and run.status not in (1, 16):
         yield f"tests failed for want of hardware, and the status is {run.status}"
-    elif not failed and "flaky" in words and run.status not in ((1, 17) if unsafe else (17,)):
+    elif not failed and "flaky" in words and run.status not in ((1, 16, 17) if unsafe else (17,)):
         yield f"a test was flaky, and the status is {run.status}"
     elif not failed and "flaky" not in words and run.status and not unsafe and not run.suite.require:
         yield f"no test failed, and the status is {run.status}"
+
+
+def a_failed_attempt_stays_failed(run: Outcome) -> Iterator[str]:
+    """A test of which an attempt failed is neither passed nor skipped, for status, ledger and JUnit.
+
+    With --reruns a later attempt may pass, and none may skip.
+    """
+    asserted = {told.facts["test"] for told in run.record.all("step") if told.facts["step"] == "fail"}
+    asserted_once = {told.facts["name"] for told in run.record.all("attempt")}
+    failed = []
+    for life in _lives(run):
+        told = {
+            report.facts["outcome"] for report in life.reports if "hil_verdict" not in report.facts["facts"]
+        }
+        if life.nodeid in asserted or (
+            not run.suite.reruns and (life.nodeid in asserted_once or "repeated" in told)
+        ):
+            failed.append(life)
+        elif "skipped" in life.outcomes and (life.nodeid in asserted_once or "rerun" in told):
+            yield f"{life.name} was skipped after an attempt of it had failed"
+    for life in failed:
+        if {"passed", "skipped"}.intersection(life.outcomes) or not life.outcomes:
+            yield f"an attempt of {life.name} failed, and its outcomes are {life.outcomes}"
+        case = run.results.cases.get(life.name)
+        if case is not None and not {"failed", "error"}.intersection(case.results):
+            yield f"an attempt of {life.name} failed, and JUnit says {case.results}"
+    if failed and not run.status:
+        yield f"attempts of {len(failed)} tests failed, and the status is 0"
+    hardware = [life for life in failed if life.is_hardware]
+    for where, ledger in (("ledger", run.results.ledger), ("JUnit's ledger", run.results.junit_ledger)):
+        if ledger.get("failed", 0) + ledger.get("flaky", 0) < len(hardware):
+            yield f"attempts of {len(hardware)} hardware tests failed, and the {where} says {ledger}"
+
+
+def tear_down_errors_make_the_run_red(run: Outcome) -> Iterator[str]:
+    """Each error of a fixture's tear-down makes the run red; a test that is rerun for it may pass."""
+    raised = [(nodeid, fixture) for nodeid, fixture in _raised(run) if not (nodeid and run.suite.reruns)]
+    if raised and not run.status:
+        yield f"tear-downs of fixtures failed, and the status is 0: {raised}"
 
 
 def everything_is_off(run: Outcome) -> Iterator[str]:
@@ -209,13 +249,13 @@ def tear_down_errors_belong_to_a_test(run: Outcome) -> Iterator[str]:
     """An exception in a fixture's tear-down is one error: of the test that was being torn down.
 
     Or of the one that is set up, where that needs another parameter of a fixture, or where the board was lost
-    or came back between two tests.
+    or came back between two tests. If no test is left for that, the summary tells the error.
     """
     if run.suite.reruns or run.suite.repeats:
         return
     raised = {nodeid for nodeid, _ in _raised(run)}
     for nodeid, fixture in _raised(run):
-        if not nodeid:
+        if not nodeid and f"TEAR-DOWN FAILED: tear-down of fixture {fixture} failed" not in run.results.text:
             yield f"the tear-down of {fixture} failed outside of every test"
     for life in _lives(run):
         if life.nodeid in raised and not {"error", "teardown error"}.intersection(life.outcomes):
@@ -275,6 +315,8 @@ LAWS: tuple[Callable[[Outcome], Iterator[str]], ...] = (
     every_test_has_one_outcome,
     all_accounts_agree,
     the_status_is_right,
+    a_failed_attempt_stays_failed,
+    tear_down_errors_make_the_run_red,
     everything_is_off,
     tear_down_errors_belong_to_a_test,
     the_innocent_have_their_outcome,
