@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import os
+import resource
+import threading
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
 
-__all__ = ["CheckedDescriptor", "keep_standard_streams"]
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["CheckedDescriptor", "keep_standard_streams", "room_for_descriptors"]
 
 _STANDARD = (0, 1, 2)
+
+_raising = threading.RLock()
+"""Held while the limit is raised, so that two threads do not restore each other's limit."""
 
 
 class CheckedDescriptor:
@@ -43,6 +53,24 @@ class CheckedDescriptor:
         number, self._number = self.number, -1
         if number >= 0:
             os.close(number)
+
+
+@contextmanager
+def room_for_descriptors() -> Iterator[None]:
+    """Raise this process's limit of open files as far as it may, for a `with` block.
+
+    A test that leaks descriptors reaches the soft limit; then no guard can be started and no device opened.
+    """
+    with _raising:
+        before = resource.getrlimit(resource.RLIMIT_NOFILE)
+        raised = (before[1], before[1])
+        with suppress(OSError, ValueError):  # a sandbox, or a hard limit beyond what the kernel allows
+            resource.setrlimit(resource.RLIMIT_NOFILE, raised)
+        try:
+            yield
+        finally:
+            if resource.getrlimit(resource.RLIMIT_NOFILE) == raised:
+                resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 def keep_standard_streams() -> None:

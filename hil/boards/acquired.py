@@ -77,7 +77,7 @@ class AcquiredBoard:
         self.node = usb_node(self.host, board.serial)
         self.on_open(self)
         lease = self.lease
-        held_boards.add(self.host, board.serial, None if lease is None else lease.raise_if_lost)
+        held_boards.add(self.host, board.serial, None if lease is None else lease.raise_if_unguarded)
         if self.lease is not None:
             board.access.count_lent_turns = self.lease.lent_turns
             self.lease.on_guard_lost = _weakly(self._refuse_unguarded)

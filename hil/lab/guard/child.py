@@ -6,6 +6,7 @@ import os
 import select
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING
 from hil.distribution import PACKAGE
 from hil.lab.guard.process import BROKEN, READY, TAKEN
 from hil.lab.locks.stopped_guards import guard_title, is_stopped
-from hil.open_descriptors import CheckedDescriptor
+from hil.open_descriptors import CheckedDescriptor, room_for_descriptors
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,6 +62,9 @@ LOOK_EVERY_S = 1.0
 
 END_S = 1.0
 
+_CLOSED = socket.socket()
+_CLOSED.close()
+
 
 class GuardStage(Enum):
     """How far a guard process has come."""
@@ -72,7 +76,10 @@ class GuardStage(Enum):
 
 
 class GuardChild:
-    """One guard process. If it cannot be started, its socket is at its end.
+    """One guard process. If it cannot be started, for whatever reason, its socket is at its end or closed.
+
+    The socket blocks with a limit of the kernel. `poll`, and so Python's timeouts, fail if a test lowers the
+    limit of open files: a healthy guard would then look dead.
 
     Args:
         task: The guard's task as JSON.
@@ -92,22 +99,30 @@ class GuardChild:
         self._turn = threading.Lock()
         # What to kill: the process that forks the guard, or the guard's pidfd once it is ready.
         self._victim: subprocess.Popen[bytes] | int | None = None
-        self.socket, theirs = socket.socketpair()
-        self._line = CheckedDescriptor(self.socket.fileno())
-        self.socket.settimeout(READY_S)
+        self.socket, self._line = _CLOSED, CheckedDescriptor()
+        try:
+            with room_for_descriptors():
+                self._begin(task, lock, controller, kept)
+        except Exception as error:  # noqa: BLE001 - any error means that there is no guard
+            why = (isinstance(error, OSError) and error.strerror) or repr(error)
+            self.problem = f"{sys.executable or 'python3'} cannot be started: {why}"
+
+    def _begin(self, task: str, lock: int, controller: int, kept: tuple[int, ...]) -> None:
+        os.fstat(lock)  # other code may have closed it
+        messages = [os.fsencode(text) for text in (_python_path(), task)]
         watched: list[int] = []
         before = signal.pthread_sigmask(signal.SIG_BLOCK, BLOCKED_SIGNALS)
         try:
-            os.fstat(lock)  # other code may have closed it
+            self.socket, theirs = socket.socketpair()
             with theirs:
+                self._line = CheckedDescriptor(self.socket.fileno())
+                _set_limit(self.socket, READY_S)
                 ends = (watch_process(os.getpid()), watch_process(controller))
                 watched += (descriptor for descriptor in ends if descriptor >= 0)
                 self._victim = _spawn(lock, theirs.fileno(), *ends, kept=kept)
             with suppress(OSError):  # the guard has ended: `listen` finds out
-                for message in map(os.fsencode, (_python_path(), task)):
+                for message in messages:
                     self.socket.sendall(b"%d\n%s" % (len(message), message))
-        except OSError as error:
-            self.problem = f"{sys.executable or 'python3'} cannot be started: {error.strerror}"
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
             for descriptor in watched:
@@ -138,7 +153,7 @@ class GuardChild:
             while said := self._receive():
                 for message in said.splitlines():
                     self._handle(message, on_ready)
-        except TimeoutError:
+        except BlockingIOError:
             self.problem = f"it did not start within {READY_S:.0f} s"
         except OSError:
             pass
@@ -156,13 +171,18 @@ class GuardChild:
     def _receive(self) -> bytes:
         """Return what the guard says next; empty if it has ended, or was stopped and must be replaced."""
         seen_stopped = False
-        while self.pid and not self.is_cut_off and not _is_readable(self.socket.fileno(), LOOK_EVERY_S):
+        while not self.is_cut_off:
+            try:
+                return self.socket.recv(512)
+            except BlockingIOError:
+                if not self.pid:
+                    raise
             stopped = is_stopped(self.pid)
             if stopped and seen_stopped:
                 self.problem = "it was stopped"
-                return b""
+                break
             seen_stopped = stopped
-        return b"" if self.is_cut_off else self.socket.recv(512)
+        return b""
 
     def _handle(self, message: bytes, on_ready: Callable[[], None]) -> None:
         word, _, rest = message.partition(b" ")
@@ -180,7 +200,7 @@ class GuardChild:
         if pidfd >= 0 and _is_at_its_end(self.socket):
             os.close(pidfd)
             pidfd = -1
-        self.socket.settimeout(None)
+        _set_limit(self.socket, LOOK_EVERY_S)
         with self._turn:
             first, self._victim = self._victim, pidfd
             self.pid, self.stage = pid, GuardStage.READY
@@ -199,6 +219,7 @@ class GuardChild:
             if kill:
                 with suppress(OSError):
                     signal.pidfd_send_signal(victim, signal.SIGKILL)
+            with suppress(OSError):
                 _is_readable(victim, END_S)
             os.close(victim)
 
@@ -252,15 +273,24 @@ def watch_process(pid: int) -> int:
 
 def _python_path() -> str:
     """Return the folders of modules, and that of hil, which an import hook may have found elsewhere."""
-    path = [str(Path(entry).absolute()) for entry in sys.path]
+    path = [str(Path(entry).absolute()) for entry in sys.path if isinstance(entry, str)]  # as import does
     return "\0".join([*path, str(PACKAGE.parent)])
 
 
 def _is_at_its_end(connection: socket.socket) -> bool:
     try:
-        return _is_readable(connection.fileno(), 0.0) and not connection.recv(1, socket.MSG_PEEK)
+        return not connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return False
     except OSError:
         return True
+
+
+def _set_limit(connection: socket.socket, limit_s: float) -> None:
+    """Let each send and receive of a socket fail with `BlockingIOError` after this time."""
+    limit = struct.pack("@ll", int(limit_s), int(limit_s % 1 * 1e6))
+    for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+        connection.setsockopt(socket.SOL_SOCKET, option, limit)
 
 
 def _is_readable(descriptor: int, limit_s: float) -> bool:

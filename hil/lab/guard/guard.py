@@ -40,7 +40,7 @@ class _State(Enum):
     STARTING = auto()  # no guard has been ready yet
     GUARDED = auto()  # a guard was ready; if it ends, it is replaced
     OVER = auto()  # the board is released, or left to the guard; if the guard ends, it is not replaced
-    LOST = auto()  # no guard can be started
+    LOST = auto()  # no guard can be started; or this process cannot watch it
 
 
 class Guard:
@@ -71,6 +71,7 @@ class Guard:
         self._serial = task.serial
         self._changed = threading.Condition()
         self._state = _State.STARTING
+        self._is_guarded = False  # the watcher's alone
         self._process = self._start()
         forget_on_fork(self)
         self._watcher = threading.Thread(target=self._watch, name=f"hil-guard-{task.serial}", daemon=True)
@@ -84,17 +85,22 @@ class Guard:
     def wait_until_ready(self, timeout_s: float = ATTEMPTS * (READY_S + 1)) -> int | None:
         """Return the guard's pid, or None if no guard is ready in time."""
         with self._changed:
-            self._changed.wait_for(lambda: self._process.pid or self._state is _State.LOST, timeout_s)
-            return self._process.pid or None
+            self._changed.wait_for(lambda: self._ready_pid or self._state is _State.LOST, timeout_s)
+            return self._ready_pid or None
 
     def require(self) -> None:
-        """Wait until the guard runs: before that, no board may be handed out.
+        """Wait until the guard runs: before that, no board may be handed out, and none sent a request.
 
         Raises:
             GuardError: No guard can run.
         """
-        if self.wait_until_ready() is None:
+        if not self._ready_pid and self.wait_until_ready() is None:
             raise self._as_error(self._process.problem or "it did not start in time")
+
+    @property
+    def _ready_pid(self) -> int:
+        """The pid of a guard that is ready and that the watcher watches; else 0."""
+        return self._process.pid if self._is_guarded else 0
 
     def release(self) -> None:
         """Tell the guard that the board is safe and released; the guard ends."""
@@ -155,20 +161,37 @@ class Guard:
             raise self._as_error(f"this process cannot open a socket ({error.strerror})") from error
 
     def _watch(self) -> None:
-        """Replace each guard that ends. The lock stays held, because this process shares it."""
+        """Keep a guard beside this process; when this ends for whatever reason, the board has none."""
+        why = ""
+        try:
+            why = self._replace_each()
+        except BaseException as error:  # noqa: BLE001 - its cause may be any code of this process
+            why = f"the thread that watches it failed ({error!r})"
+        finally:
+            self._is_guarded = False
+        if why:
+            self._give_up(why)
+
+    def _replace_each(self) -> str:
+        """Replace each guard that ends; return why no other can be started, or "" if none is needed.
+
+        The lock stays held, because this process shares it.
+        """
         backoff, failures = Backoff(FIRST_PAUSE_S, LONGEST_PAUSE_S), 0
         while True:
             process, began = self._process, time.monotonic()
-            process.listen(self._note_ready)
+            try:
+                process.listen(self._note_ready)
+            finally:
+                self._is_guarded = False
             failures = failures + 1 if process.stage is GuardStage.STARTED else 0
             if time.monotonic() - began > LONG_LIFE_S:
                 backoff.reset()
             if failures >= ATTEMPTS:
-                self._give_up(process)
-                return
+                return process.problem or diagnose()
             with self._changed:
                 if self._state is _State.OVER or process.is_cut_off:
-                    return
+                    return ""
                 process.disconnect()
                 try:
                     self._process = self._start()
@@ -180,16 +203,16 @@ class Guard:
         with self._changed:
             if self._state is _State.STARTING:
                 self._state = _State.GUARDED
+            self._is_guarded = True
             self._changed.notify_all()
 
-    def _give_up(self, last: GuardChild) -> None:
-        last.problem = last.problem or diagnose()
+    def _give_up(self, why: str) -> None:
         with self._changed:
-            before = self._state
-            self._state = _State.LOST
+            self._process.problem = why
+            before, self._state = self._state, _State.LOST
             self._changed.notify_all()
         if before is _State.GUARDED:
-            self._on_loss(self._as_error(last.problem))
+            self._on_loss(self._as_error(why))
 
     def _as_error(self, why: str) -> GuardError:
         return GuardError(

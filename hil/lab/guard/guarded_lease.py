@@ -15,6 +15,7 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
+from hil.dutlink.timing import Backoff
 from hil.errors import GuardError, HilError, LeaseEndedError
 from hil.forked_child import forget_on_fork
 from hil.lab.guard.child import BLOCKED_SIGNALS
@@ -23,7 +24,8 @@ from hil.lab.guard.relock import recreate_folder, relock_file, relock_node
 from hil.lab.guard.task import GuardTask
 from hil.lab.safe_state.attempt import try_make_safe
 from hil.lab.safe_state.policy import Safety
-from hil.lab.safe_state.record import read_record, record_path, write_record
+from hil.lab.safe_state.record import BoardState, read_record, record_path, write_record
+from hil.open_descriptors import room_for_descriptors
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,6 +41,10 @@ LOOK_EVERY_S = 1.0
 """How often a lease looks whether its lock file is still there."""
 
 END_S = 1.0
+
+FIRST_PAUSE_S = 0.25
+LONGEST_PAUSE_S = 5.0
+"""Between attempts of a holder without a guard to make the board safe."""
 
 
 class GuardedLease:
@@ -72,6 +78,7 @@ class GuardedLease:
         self._safety, self._controller = Safety(), 0
         self._ending = threading.RLock()
         self._over = threading.Event()
+        self._maker = 0  # the thread that makes the board safe because no guard runs
         self._keeper = threading.Thread(target=self._keep_lock, name=f"hil-lock-{self.serial}", daemon=True)
         forget_on_fork(self)
 
@@ -144,6 +151,18 @@ class GuardedLease:
         if (lost := self.loss()) is not None:
             raise lost
 
+    def raise_if_unguarded(self) -> None:
+        """Check the lease before a request; while its guard is being replaced, wait for the new guard.
+
+        Raises:
+            LeaseEndedError: As `raise_if_lost`.
+            GuardError: No guard can run: if this process died now, nothing would make the board safe.
+        """
+        self.raise_if_lost()
+        guard = self.guard
+        if guard is not None and threading.get_ident() != self._maker:
+            guard.require()
+
     def _lock_again_if_removed(self) -> None:
         self.raise_if_lost()
         has_record = self.guard is None or os.path.exists(record_path(self.folder, self.serial))  # noqa: PTH110 - never raises
@@ -214,14 +233,14 @@ class GuardedLease:
         old = self.guard
         if old is None:
             return
-        new = self.guard = self._new_guard()
+        new = self._new_guard()
         try:
             new.require()
         except BaseException:
-            self.guard = old
             new.release()
             new.join()
             raise
+        self.guard = new
         old.release()
         old.join()
 
@@ -304,23 +323,40 @@ class GuardedLease:
         guard.join()
 
     def handle_guard_loss(self, error: GuardError) -> None:
-        """Call `on_guard_lost`, then make the board safe in this process."""
+        """Call `on_guard_lost`, then make the board safe in this process; repeat until safe or released."""
         self.guard_error = error
+        self._maker = threading.get_ident()
         try:
             self.on_guard_lost(error)
         finally:
-            with self._ending:  # the holder releases the board before or after this, so never in between
-                if self.guard is not None and self.loss() is None:
-                    self._make_safe_without_guard(error)
+            backoff = Backoff(FIRST_PAUSE_S, LONGEST_PAUSE_S)
+            while not self._is_safe_or_released(error) and not self._over.wait(backoff.next()):
+                pass
 
-    def _make_safe_without_guard(self, error: GuardError) -> None:
-        """Make the board safe in this process; while it holds the board, the record says "in use"."""
+    def _is_safe_or_released(self, error: GuardError) -> bool:
+        with self._ending:  # the holder releases the board before or after this, so never in between
+            if self.guard is None or self.loss() is not None:
+                return True
+            with suppress(HilError, OSError, MemoryError):  # what ended the guard may hinder this, too
+                return self._make_safe_without_guard(error)
+            return False
+
+    def _make_safe_without_guard(self, error: GuardError) -> bool:
+        """Make the board safe in this process, and return whether it is.
+
+        While this process holds the board, its record says "in use".
+        """
+        with room_for_descriptors():
+            return self._make_safe(error)
+
+    def _make_safe(self, error: GuardError) -> bool:
         event = try_make_safe(self._safety, self.serial, why=f"{error.what}: {error.why}", by="its holder")
         done = read_record(self.folder, self.serial).with_event(event)
         if self.guard is not None:
             self.mark_in_use(done)
         else:
             write_record(self.folder, self.serial, done)
+        return done.state is BoardState.SAFE
 
     def close(self) -> None:
         """In a forked child: close the lock's copy, so that the child cannot say that the board is safe."""

@@ -104,7 +104,7 @@ class FakeLease:
     def loss(self) -> None:
         """No files that other code could close."""
 
-    raise_if_lost = loss
+    raise_if_lost = raise_if_unguarded = loss
 
     def lend(self, *, ends_borrowers: bool) -> str:
         """No programs to lend it to."""
