@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import unicodedata
 from collections import Counter
 from dataclasses import dataclass
 from itertools import takewhile
@@ -98,16 +99,25 @@ def parse_image(text: str, folder: Path) -> ImageSource:
     """
     if not text.strip():
         raise UsageError("the image has no name", why="the text is empty", remedy="give a file or an address")
+    _refuse_control_characters(text)
     if _SCHEME.match(text):
         return _parse_address(text)
-    if "\0" in text:
-        raise UsageError(f"{text!r} is no path", why="it contains a NUL", remedy="give the path of an image")
     path = Path(folder, Path(text).expanduser())
     if path.is_dir():
         raise UsageError(f"{path} is no image", why="it is a folder", remedy="give the path of an image file")
     if not path.exists():
         raise UsageError(f"there is no image {path}", why="no file has this path", remedy=_near(path))
-    return ImageSource(path.resolve())
+    source = ImageSource(path.resolve())
+    _refuse_control_characters(str(source.path))
+    return source
+
+
+def _refuse_control_characters(name: str) -> None:
+    """Refuse a name that would break the lines in which a run names its image, and its records."""
+    if any(unicodedata.category(letter) == "Cc" for letter in name):
+        raise UsageError(
+            f"the image {name!r} is refused", why="it has a control character in its path", remedy="rename it"
+        )
 
 
 def image_labels(images: Sequence[ImageSource]) -> list[str]:
@@ -164,13 +174,14 @@ def _parse_address(text: str) -> ImageSource:
     url, _, fragment = text.partition("#")
     parts = _split(url)
     source = ImageSource(url=url)
+    _refuse_control_characters(source.name)
     if parts.scheme.lower() not in {"https", "http"}:
         raise UsageError(
             f"an image cannot be downloaded by {parts.scheme}",
             why="hil downloads by https and http",
             remedy="give an https address, or download the image and give its path",
         )
-    if not parts.hostname or source.name in {"", ".."} or "\0" in source.name:
+    if not parts.hostname or source.name in {"", ".."}:
         raise UsageError(
             f"{source.shown_url} is no address of an image",
             why="it names no host, or no file",

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from hil.dutlink.board import open_driver
+from hil.dutlink.borrowed_lease import BORROWED
 from hil.dutlink.discovery import GLANCE_S, list_boards, serials_on
 from hil.dutlink.held_boards import held_boards
 from hil.errors import BoardAbsentError, BoardBusyError, HilError, SpoiltFileError, UsageError, Verdict
@@ -33,7 +34,7 @@ def resolve_serial(host: Host, lab: Lab, asked: str | None) -> str:
         host: The host of the boards.
         lab: The lab file.
         asked: A serial number, a place, a name that the host gives (`sim-1`) or a stored name; None for the
-            only board of the host.
+            board under whose lease this process was started, or for the only board of the host.
 
     Raises:
         UsageError: There are several boards and `asked` is None; or several boards store that name.
@@ -91,6 +92,9 @@ def _called(names: Mapping[str, str]) -> list[str]:
 
 def _only(host: Host, lab: Lab) -> str:
     serials = serials_on(host)
+    leased = BORROWED.board() if BORROWED is not None else ""
+    if leased in serials:
+        return leased
     if len(serials) > 1:
         raise several_boards(host, lab, serials)
     if not serials:

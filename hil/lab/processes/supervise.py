@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from hil.lab.locks.stopped_guards import is_stopped
 from hil.lab.processes.reaper import ENDED_BY, FROM_THE_TERMINAL, PASSED_ON, has_the_terminal
 
 if TYPE_CHECKING:
@@ -70,16 +71,20 @@ def run_supervised(
         process = subprocess.Popen(arguments, env=_as_bytes(environ), process_group=0, pass_fds=(mark, *kept))
         for number in early:
             pass_on(number, None)
-        status = wait_and_handle_signals(process)
+        status = wait_and_handle_signals(process, keep_running=True)
     return ENDED_BY - status if status < 0 else status
 
 
-def wait_and_handle_signals(process: subprocess.Popen[bytes]) -> int:
+def wait_and_handle_signals(process: subprocess.Popen[bytes], *, keep_running: bool = False) -> int:
     """Wait until a process has ended and return its exit code, as `Popen.wait` does.
 
     Python runs the handler of a signal when the main thread's system call returns. A signal that comes just
     before `waitpid`, or to another thread, does not end that call, so that `Popen.wait` would run its handler
     only after the process had ended. This function returns to Python each second.
+
+    Args:
+        process: The process.
+        keep_running: Continue the process if it was stopped (SIGSTOP).
     """
     try:
         ended = os.pidfd_open(process.pid)
@@ -89,7 +94,8 @@ def wait_and_handle_signals(process: subprocess.Popen[bytes]) -> int:
         watch = select.poll()
         watch.register(ended, select.POLLIN)
         while not watch.poll(_LOOK_EVERY_MS):
-            pass
+            if keep_running and is_stopped(process.pid):
+                process.send_signal(signal.SIGCONT)
     finally:
         os.close(ended)
     return process.wait()

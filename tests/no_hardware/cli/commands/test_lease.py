@@ -203,6 +203,17 @@ def test_command_under_a_lease_may_acquire_another_board() -> None:
         assert (ran.returncode, simulator.management.state(second)["supply"]) == (0, True), ran.stderr
 
 
+def test_command_without_a_board_uses_the_one_of_its_lease() -> None:
+    with SimulatorProcess(boards=2, speed=10) as simulator:
+        first, second = simulator.serials()
+        boards = f"sim@{simulator.management.port}"
+
+        for serial in (first, second):
+            command = f"env -u HIL_BOARD {' '.join(HIL)} --json power read"
+            ran = run_hil("lease", "--board", serial, "--", "sh", "-c", command, HIL_BOARDS=boards)
+            assert (ran.returncode, serial in ran.stdout) == (0, True), ran.stderr
+
+
 @only_root
 def test_lease_cannot_be_forged_from_its_lock_file(serial: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def forged(word: str) -> bool:
@@ -345,6 +356,17 @@ def test_command_of_a_killed_lease_ends_though_the_process_that_ends_it_was_stop
                 os.kill(above, signal.SIGCONT)
 
     assert (over, record.state) == (True, BoardState.SAFE)
+    assert simulator.management.state(serial)["supply"] is False
+
+
+def test_lease_ends_after_its_command_though_the_process_that_ends_it_was_stopped(
+    serial: str, simulator: SimulatorProcess
+) -> None:
+    with driven("ignore") as (process, command, above):
+        os.kill(above, signal.SIGSTOP)
+        os.kill(command, signal.SIGKILL)
+
+        assert process.wait(LIMIT_S) == 128 + signal.SIGKILL
     assert simulator.management.state(serial)["supply"] is False
 
 
