@@ -6,7 +6,7 @@ The driver is imported for the first test that uses a board.
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     from hil.suite.boards.preparation import BoardPreparation
     from hil.suite.boards.session import BoardSession
     from hil.suite.images.board_images import RunImage
-    from hil.suite.images.file_states import FileStates
     from hil.suite.options import RunOptions
     from hil.suite.outcome.ledger import Ledger
     from hil.suite.xdist.processes import Processes
@@ -85,6 +84,7 @@ class BoardLifecycle:
         self._ledger = ledger
         self._processes = processes
         self._fixtures = fixtures
+        self._agreed: dict[str, Any] = {}
         self.show = partial(show_line, config)
         self._assigned = AssignedBoards(config)
         self.of_run = RunBoards(config, options, processes, self._assigned, self.show)
@@ -94,7 +94,7 @@ class BoardLifecycle:
             lambda held: self.session.infos.now(held),  # noqa: PLW0108 - the session comes late
             self.show,
             ledger.flashes,
-            agree=self._agree_on_images,
+            agree=self._agree,
         )
         self._remaining = RemainingTests(
             options,
@@ -108,10 +108,10 @@ class BoardLifecycle:
         self._restriction = BoardRestriction(fixtures.block)
         self._preparation: BoardPreparation | None = None
 
-    def _agree_on_images(self, states: FileStates) -> FileStates:
-        """Return the states of image files that the first worker took, or this process if there are none."""
+    def _agree(self, topic: str, found: Any) -> Any:  # noqa: ANN401 - plain data
+        """Return what the first worker found under a topic, or this process if it is no worker."""
         channel = worker_channel(self._config)
-        return states if channel is None else channel.agree_on_images(states)
+        return self._agreed.setdefault(topic, found) if channel is None else channel.agree(topic, found)
 
     @property
     def session(self) -> BoardSession:

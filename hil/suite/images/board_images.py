@@ -10,7 +10,7 @@ from hil.dutlink.storage.storage import Position
 from hil.errors import BoardLostError, FlashError, HilError, UsageError
 from hil.flash.progress import ProgressLines
 from hil.lab.safe_state.policy import LEAVE
-from hil.suite.images.file_states import check_unchanged
+from hil.suite.images.file_states import check_digest, check_unchanged
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from hil.flash.results import Flashed
     from hil.images.source import ImageSource
     from hil.lab.config.lab import Lab
-    from hil.suite.images.file_states import FileStates
+    from hil.suite.images.file_states import Agree, FileStates
     from hil.suite.images.flash_counts import FlashCounts
 
 __all__ = ["ImageFlasher", "ImageOnBoard", "RunImage"]
@@ -84,15 +84,17 @@ class ImageFlasher:
         tell: Shows the user a line.
         flashes: Counts the flashes.
         planned: The states of the images' files when the run was planned.
+        agree: Returns on what all processes of the run agree.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - of one caller
         self,
         lab: Lab,
         limit_s: float,
         tell: Callable[[str], None],
         flashes: FlashCounts,
         planned: FileStates,
+        agree: Agree,
     ) -> None:
         self._lab = lab
         self._limit_s = limit_s
@@ -100,6 +102,7 @@ class ImageFlasher:
         self._failed: dict[tuple[str, ImageSource], str] = {}
         self._flashes = flashes
         self._planned = planned
+        self._agree = agree
 
     def flash(self, held: AcquiredBoard, wanted: ImageSource, test: str) -> ImageOnBoard:
         """Put an image on the board's stick, verify it, and turn the stick to the DUT.
@@ -140,6 +143,7 @@ class ImageFlasher:
             self._switch_off(held, image, where)
         flashed = board.storage.flash(file, progress=progress)
         check_unchanged(image, self._planned)  # the file may have changed while it was read
+        check_digest(image, flashed.digest, self._agree)
         board.storage.dut()
         board.storage.wait_until_gone()
         is_news = self._flashes.put(board.serial, image.key, was_written=flashed.was_written)

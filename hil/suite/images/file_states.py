@@ -1,21 +1,31 @@
-"""The image files of a run as they were when the run was planned; a file that has changed is an error."""
+"""The image files of a run as they were when the run was planned; a file that has changed is an error.
+
+A program that has mapped a file can change it without a change of its times, so the digests of what was
+flashed are compared as well.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from hil.errors import FlashError
 from hil.flash.fingerprint import stat_files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from hil.images.source import ImageSource
 
-__all__ = ["FileStates", "check_unchanged", "states_of"]
+__all__ = ["Agree", "FileStates", "check_digest", "check_unchanged", "states_of"]
 
 FileStates: TypeAlias = "dict[str, list[list[int]]]"
 """By the key of an image: what `stat_files` says of its file and of its block map. Plain data."""
+
+Agree: TypeAlias = "Callable[[str, Any], Any]"
+"""Takes a topic and what this process found; returns what a process of the run found first."""
+
+
+_DIGITS: Final = 12
 
 
 def states_of(images: Iterable[ImageSource]) -> FileStates:
@@ -39,6 +49,27 @@ def check_unchanged(image: ImageSource, planned: Mapping[str, list[list[int]]]) 
             f"image {image.name} was {'changed' if now else 'removed'} during the run",
             why="its file, its block map or a link to it is not as it was when the run was planned, so tests "
             "of one run would run with two images",
+            remedy="copy images that are built during a run, and run again",
+        )
+
+
+def check_digest(image: ImageSource, digest: str, agree: Agree) -> None:
+    """Check that all boards of the run were given the same bytes of an image.
+
+    Args:
+        image: The image.
+        digest: The digest of what was flashed now.
+        agree: Returns the digest of what any process of the run flashed first.
+
+    Raises:
+        FlashError: The first flash of this image in the run had another digest.
+    """
+    first = agree(f"digest of image {image.key}", digest)
+    if first != digest:
+        raise FlashError(
+            f"image {image.name} was changed during the run",
+            why=f"its digest is {digest[:_DIGITS]}, and was {first[:_DIGITS]} when this run flashed it first"
+            "; a program that has mapped the file can change it without a trace in its times",
             remedy="copy images that are built during a run, and run again",
         )
 

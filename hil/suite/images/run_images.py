@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from contextlib import suppress
 from functools import cache, cached_property
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from hil.images.source import ImageSource
     from hil.suite.columns.listed_boards import ListedBoard
     from hil.suite.images.board_images import ImageFlasher, ImageOnBoard, RunImage
-    from hil.suite.images.file_states import FileStates
+    from hil.suite.images.file_states import Agree, FileStates
     from hil.suite.images.flash_counts import FlashCounts
     from hil.suite.options import RunOptions
 
@@ -46,8 +46,8 @@ class RunImages:
         info_of: Returns the name and tags of an acquired board, which may ask the board.
         tell: Shows the user a line.
         flashes: Counts the flashes.
-        agree: Returns the states of files on which all processes of the run agree: those that one of them
-            took first.
+        agree: Returns on what all processes of the run agree under a topic: what one of them found first.
+            None: this process agrees with itself.
     """
 
     def __init__(  # noqa: PLR0913 - by keyword
@@ -58,7 +58,7 @@ class RunImages:
         tell: Callable[[str], None],
         flashes: FlashCounts,
         *,
-        agree: Callable[[FileStates], FileStates] = lambda states: states,
+        agree: Agree | None = None,
     ) -> None:
         self._choices = options.images
         self._has_names = any(choice.board for choice in options.images)
@@ -69,7 +69,8 @@ class RunImages:
         self._info_of = info_of
         self._tell = tell
         self._flashes = flashes
-        self._agree = agree
+        found: dict[str, Any] = {}
+        self._agree: Agree = agree or found.setdefault
         self._files: FileStates = {}
         self._default_of = cache(self._find_default)
         self._on_boards: dict[str, ImageOnBoard] = {}  # by serial number
@@ -112,7 +113,7 @@ class RunImages:
         if images:
             from hil.suite.images.file_states import states_of  # noqa: PLC0415 - for runs with images
 
-            self._files = self._agree(states_of(images))
+            self._files = self._agree("image files", states_of(images))
 
     def _defaults(self) -> Iterator[ImageSource]:
         """Yield the images of the options and of the lab file."""
@@ -235,7 +236,7 @@ class RunImages:
     def _flasher(self) -> ImageFlasher:
         from hil.suite.images.board_images import ImageFlasher  # noqa: PLC0415 - the driver is for runs that use boards
 
-        return ImageFlasher(self._lab, self._limit_s, self._tell, self._flashes, self._files)
+        return ImageFlasher(self._lab, self._limit_s, self._tell, self._flashes, self._files, self._agree)
 
     def flashed(self, held: AcquiredBoard) -> Flashed | None:
         """Return how the run's image came to a board; None if the run has none for it."""

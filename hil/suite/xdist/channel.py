@@ -10,11 +10,11 @@ xdist carries node ids and results. The other messages of a schedule by boards a
                             fault: what is wrong with a board that answers
                             returned: this test did not run, because its board cannot be used
                             list: which boards are there, for tests that run on each?
-                            images: the states of the image files, as this worker sees them
+                            agree: what this worker found, such as the digest of an image, under a topic
                             mistake: what pytest refuses in the arguments, such as a missing file
     controller -> worker    waited: how long the controller waited for boards
                             listed: the boards, in the same order for all workers
-                            agreed: the states of the image files that the first worker sent
+                            agreed: what the first worker sent under that topic
                             words: the names and tags of boards
                             board: this test runs on this board, which is connected to in this way
                             last: release the board after this test
@@ -62,7 +62,7 @@ class ControllerChannel:
     def __init__(self, list_boards: Callable[[], Sequence[ListedBoard]] = tuple) -> None:
         self._list_boards = list_boards
         self._listed: dict[str, Any] = {}
-        self._images: dict[str, Any] = {}
+        self._agreed: dict[str, Any] = {}
         self._folder = _private_folder()
         self.path = self._folder / "run"
         self._lines: dict[str, JsonSocket] = {}
@@ -210,7 +210,7 @@ class ControllerChannel:
                     for worker, line in list(self._lines.items()):
                         if worker != caller.worker:
                             line.send(message)
-                case "list" | "images":
+                case "list" | "agree":
                     caller.line.send(self._answer(message))
                 case "collected" | "mistake" as what:
                     kept: list[Any] = self._collected if what == "collected" else self._mistakes
@@ -220,10 +220,11 @@ class ControllerChannel:
             self._news.notify_all()
 
     def _answer(self, message: dict[str, Any]) -> dict[str, Any]:
-        """Return the boards of the run, or the states of its images: the same for all workers."""
-        if message["say"] == "images":
-            self._images = self._images or message["states"]
-            return {"say": "agreed", "states": self._images}
+        """Return the boards of the run, or what the first worker found: the same for all workers."""
+        if message["say"] == "agree":
+            topic = message["topic"]
+            found = self._agreed.setdefault(topic, message["found"])
+            return {"say": "agreed", "topic": topic, "found": found}
         if not self._listed:
             self._listed = {"say": "listed", "boards": [board.as_data() for board in self._list_boards()]}
         return self._listed

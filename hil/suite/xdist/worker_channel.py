@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from hil.boards.requirements import BoardRequirement
     from hil.errors import HilError
-    from hil.suite.images.file_states import FileStates
 
 __all__ = ["WorkerChannel"]
 
@@ -83,16 +82,19 @@ class WorkerChannel:
         answer = self._ask({"say": "list"}, "listed", "did not list the boards of this run", limit_s)
         return [ListedBoard.from_data(board) for board in answer["boards"]]
 
-    def agree_on_images(self, states: FileStates, limit_s: float = LISTING_LIMIT_S) -> FileStates:
-        """Return the states of image files on which all workers agree: those that the first of them took.
+    def agree(self, topic: str, found: Any, limit_s: float = LISTING_LIMIT_S) -> Any:  # noqa: ANN401 - plain data
+        """Return what the first worker found under a topic, on which all workers thus agree.
+
+        Args:
+            topic: What was looked at, such as an image.
+            found: What this worker found. Plain data.
+            limit_s: How long the controller may take to answer, in seconds.
 
         Raises:
             UsageError: The controller did not answer: this worker must not flash other images than the rest.
         """
-        told = {"say": "images", "states": states}
-        answer = self._ask(told, "agreed", "did not compare the image files of its workers", limit_s)
-        agreed: FileStates = answer["states"]
-        return agreed
+        told = {"say": "agree", "topic": topic, "found": found}
+        return self._ask(told, topic, "did not compare the images of its workers", limit_s)["found"]
 
     def _ask(self, message: dict[str, Any], answer: str, failure: str, limit_s: float) -> dict[str, Any]:
         """Send a message to the controller and return its answer.
@@ -197,7 +199,7 @@ class WorkerChannel:
                 self._interrupted()
             case "listed" | "agreed" as answer:
                 with self._answered:
-                    self._answers[answer] = message
+                    self._answers[message.get("topic", answer)] = message
                     self._answered.notify_all()
             case "words":
                 self._words = KnownWords.from_data(message)

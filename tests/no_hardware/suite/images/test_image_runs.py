@@ -437,3 +437,25 @@ def test_image_in_junit_names_the_runs_image_and_what_the_test_flashed_over_it(
 
     told = inner.outcomes["test_boot"].properties["hil_image"]
     assert [one.split()[0] for one in told.split(", then ")] == ["dut-v2.1.img", "rescue.img"]
+
+
+@pytest.mark.parametrize("workers", ["-n0", "-n2"])
+def test_image_with_another_digest_on_the_second_board_is_an_error(
+    run_suite: RunSuite, pytester: pytest.Pytester, image: Path, workers: str
+) -> None:
+    pytester.makepyfile(changes_image=program(__file__, "image_runs_changed"))
+    source = f"""
+from pathlib import Path
+from hil.suite.images import board_images
+board_images.check_unchanged = lambda *_: None  # as for a file that a program has mapped
+
+def test_boot(dutlink, image):
+    dutlink.power.read()
+    image.path.write_bytes(image.path.read_bytes()[:-512] + bytes(512))
+    Path({os.fspath(pytester.path / "flashed")!r}).touch()
+"""
+    where = ("--hil-boards=sim:2,speed=10", "--hil-each=board", workers)
+    inner = run_suite(source, *where, f"--hil-image={image}", "-p", "changes_image")
+
+    assert sorted(inner.results().values()) == ["error", "passed"], inner.text
+    assert "when this run flashed it first" in inner.text

@@ -96,10 +96,16 @@ def test_states_of_images_are_those_of_the_first_worker(
     controller: ControllerChannel, worker: WorkerChannel
 ) -> None:
     later = WorkerChannel(controller.path, "gw1", nothing)
-    first = worker.agree_on_images({"/dut.img": [[1, 2, 3, 4]]})
+    first = worker.agree("images", {"/dut.img": [[1, 2, 3, 4]]})
 
-    assert later.agree_on_images({"/dut.img": [[1, 2, 3, 5]]}) == first
+    assert later.agree("images", {"/dut.img": [[1, 2, 3, 5]]}) == first
     later.close()
+
+
+def test_agreement_on_one_topic_says_nothing_of_another(worker: WorkerChannel) -> None:
+    worker.agree("digest of dut.img", "2e9a")
+
+    assert worker.agree("digest of rescue.img", "a439") == "a439"
 
 
 def test_way_to_a_remote_board_is_known_to_its_worker(
