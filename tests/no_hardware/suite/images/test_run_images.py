@@ -51,7 +51,7 @@ def _test(column: Column | None = None, **marker: Any) -> pytest.Item:
         nodeid="test_it",
         own_markers=marks,
         parent=None,
-        iter_markers=lambda name="hardware": [mark for mark in marks if mark.name == name],
+        iter_markers=lambda name="hardware": (mark for mark in marks if mark.name == name),
         callspec=SimpleNamespace(params={PARAMETER: column} if column else {}),
         get_closest_marker=lambda name: next((mark for mark in marks if mark.name == name), None),
     )
