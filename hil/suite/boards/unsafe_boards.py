@@ -50,7 +50,9 @@ class UnsafeBoards:
         else:
             serial, folder = held.board.serial, str(held.lease.folder)
             wait_s = 0.0 if is_lost else LOOK_S
-            self._ledger.left.append(LeftBoard(trouble, serial, folder, os.getpid(), wait_s, is_lost))
+            guarded = held.lease.guard_error is None
+            left = LeftBoard(trouble, serial, folder, os.getpid(), wait_s, is_lost, guarded)
+            self._ledger.left.append(left)
         self._ledger.unsafe = self._ledger.unsafe or not is_lost
 
     def forget(self, serial: str) -> None:
@@ -111,6 +113,8 @@ def await_guard(left: LeftBoard) -> tuple[bool, str]:
         record = until(settled, left.wait_s)
     except HilError:
         record = None
+    if record is None and not left.guarded:
+        return False, f"no guard runs, make it safe with `hil safe {left.serial}`"
     if record is None or not record.events:
         return False, f"its guard goes on, `hil safe {left.serial}` tells how it ended"
     is_safe = record.state in {BoardState.SAFE, BoardState.IN_USE}

@@ -102,6 +102,7 @@ class LeftBoard:
         pid: The process.
         wait_s: How long to wait for the guard at the end of the run, in seconds.
         lost: Whether the board was lost, which does not fail the run.
+        guarded: Whether a guard goes on; without one, the process tried to make the board safe itself.
     """
 
     trouble: str
@@ -110,6 +111,7 @@ class LeftBoard:
     pid: int
     wait_s: float
     lost: bool = False
+    guarded: bool = True
 
 
 @dataclass(slots=True)

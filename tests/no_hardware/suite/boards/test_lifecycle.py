@@ -29,7 +29,7 @@ class Session:
     """Fails to release its board, or does not."""
 
     def __init__(self, folder: Path, *errors: Exception) -> None:
-        lease = SimpleNamespace(folder=folder)
+        lease = SimpleNamespace(folder=folder, guard_error=None)
         self.all_held = [SimpleNamespace(board=SimpleNamespace(serial=SERIAL), lease=lease)]
         self._errors = list(errors)
 

@@ -46,3 +46,11 @@ def test_look_after_returns_what_the_record_says(
     found, text = await_guard(LeftBoard("it hung", SERIAL, str(tmp_path), os.getpid(), 0.0))
 
     assert (found, told in text) == (is_safe, True)
+
+
+def test_look_after_names_no_guard_where_none_runs(tmp_path: Path) -> None:
+    write_record(tmp_path, SERIAL, IN_USE)
+
+    found, text = await_guard(LeftBoard("it hung", SERIAL, str(tmp_path), os.getpid(), 0.0, guarded=False))
+
+    assert (found, text) == (False, f"no guard runs, make it safe with `hil safe {SERIAL}`")
