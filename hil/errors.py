@@ -43,6 +43,7 @@
     |   |-- SpoiltFileError          a lock or a record has the wrong file type or content
     |   `-- UntrustedFileError       other users can write a file that root would obey
     |-- UsbBlockedError              a no_hardware test used USB
+    |-- ReplacedCodeError            a test replaced code of a probe, which therefore proves nothing
     |-- BrokenLimitError             a number that a test measured breaks its limit (also an AssertionError)
     |-- HistoryError                 the history cannot be read or written
     |-- ReportError                  a report cannot be written
@@ -88,6 +89,7 @@ __all__ = [
     "LeaseEndedError",
     "NoUsbBackendError",
     "NotLeasedError",
+    "ReplacedCodeError",
     "ReportError",
     "RequestStalledError",
     "SequenceError",
@@ -399,6 +401,10 @@ class BrokenLimitError(HilError, AssertionError):
 
 class UsbBlockedError(HilError):
     """A test that is marked `no_hardware` used USB."""
+
+
+class ReplacedCodeError(HilError):
+    """A test replaced code that a probe of a board runs, so the probe proves nothing."""
 
 
 class HistoryError(HilError):

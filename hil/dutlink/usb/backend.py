@@ -17,7 +17,7 @@ from hil.errors import NoUsbBackendError
 if TYPE_CHECKING:
     from hil.dutlink.host import Host
 
-__all__ = ["PYUSB_ERRORS", "Device", "backend_of", "import_pyusb", "release", "usb_devices"]
+__all__ = ["PYUSB_ERRORS", "Device", "backend_of", "import_pyusb", "loaded", "release", "usb_devices"]
 
 PYUSB_ERRORS = (OSError, ValueError, NotImplementedError)
 """What pyusb raises: `USBError` is an `OSError`, the others are bare."""
@@ -38,6 +38,11 @@ def backend_of(host: Host) -> Backend:
     if key not in _backends:
         _backends[key] = (host, _load_backend(host))
     return _backends[key][1]
+
+
+def loaded() -> list[tuple[Host, Backend]]:
+    """Return the hosts whose backend was made, each with its backend."""
+    return list(_backends.values())
 
 
 def import_pyusb() -> None:

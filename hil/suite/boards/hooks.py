@@ -9,6 +9,7 @@ import pytest
 from hil.suite.boards.dependent_fixtures import raise_together
 from hil.suite.hook_errors import contained
 from hil.suite.markers import Kind, kind_of
+from hil.suite.original_code import note_test
 from hil.suite.outcome.attempts import attempts_of, fail_skipped_rerun, skip_for_subtests
 from hil.suite.outcome.user_properties import facts_of, forget_judgement, has_verdict, overrule_judgement
 
@@ -48,11 +49,13 @@ class BoardHooks:
                 return (yield)
             finally:
                 self._block.active = was_active
+                note_test(item.nodeid)
         begins_here = self._boards.acquire_for(item, nextitem)
         item.stash[_RETURNED] = not begins_here
         try:
             return (yield)
         finally:
+            note_test(item.nodeid)
             self._boards.release_if_last(item)
 
     @pytest.hookimpl(tryfirst=True)

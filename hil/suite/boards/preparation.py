@@ -5,7 +5,7 @@ This happens before the test begins, outside of its time limit. An error is kept
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from hil.boards.acquire_usable import BoardAcquirer
@@ -19,9 +19,10 @@ from hil.lab.locks.lending import LEASED, refuse_other_boards
 from hil.suite.boards.session import BoardSession
 from hil.suite.hook_errors import contained
 from hil.suite.markers import Kind
+from hil.suite.original_code import raise_if_replaced
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from hil.boards.acquired import AcquiredBoard
     from hil.boards.requirements import BoardRequirement
@@ -97,7 +98,7 @@ class BoardPreparation:
         session.clear_error()
         session.requirement = requirement
         session.acquirer.may_wait = may_wait
-        with contained(session.fail):
+        with contained(session.fail), _refusing_replaced_code():
             self._refuse_lease_of_parent()
             if requirement.partners:
                 self._acquire_partners(test, requirement, [serial, *partners] if serial else [])
@@ -107,6 +108,7 @@ class BoardPreparation:
                 try:
                     session.held = session.acquirer.acquire(test, requirement, serial)
                 except UnavailableError:
+                    raise_if_replaced()
                     if kind is Kind.HARDWARE or self._require:
                         raise
                     session.held = acquire_simulated(self._of_run.fallback)
@@ -212,3 +214,13 @@ class BoardPreparation:
         self.session.raise_if_still_lost(held)
         self._before_reopening()
         self.session.acquirer.reopen(held)
+
+
+@contextmanager
+def _refusing_replaced_code() -> Iterator[None]:
+    """Replace an error that would skip a test if the code that found it is not the original."""
+    try:
+        yield
+    except UnavailableError:
+        raise_if_replaced()
+        raise

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from hil.errors import Verdict
+from hil.errors import ReplacedCodeError, Verdict
 from hil.suite.markers import Kind, kind_of
+from hil.suite.original_code import raise_if_replaced
 from hil.suite.outcome.attempts import attempts_of
 from hil.suite.outcome.request_counter import errors_of_requests
 from hil.suite.outcome.user_properties import describe_judgement, describe_late_loss
@@ -14,8 +16,10 @@ from hil.suite.outcome.verdicts import REASONS, as_pytest_outcome, judge, may_be
 if TYPE_CHECKING:
     import pytest
 
+    from hil.dutlink.discovery import ProbeResult
     from hil.suite.boards.dependent_fixtures import DependentFixtures
     from hil.suite.boards.lifecycle import BoardLifecycle
+    from hil.suite.boards.session import BoardSession
     from hil.suite.outcome.caught_errors import CaughtErrors
     from hil.suite.outcome.time_limit import TimeLimit
     from hil.suite.outcome.verdicts import Judgement
@@ -93,8 +97,9 @@ class Judging:
     ) -> None:
         with self._limit.stopped_then_reset():
             session = self._boards.session
+            probe = partial(_probe, session, error)
             judgement = judge(
-                error, kind=kind, phase=call.when, why_no_board=session.why_no_board, probe=session.probe
+                error, kind=kind, phase=call.when, why_no_board=session.why_no_board, probe=probe
             )
         if judgement is None:
             return
@@ -117,6 +122,24 @@ class Judging:
         if required:
             return bool(attempts.not_excused_in)
         return not (attempts.has_passed and self._fixtures.is_own(error))
+
+
+def _probe(session: BoardSession, error: BaseException) -> ProbeResult:
+    """Probe the boards by the original code.
+
+    Args:
+        session: The boards.
+        error: The error that the probe may excuse.
+
+    Raises:
+        ReplacedCodeError: A test replaced code of the probe. The error gets that as a note.
+    """
+    try:
+        raise_if_replaced()
+    except ReplacedCodeError as refused:
+        error.add_note(f"This is no skip: {refused}")
+        raise
+    return session.probe()
 
 
 def _give_outcome(

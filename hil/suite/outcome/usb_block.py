@@ -2,7 +2,8 @@
 
 In other tests the errors of calls that hil did not make are noted: tests may use pyusb, and catch them.
 The modules of pyusb's backends are wrapped when they are imported, so a run that does not import them pays
-nothing. A backend of the test's own, such as that of a simulator that it started, is not blocked.
+nothing; `original_code` notes the code of these and others at that moment. A backend of the test's own, such
+as that of a simulator that it started, is not blocked.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hil.errors import UsbBlockedError
+from hil.suite.original_code import is_watched, note_originals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["UsbBlock"]
 
-_BACKENDS = frozenset({"usb.backend.libusb1", "usb.backend.libusb0", "usb.backend.openusb"})
 _SIMULATED = "hil.sim.backend.backend"
 _WAYS_IN = ("enumerate_devices", "open_device", "ctrl_transfer")
 
@@ -53,15 +54,15 @@ class UsbBlock:
         if cls.installed is None:
             cls.installed = cls()
             sys.meta_path.insert(0, cls.installed)
-            for name in (_BACKENDS | {_SIMULATED}) & sys.modules.keys():
+            for name in filter(is_watched, list(sys.modules)):
                 cls.installed.wrap(sys.modules[name])
         return cls.installed
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        """Wrap the loader of a USB backend's module; return None for other modules."""
-        if name not in _BACKENDS and name != _SIMULATED:
+        """Wrap the loader of a module on the way of a probe; return None for other modules."""
+        if not is_watched(name):
             return None
         spec = importlib.machinery.PathFinder.find_spec(name, path, target)
         if spec is not None and spec.loader is not None:
@@ -69,10 +70,15 @@ class UsbBlock:
         return spec
 
     def wrap(self, module: ModuleType) -> None:
-        """Guard a backend module's `get_backend`, and the backends that it returns."""
+        """Guard the ways into a backend's module; note the code of any module on the way of a probe."""
         if module.__name__ == _SIMULATED:
             self._guard_simulated(module.SimulatedBackend)
-            return
+        elif module.__name__.startswith("usb.backend."):
+            self._guard_backends_of(module)
+        note_originals(module)
+
+    def _guard_backends_of(self, module: ModuleType) -> None:
+        """Guard a backend module's `get_backend`, and the backends that it returns."""
         get_backend = module.get_backend
 
         @functools.wraps(get_backend)
@@ -168,6 +174,6 @@ class _WrappingLoader(importlib.abc.Loader):
         return self._loader.create_module(spec)
 
     def exec_module(self, module: ModuleType) -> None:
-        """Run the module, then guard its backends."""
+        """Run the module, then guard its backends and note its code."""
         self._loader.exec_module(module)
         self._block.wrap(module)

@@ -135,6 +135,7 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> Looks:
     for module in ("suite.boards.session", "boards.search", "boards.acquired"):
         monkeypatch.setattr(f"hil.{module}.probe", looks.probe)
     monkeypatch.setattr("hil.boards.search.list_boards", looks.list_boards)
+    monkeypatch.setattr("hil.suite.boards.preparation.raise_if_replaced", lambda: None)
     for module in ("boards.search", "boards.lease_and_open"):
         monkeypatch.setattr(f"hil.{module}.open_driver", looks.open_board)
     for module in ("boards.lease_and_open", "lab.safe_state.action"):

@@ -118,7 +118,7 @@ def test_usb_block_is_as_before_after_a_no_hardware_test_of_a_run_inside(
     block: UsbBlock, was_active: bool
 ) -> None:
     boards: Any = None
-    item: Any = SimpleNamespace(**{KIND: Kind.NO_HARDWARE})
+    item: Any = SimpleNamespace(nodeid="test_a", **{KIND: Kind.NO_HARDWARE})
     block.active = was_active
     protocol = BoardHooks(boards, block).pytest_runtest_protocol(item, None)
     next(protocol)
