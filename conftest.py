@@ -66,8 +66,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[Any]) -> 
     pytest builds the report and calls this after set-up, body and tear-down: the error of a unittest test is
     known by then, and xfail, reruns and --pdb come later.
     """
-    if call.excinfo is not None:
-        plugin.run_of(item.config).judge(item, call)
+    plugin.run_of(item.config).judge(item, call)
 
 
 @pytest.fixture(scope="session")

@@ -29,6 +29,7 @@ from hil.lab.guard.exit_with_parent import exit_with_parent
 from hil.suite.attempt_hooks import AttemptHooks
 from hil.suite.boards.dependent_fixtures import DependentFixtures
 from hil.suite.boards.lifecycle import BoardLifecycle
+from hil.suite.body_entry import BodyEntry, fail_unentered
 from hil.suite.columns.column import column_of
 from hil.suite.columns.plugin import ColumnPlugin
 from hil.suite.dropped_tests import DroppedTests
@@ -195,8 +196,13 @@ class Run:
         return self.boards.session.boards()
 
     def judge(self, item: pytest.Item, call: pytest.CallInfo[Any]) -> None:
-        """Replace an error that was proven to come from missing hardware by the outcome that says so."""
-        if call.excinfo is not None:
+        """Replace an error that was proven to come from missing hardware by the outcome that says so.
+
+        A test whose body never ran has failed.
+        """
+        if call.excinfo is None:
+            fail_unentered(item, call)
+        else:
             self.short_failures.hide_frames(call)
             if kind_of(item) is not Kind.NO_HARDWARE:
                 self._judging.judge_raised(item, call, call.excinfo.value)
@@ -278,6 +284,7 @@ class Run:
         register(LastingTimeLimit(self.time_limit), "hil-lasting-time-limit")
         register(BoardHooks(self.boards, self._block), "hil-board-hooks")
         register(MissingBoards(self.boards), "hil-missing-boards")
+        register(BodyEntry(), "hil-body-entry")
         register(ReturnedTests(), "hil-returned-tests")
         counter = RequestCounter(self.boards, self._fixtures, required=self.options.require)
         register(counter, "hil-request-counter")
