@@ -4,7 +4,12 @@
     -> use -> made safe by the holder -> mark "safe" -> "released" -> unlock
 
 If the holder dies in between, its guard does the rest. If the guard dies at the same moment, the mark tells
-the next holder.
+the next holder. How a lease ends:
+
+    release          its holder made the board safe: `AcquiredBoard`, `hil lease`
+    release_unused   the board could not be opened, and is as it was found: `under_guard`, `hil.boards`
+    release_as       it could not be made safe at the start, or has no guard: `under_guard`, `start_guard`
+    abandon          the holder could not make the board safe, and its guard does
 """
 
 from __future__ import annotations

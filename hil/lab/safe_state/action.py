@@ -42,7 +42,6 @@ def make_safe(  # noqa: PLR0913 - by keyword, as plain data
     *,
     policy: str = FORCE_OFF,
     host: Mapping[str, Any] | None = None,
-    offset_amps: float = 0.0,
     answer_s: float = ANSWER_LIMIT_S,
     glance: bool = False,
     spare_stick: bool = False,
@@ -57,7 +56,6 @@ def make_safe(  # noqa: PLR0913 - by keyword, as plain data
             (`off`), or a sequence of the place's own, which this process carries out.
         host: Where the board is plugged in: `call` (`module:function`, returns a `Host`) and its `arguments`;
             None for this host's USB.
-        offset_amps: What the board's meter shows when nothing is drawn.
         answer_s: How long the board may be silent, in seconds: it may be working through a power sequence.
         glance: If the DUT drew nothing in the last seconds, do not wait for the meter.
         spare_stick: Do nothing while a program of this host uses the stick.
@@ -75,21 +73,21 @@ def make_safe(  # noqa: PLR0913 - by keyword, as plain data
             if glance:
                 raise
             boards = [opened.enter_context(one) for one in open_twins(here, serial, answer_s)]
-            return _make_twins_safe(boards, offset_amps, error.what)
+            return _make_twins_safe(boards, error.what)
         if spare_stick:
             board.storage.check_unused()
         before = _amps(board)
-        was_on = abs(before - offset_amps) > OFF_AMPS
+        was_on = abs(before) > OFF_AMPS
         if glance and not was_on:
             apply_policy(board, FORCE_OFF if policy == OFF else policy)
             return MadeSafe(before, _taken(board))
         apply_policy(board, policy)
         sleep(SETTLE_S)
-        amps = _amps_when_off(board, offset_amps)
+        amps = confirm_off(board)
         return MadeSafe(amps, _taken(board), was_on)
 
 
-def _make_twins_safe(boards: Sequence[Board], offset_amps: float, remark: str) -> MadeSafe:
+def _make_twins_safe(boards: Sequence[Board], remark: str) -> MadeSafe:
     """Make each board with one serial number safe: one of them is the board of the lease.
 
     No other program uses the others, since boards with one serial number are handed out to none.
@@ -97,7 +95,7 @@ def _make_twins_safe(boards: Sequence[Board], offset_amps: float, remark: str) -
     for board in boards:
         make_board_safe(board)
     sleep(SETTLE_S)
-    amps = [_amps_when_off(board, offset_amps) for board in boards]
+    amps = [confirm_off(board) for board in boards]
     return MadeSafe(max(amps), f"{remark}: each was made safe", was_on=True)
 
 
@@ -112,18 +110,8 @@ def _amps(board: Board) -> float:
     return PowerReading.parse(board.safe_requests.read_power()).amps
 
 
-def _amps_when_off(board: Board, offset_amps: float) -> float:
-    """Wait until the DUT draws nothing, and return that reading; errors as `confirm_off`."""
-
-    def reading() -> float | None:
-        amps = _amps(board)
-        return amps if abs(amps - offset_amps) <= OFF_AMPS else None
-
-    return _found(board, until(reading, MEASURED_WITHIN_S, LOOK_EVERY_S))
-
-
-def confirm_off(board: Board, offset_amps: float = 0.0) -> None:
-    """Wait until the meter shows that a DUT that was just forced off draws nothing.
+def confirm_off(board: Board) -> float:
+    """Wait until the meter shows that a DUT that was just forced off draws nothing; return that reading.
 
     A reading is the mean of the last two seconds. If it shows no current, return at once; otherwise wait
     until these two seconds are over, because a reading also falls when a relay sticks and the DUT draws less
@@ -135,20 +123,17 @@ def confirm_off(board: Board, offset_amps: float = 0.0) -> None:
 
     def reading() -> float | None:
         amps = _amps(board)
-        return amps if amps - offset_amps <= OFF_AMPS else None
+        return amps if abs(amps) <= OFF_AMPS else None
 
-    _found(board, until(reading, MEASURED_WITHIN_S, LOOK_EVERY_S))
-
-
-def _found(board: Board, amps: float | None) -> float:
-    if amps is None:
+    found = until(reading, MEASURED_WITHIN_S, LOOK_EVERY_S)
+    if found is None:
         raise BoardUnsafeError(
             f"board {board.serial}: the DUT is not off",
             why=f"it draws {_amps(board):.2f} A after force-off",
             remedy="look at the board's relay, and at what else feeds the DUT",
             serial=board.serial,
         )
-    return amps
+    return found
 
 
 def apply_policy(board: Board, policy: str, *, leave_stick: bool = False) -> SafeProof | None:
