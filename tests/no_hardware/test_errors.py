@@ -107,7 +107,7 @@ def test_the_relatives_that_the_drawing_names_are_real() -> None:
 
 
 def test_all_is_complete() -> None:
-    functions = {"name_boards", "with_names"}
+    functions = {"name_boards", "tell_user", "with_names"}
     assert set(errors.__all__) == {cls.__name__ for cls in CLASSES} | {"Verdict"} | functions
 
 

@@ -121,7 +121,8 @@ def test_limit_ends_fixtures_of_the_board_after_ctrl_c(run_suite: RunSuite) -> N
 
     inner = run_suite(source, "--hil-boards=sim:1", LIMIT)
 
-    assert "after the last test: Failed: Timeout (>1.0s)" in inner.text
+    assert "tear-down of fixture hangs_late failed after the last test on board " in inner.text
+    assert ": Failed: Timeout (>1.0s)" in inner.text
     assert "INTERNALERROR" not in inner.text
     assert inner.status == pytest.ExitCode.INTERRUPTED
 
