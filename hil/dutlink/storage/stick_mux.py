@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from hil.dutlink.storage.usb_sockets import UsbDisk
     from hil.dutlink.usb.control_link import ControlLink
 
-__all__ = ["DetachReason", "DiskUse", "Position", "StickMux", "check_detach"]
+__all__ = ["DetachReason", "DiskUse", "Position", "StickMux", "check_detach", "note_raw_turn"]
 
 _PASSES_WITHIN_S = 1.5
 """Seconds that a desktop's short look at a disk may take before it counts as a use."""
@@ -114,6 +114,12 @@ _CHANGES: Final[Counter[tuple[Path, str]]] = Counter()
 
 _TURNS: Final[Counter[tuple[Path, str]]] = Counter()
 """How often this process has turned a mux, by device folder and board."""
+
+
+def note_raw_turn() -> None:
+    """Count a turn that this process requests without hil's driver; which board it is for is not known."""
+    for counts in (_CHANGES, _TURNS):
+        counts.update(list(counts))  # one more for each board
 
 
 class Position(enum.StrEnum):

@@ -1,6 +1,7 @@
 """Block the system's USB and the simulated boards of the run for tests that are marked no_hardware.
 
 In other tests the errors of calls that hil did not make are noted: tests may use pyusb, and catch them.
+Their requests to turn the mux are noted, too, because the stick may hold another image afterwards.
 The modules of pyusb's backends are wrapped when they are imported, so a run that does not import them pays
 nothing; `original_code` notes the code of these and others at that moment. A backend of the test's own, such
 as that of a simulator that it started, is not blocked.
@@ -16,6 +17,7 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from hil.dutlink.usb.protocol import VENDOR_OUT, Request
 from hil.errors import UsbBlockedError
 from hil.suite.original_code import is_watched, note_originals
 
@@ -27,6 +29,7 @@ __all__ = ["UsbBlock"]
 
 _SIMULATED = "hil.sim.backend.backend"
 _WAYS_IN = ("enumerate_devices", "open_device", "ctrl_transfer")
+_TURN = (VENDOR_OUT, Request.STORAGE)
 
 
 class UsbBlock:
@@ -112,7 +115,16 @@ class UsbBlock:
             )
 
     @contextmanager
-    def _noting(self) -> Iterator[None]:
+    def _noting(self, setup: tuple[Any, ...]) -> Iterator[None]:
+        """Note what a call in the `with` block does without hil.
+
+        Args:
+            setup: `bmRequestType` and `bRequest`, if the call is a control transfer.
+        """
+        if setup == _TURN and not _is_called_by_hil():
+            from hil.dutlink.storage.stick_mux import note_raw_turn  # noqa: PLC0415 - the driver is for runs with boards
+
+            note_raw_turn()
         try:
             yield
         except Exception as error:
@@ -136,7 +148,7 @@ class UsbBlock:
             if backend.port not in self.ports:
                 return method(backend, *arguments, **named)
             self.check(f"{name}() of this run's simulated boards")
-            with self._noting():
+            with self._noting(arguments[1:3]):
                 return method(backend, *arguments, **named)
 
         return guarded
@@ -145,7 +157,7 @@ class UsbBlock:
         @functools.wraps(method)
         def guarded(*arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - whatever pyusb passes
             self.check(f"libusb's {name}()")
-            with self._noting():
+            with self._noting(arguments[1:3]):
                 return method(*arguments, **named)
 
         return guarded

@@ -379,6 +379,24 @@ def test_second(dutlink, image, storage):
     assert inner.outcomes["test_first"].properties["hil_image"].startswith("dut-v2.1.img")
 
 
+def test_image_is_verified_again_after_a_test_turned_the_stick_by_pyusb(
+    run_suite: RunSuite, image: Path
+) -> None:
+    source = """
+def test_first(dutlink):
+    dutlink.power.read()
+    link = dutlink.storage._link
+    for turn in (0, 1, 0, 2):  # off, host, off, DUT
+        link._device.ctrl_transfer(0x41, 2, turn, link._interface)
+
+def test_second(dutlink): dutlink.power.read()
+"""
+    inner = run_suite(source, BOARD, f"--hil-image={image}")
+
+    assert inner.results() == {"test_first": "passed", "test_second": "passed"}, inner.text
+    assert "later 1 proven again" in inner.text
+
+
 def test_image_is_put_again_before_a_rerun(run_suite: RunSuite, image: Path) -> None:
     source = """
 import pytest

@@ -13,6 +13,7 @@ import usb.core
 
 from hil.dutlink.discovery import probe
 from hil.dutlink.host import Host
+from hil.dutlink.storage import stick_mux
 from hil.errors import UsbBlockedError
 from hil.suite.boards.hooks import BoardHooks
 from hil.suite.markers import KIND, Kind
@@ -33,7 +34,7 @@ class Backend:
     def open_device(self, device: str) -> str:
         return f"handle of {device}"
 
-    def ctrl_transfer(self, handle: str) -> bytes:
+    def ctrl_transfer(self, handle: str, *_setup: int) -> bytes:
         return handle.encode()
 
 
@@ -105,6 +106,21 @@ def test_usb_block_keeps_a_missing_libusb_missing(block: UsbBlock) -> None:
     block.wrap(module)
 
     assert module.get_backend() is None
+
+
+@pytest.mark.parametrize(
+    ("setup", "turns"), [((0x41, 2, 1, 0), 1), ((0x41, 1, 1, 0), 0), ((0x40, 2, 1, 0), 0), ((), 0)]
+)
+@pytest.mark.usefixtures("block")
+def test_usb_block_counts_a_test_s_own_requests_to_turn_the_mux(
+    module: ModuleType, monkeypatch: pytest.MonkeyPatch, setup: tuple[int, ...], turns: int
+) -> None:
+    counted: list[str] = []
+    monkeypatch.setattr(stick_mux, "note_raw_turn", lambda: counted.append("turn"))
+
+    module.get_backend().ctrl_transfer("handle", *setup)
+
+    assert len(counted) == turns
 
 
 def test_a_run_without_boards_never_imports_pyusb(run_suite: RunSuite) -> None:
