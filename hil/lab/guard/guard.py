@@ -66,7 +66,7 @@ class Guard:
     ) -> None:
         keep_standard_streams()
         text, kept = task.to_json(), (task.node, task.drivers)
-        self._make: Callable[[], GuardChild] = lambda: GuardChild(text, lock(), controller, kept)
+        self._start: Callable[[], GuardChild] = lambda: GuardChild(text, lock(), controller, kept)
         self._on_loss = on_loss
         self._serial = task.serial
         self._changed = threading.Condition()
@@ -148,17 +148,6 @@ class Guard:
         """Close this process's copies of the socket and the pidfd; send nothing."""
         self._state = _State.OVER
         self._process.close()
-
-    def _start(self) -> GuardChild:
-        """Start a guard process.
-
-        Raises:
-            GuardError: This process cannot open another file.
-        """
-        try:
-            return self._make()
-        except OSError as error:
-            raise self._as_error(f"this process cannot open a socket ({error.strerror})") from error
 
     def _watch(self) -> None:
         """Keep a guard beside this process; when this ends for whatever reason, the board has none."""
