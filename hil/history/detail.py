@@ -190,10 +190,11 @@ def one_board(window: Window, text: str) -> str:
     found = _boards_like(window, text)
     if found:
         return found[0]
-    known = ", ".join(sorted((window.labels[one] for one in window.boards), key=natural_key)) or "none"
-    raise HistoryError(
-        f"no board or place is called {text!r}", why=f"there are {known}", remedy="give one of them"
-    )
+    what = f"no board or place is called {text!r}"
+    known = ", ".join(sorted((window.labels[one] for one in window.boards), key=natural_key))
+    if not known:
+        raise HistoryError(what, why="no run in these nights used a board", remedy="hil history")
+    raise HistoryError(what, why=f"there are {known}", remedy="give one of them")
 
 
 def _findings_about(analysis: Analysis, name: str) -> list[str]:

@@ -118,7 +118,8 @@ def _talk(
     _note_old_bytes(board)
     if power_on:
         if board.power.draws():
-            _say(f"the DUT was on already and keeps running; {end}, then hil power cycle boots it again")
+            again = "hil power off, then hil console --power-on boots it again"  # with its first output
+            _say(f"the DUT was on already and keeps running; {end}, {again}")
         board.power.on(wait=False)
     elif not board.power.draws():
         _say(f"the DUT is off; {end}, then hil console --power-on switches it on")

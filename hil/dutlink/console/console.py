@@ -14,7 +14,7 @@ from hil.dutlink.console.expect_error import LAST_BYTES, SWITCH_ON, expect_timeo
 from hil.dutlink.console.transcript import Transcript
 from hil.dutlink.dut.account import Secret
 from hil.dutlink.dut.command import CommandResult, run_command
-from hil.dutlink.dut.loader_prompt import check_loader_prompt, newest_bytes
+from hil.dutlink.dut.loader_prompt import check_loader_prompt, explain_loader, newest_bytes
 from hil.dutlink.dut.login import credentials, log_in
 from hil.dutlink.dut.prompt import PROMPT, PromptTracker, StickState
 from hil.dutlink.noun import Noun
@@ -364,7 +364,7 @@ class Console(Noun):
             return outcome
         self._access.check()
         self.check()
-        raise expect_timeout_error(
+        error = expect_timeout_error(
             pattern,
             outcome,
             self.transcript.between(self.transcript.position - LAST_BYTES),
@@ -374,6 +374,7 @@ class Console(Noun):
             unheard=self._unheard() if of_boot or not newest_bytes(self.transcript).strip() else "",
             maybe_in_shell=self._connection.mode_is_uncertain,
         )
+        raise explain_loader(self, error)
 
 
 @contextmanager

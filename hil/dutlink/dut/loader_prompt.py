@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hil.dutlink.console.expect_error import describe_last_line
+from hil.dutlink.console.expect_error import PATTERN_ADVICE, describe_last_line
 from hil.dutlink.dut.boot_stage import boot_prompt, last_start, stage_of
-from hil.errors import BootLoaderError
+from hil.dutlink.dut.prompt import PROMPT
+from hil.errors import BootLoaderError, ExpectError
 
 if TYPE_CHECKING:
     from hil.dutlink.console.transcript import Transcript
     from hil.dutlink.dut.prompt import DutConsole, StickState
 
-__all__ = ["LINE_BYTES", "check_loader_prompt", "newest_bytes"]
+__all__ = ["LINE_BYTES", "check_loader_prompt", "explain_loader", "newest_bytes"]
 
 LINE_BYTES = 1024
 """The newest bytes of a console, enough for a prompt."""
@@ -37,6 +38,26 @@ def check_loader_prompt(console: DutConsole, said: bytes, *, is_named: bool = Tr
             remedy=_advice(console.stick),
             serial=console.serial,
         )
+
+
+def explain_loader(console: DutConsole, error: ExpectError) -> ExpectError:
+    """Return the error of a timeout, with the cause and its remedy if the DUT waits in its boot loader.
+
+    Args:
+        console: The console.
+        error: The error of a wait for a pattern.
+    """
+    said = newest_bytes(console.transcript)
+    name = boot_prompt(said, stage_of(console.transcript, console.prompt), is_named=console.prompt == PROMPT)
+    if name is None or error.remedy not in PATTERN_ADVICE:
+        return error
+    return ExpectError(
+        error.what,
+        why=f"the DUT waits at the prompt of {name}; {error.why}",
+        remedy=f"{_advice(console.stick)}; if the test works in the boot loader, compare the pattern with "
+        "what came after the last match",
+        serial=error.serial,
+    )
 
 
 def _advice(stick: StickState) -> str:

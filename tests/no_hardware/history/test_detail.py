@@ -148,6 +148,18 @@ def test_of_board_lists_known_boards_for_an_unknown_one(window: Window) -> None:
     assert caught.value.why == "there are left (0df10035), right (0df10036)"
 
 
+def test_of_board_without_boards_does_not_ask_for_one(
+    window: Window, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Window, "boards", {})
+
+    with pytest.raises(HistoryError, match="no board or place is called 'nope'") as caught:
+        of_board(window, "nope")
+
+    assert caught.value.why == "no run in these nights used a board"
+    assert caught.value.remedy == "hil history"
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -155,7 +155,8 @@ def test_power_on_says_when_the_dut_is_on_already(
         assert until(board.power.draws, LIMIT_S)
     terminal = at_terminal("console", "--power-on")
     terminal.wait_for(
-        b"the DUT was on already and keeps running; Ctrl-], then hil power cycle boots it again"
+        b"the DUT was on already and keeps running; "
+        b"Ctrl-], hil power off, then hil console --power-on boots it again"
     )
     terminal.type(LEAVE)
 

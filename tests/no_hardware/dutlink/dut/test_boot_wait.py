@@ -95,6 +95,19 @@ def test_wait_until_up_raises_the_error_of_login_at_the_boot_loader_s_prompt(boa
     assert "the stick is not at the DUT (position off)" in of_login.value.remedy
 
 
+def test_expect_timeout_names_the_boot_loader_that_waits(board: Board) -> None:
+    board.storage.off()
+    board.power.on()
+    board.console.expect("Press Enter", timeout_s=600)
+
+    with pytest.raises(
+        ExpectError, match="the DUT waits at the prompt of a boot loader; last line"
+    ) as raised:
+        board.console.expect("login: ", timeout_s=3)
+
+    assert "the stick is not at the DUT (position off)" in raised.value.remedy
+
+
 def test_wait_until_up_takes_a_prompt_before_a_reset_for_none(board: Board) -> None:
     board.storage.off()
     board.power.on()
