@@ -174,11 +174,7 @@ class EnrollCommand:
         """Add the place to the lab file, and store name and tags on the board if the user agrees."""
         settings = board.settings.read()
         lab, options = self._edit.lab, self._options
-        row["place"] = name = self._answer(
-            f"Name of the place of {with_names(f'board {board.serial}')}",
-            options.name,
-            lab.name_of(board.serial) or default_name(lab, board.serial, settings.name),
-        )
+        name = self._name(board.serial, settings.name)
         known = sorted(lab.tags_of(board.serial).union(settings.tag_list))
         tags = split_words(self._answer("Its tags, separated by commas", options.tags, ",".join(known)))
         wanted = self._wanted_on_board(name, tags, settings.name, settings.tag_list)
@@ -192,6 +188,22 @@ class EnrollCommand:
                 board.settings.write(**changes)
         stored = split_words(row["stored"].get("tags", settings.tags))
         self._edit.add(name, board.serial, found, [tag for tag in tags if tag not in stored])
+        row["place"] = name
+
+    def _name(self, serial: str, stored: str) -> str:
+        """Return the name of a board's place; ask again while the lab file cannot have the answer."""
+        lab, given = self._edit.lab, self._options.name
+        default = lab.name_of(serial) or default_name(lab, serial, stored)
+        while True:
+            name = self._answer(f"Name of the place of {with_names(f'board {serial}')}", given, default)
+            try:
+                self._edit.check_name(name, serial)
+            except UsageError as error:
+                if given is not None or self._options.yes or self._options.dry_run:
+                    raise
+                _tell(f"{error.what}: {error.why}")
+            else:
+                return name
 
     def _wanted_on_board(self, name: str, tags: list[str], now: str, tags_now: list[str]) -> dict[str, str]:
         """Return name and tags to store on the board; a default name is not stored, to save flash wear."""
@@ -236,7 +248,13 @@ def _summary(answer: dict[str, Any], store: str) -> list[str]:
     lines = []
     for board in answer["boards"]:
         stored = ", ".join(board["stored"])
-        lines += [f"board {board['board']}: place {board['place']}{f', {store} {stored}' if stored else ''}"]
+        place = f"place {board['place']}" if board["place"] else "not enrolled"
+        lines += [f"board {board['board']}: {place}{f', {store} {stored}' if stored else ''}"]
         lines += [f"  {problem}" for problem in board["problems"]]
-    done = "written" if answer["written"] else "not written" if answer["diff"] else "unchanged"
-    return [*lines, f"{answer['file']}: {done}"]
+    unchanged = not answer["diff"] and Path(answer["file"]).exists()
+    done = "written" if answer["written"] else "unchanged" if unchanged else "not written"
+    lines += [f"{answer['file']}: {done}"]
+    if off := [board["board"] for board in answer["boards"] if board["stick"]]:
+        which = off[0] if len(off) == 1 else "SERIAL"
+        lines += [f"the stick is off; to give it to the DUT: hil storage dut --board {which}"]
+    return lines

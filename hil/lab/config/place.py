@@ -11,7 +11,7 @@ from hil.errors import SequenceError
 from hil.lab.config.tables import Key, schema_of
 from hil.nearest import nearest
 
-__all__ = ["NAME", "LabContent", "LoginEntry", "Place", "schema"]
+__all__ = ["NAME", "LabContent", "LoginEntry", "Place", "place_name", "schema"]
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,30}")
 _SERIAL = re.compile(r"[0-9a-f]{8}")
@@ -144,7 +144,8 @@ def _password(text: str) -> Secret:
     return Secret(text)
 
 
-def _place_name(text: str) -> str:
+def place_name(text: str) -> str:
+    """Return a valid name of a place; raises ValueError for another text."""
     if not NAME.fullmatch(text):
         raise ValueError("a place's name is letters, digits, dot, dash and underscore, 31 characters at most")
     return text
@@ -293,7 +294,7 @@ class LabContent(NamedTuple):
 
     place: Annotated[
         dict[str, Place],
-        Key("The places by name: [place.NAME].", _place_name, {"pattern": f"^{NAME.pattern}$"}),
+        Key("The places by name: [place.NAME].", place_name, {"pattern": f"^{NAME.pattern}$"}),
     ] = {}  # noqa: RUF012 - never changed
 
 

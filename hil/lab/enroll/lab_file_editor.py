@@ -11,7 +11,7 @@ import tomlkit
 
 from hil.errors import UsageError
 from hil.lab.config.lab_file import INSTEAD, parse_lab
-from hil.lab.config.place import NAME
+from hil.lab.config.place import NAME, place_name
 from hil.lab.files.atomic_file import write_atomically
 from hil.lab.files.trusted_path import refuse_untrusted
 from hil.regular_file import read_regular
@@ -68,7 +68,7 @@ class LabFileEditor:
         Raises:
             UsageError: The board is in another place, or the place has another board.
         """
-        self._check_free(name, serial)
+        self.check_name(name, serial)
         now = self.lab.places.get(name)
         keys: dict[str, object] = {"serial": serial}
         if tags:
@@ -119,7 +119,18 @@ class LabFileEditor:
             raise UsageError(f"{self.file} cannot be written", why=why, remedy=remedy) from error
         self._before = self.text
 
-    def _check_free(self, name: str, serial: str) -> None:
+    def check_name(self, name: str, serial: str) -> None:
+        """Refuse a name that this board's place cannot have.
+
+        Raises:
+            UsageError: The name is not valid, the board is in another place, or the place has another board.
+        """
+        try:
+            place_name(name)
+        except ValueError as error:
+            raise UsageError(
+                f"board {serial} cannot become place {name!r}", why=str(error), remedy="take another name"
+            ) from error
         other = self.lab.name_of(serial)
         if other not in {"", name}:
             why = f"{self.file} calls its place {other}"

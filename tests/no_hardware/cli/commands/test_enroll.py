@@ -160,8 +160,37 @@ def test_enroll_asks_its_questions_on_the_terminal(
     assert simulator.management.state(serial)["settings"]["tags"] == ""
 
 
+def test_enroll_asks_again_for_a_name_that_a_place_cannot_have(
+    simulator: SimulatorProcess,
+    lab: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    serial = simulator.serials()[0]
+    monkeypatch.setattr(sys, "stdin", Terminal("rack 1\nrack-1\n\ny\ny\n"))
+
+    status = run(["enroll", "--board", serial, "--listen", "0"])
+
+    said = capsys.readouterr()
+    assert (status, "31 characters at most" in said.err, "lab.toml:" in said.err) == (0, True, False), said
+    assert list(read_lab(lab).places) == ["rack-1"]
+    assert simulator.management.state(serial)["settings"]["name"] == "rack-1"
+    assert said.out.splitlines()[-1].endswith(f"hil storage dut --board {serial}")
+
+
+def test_enroll_stores_no_name_that_a_place_cannot_have(
+    simulator: SimulatorProcess, capsys: pytest.CaptureFixture[str]
+) -> None:
+    serial = simulator.serials()[0]
+
+    status, answer = enrolled(capsys, "--yes", "--board", serial, "--name", "rack 1", "--listen", "0")
+
+    assert (status, answer["boards"][0]["stored"], answer["boards"][0]["place"]) == (1, {}, None)
+    assert simulator.management.state(serial)["settings"]["name"] == ""
+
+
 def test_enroll_asks_before_it_switches_a_dut_off(
-    simulator: SimulatorProcess, monkeypatch: pytest.MonkeyPatch
+    simulator: SimulatorProcess, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     serial = simulator.serials()[0]
     run(["power", "force-on", "--board", serial])
@@ -169,7 +198,11 @@ def test_enroll_asks_before_it_switches_a_dut_off(
 
     status = run(["enroll", "--board", serial])
 
+    said = capsys.readouterr().out.splitlines()[-3:]
     assert (status, simulator.management.state(serial)["supply"]) == (1, True)
+    assert (said[0], said[-1].endswith("lab.toml: not written")) == (f"board {serial}: not enrolled", True), (
+        said
+    )
 
 
 def test_enroll_without_an_answer_leaves_a_safe_board(
