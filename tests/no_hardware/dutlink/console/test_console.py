@@ -332,7 +332,7 @@ def test_expect_error_sanitizes_the_dut_s_output(opened: Console, other_end: Fak
         (b"[    1.000000] eth0: link up\r\nlogin: root\r\n# ", "the DUT waits at a prompt"),
         (b"dut login: ", "the DUT waits at a prompt"),
         (b"[    1.000000] eth0: link down\r\n", "compare the pattern"),
-        (b"U-Boot\r\nboot> ", "compare the pattern"),
+        (b"U-Boot\r\nboot> ", "storage.flash(IMAGE), storage.dut() and power.cycle()"),
     ],
 )
 def test_expect_error_advises_by_what_the_dut_said_last(
