@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,7 +17,7 @@ from hil.suite.markers import Kind, kind_of
 from hil.suite.outcome.attempts import attempts_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Iterator
 
 __all__ = ["BodyEntry", "fail_unentered"]
 
@@ -35,29 +36,20 @@ class BodyEntry:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> Generator[None, object, object]:
         """Note the call of a function; plugins for async tests see the kind of function that it is."""
-        original, results = pyfuncitem.obj, pyfuncitem.stash.setdefault(_RESULTS, [])
-        results.clear()
-        pyfuncitem.obj = _noting(original, results)
-        try:
+        with _noted(pyfuncitem):
             return (yield)
-        finally:
-            pyfuncitem.obj = original
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
         """Note the call of a method of unittest, which calls it by its name."""
-        case = item.instance if isinstance(item, pytest.Function) else None
-        if case is None or not hasattr(type(case), "defaultTestResult"):
+        if not isinstance(item, pytest.Function) or not hasattr(type(item.instance), "defaultTestResult"):
             return (yield)
-        original, results = item.obj, item.stash.setdefault(_RESULTS, [])  # type: ignore[attr-defined]
-        results.clear()
-        item.obj = _noting(original, results)  # type: ignore[attr-defined]
-        setattr(case, item.name, item.obj)  # type: ignore[attr-defined]
-        try:
-            return (yield)
-        finally:
-            vars(case).pop(item.name, None)
-            item.obj = original  # type: ignore[attr-defined]
+        with _noted(item):
+            setattr(item.instance, item.name, item.obj)
+            try:
+                return (yield)
+            finally:
+                vars(item.instance).pop(item.name, None)
 
 
 def fail_unentered(item: pytest.Item, call: pytest.CallInfo[Any]) -> None:
@@ -68,6 +60,18 @@ def fail_unentered(item: pytest.Item, call: pytest.CallInfo[Any]) -> None:
     if kind_of(item) is not Kind.NO_HARDWARE and all(map(_never_began, results)):
         attempts_of(item).not_excused_in = call.when
         call.excinfo = pytest.CallInfo.from_call(lambda: pytest.fail(_REASON, pytrace=False), "call").excinfo
+
+
+@contextmanager
+def _noted(item: pytest.Function) -> Iterator[None]:
+    """Note what each call of a test's function returns, for a `with` block."""
+    original, results = item.obj, item.stash.setdefault(_RESULTS, [])
+    results.clear()
+    item.obj = _noting(original, results)
+    try:
+        yield
+    finally:
+        item.obj = original
 
 
 def _noting(function: Callable[..., Any], results: list[object]) -> Callable[..., Any]:
