@@ -83,12 +83,14 @@ def run_night(
     _enter(folder, key, tell)
     with marked_as_running(folder):
         status = run_tee(command, _environ(), folder / "console.txt", terminal)
+    ledger = ledger_in(_read(folder / "console.txt"))
     if status == Status.GREEN:
-        status = _prove_green(folder, tell)
+        status = _prove_green(folder, ledger, tell)
     _end(folder, key, status, tell)
-    boards = boards or _simulated_in(folder)
+    if not boards and _SIMULATED_IN_LEDGER.search(ledger):
+        boards = "sim"  # pytest's own settings asked for them
     ended = replace(record, ended=utc_now(), status=status, meaning=explain_status(status), simulated=boards)
-    _keep(ended, tell)
+    _keep(ended, tell, ledger)
     _report(folder.parent, tell, simulated=bool(boards))
     return ended
 
@@ -127,12 +129,6 @@ def simulated_boards(more: Sequence[str], environ: Mapping[str, str]) -> str:
     return asked if asked.startswith("sim") else ""
 
 
-def _simulated_in(folder: Path) -> str:
-    """Return `sim` if a night's ledger has a simulated board, which pytest's own settings asked for."""
-    ledger = ledger_in(_read(folder / "console.txt"))
-    return "sim" if _SIMULATED_IN_LEDGER.search(ledger) else ""
-
-
 def ledger_in(console: str) -> str:
     """Return the ledger's lines in pytest's output; `no ledger` if pytest ended before it printed one."""
     after_title = re.split(r"^=+ hil: hardware ledger =+\s*$", console, maxsplit=1, flags=re.MULTILINE)[1:]
@@ -140,13 +136,12 @@ def ledger_in(console: str) -> str:
     return "".join(itertools.takewhile(lambda line: not line.startswith("==="), lines)) or _NO_LEDGER
 
 
-def _prove_green(folder: Path, tell: Callable[[str], None]) -> int:
+def _prove_green(folder: Path, ledger: str, tell: Callable[[str], None]) -> int:
     """Return the status of a night whose pytest ended with 0: green only if its ledger has a test that ran.
 
     JUnit's file has the ledger, too, and is enough.
     """
-    console, junit = _read(folder / "console.txt"), _read(folder / "junit.xml")
-    ledger = ledger_in(console)
+    junit = _read(folder / "junit.xml")
     if _BOARD_IN_LEDGER.search(ledger) or _BOARD_IN_JUNIT in junit:
         return int(Status.GREEN)
     if ledger == _NO_LEDGER and not junit:
@@ -172,15 +167,13 @@ def _begin(parent: Path) -> Path:
         ) from error
 
 
-def _keep(record: NightRecord, tell: Callable[[str], None]) -> None:
-    """Write the record, and the ledger beside it if there is one; a full disk does not end the night."""
+def _keep(record: NightRecord, tell: Callable[[str], None], ledger: str = "") -> None:
+    """Write the record, and the ledger if pytest has ended; a full disk does not end the night."""
     folder = Path(record.folder)
     try:
         record.write()
-        console = folder / "console.txt"
-        if console.is_file():
-            shown = console.read_text(encoding="utf-8", errors="replace")
-            write_below(folder, "ledger.txt", ledger_in(shown), mode=None)
+        if ledger and (folder / "console.txt").is_file():
+            write_below(folder, "ledger.txt", ledger, mode=None)
     except OSError as error:
         tell(f"{folder} has no record of the night: {error}")
 
