@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 from hil.cli.result import KILLED, InterruptionError
 from hil.cli.standard_output import stop_waiting_for_readers
 from hil.errors import HilError
+from hil.lab.processes.handled_signals import handled_by, heard
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,21 +64,14 @@ def detach_stick_on_signal(board: Board, interrupted: str) -> Iterator[None]:
     Raises:
         InterruptionError: A signal came.
     """
-    before = {one: signal.signal(one, _ask) for one in _SIGNALS if _is_heard(one)}
-    try:
-        yield
-    except _EndRequest as request:
-        for one in before:
-            signal.signal(one, signal.SIG_IGN)  # a second Ctrl-C would leave the stick where it is
-        raise _interruption_error(board, interrupted, request) from None
-    finally:
-        for one, handler in before.items():
-            signal.signal(one, handler)
-
-
-def _is_heard(number: signal.Signals) -> bool:
-    """Return True unless the signal is ignored, as by nohup and by shells for background jobs."""
-    return signal.getsignal(number) not in {signal.SIG_IGN, None}
+    signals = heard(_SIGNALS)
+    with handled_by(_ask, signals):
+        try:
+            yield
+        except _EndRequest as request:
+            for number in signals:
+                signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C would leave the stick where it is
+            raise _interruption_error(board, interrupted, request) from None
 
 
 def _ask(number: int, _frame: object) -> NoReturn:

@@ -10,10 +10,12 @@ import subprocess
 import threading
 from typing import TYPE_CHECKING, BinaryIO
 
+from hil.lab.processes.handled_signals import handled_by
 from hil.lab.processes.supervise import wait_and_handle_signals
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
 __all__ = ["run_tee"]
@@ -84,13 +86,6 @@ def _write(chunk: bytes, sink: BinaryIO) -> bool:
     return False
 
 
-@contextlib.contextmanager
-def _interrupts() -> Iterator[None]:
+def _interrupts() -> AbstractContextManager[None]:
     """Let Ctrl-C and SIGTERM interrupt this process, also if it was started with them ignored."""
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.signal(number, signal.default_int_handler) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    return handled_by(signal.default_int_handler, (signal.SIGINT, signal.SIGTERM))

@@ -13,6 +13,8 @@ import tty
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, NoReturn
 
+from hil.lab.processes.handled_signals import handled_by, heard
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -74,13 +76,8 @@ def signals_as_errors() -> Iterator[None]:
     Raises:
         EndedError: A signal came.
     """
-    heard = [one for one in _SIGNALS if signal.getsignal(one) not in {signal.SIG_IGN, None}]
-    before = {one: signal.signal(one, _end) for one in heard}
-    try:
+    with handled_by(_end, heard(_SIGNALS)):
         yield
-    finally:
-        for one, handler in before.items():
-            signal.signal(one, handler)
 
 
 @contextmanager

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from hil.lab.locks.stopped_guards import is_stopped
+from hil.lab.processes.handled_signals import handled_by
 from hil.lab.processes.reaper import ENDED_BY, FROM_THE_TERMINAL, PASSED_ON, has_the_terminal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-    from types import FrameType
+    from collections.abc import Iterator, Mapping, Sequence
 
 __all__ = ["command_end_pipe", "run_supervised", "wait_and_handle_signals"]
 
@@ -64,7 +64,7 @@ def run_supervised(
             with suppress(ProcessLookupError):
                 process.send_signal(number)
 
-    with _handled_by(pass_on):
+    with handled_by(pass_on, PASSED_ON):
         leader = (str(os.getpid()), str(os.getpgrp()), ",".join(map(str, (mark, *kept))))
         flags = ("-s", "-S", "-P") if "PYTHONHOME" in environ else ("-I", "-S")
         arguments = [sys.executable, *flags, str(_SCRIPT), *leader, *command]
@@ -108,13 +108,3 @@ def _as_bytes(environ: Mapping[str, str]) -> dict[bytes, bytes]:
 
 def _encoded(word: str) -> bytes:
     return word.encode("utf-8", "surrogateescape")
-
-
-@contextmanager
-def _handled_by(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    before = {number: signal.signal(number, handler) for number in PASSED_ON}
-    try:
-        yield
-    finally:
-        for number, old in before.items():
-            signal.signal(number, old)
