@@ -108,9 +108,9 @@ class BoardPreparation:
                 try:
                     session.held = session.acquirer.acquire(test, requirement, serial)
                 except UnavailableError:
-                    raise_if_replaced()
                     if kind is Kind.HARDWARE or self._require:
                         raise
+                    raise_if_replaced()
                     session.held = acquire_simulated(self._of_run.fallback)
 
     def _refuse_lease_of_parent(self) -> None:
